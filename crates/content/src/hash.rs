@@ -1,0 +1,142 @@
+//! The three kinds of BLAKE3 values, each its own type so that they cannot be swapped.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A text that is not a hash of 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseHashError {
+    /// The text has another length; holds the number of characters found.
+    #[error("a hash has 64 hexadecimal digits, this has {0} characters")]
+    Length(usize),
+    /// A character is not one of `0-9a-fA-F`; holds it and its position, counted from 1.
+    #[error("a hash has 64 hexadecimal digits, but character {1} is {0:?}")]
+    Digit(char, usize),
+}
+
+fn parse_hex(text: &str) -> Result<[u8; 32], ParseHashError> {
+    let count = text.chars().count();
+    if count != 64 {
+        return Err(ParseHashError::Length(count));
+    }
+    let mut bytes = [0; 32];
+    for (position, char) in text.chars().enumerate() {
+        let digit = char.to_digit(16).ok_or(ParseHashError::Digit(char, position + 1))?;
+        bytes[position / 2] = bytes[position / 2] << 4 | digit as u8;
+    }
+    Ok(bytes)
+}
+
+macro_rules! hash_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// The value with these 32 bytes.
+            pub const fn new(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// The value from a slice; `None` unless it has 32 bytes.
+            pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().map(Self)
+            }
+
+            /// The 32 bytes.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+
+            /// The first ten digits: enough to tell values apart in logs and messages.
+            pub fn short(&self) -> String {
+                self.to_string()[..10].to_owned()
+            }
+        }
+
+        /// 64 lower-case hexadecimal digits.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        /// Ten digits, so that logs stay legible.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.short())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseHashError;
+
+            fn from_str(text: &str) -> Result<Self, ParseHashError> {
+                parse_hex(text).map(Self)
+            }
+        }
+
+        impl From<blake3::Hash> for $name {
+            fn from(hash: blake3::Hash) -> Self {
+                Self(hash.into())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hash_type! {
+    /// BLAKE3 of a file's bytes: what `b3sum` prints.
+    FileHash
+}
+
+hash_type! {
+    /// BLAKE3 of a manifest's bytes: the address of a model.
+    ContentHash
+}
+
+hash_type! {
+    /// The BLAKE3 chaining value of one chunk: the non-root output of its subtree, bound to the
+    /// chunk's position in the file.
+    ChunkCv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        let hash = FileHash::from(blake3::hash(b""));
+        let text = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        assert_eq!(hash.to_string(), text);
+        assert_eq!(text.parse(), Ok(hash));
+        assert_eq!(text.to_uppercase().parse(), Ok(hash));
+        assert_eq!(format!("{hash:?}"), "af1349b9f5");
+        assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{text}\""));
+        assert_eq!(serde_json::from_str::<FileHash>(&format!("\"{text}\"")).unwrap(), hash);
+    }
+
+    #[test]
+    fn malformed_text_says_what_is_wrong() {
+        assert_eq!("abc".parse::<FileHash>(), Err(ParseHashError::Length(3)));
+        let with_dots = format!("{}../etc/passwd", "a".repeat(51));
+        assert_eq!(with_dots.len(), 64);
+        assert_eq!(with_dots.parse::<FileHash>(), Err(ParseHashError::Digit('.', 52)));
+        assert_eq!("é".repeat(32).parse::<FileHash>(), Err(ParseHashError::Length(32)));
+        assert_eq!("é".repeat(64).parse::<FileHash>(), Err(ParseHashError::Digit('é', 1)));
+    }
+}

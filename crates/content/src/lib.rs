@@ -1,0 +1,36 @@
+//! What a model is: hashes, chunk lists, manifests and paths, and the proof that bytes are right.
+//!
+//! # The tree is the proof
+//! A file's address is plain BLAKE3, what `b3sum` prints. A [chunk](CHUNK_SIZE) of 256 KiB is a
+//! complete subtree of 256 BLAKE3 leaves, so its chaining value can be computed from the chunk's
+//! bytes and its position alone, and the row of chaining values, the [`ChunkList`], merges to the
+//! file hash. Whoever holds a proven chunk list verifies each chunk by itself, in any order, from
+//! any peer ([`ChunkList::verify`]); only that makes a [`VerifiedChunk`], and a store takes nothing
+//! else.
+//!
+//! A directory is a [`Manifest`]: sorted paths, sizes and file hashes, in one canonical encoding.
+//! BLAKE3 of these bytes is the [`ContentHash`], the address of a model.
+//!
+//! # Not here
+//! No files, sockets or threads: the only input besides memory is [`std::io::Read`]. Where bytes
+//! rest is `store`'s matter, what peers say `wire`'s.
+//!
+//! Source: the BLAKE3 paper (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), section 2.
+
+mod chunk;
+mod chunk_set;
+mod hash;
+mod list;
+mod manifest;
+mod path;
+
+pub use chunk::{CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset};
+pub use chunk_set::ChunkSet;
+pub use hash::{ChunkCv, ContentHash, FileHash, ParseHashError};
+pub use list::{
+    ChunkList, ChunkListMismatch, ChunkMismatch, FileHasher, VerifiedChunk, chunk_cv, hash_reader,
+};
+pub use manifest::{
+    MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, Manifest, ManifestEntry, ManifestError,
+};
+pub use path::{ModelPath, PATH_BYTES_MAX, PATH_DEPTH_MAX, PathError};

@@ -1,0 +1,1 @@
+//! How messages travel: libp2p event loop, DHT, discovery, streams.

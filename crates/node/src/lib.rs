@@ -1,0 +1,1 @@
+//! The composition: publish, fetch, serve, events, config, start and stop.

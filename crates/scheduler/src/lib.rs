@@ -1,0 +1,1 @@
+//! Whom to ask for what and when: a pure state machine.

@@ -1,0 +1,1 @@
+//! Where bytes rest: redb index, flat files, import, export, pins, quota.

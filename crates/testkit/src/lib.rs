@@ -1,0 +1,1 @@
+//! Deterministic bytes, failing stores, simulated swarms, processes.
