@@ -1,0 +1,321 @@
+//! The messages as types that obey the protocol's rules, and the way from and to protobuf.
+
+use std::{ops::Range, time::Duration};
+
+use bytes::Bytes;
+use hubless_content::{ChunkIndex, ContentHash, FILE_SIZE_MAX, FileHash, MANIFEST_BYTES_MAX};
+
+use crate::{
+    ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, BUSY_WAIT_MS_MAX, CHUNKS_PER_ASK_MAX,
+    EXCHANGE_VERSION, FrameError, HAVE_RANGES_MAX, PEERS_PER_ANSWER_MAX,
+    proto::{self, header::Body as Proto},
+};
+
+/// What an availability is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// A model: its chunks are numbered through all files in manifest order.
+    Content(ContentHash),
+    /// One file.
+    File(FileHash),
+}
+
+/// A peer and where it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAddresses {
+    /// The bytes of its libp2p peer id.
+    pub id: Bytes,
+    /// The bytes of its multiaddrs.
+    pub addresses: Vec<Bytes>,
+}
+
+/// What one peer wants of the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Bytes of a manifest from `offset`.
+    Manifest {
+        /// The model.
+        content: ContentHash,
+        /// First byte wanted.
+        offset: u32,
+    },
+    /// Chaining values from `first`.
+    ChunkList {
+        /// The file.
+        file: FileHash,
+        /// Its bytes, as the asker believes.
+        size: u64,
+        /// First value wanted.
+        first: u32,
+    },
+    /// Which chunks are there, now and from now on.
+    Availability(Scope),
+    /// The bytes of some chunks in a row.
+    Chunks {
+        /// The file.
+        file: FileHash,
+        /// Its bytes, as the asker believes.
+        size: u64,
+        /// First chunk wanted.
+        first: ChunkIndex,
+        /// How many; 1 to [`CHUNKS_PER_ASK_MAX`].
+        count: u32,
+    },
+    /// Other members of the swarm.
+    Peers(ContentHash),
+    /// End the ask with this id; not answered.
+    Cancel,
+}
+
+/// What the other says to an [`Ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Payload: bytes of the manifest from the asked offset.
+    Manifest {
+        /// Bytes of the whole manifest; at most [`MANIFEST_BYTES_MAX`].
+        total: u32,
+    },
+    /// Payload: chaining values of 32 bytes from the asked one on.
+    ChunkList,
+    /// Payload: bits from chunk `first` on, least significant first; none if `complete`.
+    Availability {
+        /// The chunk of the first bit; a multiple of 8.
+        first: u32,
+        /// Chunks in all.
+        total: u32,
+        /// Whether all are there.
+        complete: bool,
+    },
+    /// Chunks gained since; at most [`HAVE_RANGES_MAX`] ranges.
+    Have(Vec<Range<u32>>),
+    /// Payload: the bytes of this chunk of the asked file.
+    Chunk(ChunkIndex),
+    /// At most [`PEERS_PER_ANSWER_MAX`] peers.
+    Peers(Vec<PeerAddresses>),
+    /// Not held, or not for you.
+    NotHere,
+    /// Ask again after this time; at most [`BUSY_WAIT_MS_MAX`].
+    Busy(Duration),
+    /// Beyond a limit of the answerer.
+    TooLarge,
+    /// The ask broke a rule.
+    Malformed,
+}
+
+/// Everything a frame can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The first frame of each side.
+    Hello,
+    /// From the side that opened the stream.
+    Ask(Ask),
+    /// From the other side.
+    Answer(Answer),
+}
+
+impl Body {
+    /// Whether raw bytes may follow this message.
+    pub(crate) fn may_have_payload(&self) -> bool {
+        matches!(
+            self,
+            Self::Answer(
+                Answer::Manifest { .. }
+                    | Answer::ChunkList
+                    | Answer::Availability { .. }
+                    | Answer::Chunk(_)
+            )
+        )
+    }
+}
+
+impl From<Ask> for Body {
+    fn from(ask: Ask) -> Self {
+        Self::Ask(ask)
+    }
+}
+
+impl From<Answer> for Body {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+impl From<Body> for Proto {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Hello => Self::Hello(proto::Hello { version: EXCHANGE_VERSION }),
+            Body::Ask(ask) => ask.into(),
+            Body::Answer(answer) => answer.into(),
+        }
+    }
+}
+
+fn hash_bytes(hash: &[u8; 32]) -> Bytes {
+    Bytes::copy_from_slice(hash)
+}
+
+impl From<Ask> for Proto {
+    fn from(ask: Ask) -> Self {
+        match ask {
+            Ask::Manifest { content, offset } => {
+                Self::GetManifest(proto::GetManifest { content: content_bytes(content), offset })
+            }
+            Ask::ChunkList { file, size, first } => {
+                Self::GetChunkList(proto::GetChunkList { file: file_bytes(file), size, first })
+            }
+            Ask::Availability(Scope::Content(content)) => {
+                let content = content_bytes(content);
+                Self::GetAvailability(proto::GetAvailability { content, file: Bytes::new() })
+            }
+            Ask::Availability(Scope::File(file)) => {
+                let file = file_bytes(file);
+                Self::GetAvailability(proto::GetAvailability { content: Bytes::new(), file })
+            }
+            Ask::Chunks { file, size, first, count } => {
+                let file = file_bytes(file);
+                Self::GetChunks(proto::GetChunks { file, size, first: first.0, count })
+            }
+            Ask::Peers(content) => {
+                Self::GetPeers(proto::GetPeers { content: content_bytes(content) })
+            }
+            Ask::Cancel => Self::Cancel(proto::Cancel {}),
+        }
+    }
+}
+
+fn content_bytes(hash: ContentHash) -> Bytes {
+    hash_bytes(hash.as_bytes())
+}
+
+fn file_bytes(hash: FileHash) -> Bytes {
+    hash_bytes(hash.as_bytes())
+}
+
+impl From<Answer> for Proto {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Manifest { total } => Self::Manifest(proto::ManifestPage { total }),
+            Answer::ChunkList => Self::ChunkList(proto::ChunkListPage {}),
+            Answer::Availability { first, total, complete } => {
+                Self::Availability(proto::AvailabilityPage { first, total, complete })
+            }
+            Answer::Have(ranges) => {
+                let range = |range: Range<u32>| proto::Range {
+                    first: range.start,
+                    count: range.end.saturating_sub(range.start),
+                };
+                Self::Have(proto::Have { ranges: ranges.into_iter().map(range).collect() })
+            }
+            Answer::Chunk(index) => Self::Chunk(proto::ChunkData { index: index.0 }),
+            Answer::Peers(peers) => {
+                let peer = |PeerAddresses { id, addresses }| proto::Peer { id, addresses };
+                Self::Peers(proto::Peers { peers: peers.into_iter().map(peer).collect() })
+            }
+            Answer::NotHere => Self::NotHere(proto::NotHere {}),
+            Answer::Busy(wait) => {
+                let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+                Self::Busy(proto::Busy { wait_ms: wait_ms.min(BUSY_WAIT_MS_MAX) })
+            }
+            Answer::TooLarge => Self::TooLarge(proto::TooLarge {}),
+            Answer::Malformed => Self::Malformed(proto::Malformed {}),
+        }
+    }
+}
+
+fn rule(holds: bool, text: &'static str) -> Result<(), FrameError> {
+    if holds { Ok(()) } else { Err(FrameError::Rule(text)) }
+}
+
+fn content(bytes: &Bytes) -> Result<ContentHash, FrameError> {
+    ContentHash::from_slice(bytes).ok_or(FrameError::Rule("a hash has 32 bytes"))
+}
+
+fn file(bytes: &Bytes) -> Result<FileHash, FrameError> {
+    FileHash::from_slice(bytes).ok_or(FrameError::Rule("a hash has 32 bytes"))
+}
+
+fn size(size: u64) -> Result<u64, FrameError> {
+    rule(size <= FILE_SIZE_MAX, "no file is that large")?;
+    Ok(size)
+}
+
+impl TryFrom<Proto> for Body {
+    type Error = FrameError;
+
+    fn try_from(body: Proto) -> Result<Self, FrameError> {
+        Ok(match body {
+            Proto::Hello(hello) => {
+                rule(hello.version >= 1, "versions begin at 1")?;
+                Self::Hello
+            }
+            Proto::GetManifest(ask) => {
+                let (content, offset) = (content(&ask.content)?, ask.offset);
+                Ask::Manifest { content, offset }.into()
+            }
+            Proto::GetChunkList(ask) => {
+                let (file, size) = (file(&ask.file)?, size(ask.size)?);
+                Ask::ChunkList { file, size, first: ask.first }.into()
+            }
+            Proto::GetAvailability(ask) => Ask::Availability(scope(&ask)?).into(),
+            Proto::GetChunks(ask) => chunks(&ask)?.into(),
+            Proto::GetPeers(ask) => Ask::Peers(content(&ask.content)?).into(),
+            Proto::Cancel(_) => Ask::Cancel.into(),
+            Proto::Manifest(page) => {
+                rule(page.total as usize <= MANIFEST_BYTES_MAX, "no manifest is that large")?;
+                Answer::Manifest { total: page.total }.into()
+            }
+            Proto::ChunkList(_) => Answer::ChunkList.into(),
+            Proto::Availability(page) => {
+                rule(page.first.is_multiple_of(8), "a page begins at a whole byte")?;
+                let proto::AvailabilityPage { first, total, complete } = page;
+                Answer::Availability { first, total, complete }.into()
+            }
+            Proto::Have(have) => Answer::Have(ranges(&have)?).into(),
+            Proto::Chunk(chunk) => Answer::Chunk(ChunkIndex(chunk.index)).into(),
+            Proto::Peers(answer) => Answer::Peers(peers(answer)?).into(),
+            Proto::NotHere(_) => Answer::NotHere.into(),
+            Proto::Busy(busy) => {
+                let wait = busy.wait_ms.min(BUSY_WAIT_MS_MAX);
+                Answer::Busy(Duration::from_millis(wait.into())).into()
+            }
+            Proto::TooLarge(_) => Answer::TooLarge.into(),
+            Proto::Malformed(_) => Answer::Malformed.into(),
+        })
+    }
+}
+
+fn scope(ask: &proto::GetAvailability) -> Result<Scope, FrameError> {
+    rule(ask.content.is_empty() != ask.file.is_empty(), "availability of a model or of a file")?;
+    if ask.file.is_empty() {
+        Ok(Scope::Content(content(&ask.content)?))
+    } else {
+        Ok(Scope::File(file(&ask.file)?))
+    }
+}
+
+fn chunks(ask: &proto::GetChunks) -> Result<Ask, FrameError> {
+    rule((1..=CHUNKS_PER_ASK_MAX).contains(&ask.count), "1 to 16 chunks an ask")?;
+    rule(ask.first.checked_add(ask.count).is_some(), "chunk numbers have 32 bits")?;
+    let (file, size) = (file(&ask.file)?, size(ask.size)?);
+    Ok(Ask::Chunks { file, size, first: ChunkIndex(ask.first), count: ask.count })
+}
+
+fn ranges(have: &proto::Have) -> Result<Vec<Range<u32>>, FrameError> {
+    rule(have.ranges.len() <= HAVE_RANGES_MAX, "at most 1,024 ranges")?;
+    let range = |range: &proto::Range| {
+        let end = range.first.checked_add(range.count).filter(|end| *end > range.first);
+        Ok(range.first..end.ok_or(FrameError::Rule("a range has at least one chunk"))?)
+    };
+    have.ranges.iter().map(range).collect()
+}
+
+fn peers(answer: proto::Peers) -> Result<Vec<PeerAddresses>, FrameError> {
+    rule(answer.peers.len() <= PEERS_PER_ANSWER_MAX, "at most 32 peers")?;
+    let peer = |peer: proto::Peer| {
+        rule(peer.addresses.len() <= ADDRESSES_PER_PEER_MAX, "at most 8 addresses a peer")?;
+        let short = |bytes: &Bytes| bytes.len() <= ADDRESS_BYTES_MAX;
+        rule(short(&peer.id) && peer.addresses.iter().all(short), "at most 256 bytes an address")?;
+        Ok(PeerAddresses { id: peer.id, addresses: peer.addresses })
+    };
+    answer.peers.into_iter().map(peer).collect()
+}
