@@ -1,1 +1,15 @@
-//! The composition: publish, fetch, serve, events, config, start and stop.
+//! The composition: a node that publishes, fetches, serves and mirrors models.
+//!
+//! `store`, `scheduler` and `network` do not know each other; they meet here. What people and
+//! programs can ask of a node is one list, [`api::Request`], answered in the same way by a node in
+//! this process and by one that runs elsewhere on the same home directory ([`Session`] chooses).
+//!
+//! # Who talks to whom
+//! ```text
+//! Session -> (Unix socket ->) control -> publish / fetch / inspect -> store, network
+//! network -> serve -> store
+//! store changes -> announcing -> network (DHT)
+//! ```
+
+pub mod api;
+pub mod config;

@@ -1,0 +1,474 @@
+//! What can be asked of a node, and what it answers.
+//!
+//! The same types serve callers in this process and, as JSON, callers on the Unix socket
+//! (`node.sock` in the home directory). Results serialize to what `--json` prints: scripts rely on
+//! these names.
+
+use std::{fmt, path::PathBuf};
+
+use hubless_content::{ContentHash, FileHash, ModelPath};
+use serde::{Deserialize, Serialize};
+
+/// One thing to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    /// Import a directory. Events: [`Event::Progress`]. Result: [`Added`].
+    Add {
+        /// The directory; absolute.
+        path: PathBuf,
+        /// Reference files where they lie instead of copying them.
+        in_place: bool,
+        /// Follow links that leave the directory.
+        follow_links: bool,
+    },
+    /// Fetch a model. Events: [`Event::Progress`]. Result: [`Fetched`] or, for a dry run, [`Plan`].
+    Get(GetRequest),
+    /// The bytes of a file or of a range of it, verified: [`Reply::Data`]. Result: none.
+    Cat {
+        /// The model.
+        hash: ContentHash,
+        /// Addresses of peers to ask, each ending in `/p2p/<peer id>`.
+        peers: Vec<String>,
+        /// The file.
+        path: ModelPath,
+        /// First byte, and the byte behind the last one; the whole file without.
+        range: Option<(u64, Option<u64>)>,
+        /// Seconds to wait without progress.
+        timeout_s: u64,
+    },
+    /// All models. Result: [`Models`].
+    List,
+    /// One model. Result: [`ModelDetails`].
+    Info {
+        /// The model.
+        hash: ContentHash,
+    },
+    /// Forget a model; its files are freed by the next garbage collection. Result: none.
+    Remove {
+        /// The model.
+        hash: ContentHash,
+    },
+    /// Keep a model from garbage collection. Result: none.
+    Pin {
+        /// The model.
+        hash: ContentHash,
+    },
+    /// Undo [`Request::Pin`]. Result: none.
+    Unpin {
+        /// The model.
+        hash: ContentHash,
+    },
+    /// Free what no pin reaches. Result: [`Collected`].
+    Gc,
+    /// Hash what is stored again. Events: [`Event::Progress`]. Result: [`Verified`].
+    Verify {
+        /// One model, or everything.
+        hash: Option<ContentHash>,
+    },
+    /// The node's identity. Result: [`Identified`].
+    Id,
+    /// State and counters of the running node. Result: [`Status`].
+    Status,
+    /// The connected peers. Result: [`Peers`].
+    Peers,
+    /// Who provides a content or file hash. Result: [`Providers`].
+    Providers {
+        /// A content hash or a file hash.
+        hash: ContentHash,
+        /// Seconds until the search ends.
+        timeout_s: u64,
+    },
+    /// A text with which others fetch a model without the DHT. Result: [`TicketText`].
+    Ticket {
+        /// The model.
+        hash: ContentHash,
+    },
+    /// Why a model is held, announced, missing or slow. Result: [`Why`].
+    Why {
+        /// The model.
+        hash: ContentHash,
+    },
+}
+
+/// What to fetch, and where to put it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetRequest {
+    /// The model.
+    pub hash: ContentHash,
+    /// Addresses of peers to ask, each ending in `/p2p/<peer id>`.
+    pub peers: Vec<String>,
+    /// The directory to export to; absolute. Without it, `models/<hash>` in the home directory.
+    pub output: Option<PathBuf>,
+    /// Globs of paths to fetch; all without.
+    pub include: Vec<String>,
+    /// Globs of paths not to fetch.
+    pub exclude: Vec<String>,
+    /// Only tell what would be fetched.
+    pub dry_run: bool,
+    /// Seconds to wait without progress.
+    pub timeout_s: u64,
+}
+
+/// What comes back for a request: any number of events and data, then one result or failure.
+#[derive(Debug)]
+pub enum Reply {
+    /// Something happened.
+    Event(Event),
+    /// The next bytes of the asked file.
+    Data(bytes::Bytes),
+    /// The end: it worked. The result type is named at the request.
+    Done(serde_json::Value),
+    /// The end: it did not.
+    Failed(Failure),
+}
+
+/// Something that happened on the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// How far a long work has come.
+    Progress {
+        /// What is done now.
+        state: State,
+        /// Bytes that are hashed, or fetched and verified.
+        bytes_verified: u64,
+        /// Bytes in all; 0 as long as it is not known.
+        bytes_total: u64,
+        /// Peers that take part.
+        sources: u32,
+    },
+    /// Something that does not stop the work but that a person should know.
+    Warning {
+        /// A sentence.
+        message: String,
+    },
+}
+
+/// What a long work is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Hashing files.
+    Hashing,
+    /// Looking for peers that have the model.
+    FindingProviders,
+    /// Getting the list of files and the chunk lists.
+    FetchingManifest,
+    /// Getting chunks.
+    Fetching,
+    /// Writing to the target directory.
+    Exporting,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hashing => "hashing",
+            Self::FindingProviders => "finding providers",
+            Self::FetchingManifest => "fetching manifest",
+            Self::Fetching => "fetching",
+            Self::Exporting => "exporting",
+        })
+    }
+}
+
+/// A model was imported.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Added {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// A model was fetched.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Where the files are now.
+    pub path: PathBuf,
+    /// Bytes of the wanted files.
+    pub bytes_total: u64,
+    /// Chunk payload that came over the network in this run.
+    pub bytes_fetched: u64,
+    /// Bytes that were there before.
+    pub bytes_present: u64,
+}
+
+/// What a fetch would do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// The model.
+    pub hash: ContentHash,
+    /// Bytes of the wanted files.
+    pub bytes_total: u64,
+    /// Bytes of them that are there.
+    pub bytes_present: u64,
+    /// The wanted files.
+    pub files: Vec<FileDetails>,
+}
+
+/// One file of a model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileDetails {
+    /// Where it is in the model.
+    pub path: ModelPath,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of its bytes, as `b3sum` prints it.
+    pub hash: FileHash,
+}
+
+/// All models of a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Models {
+    /// In no special order.
+    pub models: Vec<ModelSummary>,
+}
+
+/// One model in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that are held.
+    pub held_bytes: u64,
+    /// Whether all are held.
+    pub complete: bool,
+    /// Whether garbage collection keeps it.
+    pub pinned: bool,
+}
+
+/// All about one model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelDetails {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that are held.
+    pub held_bytes: u64,
+    /// Whether all are held.
+    pub complete: bool,
+    /// Whether garbage collection keeps it.
+    pub pinned: bool,
+    /// The files, sorted by path.
+    pub files: Vec<FileDetails>,
+}
+
+/// What garbage collection freed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Collected {
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What hashing the store again showed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Verified {
+    /// Files that were hashed.
+    pub files: u64,
+    /// Bytes that were hashed.
+    pub bytes: u64,
+    /// Files whose bytes are not what they should be. `get` fetches what is wrong again.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A file whose bytes are wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Damaged {
+    /// The file.
+    pub hash: FileHash,
+    /// Where its bytes lie, if they lie in a file of their own.
+    pub path: Option<PathBuf>,
+    /// Chunks that are wrong.
+    pub chunks: u64,
+}
+
+/// Who the node is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Identified {
+    /// The peer id: the hash of the node's public key.
+    pub peer_id: String,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+/// State and counters; payload bytes since start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The peer id.
+    pub peer_id: String,
+    /// Where it can be dialled, each ending in `/p2p/<peer id>`.
+    pub addresses: Vec<String>,
+    /// How others can reach it.
+    pub reachability: String,
+    /// Connected peers.
+    pub peers: u64,
+    /// Chunk payload sent to peers.
+    pub bytes_sent: u64,
+    /// Chunk payload received from peers.
+    pub bytes_received: u64,
+    /// Chunks that arrived and failed verification.
+    pub chunks_rejected: u64,
+    /// The DHT's state.
+    pub dht: DhtStatus,
+    /// The store's state.
+    pub store: StoreStatus,
+    /// Files referenced in place that have changed and are no longer served.
+    pub stale: Vec<PathBuf>,
+    /// Peers that are banned now.
+    pub banned: Vec<String>,
+}
+
+/// The DHT's part of [`Status`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DhtStatus {
+    /// Peers in the routing table.
+    pub routing_peers: u64,
+    /// Provider records kept for others.
+    pub records: u64,
+    /// Own keys that are announced.
+    pub announced: u64,
+    /// Own keys that are due but not announced yet.
+    pub backlog: u64,
+}
+
+/// The store's part of [`Status`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Bytes in the store, without files that are referenced in place.
+    pub bytes: u64,
+    /// The most it may hold.
+    pub quota: Option<u64>,
+}
+
+/// The connected peers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peers {
+    /// In no special order.
+    pub peers: Vec<PeerDetails>,
+}
+
+/// One connected peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerDetails {
+    /// Its peer id.
+    pub peer_id: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// What it calls itself.
+    pub agent: Option<String>,
+    /// The last round trip, in milliseconds.
+    pub rtt_ms: Option<f64>,
+}
+
+/// Who provides something.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Providers {
+    /// In the order they were found.
+    pub providers: Vec<ProviderDetails>,
+}
+
+/// One provider.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProviderDetails {
+    /// Its peer id.
+    pub peer_id: String,
+    /// Its addresses, as far as the DHT told.
+    pub addresses: Vec<String>,
+}
+
+/// A ticket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TicketText {
+    /// `hubless:<hash>?peer=<multiaddr>&...`
+    pub ticket: String,
+}
+
+/// Facts about a model, each a sentence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Why {
+    /// The model.
+    pub hash: ContentHash,
+    /// The facts, most important first.
+    pub facts: Vec<String>,
+}
+
+/// What kind of failure: decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Exit code 1.
+    Other,
+    /// The request makes no sense: 2.
+    Usage,
+    /// Nobody has it, or it is not here: 3.
+    NotFound,
+    /// Not allowed: 4.
+    Denied,
+    /// Bytes are not what they should be: 5.
+    Integrity,
+    /// No peer could be reached, or an address could not be used: 6.
+    Network,
+    /// Some of it is there, the rest could not be had: 7.
+    Partial,
+    /// Something else uses the home directory: 8.
+    Busy,
+    /// The disk or the quota is full: 9.
+    NoSpace,
+    /// Stopped by the caller: 130.
+    Interrupted,
+}
+
+impl FailureKind {
+    /// The exit code of the command line (see the README).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Denied => 4,
+            Self::Integrity => 5,
+            Self::Network => 6,
+            Self::Partial => 7,
+            Self::Busy => 8,
+            Self::NoSpace => 9,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a request could not be done: for people.
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// What failed and what was tried; a sentence, with its causes.
+    pub message: String,
+    /// The next command to try, or what to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// Adds what to do next.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
