@@ -72,7 +72,11 @@ mod tests {
             (5 << 30, 20_480, CHUNK_SIZE),
         ] {
             assert_eq!(chunk_count(size), count, "size {size}");
-            assert_eq!(chunk_len(size, ChunkIndex(count - 1)), Some(last), "size {size}");
+            assert_eq!(
+                chunk_len(size, ChunkIndex(count - 1)),
+                Some(last),
+                "size {size}"
+            );
             assert_eq!(chunk_len(size, ChunkIndex(count)), None, "size {size}");
         }
     }
@@ -80,6 +84,9 @@ mod tests {
     #[test]
     fn the_largest_file_has_indices_for_all_its_chunks() {
         assert_eq!(chunk_count(FILE_SIZE_MAX), u32::MAX);
-        assert_eq!(chunk_len(FILE_SIZE_MAX, ChunkIndex(u32::MAX - 1)), Some(CHUNK_SIZE));
+        assert_eq!(
+            chunk_len(FILE_SIZE_MAX, ChunkIndex(u32::MAX - 1)),
+            Some(CHUNK_SIZE)
+        );
     }
 }

@@ -16,7 +16,11 @@ pub struct ChunkSet {
 impl ChunkSet {
     /// The empty set over `0..len`.
     pub fn empty(len: u32) -> Self {
-        Self { words: vec![0; len.div_ceil(64) as usize], len, count: 0 }
+        Self {
+            words: vec![0; len.div_ceil(64) as usize],
+            len,
+            count: 0,
+        }
     }
 
     /// The set of all of `0..len`.
@@ -39,7 +43,12 @@ impl ChunkSet {
             *word = u64::from_le_bytes(padded);
         }
         let spare = set.words.len() as u32 * 64 - len;
-        if spare > 0 && set.words.last().is_some_and(|word| word >> (64 - spare) != 0) {
+        if spare > 0
+            && set
+                .words
+                .last()
+                .is_some_and(|word| word >> (64 - spare) != 0)
+        {
             return None;
         }
         set.count = set.words.iter().map(|word| word.count_ones()).sum();
@@ -48,7 +57,11 @@ impl ChunkSet {
 
     /// One bit per number, least significant first; see the type.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes: Vec<u8> = self
+            .words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
         bytes.truncate(self.len.div_ceil(8) as usize);
         bytes
     }
@@ -152,9 +165,15 @@ mod tests {
     use super::*;
 
     fn same(set: &ChunkSet, obvious: &BTreeSet<u32>) {
-        assert_eq!(set.iter().collect::<Vec<_>>(), obvious.iter().copied().collect::<Vec<_>>());
+        assert_eq!(
+            set.iter().collect::<Vec<_>>(),
+            obvious.iter().copied().collect::<Vec<_>>()
+        );
         assert_eq!(set.count() as usize, obvious.len());
-        assert_eq!(ChunkSet::from_bytes(set.len(), &set.to_bytes()).as_ref(), Some(set));
+        assert_eq!(
+            ChunkSet::from_bytes(set.len(), &set.to_bytes()).as_ref(),
+            Some(set)
+        );
         let from_ranges: Vec<u32> = set.ranges().flatten().collect();
         assert_eq!(from_ranges, obvious.iter().copied().collect::<Vec<_>>());
     }
@@ -187,7 +206,11 @@ mod tests {
             assert_eq!(ChunkSet::full(len).count(), len);
         }
         assert_eq!(ChunkSet::from_bytes(9, &[0xff]), None, "too few bytes");
-        assert_eq!(ChunkSet::from_bytes(9, &[0xff, 2]), None, "a bit beyond the bound");
+        assert_eq!(
+            ChunkSet::from_bytes(9, &[0xff, 2]),
+            None,
+            "a bit beyond the bound"
+        );
         assert_eq!(ChunkSet::from_bytes(9, &[0xff, 1]), Some(ChunkSet::full(9)));
     }
 }

@@ -22,7 +22,9 @@ fn parse_hex(text: &str) -> Result<[u8; 32], ParseHashError> {
     }
     let mut bytes = [0; 32];
     for (position, char) in text.chars().enumerate() {
-        let digit = char.to_digit(16).ok_or(ParseHashError::Digit(char, position + 1))?;
+        let digit = char
+            .to_digit(16)
+            .ok_or(ParseHashError::Digit(char, position + 1))?;
         bytes[position / 2] = bytes[position / 2] << 4 | digit as u8;
     }
     Ok(bytes)
@@ -127,7 +129,10 @@ mod tests {
         assert_eq!(text.to_uppercase().parse(), Ok(hash));
         assert_eq!(format!("{hash:?}"), "af1349b9f5");
         assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{text}\""));
-        assert_eq!(serde_json::from_str::<FileHash>(&format!("\"{text}\"")).unwrap(), hash);
+        assert_eq!(
+            serde_json::from_str::<FileHash>(&format!("\"{text}\"")).unwrap(),
+            hash
+        );
     }
 
     #[test]
@@ -135,8 +140,17 @@ mod tests {
         assert_eq!("abc".parse::<FileHash>(), Err(ParseHashError::Length(3)));
         let with_dots = format!("{}../etc/passwd", "a".repeat(51));
         assert_eq!(with_dots.len(), 64);
-        assert_eq!(with_dots.parse::<FileHash>(), Err(ParseHashError::Digit('.', 52)));
-        assert_eq!("é".repeat(32).parse::<FileHash>(), Err(ParseHashError::Length(32)));
-        assert_eq!("é".repeat(64).parse::<FileHash>(), Err(ParseHashError::Digit('é', 1)));
+        assert_eq!(
+            with_dots.parse::<FileHash>(),
+            Err(ParseHashError::Digit('.', 52))
+        );
+        assert_eq!(
+            "é".repeat(32).parse::<FileHash>(),
+            Err(ParseHashError::Length(32))
+        );
+        assert_eq!(
+            "é".repeat(64).parse::<FileHash>(),
+            Err(ParseHashError::Digit('é', 1))
+        );
     }
 }

@@ -85,7 +85,11 @@ impl ChunkList {
         if !cvs.is_empty() && merge_root(&cvs) != file {
             return Err(mismatch);
         }
-        Ok(Self { file, size, cvs: cvs.into() })
+        Ok(Self {
+            file,
+            size,
+            cvs: cvs.into(),
+        })
     }
 
     /// The list of a file whose chunks were hashed here, with [`chunk_cv`], possibly on several
@@ -97,7 +101,11 @@ impl ChunkList {
         if cvs.len() < 2 || size > FILE_SIZE_MAX || cvs.len() != chunk_count(size) as usize {
             return None;
         }
-        Some(Self { file: merge_root(&cvs), size, cvs: cvs.into() })
+        Some(Self {
+            file: merge_root(&cvs),
+            size,
+            cvs: cvs.into(),
+        })
     }
 
     /// The file's hash.
@@ -130,7 +138,14 @@ impl ChunkList {
                 Some(cv) => chunk_cv(index, bytes) == *cv,
                 None => FileHash::from(blake3::hash(bytes)) == self.file,
             };
-        if right { Ok(()) } else { Err(ChunkMismatch { file: self.file, index }) }
+        if right {
+            Ok(())
+        } else {
+            Err(ChunkMismatch {
+                file: self.file,
+                index,
+            })
+        }
     }
 
     /// Turns bytes from anywhere into a [`VerifiedChunk`].
@@ -139,7 +154,12 @@ impl ChunkList {
     /// [`ChunkMismatch`] as [`ChunkList::check`].
     pub fn verify(&self, index: ChunkIndex, bytes: Bytes) -> Result<VerifiedChunk, ChunkMismatch> {
         self.check(index, &bytes)?;
-        Ok(VerifiedChunk { file: self.file, size: self.size, index, bytes })
+        Ok(VerifiedChunk {
+            file: self.file,
+            size: self.size,
+            index,
+            bytes,
+        })
     }
 }
 
@@ -226,7 +246,11 @@ pub struct FileHasher {
 impl FileHasher {
     /// A hasher that has seen nothing.
     pub fn new() -> Self {
-        Self { chunk: Vec::with_capacity(CHUNK_SIZE), cvs: Vec::new(), size: 0 }
+        Self {
+            chunk: Vec::with_capacity(CHUNK_SIZE),
+            cvs: Vec::new(),
+            size: 0,
+        }
     }
 
     /// Takes the next bytes of the file.
@@ -253,10 +277,18 @@ impl FileHasher {
     pub fn finish(mut self) -> ChunkList {
         if self.cvs.is_empty() {
             let file = blake3::hash(&self.chunk).into();
-            return ChunkList { file, size: self.size, cvs: Arc::new([]) };
+            return ChunkList {
+                file,
+                size: self.size,
+                cvs: Arc::new([]),
+            };
         }
         self.close_chunk();
-        ChunkList { file: merge_root(&self.cvs), size: self.size, cvs: self.cvs.into() }
+        ChunkList {
+            file: merge_root(&self.cvs),
+            size: self.size,
+            cvs: self.cvs.into(),
+        }
     }
 }
 
@@ -299,7 +331,12 @@ mod tests {
 
     fn list_impl(data: &[u8]) {
         let list = hash_reader(data).unwrap();
-        assert_eq!(list.file(), FileHash::from(blake3::hash(data)), "{} bytes", data.len());
+        assert_eq!(
+            list.file(),
+            FileHash::from(blake3::hash(data)),
+            "{} bytes",
+            data.len()
+        );
         assert_eq!(list.size(), data.len() as u64);
         let proven = ChunkList::prove(list.file(), list.size(), list.cvs().to_vec());
         assert_eq!(proven.as_ref(), Ok(&list));
@@ -307,7 +344,10 @@ mod tests {
             list.check(ChunkIndex(index as u32), chunk).unwrap();
         }
         if list.count() > 1 {
-            assert_eq!(ChunkList::from_hashed(list.size(), list.cvs().to_vec()), Some(list));
+            assert_eq!(
+                ChunkList::from_hashed(list.size(), list.cvs().to_vec()),
+                Some(list)
+            );
         }
     }
 
@@ -339,14 +379,35 @@ mod tests {
     #[test]
     fn equals_the_official_vectors() {
         for (len, hash) in [
-            (0, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"),
-            (1, "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213"),
-            (1023, "10108970eeda3eb932baac1428c7a2163b0e924c9a9e25b35bba72b28f70bd11"),
-            (1024, "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7"),
-            (1025, "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"),
-            (102_400, "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085"),
+            (
+                0,
+                "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+            ),
+            (
+                1,
+                "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213",
+            ),
+            (
+                1023,
+                "10108970eeda3eb932baac1428c7a2163b0e924c9a9e25b35bba72b28f70bd11",
+            ),
+            (
+                1024,
+                "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7",
+            ),
+            (
+                1025,
+                "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444",
+            ),
+            (
+                102_400,
+                "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085",
+            ),
         ] {
-            assert_eq!(hash_reader(&pattern(len)[..]).unwrap().file().to_string(), hash);
+            assert_eq!(
+                hash_reader(&pattern(len)[..]).unwrap().file().to_string(),
+                hash
+            );
         }
     }
 
@@ -355,16 +416,34 @@ mod tests {
         let data = pattern(3 * CHUNK_SIZE + 5);
         let list = hash_reader(&data[..]).unwrap();
         let chunk = |n: usize| Bytes::copy_from_slice(data.chunks(CHUNK_SIZE).nth(n).unwrap());
-        assert_eq!(list.verify(ChunkIndex(1), chunk(1)).unwrap().bytes(), &chunk(1));
+        assert_eq!(
+            list.verify(ChunkIndex(1), chunk(1)).unwrap().bytes(),
+            &chunk(1)
+        );
 
         let mut flipped = chunk(1).to_vec();
         flipped[77] ^= 1;
-        assert!(list.verify(ChunkIndex(1), flipped.into()).is_err(), "one bit");
-        assert!(list.verify(ChunkIndex(0), chunk(1)).is_err(), "another position");
-        assert!(list.verify(ChunkIndex(3), chunk(3).slice(..4)).is_err(), "too short");
-        assert!(list.verify(ChunkIndex(4), Bytes::new()).is_err(), "beyond the end");
+        assert!(
+            list.verify(ChunkIndex(1), flipped.into()).is_err(),
+            "one bit"
+        );
+        assert!(
+            list.verify(ChunkIndex(0), chunk(1)).is_err(),
+            "another position"
+        );
+        assert!(
+            list.verify(ChunkIndex(3), chunk(3).slice(..4)).is_err(),
+            "too short"
+        );
+        assert!(
+            list.verify(ChunkIndex(4), Bytes::new()).is_err(),
+            "beyond the end"
+        );
         let tiny = hash_reader(&b"x"[..]).unwrap();
-        assert!(tiny.verify(ChunkIndex(0), Bytes::from_static(b"y")).is_err());
+        assert!(
+            tiny.verify(ChunkIndex(0), Bytes::from_static(b"y"))
+                .is_err()
+        );
         assert!(tiny.verify(ChunkIndex(0), Bytes::from_static(b"x")).is_ok());
     }
 

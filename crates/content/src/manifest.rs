@@ -108,12 +108,17 @@ impl Manifest {
 
     /// Chunks of all files together.
     pub fn chunks(&self) -> u64 {
-        self.entries.iter().map(|entry| u64::from(chunk_count(entry.size))).sum()
+        self.entries
+            .iter()
+            .map(|entry| u64::from(chunk_count(entry.size)))
+            .sum()
     }
 
     /// The file at `path`.
     pub fn get(&self, path: &str) -> Option<&ManifestEntry> {
-        let found = self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path));
+        let found = self
+            .entries
+            .binary_search_by(|entry| entry.path.as_str().cmp(path));
         found.ok().map(|position| &self.entries[position])
     }
 
@@ -176,8 +181,8 @@ fn decode_entry(
 ) -> Result<ManifestEntry, ManifestError> {
     reader.tag(TAG_PATH)?;
     let path = reader.slice()?;
-    let path = ModelPath::from_bytes(path)
-        .map_err(|source| ManifestError::Path { position, source })?;
+    let path =
+        ModelPath::from_bytes(path).map_err(|source| ManifestError::Path { position, source })?;
     let mut size = 0;
     if reader.peek() == Some(TAG_SIZE) {
         reader.tag(TAG_SIZE)?;
@@ -211,10 +216,18 @@ fn check(entries: &[ManifestEntry]) -> Result<u64, ManifestError> {
         if entry.size > FILE_SIZE_MAX {
             return Err(ManifestError::FileTooLarge(entry.path.clone()));
         }
-        total = total.checked_add(entry.size).ok_or(ManifestError::TotalTooLarge)?;
-        if let Some(file) = entry.path.ancestors().find(|ancestor| paths.contains(ancestor)) {
-            let path = ModelPath::new(file)
-                .map_err(|source| ManifestError::Path { position: 0, source })?;
+        total = total
+            .checked_add(entry.size)
+            .ok_or(ManifestError::TotalTooLarge)?;
+        if let Some(file) = entry
+            .path
+            .ancestors()
+            .find(|ancestor| paths.contains(ancestor))
+        {
+            let path = ModelPath::new(file).map_err(|source| ManifestError::Path {
+                position: 0,
+                source,
+            })?;
             return Err(ManifestError::FileAndDirectory(path));
         }
     }
@@ -254,7 +267,11 @@ impl<'a> Reader<'a> {
 
     fn tag(&mut self, tag: u8) -> Result<(), ManifestError> {
         let at = self.at;
-        if self.byte()? == tag { Ok(()) } else { Err(ManifestError::Encoding(at)) }
+        if self.byte()? == tag {
+            Ok(())
+        } else {
+            Err(ManifestError::Encoding(at))
+        }
     }
 
     /// A varint in its shortest form.
@@ -270,7 +287,11 @@ impl<'a> Reader<'a> {
             value |= bits << shift;
             if byte < 0x80 {
                 let shortest = byte != 0 || shift == 0;
-                return if shortest { Ok(value) } else { Err(ManifestError::Encoding(start)) };
+                return if shortest {
+                    Ok(value)
+                } else {
+                    Err(ManifestError::Encoding(start))
+                };
             }
         }
         Err(ManifestError::Encoding(start))
@@ -281,7 +302,8 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let length = usize::try_from(self.varint()?).ok();
         let end = length.and_then(|length| self.at.checked_add(length));
-        end.filter(|end| *end <= self.bytes.len()).ok_or(ManifestError::Encoding(start))
+        end.filter(|end| *end <= self.bytes.len())
+            .ok_or(ManifestError::Encoding(start))
     }
 
     fn slice(&mut self) -> Result<&'a [u8], ManifestError> {
@@ -299,12 +321,19 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, size: u64, fill: u8) -> ManifestEntry {
-        ManifestEntry { path: path.parse().unwrap(), size, hash: FileHash::new([fill; 32]) }
+        ManifestEntry {
+            path: path.parse().unwrap(),
+            size,
+            hash: FileHash::new([fill; 32]),
+        }
     }
 
     fn sample() -> Manifest {
-        let entries =
-            vec![entry("sub/b", 300, 2), entry("a", 0, 1), entry("sub-x", FILE_SIZE_MAX, 3)];
+        let entries = vec![
+            entry("sub/b", 300, 2),
+            entry("a", 0, 1),
+            entry("sub-x", FILE_SIZE_MAX, 3),
+        ];
         Manifest::new(entries).unwrap()
     }
 
@@ -323,7 +352,10 @@ mod tests {
     fn the_order_of_import_does_not_matter() {
         let mut entries = sample().entries().to_vec();
         entries.reverse();
-        assert_eq!(Manifest::new(entries).unwrap().content_hash(), sample().content_hash());
+        assert_eq!(
+            Manifest::new(entries).unwrap().content_hash(),
+            sample().content_hash()
+        );
     }
 
     #[test]
@@ -332,10 +364,16 @@ mod tests {
         assert_eq!(refused(&[]), ManifestError::Empty);
         let path = |text: &str| text.parse().unwrap();
         let (a, b) = (entry("a", 1, 1), entry("a/b", 1, 1));
-        assert_eq!(refused(&[a.clone(), a.clone()]), ManifestError::Twice(path("a")));
+        assert_eq!(
+            refused(&[a.clone(), a.clone()]),
+            ManifestError::Twice(path("a"))
+        );
         // "a-" sorts between "a" and "a/b": the two are not neighbours.
         let between = entry("a-", 1, 1);
-        assert_eq!(refused(&[a, between, b]), ManifestError::FileAndDirectory(path("a")));
+        assert_eq!(
+            refused(&[a, between, b]),
+            ManifestError::FileAndDirectory(path("a"))
+        );
         let large = entry("x", FILE_SIZE_MAX + 1, 1);
         assert_eq!(refused(&[large]), ManifestError::FileTooLarge(path("x")));
     }
@@ -356,10 +394,26 @@ mod tests {
         let unsorted = {
             let manifest = sample();
             let entries = manifest.entries().iter().rev().cloned().collect();
-            Manifest { entries, bytes: manifest.bytes }.encode()
+            Manifest {
+                entries,
+                bytes: manifest.bytes,
+            }
+            .encode()
         };
         assert_eq!(refused(unsorted), ManifestError::Encoding(0));
-        let zero_size = [TAG_VERSION, 1, TAG_FILE, 39, TAG_PATH, 1, b'a', TAG_SIZE, 0, TAG_HASH, 32];
+        let zero_size = [
+            TAG_VERSION,
+            1,
+            TAG_FILE,
+            39,
+            TAG_PATH,
+            1,
+            b'a',
+            TAG_SIZE,
+            0,
+            TAG_HASH,
+            32,
+        ];
         refused([&zero_size[..], &[1; 32]].concat());
     }
 
@@ -371,7 +425,10 @@ mod tests {
         put_bytes(&mut file, TAG_HASH, &[0; 32]);
         let mut bytes = vec![TAG_VERSION, 1];
         put_bytes(&mut bytes, TAG_FILE, &file);
-        let error = ManifestError::Path { position: 0, source: PathError::Segment };
+        let error = ManifestError::Path {
+            position: 0,
+            source: PathError::Segment,
+        };
         assert_eq!(Manifest::decode(&bytes), Err(error));
     }
 

@@ -105,7 +105,10 @@ fn check(text: &str) -> Result<(), PathError> {
     if text.chars().any(char::is_control) {
         return Err(PathError::Control);
     }
-    if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+    if text
+        .split('/')
+        .any(|segment| matches!(segment, "" | "." | ".."))
+    {
         return Err(PathError::Segment);
     }
     if text.split('/').count() > PATH_DEPTH_MAX {
@@ -185,7 +188,16 @@ mod tests {
 
     #[test]
     fn unusual_but_legal_names_are_kept() {
-        for text in ["a b", "to?/awful?name%25:x", "käse/🤗.bin", "...", "CON", "a.", "1:2", "-rf"] {
+        for text in [
+            "a b",
+            "to?/awful?name%25:x",
+            "käse/🤗.bin",
+            "...",
+            "CON",
+            "a.",
+            "1:2",
+            "-rf",
+        ] {
             assert_eq!(ModelPath::new(text).unwrap().as_str(), text);
         }
         let path = ModelPath::new("a/b/c").unwrap();

@@ -106,15 +106,24 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParseByteSizeError(text.to_owned());
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let unit = unit.trim();
-        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
+        let (_, factor) = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(error)?;
         if let Ok(whole) = number.parse::<u64>() {
             return whole.checked_mul(*factor).map(Self).ok_or_else(error);
         }
         let bytes = number.parse::<f64>().map_err(|_| error())? * *factor as f64;
-        if bytes.is_finite() && bytes < 1e18 { Ok(Self(bytes as u64)) } else { Err(error()) }
+        if bytes.is_finite() && bytes < 1e18 {
+            Ok(Self(bytes as u64))
+        } else {
+            Err(error())
+        }
     }
 }
 
@@ -142,9 +151,10 @@ impl TryFrom<toml::Value> for ByteSize {
     fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
         match value {
             toml::Value::String(text) => text.parse(),
-            toml::Value::Integer(bytes) => {
-                bytes.try_into().map(Self).map_err(|_| ParseByteSizeError(bytes.to_string()))
-            }
+            toml::Value::Integer(bytes) => bytes
+                .try_into()
+                .map(Self)
+                .map_err(|_| ParseByteSizeError(bytes.to_string())),
             other => Err(ParseByteSizeError(other.to_string())),
         }
     }
@@ -215,8 +225,10 @@ pub fn resolve(
     flags: toml::Table,
 ) -> Result<Resolved, ConfigError> {
     let mut merged = toml::Table::new();
-    let mut origins: BTreeMap<String, Origin> =
-        keys().into_iter().map(|key| (key, Origin::Default)).collect();
+    let mut origins: BTreeMap<String, Origin> = keys()
+        .into_iter()
+        .map(|key| (key, Origin::Default))
+        .collect();
     let layers = [
         (Origin::File, read_file(&home.join(CONFIG_FILE))?),
         (Origin::Environment, environment),
@@ -228,10 +240,12 @@ pub fn resolve(
             merged.insert(key, value);
         }
     }
-    let config = merged.try_into().map_err(|error: toml::de::Error| ConfigError::Value {
-        name: "configuration".into(),
-        message: error.message().to_owned(),
-    })?;
+    let config = merged
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Value {
+            name: "configuration".into(),
+            message: error.message().to_owned(),
+        })?;
     Ok(Resolved { config, origins })
 }
 
@@ -262,10 +276,14 @@ pub fn environment(
     let keys = keys();
     let mut table = toml::Table::new();
     for (name, text) in variables {
-        let Some(key) = name.strip_prefix("HUBLESS_").map(str::to_lowercase) else { continue };
+        let Some(key) = name.strip_prefix("HUBLESS_").map(str::to_lowercase) else {
+            continue;
+        };
         if keys.contains(&key) {
-            let value = from_text(&key, &text)
-                .map_err(|message| ConfigError::Value { name: name.clone(), message })?;
+            let value = from_text(&key, &text).map_err(|message| ConfigError::Value {
+                name: name.clone(),
+                message,
+            })?;
             table.insert(key, value);
         }
     }
@@ -275,8 +293,14 @@ pub fn environment(
 fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
     match key {
         "listen" | "bootstrap" | "peers" => {
-            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-            Ok(items.map(|item| toml::Value::String(item.to_owned())).collect::<Vec<_>>().into())
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            Ok(items
+                .map(|item| toml::Value::String(item.to_owned()))
+                .collect::<Vec<_>>()
+                .into())
         }
         "mdns" | "upnp" | "relay" => match text {
             "true" | "1" | "on" => Ok(true.into()),
@@ -288,13 +312,19 @@ fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
 }
 
 fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
-    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let read = |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
         Err(error) => return Err(read(error)),
         Ok(found) if found.len() > CONFIG_BYTES_MAX => {
             let message = format!("larger than {CONFIG_BYTES_MAX} bytes");
-            return Err(ConfigError::File { path: path.to_owned(), message });
+            return Err(ConfigError::File {
+                path: path.to_owned(),
+                message,
+            });
         }
         Ok(_) => {}
     }
@@ -335,7 +365,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = "limit_up = \"1MB\"\nlimit_down = \"1MB\"\nquota = 5\nmdns = false\n";
         std::fs::write(home.path().join(CONFIG_FILE), file).unwrap();
-        let variables = [("HUBLESS_LIMIT_UP", "2MB"), ("HUBLESS_QUOTA", "6"), ("PATH", "x")];
+        let variables = [
+            ("HUBLESS_LIMIT_UP", "2MB"),
+            ("HUBLESS_QUOTA", "6"),
+            ("PATH", "x"),
+        ];
         let variables = variables.map(|(name, text)| (name.to_owned(), text.to_owned()));
         let environment = environment(variables.into_iter()).unwrap();
         let flags = toml::Table::from_iter([("limit_up".to_owned(), "3MB".into())]);
@@ -355,7 +389,11 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join(CONFIG_FILE), "mdns = true\nlisten_on = []\n").unwrap();
+        std::fs::write(
+            home.path().join(CONFIG_FILE),
+            "mdns = true\nlisten_on = []\n",
+        )
+        .unwrap();
         let error = resolve(home.path(), toml::Table::new(), toml::Table::new()).unwrap_err();
         assert!(error.to_string().contains("listen_on"), "{error}");
         assert!(error.to_string().contains("line 2"), "{error}");

@@ -47,7 +47,11 @@ pub struct Frame {
 impl Frame {
     /// A frame without payload.
     pub fn new(id: u64, body: impl Into<Body>) -> Self {
-        Self { id, body: body.into(), payload: Bytes::new() }
+        Self {
+            id,
+            body: body.into(),
+            payload: Bytes::new(),
+        }
     }
 
     /// The same with a payload; at most [`PAYLOAD_BYTES_MAX`] bytes of it may be sent.
@@ -83,7 +87,9 @@ impl FrameHead {
         if payload > PAYLOAD_BYTES_MAX {
             return Err(FrameError::PayloadTooLong(header.payload));
         }
-        let body = header.body.ok_or(FrameError::Rule("a header needs a body"))?;
+        let body = header
+            .body
+            .ok_or(FrameError::Rule("a header needs a body"))?;
         let body = Body::try_from(body)?;
         if (header.id == 0) != (body == Body::Hello) {
             return Err(FrameError::Rule("only a hello has id 0"));
@@ -91,7 +97,11 @@ impl FrameHead {
         if payload > 0 && !body.may_have_payload() {
             return Err(FrameError::Rule("this message has no payload"));
         }
-        Ok(Self { id: header.id, body, payload })
+        Ok(Self {
+            id: header.id,
+            body,
+            payload,
+        })
     }
 }
 
@@ -113,5 +123,9 @@ pub fn header_len(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
             return Ok(Some((value, position + 1)));
         }
     }
-    if bytes.len() < 3 { Ok(None) } else { Err(FrameError::HeaderTooLong) }
+    if bytes.len() < 3 {
+        Ok(None)
+    } else {
+        Err(FrameError::HeaderTooLong)
+    }
 }

@@ -143,7 +143,9 @@ impl From<Answer> for Body {
 impl From<Body> for Proto {
     fn from(body: Body) -> Self {
         match body {
-            Body::Hello => Self::Hello(proto::Hello { version: EXCHANGE_VERSION }),
+            Body::Hello => Self::Hello(proto::Hello {
+                version: EXCHANGE_VERSION,
+            }),
             Body::Ask(ask) => ask.into(),
             Body::Answer(answer) => answer.into(),
         }
@@ -157,27 +159,46 @@ fn hash_bytes(hash: &[u8; 32]) -> Bytes {
 impl From<Ask> for Proto {
     fn from(ask: Ask) -> Self {
         match ask {
-            Ask::Manifest { content, offset } => {
-                Self::GetManifest(proto::GetManifest { content: content_bytes(content), offset })
-            }
-            Ask::ChunkList { file, size, first } => {
-                Self::GetChunkList(proto::GetChunkList { file: file_bytes(file), size, first })
-            }
+            Ask::Manifest { content, offset } => Self::GetManifest(proto::GetManifest {
+                content: content_bytes(content),
+                offset,
+            }),
+            Ask::ChunkList { file, size, first } => Self::GetChunkList(proto::GetChunkList {
+                file: file_bytes(file),
+                size,
+                first,
+            }),
             Ask::Availability(Scope::Content(content)) => {
                 let content = content_bytes(content);
-                Self::GetAvailability(proto::GetAvailability { content, file: Bytes::new() })
+                Self::GetAvailability(proto::GetAvailability {
+                    content,
+                    file: Bytes::new(),
+                })
             }
             Ask::Availability(Scope::File(file)) => {
                 let file = file_bytes(file);
-                Self::GetAvailability(proto::GetAvailability { content: Bytes::new(), file })
+                Self::GetAvailability(proto::GetAvailability {
+                    content: Bytes::new(),
+                    file,
+                })
             }
-            Ask::Chunks { file, size, first, count } => {
+            Ask::Chunks {
+                file,
+                size,
+                first,
+                count,
+            } => {
                 let file = file_bytes(file);
-                Self::GetChunks(proto::GetChunks { file, size, first: first.0, count })
+                Self::GetChunks(proto::GetChunks {
+                    file,
+                    size,
+                    first: first.0,
+                    count,
+                })
             }
-            Ask::Peers(content) => {
-                Self::GetPeers(proto::GetPeers { content: content_bytes(content) })
-            }
+            Ask::Peers(content) => Self::GetPeers(proto::GetPeers {
+                content: content_bytes(content),
+            }),
             Ask::Cancel => Self::Cancel(proto::Cancel {}),
         }
     }
@@ -196,25 +217,37 @@ impl From<Answer> for Proto {
         match answer {
             Answer::Manifest { total } => Self::Manifest(proto::ManifestPage { total }),
             Answer::ChunkList => Self::ChunkList(proto::ChunkListPage {}),
-            Answer::Availability { first, total, complete } => {
-                Self::Availability(proto::AvailabilityPage { first, total, complete })
-            }
+            Answer::Availability {
+                first,
+                total,
+                complete,
+            } => Self::Availability(proto::AvailabilityPage {
+                first,
+                total,
+                complete,
+            }),
             Answer::Have(ranges) => {
                 let range = |range: Range<u32>| proto::Range {
                     first: range.start,
                     count: range.end.saturating_sub(range.start),
                 };
-                Self::Have(proto::Have { ranges: ranges.into_iter().map(range).collect() })
+                Self::Have(proto::Have {
+                    ranges: ranges.into_iter().map(range).collect(),
+                })
             }
             Answer::Chunk(index) => Self::Chunk(proto::ChunkData { index: index.0 }),
             Answer::Peers(peers) => {
                 let peer = |PeerAddresses { id, addresses }| proto::Peer { id, addresses };
-                Self::Peers(proto::Peers { peers: peers.into_iter().map(peer).collect() })
+                Self::Peers(proto::Peers {
+                    peers: peers.into_iter().map(peer).collect(),
+                })
             }
             Answer::NotHere => Self::NotHere(proto::NotHere {}),
             Answer::Busy(wait) => {
                 let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-                Self::Busy(proto::Busy { wait_ms: wait_ms.min(BUSY_WAIT_MS_MAX) })
+                Self::Busy(proto::Busy {
+                    wait_ms: wait_ms.min(BUSY_WAIT_MS_MAX),
+                })
             }
             Answer::TooLarge => Self::TooLarge(proto::TooLarge {}),
             Answer::Malformed => Self::Malformed(proto::Malformed {}),
@@ -223,7 +256,11 @@ impl From<Answer> for Proto {
 }
 
 fn rule(holds: bool, text: &'static str) -> Result<(), FrameError> {
-    if holds { Ok(()) } else { Err(FrameError::Rule(text)) }
+    if holds {
+        Ok(())
+    } else {
+        Err(FrameError::Rule(text))
+    }
 }
 
 fn content(bytes: &Bytes) -> Result<ContentHash, FrameError> {
@@ -254,21 +291,41 @@ impl TryFrom<Proto> for Body {
             }
             Proto::GetChunkList(ask) => {
                 let (file, size) = (file(&ask.file)?, size(ask.size)?);
-                Ask::ChunkList { file, size, first: ask.first }.into()
+                Ask::ChunkList {
+                    file,
+                    size,
+                    first: ask.first,
+                }
+                .into()
             }
             Proto::GetAvailability(ask) => Ask::Availability(scope(&ask)?).into(),
             Proto::GetChunks(ask) => chunks(&ask)?.into(),
             Proto::GetPeers(ask) => Ask::Peers(content(&ask.content)?).into(),
             Proto::Cancel(_) => Ask::Cancel.into(),
             Proto::Manifest(page) => {
-                rule(page.total as usize <= MANIFEST_BYTES_MAX, "no manifest is that large")?;
+                rule(
+                    page.total as usize <= MANIFEST_BYTES_MAX,
+                    "no manifest is that large",
+                )?;
                 Answer::Manifest { total: page.total }.into()
             }
             Proto::ChunkList(_) => Answer::ChunkList.into(),
             Proto::Availability(page) => {
-                rule(page.first.is_multiple_of(8), "a page begins at a whole byte")?;
-                let proto::AvailabilityPage { first, total, complete } = page;
-                Answer::Availability { first, total, complete }.into()
+                rule(
+                    page.first.is_multiple_of(8),
+                    "a page begins at a whole byte",
+                )?;
+                let proto::AvailabilityPage {
+                    first,
+                    total,
+                    complete,
+                } = page;
+                Answer::Availability {
+                    first,
+                    total,
+                    complete,
+                }
+                .into()
             }
             Proto::Have(have) => Answer::Have(ranges(&have)?).into(),
             Proto::Chunk(chunk) => Answer::Chunk(ChunkIndex(chunk.index)).into(),
@@ -285,7 +342,10 @@ impl TryFrom<Proto> for Body {
 }
 
 fn scope(ask: &proto::GetAvailability) -> Result<Scope, FrameError> {
-    rule(ask.content.is_empty() != ask.file.is_empty(), "availability of a model or of a file")?;
+    rule(
+        ask.content.is_empty() != ask.file.is_empty(),
+        "availability of a model or of a file",
+    )?;
     if ask.file.is_empty() {
         Ok(Scope::Content(content(&ask.content)?))
     } else {
@@ -294,28 +354,54 @@ fn scope(ask: &proto::GetAvailability) -> Result<Scope, FrameError> {
 }
 
 fn chunks(ask: &proto::GetChunks) -> Result<Ask, FrameError> {
-    rule((1..=CHUNKS_PER_ASK_MAX).contains(&ask.count), "1 to 16 chunks an ask")?;
-    rule(ask.first.checked_add(ask.count).is_some(), "chunk numbers have 32 bits")?;
+    rule(
+        (1..=CHUNKS_PER_ASK_MAX).contains(&ask.count),
+        "1 to 16 chunks an ask",
+    )?;
+    rule(
+        ask.first.checked_add(ask.count).is_some(),
+        "chunk numbers have 32 bits",
+    )?;
     let (file, size) = (file(&ask.file)?, size(ask.size)?);
-    Ok(Ask::Chunks { file, size, first: ChunkIndex(ask.first), count: ask.count })
+    Ok(Ask::Chunks {
+        file,
+        size,
+        first: ChunkIndex(ask.first),
+        count: ask.count,
+    })
 }
 
 fn ranges(have: &proto::Have) -> Result<Vec<Range<u32>>, FrameError> {
     rule(have.ranges.len() <= HAVE_RANGES_MAX, "at most 1,024 ranges")?;
     let range = |range: &proto::Range| {
-        let end = range.first.checked_add(range.count).filter(|end| *end > range.first);
+        let end = range
+            .first
+            .checked_add(range.count)
+            .filter(|end| *end > range.first);
         Ok(range.first..end.ok_or(FrameError::Rule("a range has at least one chunk"))?)
     };
     have.ranges.iter().map(range).collect()
 }
 
 fn peers(answer: proto::Peers) -> Result<Vec<PeerAddresses>, FrameError> {
-    rule(answer.peers.len() <= PEERS_PER_ANSWER_MAX, "at most 32 peers")?;
+    rule(
+        answer.peers.len() <= PEERS_PER_ANSWER_MAX,
+        "at most 32 peers",
+    )?;
     let peer = |peer: proto::Peer| {
-        rule(peer.addresses.len() <= ADDRESSES_PER_PEER_MAX, "at most 8 addresses a peer")?;
+        rule(
+            peer.addresses.len() <= ADDRESSES_PER_PEER_MAX,
+            "at most 8 addresses a peer",
+        )?;
         let short = |bytes: &Bytes| bytes.len() <= ADDRESS_BYTES_MAX;
-        rule(short(&peer.id) && peer.addresses.iter().all(short), "at most 256 bytes an address")?;
-        Ok(PeerAddresses { id: peer.id, addresses: peer.addresses })
+        rule(
+            short(&peer.id) && peer.addresses.iter().all(short),
+            "at most 256 bytes an address",
+        )?;
+        Ok(PeerAddresses {
+            id: peer.id,
+            addresses: peer.addresses,
+        })
     };
     answer.peers.into_iter().map(peer).collect()
 }

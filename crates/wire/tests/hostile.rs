@@ -1,0 +1,105 @@
+//! What a hostile peer may send, and that it is refused by its rule.
+
+use hubless_wire::{
+    Answer, Ask, Body, FrameError, FrameHead, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, header_len,
+};
+use proptest::prelude::*;
+
+/// A header with these protobuf fields behind id 1.
+fn header(fields: &[u8]) -> Vec<u8> {
+    [&[0x08, 1][..], fields].concat()
+}
+
+fn refused(fields: &[u8]) -> FrameError {
+    FrameHead::decode(&header(fields)).unwrap_err()
+}
+
+#[test]
+fn lengths_are_bounded_before_anything_is_read() {
+    assert_eq!(header_len(&[]), Ok(None));
+    assert_eq!(header_len(&[0x80]), Ok(None));
+    assert_eq!(
+        header_len(&[0x80, 0x80, 0x04]),
+        Ok(Some((HEADER_BYTES_MAX, 3)))
+    );
+    assert_eq!(
+        header_len(&[0x81, 0x80, 0x04]),
+        Err(FrameError::HeaderTooLong)
+    );
+    assert_eq!(
+        header_len(&[0xff, 0xff, 0xff, 0xff]),
+        Err(FrameError::HeaderTooLong)
+    );
+    assert_eq!(
+        header_len(&[0x80, 0x80, 0x80]),
+        Err(FrameError::HeaderTooLong)
+    );
+    let too_long = vec![0; HEADER_BYTES_MAX + 1];
+    assert_eq!(FrameHead::decode(&too_long), Err(FrameError::HeaderTooLong));
+    // payload 2^32 - 1 on a chunk
+    let huge = [0x10, 0xff, 0xff, 0xff, 0xff, 0x0f, 0xa2, 1, 0];
+    assert_eq!(refused(&huge), FrameError::PayloadTooLong(u32::MAX));
+    // one byte more than a chunk
+    let more = [0x10, 0x81, 0x80, 0x10, 0xa2, 1, 0];
+    assert_eq!(
+        refused(&more),
+        FrameError::PayloadTooLong(PAYLOAD_BYTES_MAX as u32 + 1)
+    );
+}
+
+#[test]
+fn rules_are_held() {
+    let rule = |fields: &[u8], text: &str| match refused(fields) {
+        FrameError::Rule(found) => assert!(found.contains(text), "{found}"),
+        other => panic!("{other}"),
+    };
+    rule(&[], "body");
+    rule(&[0x1a, 2, 8, 1], "id 0"); // a hello with id 1
+    rule(&[0x10, 1, 0xb2, 1, 0], "no payload"); // a payload behind `NotHere`
+    rule(&[0x22, 3, 0x0a, 1, 7], "32 bytes"); // a hash of one byte
+    rule(&[0x32, 0], "of a model or of a file");
+    rule(&[0x92, 1, 2, 8, 3], "whole byte");
+    rule(&[0x9a, 1, 4, 0x0a, 2, 8, 5], "at least one"); // a range of no chunks
+    let hash = [&[0x0a, 32][..], &[9; 32]].concat();
+    let chunks = |rest: &[u8]| {
+        let body = [&hash[..], rest].concat();
+        [&[0x3a, body.len() as u8][..], &body].concat()
+    };
+    rule(&chunks(&[0x10, 1]), "1 to 16"); // no count
+    rule(&chunks(&[0x10, 1, 0x20, 17]), "1 to 16");
+    rule(
+        &chunks(&[0x18, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x20, 1]),
+        "32 bits",
+    );
+    let mut size = vec![0x10];
+    size.extend([0xff; 9]);
+    size.push(1);
+    rule(&chunks(&[&size[..], &[0x20, 1]].concat()), "that large");
+    rule(&[0x82, 1, 5, 8, 0xff, 0xff, 0xff, 0x7f], "no manifest");
+    assert_eq!(refused(&[0xff]), FrameError::NotProtobuf);
+}
+
+#[test]
+fn numbers_that_would_be_too_large_are_cut() {
+    let busy = FrameHead::decode(&header(&[0xba, 1, 6, 8, 0xff, 0xff, 0xff, 0xff, 0x0f])).unwrap();
+    assert_eq!(
+        busy.body,
+        Body::Answer(Answer::Busy(std::time::Duration::from_secs(60)))
+    );
+}
+
+#[test]
+fn unknown_fields_of_later_versions_are_passed_over() {
+    let cancel = FrameHead::decode(&header(&[0x4a, 0, 0xf8, 0x3f, 1])).unwrap();
+    assert_eq!(cancel.body, Body::Ask(Ask::Cancel));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = header_len(&bytes);
+        if let Ok(head) = FrameHead::decode(&bytes) {
+            prop_assert!(head.payload <= PAYLOAD_BYTES_MAX);
+        }
+    }
+}

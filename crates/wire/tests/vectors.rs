@@ -1,0 +1,162 @@
+//! The bytes of `proto/vectors/` are what is sent and understood.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use hubless_content::{ChunkIndex, ContentHash, FileHash, Manifest, ManifestEntry};
+use hubless_wire::{Answer, Ask, Body, Frame, FrameHead, Scope, header_len};
+
+/// Reads hexadecimal text with `#` comments and `xx*n` repetitions.
+fn hex(text: &str) -> Vec<u8> {
+    let words = text
+        .lines()
+        .flat_map(|line| line.split('#').next().unwrap().split_whitespace());
+    let byte = |digits: &str| u8::from_str_radix(digits, 16).unwrap();
+    words
+        .flat_map(|word| match word.split_once('*') {
+            Some((digits, times)) => vec![byte(digits); times.parse().unwrap()],
+            None => vec![byte(word)],
+        })
+        .collect()
+}
+
+fn frames() -> BTreeMap<String, Vec<u8>> {
+    let text = include_str!("../../../proto/vectors/frames.txt");
+    let sections = text.split("\n= ").skip(1);
+    sections
+        .map(|section| {
+            let (name, bytes) = section.split_once('\n').unwrap();
+            (name.to_owned(), hex(bytes))
+        })
+        .collect()
+}
+
+fn payload(bytes: usize) -> Bytes {
+    vec![7; bytes].into()
+}
+
+fn expected() -> Vec<(&'static str, Frame)> {
+    let (content, file) = (ContentHash::new([0xaa; 32]), FileHash::new([0xbb; 32]));
+    vec![
+        ("hello", Frame::new(0, Body::Hello)),
+        (
+            "ask manifest",
+            Frame::new(
+                5,
+                Ask::Manifest {
+                    content,
+                    offset: 262_144,
+                },
+            ),
+        ),
+        (
+            "ask chunk list",
+            Frame::new(
+                6,
+                Ask::ChunkList {
+                    file,
+                    size: 20_971_520,
+                    first: 7,
+                },
+            ),
+        ),
+        (
+            "ask availability of a model",
+            Frame::new(7, Ask::Availability(Scope::Content(content))),
+        ),
+        (
+            "ask availability of a file",
+            Frame::new(8, Ask::Availability(Scope::File(file))),
+        ),
+        (
+            "ask chunks",
+            Frame::new(
+                128,
+                Ask::Chunks {
+                    file,
+                    size: 1_310_720,
+                    first: ChunkIndex(3),
+                    count: 2,
+                },
+            ),
+        ),
+        ("ask peers", Frame::new(9, Ask::Peers(content))),
+        ("cancel", Frame::new(128, Ask::Cancel)),
+        (
+            "manifest page of 3 bytes",
+            Frame::new(5, Answer::Manifest { total: 512 }).with_payload(payload(3)),
+        ),
+        (
+            "availability page of 2 bytes",
+            Frame::new(
+                7,
+                Answer::Availability {
+                    first: 256,
+                    total: 268,
+                    complete: false,
+                },
+            )
+            .with_payload(payload(2)),
+        ),
+        (
+            "availability complete",
+            Frame::new(
+                7,
+                Answer::Availability {
+                    first: 0,
+                    total: 268,
+                    complete: true,
+                },
+            ),
+        ),
+        ("have", Frame::new(7, Answer::Have(vec![0..3, 256..257]))),
+        (
+            "chunk",
+            Frame::new(128, Answer::Chunk(ChunkIndex(3))).with_payload(payload(262_144)),
+        ),
+        ("not here", Frame::new(9, Answer::NotHere)),
+        (
+            "busy",
+            Frame::new(9, Answer::Busy(Duration::from_millis(250))),
+        ),
+    ]
+}
+
+#[test]
+fn frames_have_the_documented_bytes() {
+    let vectors = frames();
+    let expected = expected();
+    assert_eq!(vectors.len(), expected.len());
+    for (name, frame) in expected {
+        let mut head = BytesMut::new();
+        frame.encode_head(&mut head);
+        assert_eq!(&head[..], &vectors[name][..], "{name}");
+
+        let (length, start) = header_len(&head).unwrap().unwrap();
+        assert_eq!(length + start, head.len(), "{name}");
+        let decoded = FrameHead::decode(&head[start..]).unwrap();
+        assert_eq!((decoded.id, decoded.body), (frame.id, frame.body), "{name}");
+        assert_eq!(decoded.payload, frame.payload.len(), "{name}");
+    }
+}
+
+#[test]
+fn a_manifest_has_the_documented_bytes() {
+    let text = include_str!("../../../proto/vectors/manifest.txt");
+    let (bytes, hash) = text.split_once("= content hash ").unwrap();
+    let bytes = hex(bytes);
+    let entry = |path: &str, size, fill| ManifestEntry {
+        path: path.parse().unwrap(),
+        size,
+        hash: FileHash::new([fill; 32]),
+    };
+    let entries = vec![
+        entry("a", 0, 0x11),
+        entry("sub/b", 300, 0x33),
+        entry("sub-x", 4096, 0x22),
+    ];
+    let manifest = Manifest::new(entries).unwrap();
+    assert_eq!(manifest.encode(), bytes);
+    assert_eq!(manifest.content_hash().to_string(), hash.trim());
+    assert_eq!(Manifest::decode(&bytes), Ok(manifest));
+}
