@@ -1,5 +1,7 @@
 //! What a hostile peer may send, and that it is refused by its rule.
 
+#![allow(clippy::unwrap_used)] // a test ends there
+
 use hubless_wire::{
     Answer, Ask, Body, FrameError, FrameHead, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, header_len,
 };

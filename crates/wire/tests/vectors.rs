@@ -1,5 +1,7 @@
 //! The bytes of `proto/vectors/` are what is sent and understood.
 
+#![allow(clippy::unwrap_used)] // a test ends there
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
