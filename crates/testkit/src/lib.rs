@@ -1,1 +1,6 @@
 //! Deterministic bytes, failing stores, simulated swarms, processes.
+//!
+//! For tests only: what goes wrong here panics, with all that is known about it.
+
+pub mod model;
+pub mod process;

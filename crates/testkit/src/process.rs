@@ -1,0 +1,681 @@
+//! Machines with a home directory each, and `hubless` processes on them.
+//!
+//! Nothing here sleeps and hopes: each wait is for a line, an end or a condition, with a limit
+//! after which the test fails and shows what the process wrote. All listen on 127.0.0.1 with ports
+//! the system chooses; multicast DNS and UPnP are off; a process ends with the value that stands
+//! for it, and all files with the [`Lab`].
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+use serde_json::Value;
+
+/// The longest that anything may take that has no limit of its own: hangs end, slow machines do
+/// not fail.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// How often conditions are looked at that nobody reports.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Clock ticks in a second in `/proc/<pid>/stat`: fixed in what Linux shows to programs.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A directory for one test, on disk, with the machines in it.
+pub struct Lab {
+    binary: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Lab {
+    /// A new one for `binary`, which tests know as `env!("CARGO_BIN_EXE_hubless")`.
+    pub fn new(binary: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("hubless-lab-").tempdir();
+        let directory = directory.expect("a temporary directory");
+        // Some machines run as another user.
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(directory.path(), open).expect("own directory");
+        Self {
+            binary: binary.into(),
+            directory,
+        }
+    }
+
+    /// A path in the lab's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A machine with the home directory `<name>` in the lab.
+    pub fn machine(&self, name: &str) -> Machine {
+        self.machine_in(self.path(name))
+    }
+
+    /// A machine with its home directory elsewhere.
+    pub fn machine_in(&self, home: PathBuf) -> Machine {
+        Machine {
+            binary: self.binary.clone(),
+            home,
+        }
+    }
+}
+
+/// Someone's computer: a home directory.
+#[derive(Clone)]
+pub struct Machine {
+    binary: PathBuf,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+impl Machine {
+    /// `hubless` with arguments, and nothing from the environment of the test.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HUBLESS_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("HUBLESS_HOME", &self.home)
+            .env("HUBLESS_LISTEN", "/ip4/127.0.0.1/tcp/0")
+            .env("HUBLESS_MDNS", "false")
+            .env("HUBLESS_UPNP", "false")
+            .args(args);
+        command
+    }
+
+    /// Starts `hubless` with arguments.
+    pub fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Process {
+        Process::start(self.command(args))
+    }
+
+    /// Runs `hubless` with arguments to its end.
+    pub fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
+        self.start(args).wait(LIMIT)
+    }
+
+    /// Runs `hubless` with arguments and `--json`; it must work and print one object.
+    pub fn json<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Value {
+        let mut command = self.command(args);
+        command.arg("--json");
+        Process::start(command).wait(LIMIT).ok().last_object()
+    }
+
+    /// Adds a directory and returns the content hash.
+    pub fn add(&self, path: &Path, args: &[&str]) -> String {
+        let added = self.json([&["add", text(path)], args].concat());
+        field(&added, "hash")
+    }
+
+    /// Starts a node with nothing in it.
+    pub fn serve(&self, args: &[&str]) -> Node {
+        self.node(&[&["serve", "--json"], args].concat(), 0)
+    }
+
+    /// Starts a node that seeds a directory.
+    pub fn seed(&self, path: &Path, args: &[&str]) -> Node {
+        self.node(&[&["seed", "--json", text(path)], args].concat(), 1)
+    }
+
+    /// Starts a node that adds so many directories and waits until all are added and it listens.
+    fn node(&self, args: &[&str], paths: usize) -> Node {
+        let mut process = self.start(args);
+        let (mut hashes, mut listening) = (Vec::new(), None);
+        while listening.is_none() || hashes.len() < paths {
+            let event = process.next_event(LIMIT);
+            match event["event"].as_str() {
+                Some("added") => hashes.push(field(&event, "hash")),
+                Some("listening") => listening = Some(event),
+                _ => {}
+            }
+        }
+        let listening = listening.unwrap_or_default();
+        let addresses = listening["addresses"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let addresses = addresses
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let peer_id = field(&listening, "peer_id");
+        Node {
+            machine: self.clone(),
+            process,
+            peer_id,
+            addresses,
+            hashes,
+        }
+    }
+
+    /// Starts `get --json`.
+    pub fn start_get(&self, args: &[&str]) -> Process {
+        self.start([&["get", "--json"], args].concat())
+    }
+
+    /// Fetches; it must work.
+    pub fn get(&self, args: &[&str]) -> Fetched {
+        self.get_within(LIMIT, args)
+    }
+
+    /// [`Self::get`] for what takes longer.
+    pub fn get_within(&self, limit: Duration, args: &[&str]) -> Fetched {
+        let started = Instant::now();
+        let done = self.start_get(args).wait(limit).ok().last_object();
+        let took = started.elapsed();
+        assert_eq!(
+            done["event"], "done",
+            "the last line of `get --json`: {done}"
+        );
+        Fetched {
+            path: field(&done, "path").into(),
+            bytes_total: number(&done, "bytes_total"),
+            bytes_fetched: number(&done, "bytes_fetched"),
+            bytes_present: number(&done, "bytes_present"),
+            took,
+        }
+    }
+}
+
+/// What `get --json` said at its end.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Where the files are.
+    pub path: PathBuf,
+    /// Bytes of the wanted files.
+    pub bytes_total: u64,
+    /// Chunk payload that came over the network.
+    pub bytes_fetched: u64,
+    /// Bytes that were there before.
+    pub bytes_present: u64,
+    /// From the start of the process to its end.
+    pub took: Duration,
+}
+
+/// A running `serve` or `seed`.
+pub struct Node {
+    /// Where it runs.
+    pub machine: Machine,
+    /// Its process.
+    pub process: Process,
+    /// Its peer id.
+    pub peer_id: String,
+    /// Where it can be dialled.
+    pub addresses: Vec<String>,
+    /// Content hashes of what it seeds, as it said at its start.
+    pub hashes: Vec<String>,
+}
+
+impl Node {
+    /// An address that others can dial.
+    pub fn address(&self) -> &str {
+        self.addresses
+            .first()
+            .expect("a node that listens has an address")
+    }
+
+    /// The hash of the one directory it seeds.
+    pub fn hash(&self) -> &str {
+        self.hashes.first().expect("a seeder has a hash")
+    }
+
+    /// `hubless status --json`.
+    pub fn status(&self) -> Value {
+        self.machine.json(["status"])
+    }
+
+    /// One number of [`Self::status`], such as `bytes_sent` or `dht/announced`.
+    pub fn count(&self, path: &str) -> u64 {
+        let status = self.status();
+        let found = status.pointer(&format!("/{path}")).and_then(Value::as_u64);
+        found.unwrap_or_else(|| panic!("no number {path} in {status}"))
+    }
+
+    /// Waits until at least so many keys are announced and none is due.
+    pub fn wait_until_announced(&self, keys: u64) {
+        until("all keys are announced", LIMIT, || {
+            let dht = self.status()["dht"].clone();
+            let announced = number(&dht, "announced") >= keys && number(&dht, "backlog") == 0;
+            if announced {
+                Ok(())
+            } else {
+                Err(dht.to_string())
+            }
+        });
+    }
+
+    /// Ends it in order (SIGTERM), which must work.
+    pub fn stop(self) {
+        self.process.signal(Signal::TERM);
+        self.process.wait(LIMIT).ok();
+    }
+}
+
+/// A process whose output is collected; ends when dropped.
+pub struct Process {
+    what: String,
+    child: Child,
+    lines: Receiver<String>,
+    readers: Vec<JoinHandle<()>>,
+    output: Arc<Mutex<Output>>,
+}
+
+#[derive(Default)]
+struct Output {
+    stdout: String,
+    stderr: String,
+}
+
+impl Process {
+    /// Starts a command.
+    pub fn start(mut command: Command) -> Self {
+        let what = format!("{command:?}");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let output = Arc::new(Mutex::new(Output::default()));
+        let (sender, lines) = channel();
+        let stdout = child.stdout.take().expect("a pipe");
+        let stderr = child.stderr.take().expect("a pipe");
+        let collected = output.clone();
+        let out = read_lines(stdout, move |line| {
+            lock(&collected).stdout.push_str(&line);
+            // Nobody may be waiting for lines any more.
+            let _ = sender.send(line);
+        });
+        let collected = output.clone();
+        let err = read_lines(stderr, move |line| lock(&collected).stderr.push_str(&line));
+        Self {
+            what,
+            child,
+            lines,
+            readers: vec![out, err],
+            output,
+        }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("{}: {error}", self.what));
+    }
+
+    /// The next line of stdout that is a JSON object with an `event`.
+    pub fn next_event(&mut self, limit: Duration) -> Value {
+        let end = Instant::now() + limit;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => self.fail(&format!("no event in {limit:?}")),
+                Err(RecvTimeoutError::Disconnected) => self.fail("ended before the event"),
+            };
+            match serde_json::from_str::<Value>(&line) {
+                Ok(value) if value["event"].is_string() => return value,
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for an event that fits.
+    pub fn event(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let event = self.next_event(LIMIT);
+            if fits(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Waits until at least so many bytes are verified.
+    pub fn progress(&mut self, bytes: u64) -> Value {
+        self.event(|event| {
+            event["event"] == "progress" && event["bytes_verified"].as_u64() >= Some(bytes)
+        })
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("own child").is_none()
+    }
+
+    /// What it uses now.
+    pub fn usage(&self) -> Usage {
+        let pid = self.pid();
+        let read = |name: &str| {
+            let path = format!("/proc/{pid}/{name}");
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+        };
+        Usage::parse(&read("status"), &read("stat"))
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self, limit: Duration) -> Finished {
+        let end = Instant::now() + limit;
+        let status = loop {
+            match self.child.try_wait().expect("own child") {
+                Some(status) => break status,
+                None if Instant::now() > end => self.fail(&format!("did not end in {limit:?}")),
+                None => thread::sleep(POLL.min(end.saturating_duration_since(Instant::now()))),
+            }
+        };
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        let output = std::mem::take(&mut *lock(&self.output));
+        let Output { stdout, stderr } = output;
+        Finished {
+            what: self.what.clone(),
+            status,
+            stdout,
+            stderr,
+        }
+    }
+
+    fn fail(&mut self, why: &str) -> ! {
+        let _ = self.child.kill();
+        let output = lock(&self.output);
+        panic!(
+            "{}: {why}\n{}",
+            self.what,
+            show(&output.stdout, &output.stderr)
+        );
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() && !self.readers.is_empty() {
+            let output = lock(&self.output);
+            eprintln!("{}\n{}", self.what, show(&output.stdout, &output.stderr));
+        }
+    }
+}
+
+/// What a process uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of memory now.
+    pub rss: u64,
+    /// Bytes of memory at most since its start.
+    pub rss_peak: u64,
+    /// Processor time of all its threads since its start.
+    pub cpu: Duration,
+}
+
+impl Usage {
+    /// Reads `/proc/<pid>/status` and `/proc/<pid>/stat`.
+    fn parse(status: &str, stat: &str) -> Self {
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|rest| rest.split_whitespace().next());
+            number
+                .and_then(|text| text.parse::<u64>().ok())
+                .expect("a line of /proc/<pid>/status")
+        };
+        // The name in parentheses may hold spaces; utime and stime are the 12th and 13th behind it.
+        let (_, fields) = stat
+            .rsplit_once(')')
+            .expect("the format of /proc/<pid>/stat");
+        let ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse::<u64>);
+        let ticks: u64 = ticks.map(|ticks| ticks.expect("a number")).sum();
+        Self {
+            rss: kib("VmRSS:") * 1024,
+            rss_peak: kib("VmHWM:") * 1024,
+            cpu: Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND),
+        }
+    }
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    what: String,
+    status: ExitStatus,
+    /// All it wrote to stdout.
+    pub stdout: String,
+    /// All it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// It must have worked.
+    pub fn ok(self) -> Self {
+        self.code(0)
+    }
+
+    /// It must have ended with this exit code.
+    pub fn code(self, code: i32) -> Self {
+        assert!(
+            self.status.code() == Some(code),
+            "expected exit code {code}\n{}",
+            self.show()
+        );
+        self
+    }
+
+    /// It must have failed as the contract says: with this code, nothing on stdout that looks like
+    /// a result, a sentence that names `about`, and a hint what to do next.
+    pub fn failed(self, code: i32, about: &str) -> Self {
+        let finished = self.code(code);
+        let (error, hint) = (finished.line("error: "), finished.line("hint: "));
+        let told = error.is_some_and(|line| line.len() > 10) && finished.stderr.contains(about);
+        assert!(
+            told,
+            "expected a sentence about {about:?}\n{}",
+            finished.show()
+        );
+        assert!(
+            hint.is_some_and(|line| line.len() > 5),
+            "expected a hint\n{}",
+            finished.show()
+        );
+        assert!(!finished.stderr.contains("panicked"), "{}", finished.show());
+        finished
+    }
+
+    /// It must have been ended by this signal.
+    pub fn signalled(self, signal: Signal) -> Self {
+        let by = self.status.signal() == Some(signal.as_raw());
+        assert!(by, "expected an end by {signal:?}\n{}", self.show());
+        self
+    }
+
+    /// The last line of stdout as a JSON object.
+    pub fn last_object(&self) -> Value {
+        let last = self
+            .stdout
+            .lines()
+            .last()
+            .map(serde_json::from_str::<Value>);
+        match last {
+            Some(Ok(value)) if value.is_object() => value,
+            _ => panic!(
+                "expected a JSON object at the end of stdout\n{}",
+                self.show()
+            ),
+        }
+    }
+
+    fn line(&self, start: &str) -> Option<&str> {
+        let lines = self.stderr.lines();
+        lines
+            .filter(|line| {
+                line.get(..start.len())
+                    .is_some_and(|head| head.eq_ignore_ascii_case(start))
+            })
+            .map(|line| &line[start.len()..])
+            .next()
+    }
+
+    fn show(&self) -> String {
+        format!(
+            "{}: {}\n{}",
+            self.what,
+            self.status,
+            show(&self.stdout, &self.stderr)
+        )
+    }
+}
+
+/// Waits until a condition holds that nobody reports. An `Err` says what holds instead.
+pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(instead) if Instant::now() > end => panic!("not in {limit:?}: {what}: {instead}"),
+            Err(_) => thread::sleep(POLL),
+        }
+    }
+}
+
+/// A text field of a JSON object.
+pub fn field(object: &Value, name: &str) -> String {
+    let text = object[name].as_str();
+    text.unwrap_or_else(|| panic!("no text {name:?} in {object}"))
+        .to_owned()
+}
+
+/// A number of a JSON object.
+pub fn number(object: &Value, name: &str) -> u64 {
+    object[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no number {name:?} in {object}"))
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}
+
+fn read_lines(
+    pipe: impl Read + Send + 'static,
+    mut take: impl FnMut(String) + Send + 'static,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        loop {
+            let mut line = Vec::new();
+            match pipe.read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => take(String::from_utf8_lossy(&line).into_owned()),
+            }
+        }
+    })
+}
+
+fn lock(output: &Mutex<Output>) -> std::sync::MutexGuard<'_, Output> {
+    output
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn show(stdout: &str, stderr: &str) -> String {
+    format!(
+        "--- stdout, its end\n{}\n--- stderr, its end\n{}\n---",
+        end(stdout),
+        end(stderr)
+    )
+}
+
+fn end(text: &str) -> &str {
+    let mut from = text.len().saturating_sub(8 * 1024);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Process::start(command)
+    }
+
+    #[test]
+    fn events_are_waited_for_and_other_lines_passed_over() {
+        let mut process = shell(r#"echo text; echo '{"event":"progress","bytes_verified":7}'"#);
+        assert_eq!(number(&process.progress(7), "bytes_verified"), 7);
+        process.wait(LIMIT).ok();
+    }
+
+    #[test]
+    #[should_panic(expected = "no event")]
+    fn a_wait_has_an_end() {
+        shell("sleep 60").next_event(Duration::from_millis(50));
+    }
+
+    #[test]
+    #[should_panic(expected = "broken")]
+    fn a_failure_shows_what_the_process_wrote() {
+        shell("echo broken >&2; exit 3").wait(LIMIT).ok();
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone() {
+        let process = shell("sleep 60");
+        let pid = process.pid();
+        drop(process);
+        assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn signals_and_codes_are_told_apart() {
+        let killed = shell("sleep 60");
+        killed.signal(Signal::KILL);
+        killed.wait(LIMIT).signalled(Signal::KILL);
+        shell("echo 'error: it does not work'; exit 3")
+            .wait(LIMIT)
+            .code(3);
+        shell("echo 'error: no such thing as x' >&2; echo 'hint: try y instead' >&2; exit 3")
+            .wait(LIMIT)
+            .failed(3, "as x");
+    }
+
+    #[test]
+    fn usage_of_a_process() {
+        let status = "Name:\thubless\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 99 1 2";
+        let usage = Usage::parse(status, stat);
+        assert_eq!((usage.rss, usage.rss_peak), (1 << 20, 2 << 20));
+        assert_eq!(usage.cpu, Duration::from_secs(3));
+        assert!(shell("sleep 60").usage().rss > 0);
+    }
+}
