@@ -1,0 +1,22 @@
+# The commands of a day; `just` alone lists them.
+
+_list:
+    @just --list
+
+# Format, lints and documentation: the quick part of `test`.
+check:
+    cargo fmt --all --check
+    cargo clippy --locked --release --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --release --workspace --no-deps
+
+# All that must hold, as CI runs it.
+test:
+    scripts/test
+
+# Seed and fetch a model on this machine.
+demo *path:
+    scripts/demo {{path}}
+
+# First figures: hashing and transfer against what one would use instead.
+bench *args:
+    scripts/bench {{args}}
