@@ -1,0 +1,157 @@
+//! A bitmap with the searches that choosing needs, 64 numbers at a time.
+
+use std::ops::Range;
+
+use hubless_content::ChunkSet;
+
+/// A set of numbers below a fixed length. Numbers beyond it are ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bits {
+    words: Vec<u64>,
+    len: u32,
+    count: u32,
+}
+
+impl Bits {
+    pub(crate) fn empty(len: u32) -> Self {
+        Self {
+            words: vec![0; len.div_ceil(64) as usize],
+            len,
+            count: 0,
+        }
+    }
+
+    /// The numbers of `set` below `len`.
+    pub(crate) fn from_set(len: u32, set: &ChunkSet) -> Self {
+        let mut bits = Self::empty(len);
+        for range in set.ranges() {
+            for n in range.start.min(len)..range.end.min(len) {
+                bits.insert(n);
+            }
+        }
+        bits
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    pub(crate) fn contains(&self, n: u32) -> bool {
+        n < self.len && self.words[(n / 64) as usize] >> (n % 64) & 1 == 1
+    }
+
+    /// Adds `n`; true if it was not there.
+    pub(crate) fn insert(&mut self, n: u32) -> bool {
+        let new = n < self.len && !self.contains(n);
+        if new {
+            self.words[(n / 64) as usize] |= 1 << (n % 64);
+            self.count += 1;
+        }
+        new
+    }
+
+    /// Removes `n`; true if it was there.
+    pub(crate) fn remove(&mut self, n: u32) -> bool {
+        let there = self.contains(n);
+        if there {
+            self.words[(n / 64) as usize] &= !(1 << (n % 64));
+            self.count -= 1;
+        }
+        there
+    }
+
+    /// The first number of the set in `range`.
+    pub(crate) fn first_in(&self, range: Range<u32>) -> Option<u32> {
+        first_where(range, self.len, |word| self.words[word])
+    }
+
+    /// The first number in `range` that is in both sets.
+    pub(crate) fn first_common(&self, other: &Self, range: Range<u32>) -> Option<u32> {
+        first_where(range, self.len.min(other.len), |word| {
+            self.words[word] & other.words[word]
+        })
+    }
+
+    /// The numbers that are in both sets, ascending.
+    pub(crate) fn common<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
+        numbers(self.words.iter().zip(&other.words).map(|(a, b)| a & b))
+    }
+
+    /// The numbers of the set, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        numbers(self.words.iter().copied())
+    }
+}
+
+fn first_where(range: Range<u32>, len: u32, word_at: impl Fn(usize) -> u64) -> Option<u32> {
+    let end = range.end.min(len);
+    let mut at = range.start;
+    while at < end {
+        let word = word_at((at / 64) as usize) >> (at % 64);
+        if word != 0 {
+            let found = at + word.trailing_zeros();
+            return (found < end).then_some(found);
+        }
+        // Not beyond `u32::MAX`, where the last word of the largest set ends.
+        at = (at | 63).checked_add(1)?;
+    }
+    None
+}
+
+fn numbers(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u32> {
+    words.enumerate().flat_map(|(index, word)| {
+        std::iter::successors((word != 0).then_some(word), |word| {
+            let rest = word & (word - 1);
+            (rest != 0).then_some(rest)
+        })
+        .map(move |word| index as u32 * 64 + word.trailing_zeros())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bits(len: u32, numbers: &BTreeSet<u32>) -> Bits {
+        let mut bits = Bits::empty(len);
+        for &n in numbers {
+            bits.insert(n);
+        }
+        bits
+    }
+
+    proptest! {
+        #[test]
+        fn searches_like_a_tree_set(
+            len in 0u32..300,
+            a in prop::collection::btree_set(0u32..320, 0..60),
+            b in prop::collection::btree_set(0u32..320, 0..60),
+            (from, to) in (0u32..320, 0u32..320),
+        ) {
+            let (x, y) = (bits(len, &a), bits(len, &b));
+            let a: BTreeSet<u32> = a.into_iter().filter(|&n| n < len).collect();
+            let both: BTreeSet<u32> = a.iter().copied().filter(|n| b.contains(n)).collect();
+            prop_assert_eq!(x.count() as usize, a.len());
+            prop_assert!(x.iter().eq(a.iter().copied()));
+            prop_assert!(x.common(&y).eq(both.iter().copied()));
+            let first = |set: &BTreeSet<u32>| set.iter().copied().find(|n| (from..to).contains(n));
+            prop_assert_eq!(x.first_in(from..to), first(&a));
+            prop_assert_eq!(x.first_common(&y, from..to), first(&both));
+        }
+    }
+
+    #[test]
+    fn a_foreign_set_is_cut_to_the_length() {
+        let bits = Bits::from_set(70, &ChunkSet::full(1000));
+        assert_eq!((bits.len(), bits.count()), (70, 70));
+        assert_eq!(Bits::from_set(70, &ChunkSet::full(3)).count(), 3);
+    }
+}

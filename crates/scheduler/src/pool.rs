@@ -1,0 +1,204 @@
+//! Which chunks are missing, which of them are free (asked of nobody), and how rare those are.
+
+use std::ops::Range;
+
+use crate::{bits::Bits, rarity::Rarity, rng::Rng};
+
+/// The chunks of one fetch. A missing chunk is either free or open (see `requests`).
+#[derive(Debug)]
+pub(crate) struct Pool {
+    missing: Bits,
+    free: Bits,
+    /// Received through this scheduler.
+    received: Bits,
+    /// Chunks ever wanted.
+    wanted: u32,
+    /// Kept only while there are partial sources: nothing is rare among complete ones.
+    rarity: Option<Rarity>,
+    partials: usize,
+    /// No free chunk is below it.
+    lowest: u32,
+    /// Counts releases, so that a source that found nothing need not look again before one.
+    releases: u64,
+}
+
+impl Pool {
+    pub(crate) fn new(wanted: Bits) -> Self {
+        Self {
+            free: wanted.clone(),
+            received: Bits::empty(wanted.len()),
+            wanted: wanted.count(),
+            missing: wanted,
+            rarity: None,
+            partials: 0,
+            lowest: 0,
+            releases: 0,
+        }
+    }
+
+    /// Chunks of the model.
+    pub(crate) fn len(&self) -> u32 {
+        self.missing.len()
+    }
+
+    pub(crate) fn wanted(&self) -> u32 {
+        self.wanted
+    }
+
+    pub(crate) fn missing(&self) -> &Bits {
+        &self.missing
+    }
+
+    pub(crate) fn free(&self) -> &Bits {
+        &self.free
+    }
+
+    pub(crate) fn rarity(&self) -> Option<&Rarity> {
+        self.rarity.as_ref()
+    }
+
+    pub(crate) fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    /// The first free chunk, where looking for one begins.
+    pub(crate) fn lowest_free(&mut self) -> Option<u32> {
+        let found = self.free.first_in(self.lowest..self.len());
+        self.lowest = found.unwrap_or(self.len());
+        found
+    }
+
+    /// Somebody is asked for the chunk.
+    pub(crate) fn take(&mut self, chunk: u32) {
+        if self.free.remove(chunk)
+            && let Some(rarity) = &mut self.rarity
+        {
+            rarity.take(chunk);
+        }
+    }
+
+    /// Nobody is asked for the chunk any more; it is free again if it is missing.
+    pub(crate) fn release(&mut self, chunk: u32) {
+        if self.missing.contains(chunk) && self.free.insert(chunk) {
+            self.lowest = self.lowest.min(chunk);
+            self.releases += 1;
+            if let Some(rarity) = &mut self.rarity {
+                rarity.insert(chunk);
+            }
+        }
+    }
+
+    /// The chunk is here; true if it was missing.
+    pub(crate) fn receive(&mut self, chunk: u32) -> bool {
+        self.received.insert(chunk);
+        self.drop_wanted(chunk)
+    }
+
+    /// The chunk is not wanted any more; true if it was missing.
+    pub(crate) fn drop_wanted(&mut self, chunk: u32) -> bool {
+        self.take(chunk);
+        self.missing.remove(chunk)
+    }
+
+    /// These are wanted too, unless they were received; true if that made a chunk missing.
+    pub(crate) fn want(&mut self, range: Range<u32>) -> bool {
+        let before = self.missing.count();
+        for chunk in range.start..range.end.min(self.len()) {
+            if !self.received.contains(chunk) && self.missing.insert(chunk) {
+                self.release(chunk);
+            }
+        }
+        let added = self.missing.count() - before;
+        self.wanted = self.wanted.saturating_add(added);
+        added > 0
+    }
+
+    /// A source that has a part of the model joined.
+    pub(crate) fn partial_joined(&mut self, has: &Bits, rng: &mut Rng) {
+        self.partials += 1;
+        let rarity = self
+            .rarity
+            .get_or_insert_with(|| Rarity::new(&self.free, rng));
+        has.iter().for_each(|chunk| rarity.add(chunk));
+    }
+
+    /// A partial source has one more.
+    pub(crate) fn partial_gained(&mut self, chunk: u32) {
+        if let Some(rarity) = &mut self.rarity {
+            rarity.add(chunk);
+        }
+    }
+
+    /// A partial source has one less.
+    pub(crate) fn partial_lost(&mut self, chunk: u32) {
+        if let Some(rarity) = &mut self.rarity {
+            rarity.remove(chunk);
+        }
+    }
+
+    /// A partial source left, or became complete: `has` is what it was counted for.
+    pub(crate) fn partial_left(&mut self, has: &Bits, complete: bool) {
+        self.partials = self.partials.saturating_sub(1);
+        if self.partials == 0 {
+            self.rarity = None;
+        } else if let Some(rarity) = &mut self.rarity {
+            if complete && has.count() == has.len() {
+                rarity.forget_complete();
+            } else {
+                has.iter().for_each(|chunk| rarity.remove(chunk));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubless_content::ChunkSet;
+
+    use super::*;
+
+    fn pool(len: u32) -> Pool {
+        Pool::new(Bits::from_set(len, &ChunkSet::full(len)))
+    }
+
+    #[test]
+    fn a_chunk_is_free_then_taken_then_here() {
+        let mut pool = pool(3);
+        pool.take(0);
+        assert_eq!((pool.free().count(), pool.missing().count()), (2, 3));
+        assert_eq!(pool.lowest_free(), Some(1));
+        pool.release(0);
+        assert_eq!(pool.lowest_free(), Some(0));
+        pool.take(0);
+        assert!(pool.receive(0) && !pool.receive(0));
+        pool.release(0);
+        assert!(
+            !pool.free().contains(0),
+            "what is here is not asked for again"
+        );
+    }
+
+    #[test]
+    fn wanting_skips_what_was_received() {
+        let mut pool = pool(4);
+        pool.receive(1);
+        (0..4).for_each(|chunk| {
+            pool.drop_wanted(chunk);
+        });
+        assert!(pool.want(0..100));
+        assert_eq!(pool.missing().iter().collect::<Vec<_>>(), [0, 2, 3]);
+        assert!(!pool.want(1..2));
+    }
+
+    #[test]
+    fn rarity_is_kept_only_while_somebody_is_partial() {
+        let (mut pool, mut rng) = (pool(4), Rng::new(1));
+        assert!(pool.rarity().is_none());
+        let mut has = Bits::empty(4);
+        has.insert(2);
+        pool.partial_joined(&has, &mut rng);
+        assert_eq!(pool.rarity().map(Rarity::without_holders), Some(3));
+        pool.partial_left(&has, false);
+        assert!(pool.rarity().is_none());
+    }
+}

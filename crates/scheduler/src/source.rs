@@ -1,0 +1,263 @@
+//! One source: what it has, what it is asked for, whether it rests.
+
+use std::time::Duration;
+
+use crate::{
+    bits::Bits,
+    pace::Pace,
+    rng::Rng,
+    types::{SourceId, SourceView},
+};
+
+/// Rest after the first failure; doubled with each one that follows.
+const REST_FIRST: Duration = Duration::from_millis(500);
+
+/// The longest rest: a source that is back after an outage is asked again within a minute.
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// Doublings from [`REST_FIRST`] to beyond [`REST_MAX`].
+const REST_DOUBLINGS_MAX: u32 = 8;
+
+/// A rest is longer by up to this share of it at random, so that a swarm does not come back to a
+/// restarted source at the same moment.
+const REST_JITTER: f64 = 0.25;
+
+/// Shortest wait that a busy source is given: "busy for 0 ms" must not make a loop.
+const BUSY_WAIT_MIN: Duration = Duration::from_millis(50);
+
+/// Longest wait that a busy source is given, as in the protocol.
+const BUSY_WAIT_MAX: Duration = Duration::from_millis(hubless_wire::BUSY_WAIT_MS_MAX as u64);
+
+/// Chunks that a complete source may lack after all (a file it just dropped) before nothing of
+/// what it said is believed any more.
+const LACKS_MAX: usize = 64;
+
+/// Refusals in a row after which a source rests as if it had failed: it claims what it does not
+/// have.
+const NOT_HERE_MAX: u32 = 16;
+
+/// What a source has.
+#[derive(Debug)]
+pub(crate) enum Has {
+    /// It did not say yet.
+    Unknown,
+    /// These.
+    Partial(Bits),
+    /// All but a few that it refused.
+    Complete {
+        /// At most [`LACKS_MAX`].
+        lacks: Vec<u32>,
+    },
+}
+
+/// Everything known about one source.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) has: Has,
+    pub(crate) pace: Pace,
+    /// Chunks it is asked for, the oldest ask first. At most its window, which is why a vector is
+    /// fast enough.
+    pub(crate) open: Vec<u32>,
+    /// How many of them are late.
+    pub(crate) late: usize,
+    /// It waits for room under the limit of all asks.
+    pub(crate) hungry: bool,
+    /// Where its run of consecutive chunks goes on.
+    pub(crate) next_in_run: u32,
+    /// Some of the rarest chunks it has, found by one pass over all; the next at the end.
+    pub(crate) shortlist: Vec<u32>,
+    /// Number of releases at which it had no free chunk: nothing to look for before the next one.
+    pub(crate) dry_at: Option<u64>,
+    rests_until: Duration,
+    busy: bool,
+    failures: u32,
+    not_here: u32,
+}
+
+impl Source {
+    pub(crate) fn new(asks_max: usize) -> Self {
+        Self {
+            has: Has::Unknown,
+            pace: Pace::new(asks_max),
+            open: Vec::new(),
+            late: 0,
+            hungry: false,
+            next_in_run: u32::MAX,
+            shortlist: Vec::new(),
+            dry_at: None,
+            rests_until: Duration::ZERO,
+            busy: false,
+            failures: 0,
+            not_here: 0,
+        }
+    }
+
+    pub(crate) fn has(&self, chunk: u32) -> bool {
+        match &self.has {
+            Has::Unknown => false,
+            Has::Partial(bits) => bits.contains(chunk),
+            Has::Complete { lacks } => !lacks.contains(&chunk),
+        }
+    }
+
+    /// Whether any of `chunks` is here.
+    pub(crate) fn has_any(&self, chunks: &Bits) -> bool {
+        match &self.has {
+            Has::Unknown => false,
+            Has::Partial(bits) => bits.first_common(chunks, 0..chunks.len()).is_some(),
+            Has::Complete { lacks } => chunks
+                .iter()
+                .take(lacks.len() + 1)
+                .any(|chunk| !lacks.contains(&chunk)),
+        }
+    }
+
+    /// What it has changed: nothing found before counts any more.
+    pub(crate) fn forget_choices(&mut self) {
+        self.dry_at = None;
+        self.shortlist.clear();
+    }
+
+    /// Whether it can be asked for one more now.
+    pub(crate) fn has_room(&self, now: Duration) -> bool {
+        self.open.len() < self.pace.window() && now >= self.rests_until
+    }
+
+    pub(crate) fn rests_until(&self) -> Duration {
+        self.rests_until
+    }
+
+    /// Whether it rests because it said so, and not because it failed.
+    pub(crate) fn is_busy(&self, now: Duration) -> bool {
+        self.busy && now < self.rests_until
+    }
+
+    /// It answered with a chunk.
+    pub(crate) fn worked(&mut self) {
+        self.failures = 0;
+        self.not_here = 0;
+    }
+
+    /// It failed. Failures while it rests are of asks sent before, and are one with the first.
+    pub(crate) fn failed(&mut self, now: Duration, rng: &mut Rng) {
+        if now < self.rests_until && !self.busy {
+            return;
+        }
+        let rest = REST_FIRST * (1 << self.failures.min(REST_DOUBLINGS_MAX));
+        self.failures = self.failures.saturating_add(1);
+        let jitter = 1.0 + REST_JITTER * rng.fraction();
+        self.rest(now, rest.min(REST_MAX).mul_f64(jitter), false);
+        self.pace.shrink();
+    }
+
+    /// It asked not to be asked for this long.
+    pub(crate) fn refused_busy(&mut self, now: Duration, wait: Duration) {
+        if now >= self.rests_until {
+            self.pace.shrink();
+        }
+        self.rest(now, wait.clamp(BUSY_WAIT_MIN, BUSY_WAIT_MAX), true);
+    }
+
+    /// It does not have a chunk that it was asked for; true if it does so too often.
+    pub(crate) fn refused_not_here(&mut self) -> bool {
+        self.not_here += 1;
+        self.not_here.is_multiple_of(NOT_HERE_MAX)
+    }
+
+    /// A complete source lacks a chunk after all; false if it lacks too many to be believed.
+    pub(crate) fn complete_lacks(lacks: &mut Vec<u32>, chunk: u32) -> bool {
+        if !lacks.contains(&chunk) {
+            lacks.push(chunk);
+        }
+        lacks.len() <= LACKS_MAX
+    }
+
+    fn rest(&mut self, now: Duration, rest: Duration, busy: bool) {
+        let until = now.saturating_add(rest);
+        if until > self.rests_until {
+            self.rests_until = until;
+            self.busy = busy;
+        }
+    }
+
+    pub(crate) fn view(&self, id: SourceId, now: Duration, len: u32) -> SourceView {
+        SourceView {
+            id,
+            chunks: match &self.has {
+                Has::Unknown => None,
+                Has::Partial(bits) => Some(bits.count()),
+                Has::Complete { lacks } => Some(len.saturating_sub(lacks.len() as u32)),
+            },
+            asks: self.open.len(),
+            late: self.late,
+            window: self.pace.window(),
+            bytes_per_second: self.pace.bytes_per_second(),
+            round_trip: self.pace.round_trip(),
+            chunks_received: self.pace.answers(),
+            bytes_received: self.pace.bytes(),
+            failures: self.failures,
+            rests_until: (self.rests_until > now).then_some(self.rests_until),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn rests_double_up_to_a_minute_and_end_with_an_answer() {
+        let (mut source, mut rng, mut now) = (Source::new(128), Rng::new(1), NOW);
+        let mut rests = Vec::new();
+        for _ in 0..12 {
+            source.failed(now, &mut rng);
+            rests.push((source.rests_until() - now).as_secs_f64());
+            assert!(!source.has_room(now));
+            now = source.rests_until();
+            assert!(source.has_room(now));
+        }
+        for (rest, expected) in rests
+            .iter()
+            .zip([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0])
+        {
+            assert!((expected..=expected * 1.25).contains(rest), "{rests:?}");
+        }
+        source.worked();
+        source.failed(now, &mut rng);
+        assert!(source.rests_until() - now < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_broken_stream_with_many_asks_is_one_failure() {
+        let (mut source, mut rng) = (Source::new(128), Rng::new(1));
+        (0..32).for_each(|_| source.failed(NOW, &mut rng));
+        assert!(source.rests_until() - NOW < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn busy_is_honoured_within_bounds() {
+        let mut source = Source::new(128);
+        source.refused_busy(NOW, Duration::ZERO);
+        assert_eq!(source.rests_until() - NOW, BUSY_WAIT_MIN);
+        source.refused_busy(NOW, Duration::MAX);
+        assert_eq!(source.rests_until() - NOW, BUSY_WAIT_MAX);
+        assert!(source.is_busy(NOW));
+    }
+
+    #[test]
+    fn a_complete_source_may_lack_a_few() {
+        let mut source = Source::new(128);
+        let mut lacks = vec![];
+        assert!((0..LACKS_MAX as u32).all(|chunk| Source::complete_lacks(&mut lacks, chunk)));
+        assert!(!Source::complete_lacks(&mut lacks, 1000));
+        source.has = Has::Complete { lacks: vec![3] };
+        assert!(source.has(2) && !source.has(3));
+        let mut chunks = Bits::empty(10);
+        chunks.insert(3);
+        assert!(!source.has_any(&chunks));
+        chunks.insert(4);
+        assert!(source.has_any(&chunks));
+    }
+}
