@@ -1,0 +1,47 @@
+//! Where records rest across restarts: an opaque table of bytes that the owner of the node brings.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// Changes for a [`RecordDb`]: key and new value, or `None` to delete.
+pub type RecordBatch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// A persistent table of small keys and values. What the bytes mean is written down in
+/// `proto/dht-records.md`.
+///
+/// Losing it costs little: foreign records come back when their providers republish, own keys are
+/// announced anew. So there are no errors here; an implementation logs its own.
+pub trait RecordDb: Send + Sync + 'static {
+    /// All entries, in any order.
+    fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)>;
+
+    /// Applies one batch. May block; batches must be applied in the order in which they were
+    /// taken, each as a whole or not at all.
+    fn write(&self, batch: RecordBatch);
+}
+
+/// The twin of a [`RecordDb`] on disk: for tests, and for nodes that keep nothing.
+#[derive(Debug, Default)]
+pub struct MemoryDb(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+impl RecordDb for MemoryDb {
+    fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    fn write(&self, batch: RecordBatch) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in batch {
+            match value {
+                Some(value) => entries.insert(key, value),
+                None => entries.remove(&key),
+            };
+        }
+    }
+}

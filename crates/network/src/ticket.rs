@@ -1,0 +1,258 @@
+//! Tickets: one line of text with which a model can be fetched from its provider, DHT or not.
+//!
+//! ```text
+//! hubless:<64 hexadecimal digits>?peer=<multiaddr>&peer=<multiaddr>
+//! ```
+//!
+//! The hash is the content hash; each address ends in `/p2p/<peer id>`, so that whoever answers
+//! there can be told from the one who is meant. Characters that would end the value are
+//! percent-encoded, everything else stands as it is. Where a ticket is asked for, the bare hash is
+//! one too: it has no addresses.
+//!
+//! A ticket grants nothing: whoever has the hash may ask the DHT just as well.
+
+use std::{
+    fmt::{self, Write as _},
+    str::{FromStr, Utf8Error},
+};
+
+use hubless_content::{ContentHash, ParseHashError};
+use libp2p::{
+    Multiaddr, PeerId,
+    multiaddr::{self, Protocol},
+};
+
+/// Addresses of one ticket: those of a few providers, each reachable in several ways.
+pub const TICKET_PEERS_MAX: usize = 16;
+
+/// Bytes of a ticket's text: what still fits into a chat message and every command line.
+pub const TICKET_BYTES_MAX: usize = 4096;
+
+const SCHEME: &str = "hubless:";
+
+/// A content hash, and where to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    hash: ContentHash,
+    peers: Vec<Multiaddr>,
+}
+
+/// Why a text is not a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TicketError {
+    /// The text is longer than [`TICKET_BYTES_MAX`]; holds its length.
+    #[error("a ticket has at most {TICKET_BYTES_MAX} bytes, this has {0}")]
+    TooLong(usize),
+    /// More than [`TICKET_PEERS_MAX`] addresses.
+    #[error("a ticket has at most {TICKET_PEERS_MAX} peer addresses")]
+    TooManyPeers,
+    /// What stands before the first `?` is not a content hash.
+    #[error("the ticket's hash is malformed: {0}")]
+    Hash(#[from] ParseHashError),
+    /// A parameter other than `peer`.
+    #[error("unknown ticket parameter {0:?}: only \"peer\" is known")]
+    UnknownParameter(String),
+    /// A `%` that is not followed by two hexadecimal digits.
+    #[error("broken percent-encoding in {0:?}")]
+    PercentEncoding(String),
+    /// Percent-encoded bytes that are not text.
+    #[error("a peer address is not valid UTF-8: {0}")]
+    NotText(#[from] Utf8Error),
+    /// A `peer` that is not a multiaddr.
+    #[error("{text:?} is not a multiaddr: {reason}")]
+    BadAddress {
+        /// The address as given.
+        text: String,
+        /// What the multiaddr parser found.
+        reason: String,
+    },
+    /// An address that does not say whom to expect there.
+    #[error("the address {0} does not end in /p2p/<peer id>")]
+    NoPeerId(Multiaddr),
+}
+
+impl Ticket {
+    /// A ticket for `hash` with these addresses, each of which must end in `/p2p/<peer id>`.
+    /// Repetitions are dropped.
+    pub fn new(
+        hash: ContentHash,
+        peers: impl IntoIterator<Item = Multiaddr>,
+    ) -> Result<Self, TicketError> {
+        let mut ticket = Self {
+            hash,
+            peers: Vec::new(),
+        };
+        for peer in peers {
+            ticket.push(peer)?;
+        }
+        ticket.check_length()?;
+        Ok(ticket)
+    }
+
+    /// A ticket with as many of these addresses as it may have, the first ones first. Unfit ones
+    /// are left out.
+    pub fn fitting(hash: ContentHash, peers: impl IntoIterator<Item = Multiaddr>) -> Self {
+        let mut ticket = Self {
+            hash,
+            peers: Vec::new(),
+        };
+        for peer in peers {
+            let count = ticket.peers.len();
+            if ticket.push(peer).is_err() || ticket.check_length().is_err() {
+                ticket.peers.truncate(count);
+            }
+        }
+        ticket
+    }
+
+    /// What to fetch.
+    pub fn hash(&self) -> ContentHash {
+        self.hash
+    }
+
+    /// Where it was when the ticket was written; may be empty. Each ends in `/p2p/<peer id>`.
+    pub fn peers(&self) -> &[Multiaddr] {
+        &self.peers
+    }
+
+    /// The same with the peer id of each.
+    pub fn providers(&self) -> impl Iterator<Item = (PeerId, &Multiaddr)> {
+        self.peers
+            .iter()
+            .filter_map(|address| Some((peer_id(address)?, address)))
+    }
+
+    fn push(&mut self, peer: Multiaddr) -> Result<(), TicketError> {
+        if self.peers.contains(&peer) {
+            return Ok(());
+        }
+        if peer_id(&peer).is_none() {
+            return Err(TicketError::NoPeerId(peer));
+        }
+        if self.peers.len() == TICKET_PEERS_MAX {
+            return Err(TicketError::TooManyPeers);
+        }
+        self.peers.push(peer);
+        Ok(())
+    }
+
+    fn check_length(&self) -> Result<(), TicketError> {
+        let length = self.to_string().len();
+        if length > TICKET_BYTES_MAX {
+            Err(TicketError::TooLong(length))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The peer id at the end of an address.
+fn peer_id(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(id)) => Some(id),
+        _ => None,
+    }
+}
+
+impl From<ContentHash> for Ticket {
+    fn from(hash: ContentHash) -> Self {
+        Self {
+            hash,
+            peers: Vec::new(),
+        }
+    }
+}
+
+/// The canonical text, with the scheme also if there are no addresses.
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}", self.hash)?;
+        for (position, peer) in self.peers.iter().enumerate() {
+            f.write_str(if position == 0 { "?peer=" } else { "&peer=" })?;
+            percent_encode(&peer.to_string(), f)?;
+        }
+        Ok(())
+    }
+}
+
+/// A ticket, or a bare content hash; spaces around are ignored.
+impl FromStr for Ticket {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        let text = text.trim();
+        if text.len() > TICKET_BYTES_MAX {
+            return Err(TicketError::TooLong(text.len()));
+        }
+        let Some(body) = strip_scheme(text) else {
+            return Ok(Self::from(text.parse::<ContentHash>()?));
+        };
+        let (hash, query) = match body.split_once('?') {
+            Some((hash, query)) => (hash, Some(query)),
+            None => (body, None),
+        };
+        let hash = hash.parse()?;
+        let parameters = query.into_iter().flat_map(|query| query.split('&'));
+        let peers = parameters
+            .map(parse_parameter)
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::new(hash, peers)
+    }
+}
+
+fn strip_scheme(text: &str) -> Option<&str> {
+    let (scheme, body) = text.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then_some(body)
+}
+
+fn parse_parameter(parameter: &str) -> Result<Multiaddr, TicketError> {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    if name != "peer" {
+        return Err(TicketError::UnknownParameter(name.to_owned()));
+    }
+    let text = percent_decode(value)?;
+    text.parse()
+        .map_err(|error: multiaddr::Error| TicketError::BadAddress {
+            reason: error.to_string(),
+            text,
+        })
+}
+
+/// Whether a character can stand in the value of a parameter: those of a query in RFC 3986, but
+/// `&`, which ends the value, `+`, which some programs take for a space, and quotes, which shells
+/// do not like.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~/:@!$()*,;=?".contains(&byte)
+}
+
+fn percent_encode(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    text.bytes().try_for_each(|byte| {
+        if is_plain(byte) {
+            f.write_char(byte.into())
+        } else {
+            write!(f, "%{byte:02X}")
+        }
+    })
+}
+
+fn percent_decode(text: &str) -> Result<String, TicketError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = tail;
+        if *byte != b'%' {
+            bytes.push(*byte);
+            continue;
+        }
+        let Some((digits, tail)) = rest.split_first_chunk::<2>() else {
+            return Err(TicketError::PercentEncoding(text.to_owned()));
+        };
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let (Some(high), Some(low)) = (digit(digits[0]), digit(digits[1])) else {
+            return Err(TicketError::PercentEncoding(text.to_owned()));
+        };
+        bytes.push((high << 4 | low) as u8);
+        rest = tail;
+    }
+    String::from_utf8(bytes).map_err(|error| error.utf8_error().into())
+}
