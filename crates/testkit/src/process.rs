@@ -29,7 +29,7 @@ use serde_json::Value;
 pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// How often conditions are looked at that nobody reports.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(50);
 
 /// Clock ticks in a second in `/proc/<pid>/stat`: fixed in what Linux shows to programs.
 const TICKS_PER_SECOND: u64 = 100;
@@ -474,6 +474,11 @@ impl Finished {
     /// It must have worked.
     pub fn ok(self) -> Self {
         self.code(0)
+    }
+
+    /// Whether it ended with this exit code.
+    pub fn is_code(&self, code: i32) -> bool {
+        self.status.code() == Some(code)
     }
 
     /// It must have ended with this exit code.
