@@ -1,1 +1,100 @@
-//! Where bytes rest: redb index, flat files, import, export, pins, quota.
+//! Where bytes rest.
+//!
+//! # Shape
+//! A [`Store`] is one directory: an index (redb), the one source of truth, and plain files for
+//! everything larger than a chunk. A file's bytes are in one of three places: *inline* in the
+//! index (files of one chunk), *owned* in a file below the home directory, or *external*, where
+//! the user's own file lies. All calls are synchronous and may come from any number of threads.
+//!
+//! # Rules
+//! - **Only proven bytes come in.** The network's way in is [`Store::put`], which takes a
+//!   [`VerifiedChunk`](hubless_content::VerifiedChunk), and nothing else.
+//! - **Data before index.** Bytes are written and synced, then the index learns of them. After a
+//!   crash it may claim less than is there, never more; [`Store::recover`] finds the rest.
+//! - **Group commits.** What is put can be read and counts as held at once; it is made durable in
+//!   groups, by bytes and by time. [`Store::flush`] waits for it.
+//! - **Room is taken before it is used**, so a quota or a full disk shows at the beginning, and
+//!   the store stays readable.
+//!
+//! # Not here
+//! Who gets what (`node`), how bytes travel (`network`), and what they mean (`content`).
+
+mod chunks;
+mod commit;
+mod disk;
+mod error;
+mod export;
+mod external;
+mod files;
+mod gc;
+mod home;
+mod import;
+mod in_use;
+mod index;
+mod lru;
+mod manifests;
+mod observer;
+mod open;
+mod parallel;
+mod partial;
+mod pins;
+mod queue;
+mod quota;
+mod record;
+mod records;
+mod recover;
+mod sync;
+mod tables;
+mod verify;
+mod walk;
+
+use std::sync::{Arc, Mutex};
+
+use hubless_content::{ContentHash, Manifest};
+
+pub use chunks::Put;
+pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
+pub use error::{StoreError, StoreErrorKind};
+pub use export::Exported;
+pub use external::ExternalChange;
+pub use files::{AnnounceKeys, FileInfo, FilePlace};
+pub use gc::GcReport;
+pub use import::{ImportOptions, Imported};
+pub use in_use::Guard;
+pub use manifests::ModelInfo;
+pub use observer::{Observer, Progress};
+pub use open::StoreOptions;
+pub use quota::Usage;
+pub use records::{RecordChange, StoredRecord};
+pub use verify::{Damaged, VerifyReport};
+
+/// A store of models in one directory. Cloning is cheap; the last clone that goes commits what is
+/// left, as does [`Store::close`].
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    _committer: Arc<commit::Committer>,
+}
+
+/// What all clones and the committer share.
+pub(crate) struct Shared {
+    disk: Arc<dyn Disk>,
+    home: home::Home,
+    index: index::Index,
+    quota: Arc<quota::Quota>,
+    queue: queue::Queue,
+    partials: partial::Partials,
+    in_use: Arc<in_use::InUse>,
+    handles: Mutex<lru::Lru<files::HandleKey, Arc<dyn DiskFile>>>,
+    manifests: Mutex<lru::Lru<ContentHash, Arc<Manifest>>>,
+    /// Held by whoever commits, and by whoever moves files from one state to another.
+    committing: Mutex<()>,
+    /// Held by the one garbage collection that runs.
+    collecting: Mutex<()>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.shared.home.root().display())
+    }
+}

@@ -1,0 +1,322 @@
+//! The one seam to the disk.
+//!
+//! Everything the store does with its home directory, and every byte it reads of the user's own
+//! files, goes through [`Disk`] and [`DiskFile`], redb's file included ([`IndexFile`]). Tests put
+//! disks behind it that fail, run full or lose what was not synced. The exceptions are looking
+//! through a tree that is imported and writing into an export's target: neither is the store's.
+
+use std::{
+    ffi::OsString,
+    fmt, fs,
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    ops::Range,
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::{buffer::spare_capacity, fs::FallocateFlags, io::Errno};
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To read; it must be there.
+    Read,
+    /// To read and write; it must be there.
+    Update,
+    /// To read and write; made if it is not there, kept as it is if it is.
+    Create,
+}
+
+/// What tells whether a file is still the one it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Signature {
+    /// Bytes.
+    pub size: u64,
+    /// Last change, seconds since 1970.
+    pub modified: i64,
+    /// Nanoseconds beside [`Signature::modified`].
+    pub modified_nanos: u32,
+    /// The inode.
+    pub inode: u64,
+    /// The device.
+    pub device: u64,
+}
+
+impl Signature {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            size: metadata.size(),
+            modified: metadata.mtime(),
+            modified_nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        }
+    }
+}
+
+/// A file system, as far as the store needs one.
+pub trait Disk: fmt::Debug + Send + Sync + 'static {
+    /// Opens a file.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>>;
+    /// The signature of the file that `path` leads to.
+    fn signature(&self, path: &Path) -> io::Result<Signature>;
+    /// Renames a file, over what is there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes a directory and those above it; nothing if it is there.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// The names in a directory.
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
+}
+
+/// An open file; all calls say where they read or write, so threads share it.
+pub trait DiskFile: fmt::Debug + Send + Sync {
+    /// Its signature now.
+    fn signature(&self) -> io::Result<Signature>;
+    /// How many names it has.
+    fn links(&self) -> io::Result<u64>;
+    /// Fills `out` from `offset`; [`io::ErrorKind::UnexpectedEof`] if there is less.
+    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Replaces what is in `buffer` by up to `len` bytes from `offset`: fewer only at the end.
+    fn read_into(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> io::Result<()>;
+    /// Writes all of `bytes` at `offset`.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Sets the length; what is new is zero.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Takes the space of the first `len` bytes now, so that a full disk shows early; nothing
+    /// where the file system cannot.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Makes the bytes and the length durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Forbids or allows writing to those who open it later.
+    fn set_read_only(&self, read_only: bool) -> io::Result<()>;
+    /// Where bytes were written, as far as the file system knows: never less than there is.
+    fn data_extents(&self) -> io::Result<Vec<Range<u64>>>;
+    /// Takes the lock that one process can have; false if another has it.
+    fn try_lock(&self) -> io::Result<bool>;
+    /// Gives the lock back.
+    fn unlock(&self) -> io::Result<()>;
+    /// The file itself, for what only the system can do: cloning and linking.
+    fn as_file(&self) -> Option<&File>;
+}
+
+/// The disk of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(access != Access::Read)
+            .create(access == Access::Create)
+            .truncate(false)
+            .open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn signature(&self, path: &Path) -> io::Result<Signature> {
+        Ok(Signature::of(&fs::metadata(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(path)?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn signature(&self) -> io::Result<Signature> {
+        Ok(Signature::of(&self.0.metadata()?))
+    }
+
+    fn links(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.nlink())
+    }
+
+    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    // Reads into spare capacity: a buffer for a chunk is not zeroed first.
+    fn read_into(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> io::Result<()> {
+        buffer.clear();
+        buffer.reserve_exact(len);
+        while buffer.len() < len {
+            let at = offset + buffer.len() as u64;
+            match rustix::io::pread(&self.0, spare_capacity(buffer), at) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Capacity may be larger than asked for.
+        buffer.truncate(len);
+        Ok(())
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, len) {
+            Err(error) if error != Errno::OPNOTSUPP && error != Errno::NOSYS => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_read_only(&self, read_only: bool) -> io::Result<()> {
+        let mode = if read_only { 0o444 } else { 0o644 };
+        self.0.set_permissions(fs::Permissions::from_mode(mode))
+    }
+
+    fn data_extents(&self) -> io::Result<Vec<Range<u64>>> {
+        let len = self.0.metadata()?.len();
+        let mut extents = Vec::new();
+        let mut at = 0;
+        while at < len {
+            let start = match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(at)) {
+                Ok(start) => start,
+                Err(Errno::NXIO) => break,
+                // A file system that does not tell: all of it may be data.
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
+                Err(error) => return Err(error.into()),
+            };
+            at = match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Hole(start)) {
+                Ok(end) if end > start => end,
+                _ => len,
+            };
+            extents.push(start..at);
+        }
+        Ok(extents)
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.0.unlock()
+    }
+
+    fn as_file(&self) -> Option<&File> {
+        Some(&self.0)
+    }
+}
+
+/// Makes `to` share the blocks of `from`; false if the file system cannot.
+pub(crate) fn clone_file(from: &File, to: &File) -> bool {
+    reflink_copy::reflink_file(from, to).is_ok()
+}
+
+/// As [`clone_file`], for files behind the seam.
+pub(crate) fn clone_into(from: &dyn DiskFile, to: &dyn DiskFile) -> bool {
+    match (from.as_file(), to.as_file()) {
+        (Some(from), Some(to)) => clone_file(from, to),
+        _ => false,
+    }
+}
+
+/// redb's file, through the seam. The lock on it is the store's, so that it outlives a reopening.
+#[derive(Debug)]
+pub(crate) struct IndexFile(pub(crate) Arc<dyn DiskFile>);
+
+impl redb::StorageBackend for IndexFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.signature()?.size)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    // The space is taken before the file grows: a full disk then refuses the growth, instead of
+    // a write into the middle of what redb believes to have.
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        if len > self.len()? {
+            self.0.allocate(len)?;
+        }
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_extents_find_what_was_written_into_an_allocated_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk
+            .open(&dir.path().join("sparse"), Access::Create)
+            .unwrap();
+        file.set_len(8 << 20).unwrap();
+        file.allocate(8 << 20).unwrap();
+        file.write_all_at(&[7; 4096], 5 << 20).unwrap();
+        let extents = file.data_extents().unwrap();
+        assert!(
+            extents.iter().any(|extent| extent.contains(&(5 << 20))),
+            "{extents:?}"
+        );
+    }
+
+    #[test]
+    fn reading_ends_with_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk
+            .open(&dir.path().join("short"), Access::Create)
+            .unwrap();
+        file.write_all_at(b"abcdef", 0).unwrap();
+        let mut buffer = vec![1, 2, 3];
+        file.read_into(&mut buffer, 4, 1).unwrap();
+        assert_eq!(buffer, b"bcde");
+        file.read_into(&mut buffer, 100, 4).unwrap();
+        assert_eq!(buffer, b"ef");
+    }
+}

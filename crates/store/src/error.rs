@@ -1,0 +1,272 @@
+//! What can go wrong, with the facts a person needs to act on it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use hubless_content::{ChunkIndex, ContentHash, FileHash, ManifestError, ModelPath, PathError};
+
+/// Why the store could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// What should be imported is a file, or is not there.
+    #[error("{} is not a directory", path.display())]
+    NotADirectory {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// What should be imported has no files.
+    #[error("there are no files in {}", path.display())]
+    NoFiles {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// A name cannot be a path inside a model.
+    #[error("{} cannot be part of a model: {source}", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// The rule that its name breaks.
+        source: PathError,
+    },
+    /// The files together break a rule of manifests.
+    #[error("{} cannot be a model: {source}", path.display())]
+    Manifest {
+        /// The directory.
+        path: PathBuf,
+        /// The rule.
+        source: ManifestError,
+    },
+    /// Neither a file nor a directory.
+    #[error("{} is a {kind}; only files can be shared", path.display())]
+    NotAFile {
+        /// Where it is.
+        path: PathBuf,
+        /// `socket`, `pipe` or `device`.
+        kind: &'static str,
+    },
+    /// A link leads out of the directory that is imported.
+    #[error("{} is a link out of the directory, to {} (links are followed on request)",
+        link.display(), target.display())]
+    LinkLeaves {
+        /// The link.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A link leads to a directory.
+    #[error("{} is a link to a directory (links are followed on request)", link.display())]
+    LinkToDirectory {
+        /// The link.
+        link: PathBuf,
+    },
+    /// A link leads to a directory that it is itself in.
+    #[error("{} is a link to a directory it lies in", link.display())]
+    LinkCycle {
+        /// The link.
+        link: PathBuf,
+    },
+    /// A file was written to while it was read.
+    #[error("{} changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// A verb: what was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// The disk is full.
+    #[error("no space left on the disk for {}", path.display())]
+    NoSpace {
+        /// What was written.
+        path: PathBuf,
+    },
+    /// The store may not grow that much.
+    #[error("{needed} bytes more would exceed the quota of {quota} bytes ({used} are used)")]
+    Quota {
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes allowed.
+        quota: u64,
+        /// Bytes used and reserved.
+        used: u64,
+    },
+    /// Another process has the store open.
+    #[error("the store in {} is in use by another process", home.display())]
+    Locked {
+        /// The home directory.
+        home: PathBuf,
+    },
+    /// The index does not hold what this program wrote to it.
+    #[error("the index {} is damaged: {detail}", path.display())]
+    Corrupt {
+        /// The index file.
+        path: PathBuf,
+        /// What shows it.
+        detail: String,
+    },
+    /// The index failed for another reason than the disk or its contents.
+    #[error("the index {} failed: {source}", path.display())]
+    Index {
+        /// The index file.
+        path: PathBuf,
+        /// The reason.
+        source: Box<redb::Error>,
+    },
+    /// The store was written by a newer version of this program.
+    #[error("{} was written by a newer version (schema {found}, this version knows {known})",
+        path.display())]
+    Newer {
+        /// The index file.
+        path: PathBuf,
+        /// The schema found.
+        found: u64,
+        /// The newest schema that this version knows.
+        known: u64,
+    },
+    /// The model is not known here.
+    #[error("there is no model {model} in this store")]
+    UnknownModel {
+        /// The model.
+        model: ContentHash,
+    },
+    /// The file is not held, or not all of it.
+    #[error("file {file} is not held completely")]
+    Incomplete {
+        /// The file.
+        file: FileHash,
+    },
+    /// A range goes beyond the end of a file.
+    #[error("the range ends at byte {end}, but file {file} has {size} bytes")]
+    Range {
+        /// The file.
+        file: FileHash,
+        /// Where the range ends.
+        end: u64,
+        /// Bytes of the file.
+        size: u64,
+    },
+    /// Stored bytes are no longer what they were when they were verified.
+    #[error("chunk {chunk} of file {file} is damaged on disk")]
+    Damaged {
+        /// The file.
+        file: FileHash,
+        /// The chunk.
+        chunk: ChunkIndex,
+    },
+    /// Something in the way of an export is not a plain directory.
+    #[error("{path:?} cannot be written: {} in the target is a link or not a directory",
+        obstacle.display())]
+    UnsafeTarget {
+        /// The file of the model.
+        path: ModelPath,
+        /// What is in the way, relative to the target directory.
+        obstacle: PathBuf,
+    },
+    /// Two names of the model are one name on the target's file system.
+    #[error("{first:?} and {second:?} are the same name on the file system of {}",
+        target.display())]
+    SameName {
+        /// One name.
+        first: String,
+        /// The other.
+        second: String,
+        /// The target directory.
+        target: PathBuf,
+    },
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What kind of failure it is: what a caller decides on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// Asked for something that is not here.
+    NotFound,
+    /// Another process has the store.
+    Locked,
+    /// The index is damaged or from a newer version.
+    Corrupt,
+    /// The disk is full.
+    NoSpace,
+    /// The quota is used up.
+    Quota,
+    /// Stored bytes are not what they should be.
+    Integrity,
+    /// What the user pointed at cannot be used.
+    Input,
+    /// The file system or index failed.
+    Io,
+    /// The caller asked to stop, or closed the store.
+    Cancelled,
+}
+
+impl StoreError {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> StoreErrorKind {
+        use StoreErrorKind as Kind;
+        match self {
+            Self::NotADirectory { .. }
+            | Self::NoFiles { .. }
+            | Self::Name { .. }
+            | Self::Manifest { .. }
+            | Self::NotAFile { .. }
+            | Self::LinkLeaves { .. }
+            | Self::LinkToDirectory { .. }
+            | Self::LinkCycle { .. }
+            | Self::Changed { .. }
+            | Self::Range { .. }
+            | Self::UnsafeTarget { .. }
+            | Self::SameName { .. } => Kind::Input,
+            Self::Io { .. } | Self::Index { .. } => Kind::Io,
+            Self::NoSpace { .. } => Kind::NoSpace,
+            Self::Quota { .. } => Kind::Quota,
+            Self::Locked { .. } => Kind::Locked,
+            Self::Corrupt { .. } | Self::Newer { .. } => Kind::Corrupt,
+            Self::UnknownModel { .. } | Self::Incomplete { .. } => Kind::NotFound,
+            Self::Damaged { .. } => Kind::Integrity,
+            Self::Cancelled | Self::Closed => Kind::Cancelled,
+        }
+    }
+
+    /// Whether it was the disk's or the quota's limit, so that it may work again later.
+    pub fn is_out_of_space(&self) -> bool {
+        matches!(self.kind(), StoreErrorKind::NoSpace | StoreErrorKind::Quota)
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
+            _ => Self::Io {
+                action,
+                path,
+                source,
+            },
+        }
+    }
+}
+
+/// Names the file and the action when the disk refuses.
+pub(crate) trait IoContext<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, StoreError>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::io(action, path, source))
+    }
+}

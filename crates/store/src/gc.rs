@@ -1,0 +1,225 @@
+//! Garbage collection: removing what no pin reaches, while others work.
+//!
+//! First it is found what the pins reach, on one snapshot. Then the rest is removed in small
+//! batches; between two of them, imports and fetches go on. What they use is kept: see `in_use`.
+//! The index forgets first, then the file goes: a crash in between leaves a file that opening the
+//! store sweeps.
+
+use std::collections::HashSet;
+
+use hubless_content::{ContentHash, FileHash};
+use redb::{ReadableTable, WriteTransaction};
+
+use crate::{
+    Shared, Store,
+    error::{IoContext, StoreError},
+    files::{HandleKey, decode_record},
+    in_use::InUseState,
+    index::IndexResult,
+    record::{Place, Record},
+    sync::lock,
+    tables,
+};
+
+/// Files removed by one transaction: few enough that nobody waits long for it.
+const BATCH_FILES: usize = 256;
+
+/// What a collection removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GcReport {
+    /// Models that were known but not pinned.
+    pub models: u64,
+    /// Files that no pinned model has.
+    pub files: u64,
+    /// Bytes that are free now.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Removes what no pinned or protected model reaches. The user's own files stay.
+    ///
+    /// # Errors
+    /// If the disk or the index fails; what was removed until then is removed.
+    pub fn gc(&self) -> Result<GcReport, StoreError> {
+        let _one_at_a_time = lock(&self.shared.collecting);
+        self.shared.in_use.lock().begin();
+        let outcome = self.shared.collect();
+        self.shared.in_use.lock().since = None;
+        outcome
+    }
+}
+
+/// What stays, growing while the collection runs.
+struct Kept {
+    models: HashSet<ContentHash>,
+    files: HashSet<FileHash>,
+}
+
+impl Shared {
+    fn collect(&self) -> Result<GcReport, StoreError> {
+        let mut kept = Kept {
+            models: HashSet::new(),
+            files: HashSet::new(),
+        };
+        for model in self.pinned()? {
+            self.keep_model(&mut kept, model)?;
+        }
+        let mut report = GcReport {
+            models: self.forget_models(&mut kept)?,
+            ..GcReport::default()
+        };
+        let garbage: Vec<FileHash> = {
+            let mut files = self.all_files()?;
+            files.retain(|file| !kept.files.contains(file));
+            files
+        };
+        for batch in garbage.chunks(BATCH_FILES) {
+            self.remove_files(batch, &mut kept, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn pinned(&self) -> Result<Vec<ContentHash>, StoreError> {
+        self.index.read(|read| {
+            let table = read.open_table(tables::PINS)?;
+            let rows = table.iter()?;
+            rows.map(|row| Ok(ContentHash::new(*row?.0.value())))
+                .collect()
+        })
+    }
+
+    /// Files and chunk lists without a file.
+    pub(crate) fn all_files(&self) -> Result<Vec<FileHash>, StoreError> {
+        self.index.read(|read| {
+            let mut files = HashSet::new();
+            for table in [tables::FILES, tables::CHUNK_LISTS] {
+                for row in read.open_table(table)?.iter()? {
+                    files.insert(FileHash::new(*row?.0.value()));
+                }
+            }
+            Ok(files.into_iter().collect())
+        })
+    }
+
+    fn keep_model(&self, kept: &mut Kept, model: ContentHash) -> Result<(), StoreError> {
+        if let Some(manifest) = self.manifest(model)?
+            && kept.models.insert(model)
+        {
+            kept.files
+                .extend(manifest.entries().iter().map(|entry| entry.hash));
+        }
+        Ok(())
+    }
+
+    /// Keeps also what came into use since the last look.
+    fn keep_touched(&self, kept: &mut Kept, in_use: &InUseState) -> Result<(), StoreError> {
+        let Some(since) = &in_use.since else {
+            return Ok(());
+        };
+        kept.files.extend(&since.files);
+        since
+            .models
+            .iter()
+            .try_for_each(|model| self.keep_model(kept, *model))
+    }
+
+    fn forget_models(&self, kept: &mut Kept) -> Result<u64, StoreError> {
+        let in_use = self.in_use.lock();
+        self.keep_touched(kept, &in_use)?;
+        let mut models = self.model_hashes()?;
+        models.retain(|model| !kept.models.contains(model));
+        if models.is_empty() {
+            return Ok(0);
+        }
+        self.index.write(|write| {
+            let mut table = write.open_table(tables::MANIFESTS)?;
+            for model in &models {
+                table.remove(model.as_bytes())?;
+            }
+            Ok(())
+        })?;
+        let mut cache = lock(&self.manifests);
+        models.iter().for_each(|model| cache.remove(*model));
+        Ok(models.len() as u64)
+    }
+
+    fn remove_files(
+        &self,
+        batch: &[FileHash],
+        kept: &mut Kept,
+        report: &mut GcReport,
+    ) -> Result<(), StoreError> {
+        let _no_commit_meanwhile = lock(&self.committing);
+        let in_use = self.in_use.lock();
+        self.keep_touched(kept, &in_use)?;
+        let garbage: Vec<FileHash> = batch
+            .iter()
+            .filter(|file| !kept.files.contains(file))
+            .copied()
+            .collect();
+        for (file, record) in self.forget_files(&garbage)? {
+            report.files += 1;
+            report.bytes += record.bytes_owned();
+            self.quota.give_back(record.bytes_owned());
+            self.remove_file(file, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Removes files from the index, and from memory at the same time: the lock keeps others from
+    /// loading one in between.
+    pub(crate) fn forget_files(
+        &self,
+        files: &[FileHash],
+    ) -> Result<Vec<(FileHash, Record)>, StoreError> {
+        let mut partials = self.partials.lock();
+        let removed = self.index.write(|write| remove_rows(write, files))?;
+        let mut handles = lock(&self.handles);
+        for file in files {
+            handles.remove(HandleKey {
+                file: *file,
+                partial: 0,
+            });
+            if let Some(partial) = partials.remove(file) {
+                handles.remove(HandleKey {
+                    file: *file,
+                    partial: partial.id,
+                });
+                partial.lock().removed = true;
+            }
+        }
+        Ok(removed)
+    }
+
+    pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {
+        let path = match record.place {
+            Place::Owned => self.home.owned(file),
+            Place::Partial => self.home.partial(file),
+            Place::Inline | Place::External(_) => return Ok(()),
+        };
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome.context("remove", &path),
+        }
+    }
+}
+
+fn remove_rows(
+    write: &WriteTransaction,
+    files: &[FileHash],
+) -> IndexResult<Vec<(FileHash, Record)>> {
+    let mut records = write.open_table(tables::FILES)?;
+    let mut held = write.open_table(tables::HELD)?;
+    let mut lists = write.open_table(tables::CHUNK_LISTS)?;
+    let mut inline = write.open_table(tables::INLINE)?;
+    let mut removed = Vec::new();
+    for file in files {
+        held.remove(file.as_bytes())?;
+        lists.remove(file.as_bytes())?;
+        inline.remove(file.as_bytes())?;
+        if let Some(value) = records.remove(file.as_bytes())? {
+            removed.push((*file, decode_record(value.value())?));
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,65 @@
+//! Where things lie below the home directory.
+//!
+//! ```text
+//! store.redb         the index
+//! files/ab/<hash>    complete files, read-only; ab: first two digits of the hash
+//! partial/<hash>     files that are being fetched
+//! partial/import-N   files that are being copied, whose hash is not known yet
+//! ```
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use hubless_content::FileHash;
+
+#[derive(Debug)]
+pub(crate) struct Home {
+    root: PathBuf,
+    imports: AtomicU64,
+}
+
+impl Home {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            imports: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("store.redb")
+    }
+
+    pub(crate) fn files(&self) -> PathBuf {
+        self.root.join("files")
+    }
+
+    pub(crate) fn partials(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    /// The directory of a complete file.
+    pub(crate) fn owned_dir(&self, file: FileHash) -> PathBuf {
+        self.files().join(&file.to_string()[..2])
+    }
+
+    pub(crate) fn owned(&self, file: FileHash) -> PathBuf {
+        self.owned_dir(file).join(file.to_string())
+    }
+
+    pub(crate) fn partial(&self, file: FileHash) -> PathBuf {
+        self.partials().join(file.to_string())
+    }
+
+    /// A name that no other import of this process uses; those of earlier ones are swept at open.
+    pub(crate) fn new_import(&self) -> PathBuf {
+        let number = self.imports.fetch_add(1, Ordering::Relaxed);
+        self.partials().join(format!("import-{number}"))
+    }
+}

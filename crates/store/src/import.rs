@@ -1,0 +1,520 @@
+//! Import: from a directory to a model.
+//!
+//! Files are read once, on all cores: each chunk is hashed and, unless the import is in place,
+//! written to a temporary file from the same buffer. When a file's last chunk is hashed its
+//! address is known; the temporary file stays aside until all files are done. Then all are moved
+//! to their places, and one transaction makes them, the manifest and the pin known. An import that
+//! fails before leaves nothing.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use hubless_content::{
+    ChunkList, ContentHash, FileHash, FileHasher, Manifest, ManifestEntry, chunk_count, chunk_len,
+    chunk_offset,
+};
+use redb::ReadableTable;
+
+use crate::{
+    Shared, Store,
+    disk::{Access, Disk, DiskFile, Signature, clone_into},
+    error::{IoContext, StoreError},
+    external::external_record,
+    files::{HandleKey, decode_record, encode_list},
+    in_use::FilesGuard,
+    observer::Observer,
+    parallel::{self, CvSlots, Meter, Span},
+    quota::Reservation,
+    record::{Place, Record},
+    sync::lock,
+    tables,
+    walk::{Found, walk},
+};
+
+/// How a directory is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImportOptions {
+    /// Files of more than one chunk stay where they are, and are served from there as long as
+    /// they do not change.
+    pub in_place: bool,
+    /// Links are followed wherever they lead.
+    pub follow_links: bool,
+}
+
+/// What was imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// The model's address.
+    pub hash: ContentHash,
+    /// Its files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Imports and pins a directory.
+    ///
+    /// # Errors
+    /// Those of kind [`Input`](crate::StoreErrorKind::Input) name the file that cannot be
+    /// imported; others if there is no room or a disk fails. Nothing is kept then.
+    pub fn import(
+        &self,
+        directory: &Path,
+        options: &ImportOptions,
+        observer: &dyn Observer,
+    ) -> Result<Imported, StoreError> {
+        let found = walk(directory, options.follow_links)?;
+        let import = Import {
+            shared: &self.shared,
+            in_place: options.in_place,
+            sizes_held: if options.in_place {
+                HashSet::new()
+            } else {
+                self.shared.sizes_held()?
+            },
+            guard: self.shared.in_use.protect_files(),
+            meter: Meter::new(observer, found.len() as u64, total_bytes(&found)),
+            jobs: found.into_iter().map(Job::new).collect(),
+            placed: Mutex::default(),
+        };
+        let sizes = import.jobs.iter().map(|job| job.found.size);
+        parallel::for_each(&parallel::spans(sizes), |span, buffer| {
+            import.span(span, buffer)
+        })?;
+        let manifest = import.manifest(directory)?;
+        import.finish(&manifest)?;
+        Ok(Imported {
+            hash: manifest.content_hash(),
+            files: manifest.entries().len() as u64,
+            bytes: manifest.bytes(),
+        })
+    }
+}
+
+fn total_bytes(found: &[Found]) -> u64 {
+    found
+        .iter()
+        .map(|found| found.size)
+        .fold(0, u64::saturating_add)
+}
+
+struct Import<'a> {
+    shared: &'a Shared,
+    in_place: bool,
+    /// A file of such a size may be held already: it is hashed before it is copied.
+    sizes_held: HashSet<u64>,
+    guard: FilesGuard,
+    meter: Meter<'a>,
+    jobs: Vec<Job>,
+    /// The files that the last transaction makes known.
+    placed: Mutex<HashMap<FileHash, Placed>>,
+}
+
+/// One file on its way.
+struct Job {
+    found: Found,
+    spans_left: AtomicU32,
+    source: Mutex<Option<Arc<Source>>>,
+    hash: Mutex<Option<FileHash>>,
+}
+
+/// A file that is being read.
+struct Source {
+    file: Arc<dyn DiskFile>,
+    before: Signature,
+    cvs: CvSlots,
+    copy: Mutex<Option<TempFile>>,
+    /// Where chunks are written while they are hashed; not if they were cloned, or come later.
+    write_to: Option<Arc<dyn DiskFile>>,
+}
+
+/// A file that the last transaction makes known.
+struct Placed {
+    record: Record,
+    list: ChunkList,
+    copy: Option<TempFile>,
+}
+
+/// A copy that goes, with the room it takes, unless it is kept.
+struct TempFile {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    reservation: Option<Reservation>,
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // After it was moved to its place there is nothing to remove.
+        let _ = self.disk.remove(&self.path);
+    }
+}
+
+impl Job {
+    fn new(found: Found) -> Self {
+        let spans_left = AtomicU32::new(parallel::span_count(found.size));
+        Self {
+            found,
+            spans_left,
+            source: Mutex::default(),
+            hash: Mutex::default(),
+        }
+    }
+
+    fn changed(&self) -> StoreError {
+        StoreError::Changed {
+            path: self.found.path.clone(),
+        }
+    }
+}
+
+impl Import<'_> {
+    fn span(&self, span: &Span, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
+        let job = &self.jobs[span.item];
+        let Found { path, size, .. } = &job.found;
+        let source = self.source(job)?;
+        let mut bytes_done = 0;
+        parallel::read_chunks(
+            &*source.file,
+            path,
+            *size,
+            span.chunks.clone(),
+            buffer,
+            |index, bytes| {
+                if chunk_len(*size, index) != Some(bytes.len()) {
+                    return Err(job.changed());
+                }
+                bytes_done += bytes.len() as u64;
+                if chunk_count(*size) == 1 {
+                    return self.place_small(job, bytes);
+                }
+                source.cvs.set(index, bytes);
+                match &source.write_to {
+                    Some(copy) => copy
+                        .write_all_at(bytes, chunk_offset(index))
+                        .context("copy", path),
+                    None => Ok(()),
+                }
+            },
+        )?;
+        let is_last = job.spans_left.fetch_sub(1, Ordering::AcqRel) == 1;
+        if is_last {
+            lock(&job.source).take();
+            self.end_of_file(job, &source, buffer)?;
+        }
+        self.meter.add(u64::from(is_last), bytes_done)
+    }
+
+    /// The open file of a job; whoever comes first opens it.
+    fn source(&self, job: &Job) -> Result<Arc<Source>, StoreError> {
+        let mut slot = lock(&job.source);
+        if let Some(source) = &*slot {
+            return Ok(source.clone());
+        }
+        let Found { path, size, .. } = &job.found;
+        let file = self
+            .shared
+            .disk
+            .open(path, Access::Read)
+            .context("open", path)?;
+        let before = file.signature().context("read", path)?;
+        if before.size != *size {
+            return Err(job.changed());
+        }
+        let is_large = chunk_count(*size) > 1;
+        let copy_now = is_large && !self.in_place && !self.sizes_held.contains(size);
+        let (copy, write_to) = match copy_now
+            .then(|| self.make_copy(&*file, *size))
+            .transpose()?
+        {
+            None => (None, None),
+            Some((copy, _, Cloned(true))) => (Some(copy), None),
+            Some((copy, handle, Cloned(false))) => (Some(copy), Some(handle)),
+        };
+        let cvs = CvSlots::new(if is_large { *size } else { 0 });
+        let source = Arc::new(Source {
+            file,
+            before,
+            cvs,
+            copy: Mutex::new(copy),
+            write_to,
+        });
+        *slot = Some(source.clone());
+        Ok(source)
+    }
+
+    /// A temporary file for a copy, cloned if the file system can share blocks.
+    fn make_copy(
+        &self,
+        from: &dyn DiskFile,
+        size: u64,
+    ) -> Result<(TempFile, Arc<dyn DiskFile>, Cloned), StoreError> {
+        let reservation = Some(self.shared.quota.reserve(size)?);
+        let path = self.shared.home.new_import();
+        let disk = self.shared.disk.clone();
+        let handle = disk.open(&path, Access::Create).context("make", &path)?;
+        let copy = TempFile {
+            disk,
+            path,
+            reservation,
+        };
+        let cloned = clone_into(from, &*handle);
+        if !cloned {
+            handle.allocate(size).context("make", &copy.path)?;
+        }
+        Ok((copy, handle, Cloned(cloned)))
+    }
+
+    fn place_small(&self, job: &Job, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut hasher = FileHasher::new();
+        hasher.update(bytes);
+        let hash = hasher.finish().file();
+        self.guard.add(hash);
+        self.shared
+            .put_inline(hash, &Bytes::copy_from_slice(bytes))?;
+        *lock(&job.hash) = Some(hash);
+        Ok(())
+    }
+
+    fn end_of_file(
+        &self,
+        job: &Job,
+        source: &Source,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let path = &job.found.path;
+        // By its path, so that a file that was replaced shows too.
+        if self.shared.disk.signature(path).context("read", path)? != source.before {
+            return Err(job.changed());
+        }
+        if chunk_count(job.found.size) == 1 {
+            return Ok(());
+        }
+        let list = source.cvs.finish().ok_or_else(|| job.changed())?;
+        let file = list.file();
+        *lock(&job.hash) = Some(file);
+        self.guard.add(file);
+        let is_owned = self
+            .shared
+            .record(file)?
+            .is_some_and(|record| record.place == Place::Owned);
+        if is_owned || lock(&self.placed).contains_key(&file) {
+            return Ok(());
+        }
+        let placed = if self.in_place {
+            let record = external_record(list.size(), path.clone(), source.before);
+            Placed {
+                record,
+                list,
+                copy: None,
+            }
+        } else {
+            let copy = match lock(&source.copy).take() {
+                Some(copy) => copy,
+                None => self.copy_hashed(job, source, &list, buffer)?,
+            };
+            self.seal(&copy)?;
+            Placed {
+                record: Record::new(list.size(), Place::Owned),
+                list,
+                copy: Some(copy),
+            }
+        };
+        lock(&self.placed).entry(file).or_insert(placed);
+        Ok(())
+    }
+
+    /// Copies a file that was hashed before, because it might have been held.
+    fn copy_hashed(
+        &self,
+        job: &Job,
+        source: &Source,
+        list: &ChunkList,
+        buffer: &mut Vec<u8>,
+    ) -> Result<TempFile, StoreError> {
+        let size = list.size();
+        let (copy, handle, _) = self.make_copy(&*source.file, size)?;
+        let path = &job.found.path;
+        parallel::read_chunks(
+            &*source.file,
+            path,
+            size,
+            0..list.count(),
+            buffer,
+            |index, bytes| {
+                list.check(index, bytes).map_err(|_| job.changed())?;
+                handle
+                    .write_all_at(bytes, chunk_offset(index))
+                    .context("copy", path)
+            },
+        )?;
+        Ok(copy)
+    }
+
+    /// Makes a copy durable and read-only.
+    fn seal(&self, copy: &TempFile) -> Result<(), StoreError> {
+        let handle = self
+            .shared
+            .disk
+            .open(&copy.path, Access::Update)
+            .context("open", &copy.path)?;
+        handle.sync().context("sync", &copy.path)?;
+        handle
+            .set_read_only(true)
+            .context("make read-only", &copy.path)
+    }
+
+    fn manifest(&self, directory: &Path) -> Result<Manifest, StoreError> {
+        let entries = self.jobs.iter().filter_map(|job| {
+            let hash = (*lock(&job.hash))?;
+            Some(ManifestEntry {
+                path: job.found.name.clone(),
+                size: job.found.size,
+                hash,
+            })
+        });
+        Manifest::new(entries.collect()).map_err(|source| StoreError::Manifest {
+            path: directory.to_owned(),
+            source,
+        })
+    }
+
+    /// Puts the copies in their places and makes all known.
+    fn finish(self, manifest: &Manifest) -> Result<(), StoreError> {
+        let placed = std::mem::take(&mut *lock(&self.placed));
+        // The payload of small files first: what the manifest names must be there.
+        self.shared.commit()?;
+        let _no_commit_meanwhile = lock(&self.shared.committing);
+        let outcome = self.shared.publish_import(&placed, manifest);
+        if outcome.is_err() {
+            self.shared.take_back(&placed);
+            return outcome.map(drop);
+        }
+        self.shared.settle_import(placed, outcome?);
+        Ok(())
+    }
+}
+
+/// Whether a copy shares its blocks with what it was made from, and is complete.
+struct Cloned(bool);
+
+impl Shared {
+    /// Sizes of the files that need not be copied again.
+    fn sizes_held(&self) -> Result<HashSet<u64>, StoreError> {
+        self.index.read(|read| {
+            let table = read.open_table(tables::FILES)?;
+            let mut sizes = HashSet::new();
+            for row in table.iter()? {
+                let record = decode_record(row?.1.value())?;
+                if record.place == Place::Owned {
+                    sizes.insert(record.size);
+                }
+            }
+            Ok(sizes)
+        })
+    }
+
+    /// Moves the copies and commits. Returns the records that were there before.
+    fn publish_import(
+        &self,
+        placed: &HashMap<FileHash, Placed>,
+        manifest: &Manifest,
+    ) -> Result<HashMap<FileHash, Record>, StoreError> {
+        let mut directories = BTreeSet::new();
+        for (file, placed) in placed {
+            if let Some(copy) = &placed.copy {
+                let moved = self.move_to_owned(&copy.path, *file);
+                moved.context("rename to", &self.home.owned(*file))?;
+                directories.insert(self.home.owned_dir(*file));
+            }
+        }
+        self.sync_directories(directories)?;
+        let mut partials = self.partials.lock();
+        let before = self.write_import(placed, manifest)?;
+        let mut handles = lock(&self.handles);
+        for file in placed.keys() {
+            handles.remove(HandleKey {
+                file: *file,
+                partial: 0,
+            });
+            if let Some(partial) = partials.remove(file) {
+                partial.lock().removed = true;
+            }
+        }
+        Ok(before)
+    }
+
+    fn write_import(
+        &self,
+        placed: &HashMap<FileHash, Placed>,
+        manifest: &Manifest,
+    ) -> Result<HashMap<FileHash, Record>, StoreError> {
+        let bytes = manifest.encode();
+        let model = manifest.content_hash();
+        self.index.write(|write| {
+            let mut files = write.open_table(tables::FILES)?;
+            let mut held = write.open_table(tables::HELD)?;
+            let mut lists = write.open_table(tables::CHUNK_LISTS)?;
+            let mut before = HashMap::new();
+            for (file, placed) in placed {
+                lists.insert(file.as_bytes(), &encode_list(&placed.list)[..])?;
+                held.remove(file.as_bytes())?;
+                if let Some(old) = files.insert(file.as_bytes(), &placed.record.encode()[..])? {
+                    before.insert(*file, decode_record(old.value())?);
+                }
+            }
+            write
+                .open_table(tables::MANIFESTS)?
+                .insert(model.as_bytes(), &bytes[..])?;
+            write
+                .open_table(tables::PINS)?
+                .insert(model.as_bytes(), ())?;
+            Ok(before)
+        })
+    }
+
+    /// After the commit: the room that the copies take is theirs, that of what they replaced is
+    /// free.
+    fn settle_import(&self, placed: HashMap<FileHash, Placed>, before: HashMap<FileHash, Record>) {
+        for (file, mut placed) in placed {
+            let reservation = placed
+                .copy
+                .as_mut()
+                .and_then(|copy| copy.reservation.take());
+            if let Some(reservation) = reservation {
+                reservation.keep();
+            }
+            let Some(old) = before.get(&file) else {
+                continue;
+            };
+            self.quota.give_back(old.bytes_owned());
+            if old.place == Place::Partial {
+                // Opening the store sweeps it if this fails.
+                let _ = self.disk.remove(&self.home.partial(file));
+            }
+        }
+    }
+
+    /// After a failure: removes those copies from their places that the index does not know.
+    fn take_back(&self, placed: &HashMap<FileHash, Placed>) {
+        for file in placed
+            .iter()
+            .filter(|(_, placed)| placed.copy.is_some())
+            .map(|(file, _)| file)
+        {
+            let is_owned = self
+                .record(*file)
+                .map(|record| record.is_some_and(|r| r.place == Place::Owned));
+            if matches!(is_owned, Ok(false)) {
+                let _ = self.disk.remove(&self.home.owned(*file));
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What garbage collection must not touch because somebody works with it right now.
+//!
+//! A collection first finds what the pins reach, then removes the rest bit by bit while imports
+//! and fetches go on. Whatever was in use at any moment of that time is kept, also when its guard
+//! is gone before the collection comes to it: its pin may be newer than the collection's view.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use hubless_content::{ContentHash, FileHash};
+
+use crate::sync::lock;
+
+#[derive(Default)]
+pub(crate) struct InUse {
+    state: Mutex<InUseState>,
+}
+
+#[derive(Default)]
+pub(crate) struct InUseState {
+    files: HashMap<FileHash, u32>,
+    models: HashMap<ContentHash, u32>,
+    /// While a collection runs: what was in use since it began.
+    pub(crate) since: Option<Touched>,
+}
+
+#[derive(Default)]
+pub(crate) struct Touched {
+    pub(crate) files: HashSet<FileHash>,
+    pub(crate) models: HashSet<ContentHash>,
+}
+
+impl InUse {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, InUseState> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn protect_model(self: &Arc<Self>, model: ContentHash) -> Guard {
+        let mut state = self.lock();
+        *state.models.entry(model).or_default() += 1;
+        state.touch_model(model);
+        Guard {
+            in_use: self.clone(),
+            model,
+        }
+    }
+
+    pub(crate) fn protect_files(self: &Arc<Self>) -> FilesGuard {
+        FilesGuard {
+            in_use: self.clone(),
+            files: Mutex::default(),
+        }
+    }
+}
+
+impl InUseState {
+    /// A collection begins; what is in use now is kept.
+    pub(crate) fn begin(&mut self) {
+        let files = self.files.keys().copied().collect();
+        let models = self.models.keys().copied().collect();
+        self.since = Some(Touched { files, models });
+    }
+
+    pub(crate) fn touch_model(&mut self, model: ContentHash) {
+        if let Some(since) = &mut self.since {
+            since.models.insert(model);
+        }
+    }
+}
+
+/// Keeps a model and its files from being collected, until it is dropped.
+#[must_use = "the model is protected only as long as this lives"]
+pub struct Guard {
+    in_use: Arc<InUse>,
+    model: ContentHash,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut state = self.in_use.lock();
+        if let Some(count) = state.models.get_mut(&self.model) {
+            *count -= 1;
+            if *count == 0 {
+                state.models.remove(&self.model);
+            }
+        }
+    }
+}
+
+/// Keeps files from being collected that no model reaches yet.
+pub(crate) struct FilesGuard {
+    in_use: Arc<InUse>,
+    files: Mutex<Vec<FileHash>>,
+}
+
+impl FilesGuard {
+    /// From now on `file` is kept. Add it before looking whether it is held.
+    pub(crate) fn add(&self, file: FileHash) {
+        lock(&self.files).push(file);
+        let mut state = self.in_use.lock();
+        *state.files.entry(file).or_default() += 1;
+        if let Some(since) = &mut state.since {
+            since.files.insert(file);
+        }
+    }
+}
+
+impl Drop for FilesGuard {
+    fn drop(&mut self) {
+        let mut state = self.in_use.lock();
+        for file in lock(&self.files).iter() {
+            if let Some(count) = state.files.get_mut(file) {
+                *count -= 1;
+                if *count == 0 {
+                    state.files.remove(file);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The door to redb.
+//!
+//! redb refuses all work after one failed write or read, because it no longer knows what is on
+//! the disk, and it may panic on a file that something else has altered. Neither may end the
+//! store: here a database that failed is dropped and opened again from its last commit, and a
+//! panic becomes [`StoreError::Corrupt`].
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+
+use crate::{
+    disk::{DiskFile, IndexFile},
+    error::StoreError,
+    sync::{read, write},
+};
+
+/// Memory that redb may use. Its pages are few: bulk bytes lie in files.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why a transaction failed.
+#[derive(Debug)]
+pub(crate) enum IndexError {
+    Redb(redb::Error),
+    /// A value is not what this program writes; holds what it should have been.
+    Malformed(&'static str),
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {
+        $(impl From<redb::$error> for IndexError {
+            fn from(error: redb::$error) -> Self {
+                Self::Redb(error.into())
+            }
+        })*
+    };
+}
+
+from_redb!(
+    DatabaseError,
+    TransactionError,
+    TableError,
+    StorageError,
+    CommitError
+);
+
+pub(crate) type IndexResult<T> = Result<T, IndexError>;
+
+pub(crate) struct Index {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    database: RwLock<Option<Database>>,
+    closed: AtomicBool,
+}
+
+impl Index {
+    pub(crate) fn open(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
+        let index = Self {
+            path,
+            file,
+            database: RwLock::new(None),
+            closed: AtomicBool::new(false),
+        };
+        drop(index.ready()?);
+        Ok(index)
+    }
+
+    /// Runs `work` on a snapshot. It may run twice, if the database had to be opened again.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl Fn(&ReadTransaction) -> IndexResult<T>,
+    ) -> Result<T, StoreError> {
+        self.run(|database| work(&database.begin_read()?))
+    }
+
+    /// Runs `work` and makes what it wrote durable. It may run twice, as with [`Index::read`].
+    pub(crate) fn write<T>(
+        &self,
+        work: impl Fn(&WriteTransaction) -> IndexResult<T>,
+    ) -> Result<T, StoreError> {
+        self.run(|database| {
+            let transaction = database.begin_write()?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+    }
+
+    /// Ends all work; the file is no longer touched.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.reset();
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the index could not be unlocked");
+        }
+    }
+
+    fn run<T>(&self, work: impl Fn(&Database) -> IndexResult<T>) -> Result<T, StoreError> {
+        match self.attempt(&work) {
+            // Somebody else's failure; ours to open the database again.
+            Err(Failure::Index(IndexError::Redb(redb::Error::PreviousIo))) => self.attempt(&work),
+            outcome => outcome,
+        }
+        .map_err(|failure| self.explain(failure))
+    }
+
+    fn attempt<T>(&self, work: impl Fn(&Database) -> IndexResult<T>) -> Result<T, Failure> {
+        let guard = self.ready().map_err(Failure::Open)?;
+        let Some(database) = guard.as_ref() else {
+            return Err(Failure::Open(StoreError::Closed));
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(database)));
+        drop(guard);
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                if matches!(
+                    &error,
+                    IndexError::Redb(redb::Error::Io(_) | redb::Error::PreviousIo)
+                ) {
+                    self.reset();
+                }
+                Err(Failure::Index(error))
+            }
+            Err(_) => {
+                self.reset();
+                Err(Failure::Panic)
+            }
+        }
+    }
+
+    /// The database, opened if it is not.
+    fn ready(&self) -> Result<RwLockReadGuard<'_, Option<Database>>, StoreError> {
+        loop {
+            let guard = read(&self.database);
+            if guard.is_some() {
+                return Ok(guard);
+            }
+            drop(guard);
+            let mut slot = write(&self.database);
+            if self.closed.load(Ordering::Acquire) {
+                return Err(StoreError::Closed);
+            }
+            if slot.is_none() {
+                *slot = Some(self.open_database()?);
+            }
+        }
+    }
+
+    fn open_database(&self) -> Result<Database, StoreError> {
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create_with_backend(IndexFile(self.file.clone()))
+        }));
+        match opened {
+            Ok(Ok(database)) => Ok(database),
+            Ok(Err(error)) => Err(self.explain(Failure::Index(error.into()))),
+            Err(_) => Err(self.explain(Failure::Panic)),
+        }
+    }
+
+    /// Drops a database that can no longer be used.
+    fn reset(&self) {
+        let database = write(&self.database).take();
+        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::warn!("the index did not close cleanly");
+        }
+    }
+
+    fn explain(&self, failure: Failure) -> StoreError {
+        let path = self.path.clone();
+        let corrupt = |detail: String| StoreError::Corrupt {
+            path: path.clone(),
+            detail,
+        };
+        let error = match failure {
+            Failure::Open(error) => return error,
+            Failure::Panic => return corrupt("reading it failed unexpectedly".into()),
+            Failure::Index(IndexError::Malformed(what)) => {
+                return corrupt(format!("a value is not {what}"));
+            }
+            Failure::Index(IndexError::Redb(error)) => error,
+        };
+        match error {
+            redb::Error::Corrupted(detail) => corrupt(detail),
+            redb::Error::UpgradeRequired(version) => corrupt(format!("file format {version}")),
+            redb::Error::Io(error) if is_about_contents(&error) => corrupt(error.to_string()),
+            redb::Error::Io(error) => StoreError::io("write", &path, error),
+            error @ (redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TableDoesNotExist(_)
+            | redb::Error::TableIsMultimap(_)
+            | redb::Error::TypeDefinitionChanged { .. }) => corrupt(error.to_string()),
+            error => StoreError::Index {
+                path,
+                source: Box::new(error),
+            },
+        }
+    }
+}
+
+/// redb reports a file that is not its own as `InvalidData`, one that is cut off as the read
+/// beyond its end.
+fn is_about_contents(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
+enum Failure {
+    Open(StoreError),
+    Index(IndexError),
+    Panic,
+}

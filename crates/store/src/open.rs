@@ -1,0 +1,225 @@
+//! Opening a store, and putting in order what a crash left behind.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use hubless_content::FileHash;
+use redb::ReadableTable;
+
+use crate::{
+    Shared, Store,
+    commit::Committer,
+    disk::{Access, Disk, RealDisk},
+    error::{IoContext, StoreError},
+    files::{HANDLES_MAX, decode_record, get_record},
+    home::Home,
+    in_use::InUse,
+    index::Index,
+    lru::Lru,
+    manifests::MANIFEST_CACHE_FILES,
+    partial::Partials,
+    queue::Queue,
+    quota::Quota,
+    record::Place,
+    tables,
+};
+
+/// How a store is opened.
+#[derive(Debug, Clone, Default)]
+pub struct StoreOptions {
+    /// Bytes that files may take in the home directory; no limit if `None`.
+    pub quota: Option<u64>,
+}
+
+impl Store {
+    /// Opens the store in `home`, and makes it if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another process has it open, [`StoreError::Corrupt`] if the index
+    /// is damaged, [`StoreError::Newer`] if a newer version wrote it.
+    pub fn open(home: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(RealDisk), home, options)
+    }
+
+    /// As [`Store::open`], on a disk of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        home: &Path,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let home = Home::new(home);
+        for directory in [home.root(), &home.files(), &home.partials()] {
+            disk.create_dir_all(directory).context("make", directory)?;
+        }
+        let index = open_index(&*disk, &home)?;
+        sweep(&*disk, &home, &index)?;
+        let quota = Quota::new(bytes_used(&index)?, options.quota);
+        let shared = Arc::new(Shared {
+            disk,
+            home,
+            index,
+            quota: Arc::new(quota),
+            queue: Queue::default(),
+            partials: Partials::default(),
+            in_use: Arc::new(InUse::default()),
+            handles: Mutex::new(Lru::new(HANDLES_MAX)),
+            manifests: Mutex::new(Lru::new(MANIFEST_CACHE_FILES)),
+            committing: Mutex::new(()),
+            collecting: Mutex::new(()),
+        });
+        let committer = Arc::new(Committer::start(shared.clone())?);
+        Ok(Self {
+            shared,
+            _committer: committer,
+        })
+    }
+}
+
+fn open_index(disk: &dyn Disk, home: &Home) -> Result<Index, StoreError> {
+    let path = home.index();
+    let file = disk.open(&path, Access::Create).context("open", &path)?;
+    match file.try_lock() {
+        Ok(true) => {}
+        Ok(false) => {
+            return Err(StoreError::Locked {
+                home: home.root().to_owned(),
+            });
+        }
+        // Some network file systems have no locks.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!(path = %path.display(), "the file system cannot lock the index");
+        }
+        Err(error) => return Err(StoreError::io("lock", &path, error)),
+    }
+    let is_new = file.signature().context("read", &path)?.size == 0;
+    // A new index would take all files for leftovers and sweep them.
+    if is_new && has_owned_files(disk, home)? {
+        let detail = "it is empty or was removed, but there are files".to_owned();
+        return Err(StoreError::Corrupt { path, detail });
+    }
+    let index = Index::open(path.clone(), file)?;
+    if is_new {
+        make_tables(&index)?;
+        disk.sync_dir(home.root()).context("sync", home.root())?;
+    }
+    check_schema(&index, &path)?;
+    Ok(index)
+}
+
+fn has_owned_files(disk: &dyn Disk, home: &Home) -> Result<bool, StoreError> {
+    let files = home.files();
+    Ok(!disk.list(&files).context("list", &files)?.is_empty())
+}
+
+/// Makes all tables at once, so that later nobody has to ask whether there is one.
+fn make_tables(index: &Index) -> Result<(), StoreError> {
+    index.write(|write| {
+        write
+            .open_table(tables::META)?
+            .insert(tables::META_SCHEMA, tables::SCHEMA)?;
+        write.open_table(tables::FILES)?;
+        write.open_table(tables::HELD)?;
+        write.open_table(tables::CHUNK_LISTS)?;
+        write.open_table(tables::INLINE)?;
+        write.open_table(tables::MANIFESTS)?;
+        write.open_table(tables::PINS)?;
+        write.open_table(tables::RECORDS)?;
+        Ok(())
+    })
+}
+
+fn check_schema(index: &Index, path: &Path) -> Result<(), StoreError> {
+    let schema = index.read(|read| match read.open_table(tables::META) {
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        table => Ok(table?.get(tables::META_SCHEMA)?.map(|value| value.value())),
+    })?;
+    match schema {
+        Some(tables::SCHEMA) => Ok(()),
+        Some(found) if found > tables::SCHEMA => Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known: tables::SCHEMA,
+        }),
+        Some(_) => Err(corrupt(path, "its schema was never in use")),
+        // A crash came before the first commit: the file has its length, and nothing in it.
+        None if index.read(|read| Ok(read.list_tables()?.next().is_none()))? => make_tables(index),
+        None => Err(corrupt(path, "it is the database of another program")),
+    }
+}
+
+fn corrupt(path: &Path, detail: &str) -> StoreError {
+    StoreError::Corrupt {
+        path: path.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+fn bytes_used(index: &Index) -> Result<u64, StoreError> {
+    index.read(|read| {
+        let files = read.open_table(tables::FILES)?;
+        let mut sum = 0u64;
+        for row in files.iter()? {
+            sum = sum.saturating_add(decode_record(row?.1.value())?.bytes_owned());
+        }
+        Ok(sum)
+    })
+}
+
+/// Brings the files in line with the index: those that it does not know are removed, and one that
+/// it calls partial is moved back, if it was renamed and the commit after that did not come. Its
+/// chunks are found again by [`Store::recover`].
+fn sweep(disk: &dyn Disk, home: &Home, index: &Index) -> Result<(), StoreError> {
+    sweep_partials(disk, home, index)?;
+    let files = home.files();
+    for directory in disk.list(&files).context("list", &files)? {
+        let directory = files.join(directory);
+        for name in disk.list(&directory).context("list", &directory)? {
+            let path = directory.join(&name);
+            let file = name.to_str().and_then(|name| name.parse::<FileHash>().ok());
+            match (file, place_of(index, file)?) {
+                (Some(_), Some(Place::Owned)) => {}
+                (Some(file), Some(Place::Partial)) => move_back(disk, &path, &home.partial(file))?,
+                _ => remove_leftover(disk, &path)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sweep_partials(disk: &dyn Disk, home: &Home, index: &Index) -> Result<(), StoreError> {
+    let partials = home.partials();
+    for name in disk.list(&partials).context("list", &partials)? {
+        let file = name.to_str().and_then(|name| name.parse::<FileHash>().ok());
+        if place_of(index, file)? != Some(Place::Partial) {
+            remove_leftover(disk, &partials.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn place_of(index: &Index, file: Option<FileHash>) -> Result<Option<Place>, StoreError> {
+    let Some(file) = file else { return Ok(None) };
+    let record = index.read(|read| get_record(&read.open_table(tables::FILES)?, file))?;
+    Ok(record.map(|record| record.place))
+}
+
+fn remove_leftover(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
+    tracing::debug!(path = %path.display(), "removing what a crash left");
+    disk.remove(path).context("remove", path)
+}
+
+fn move_back(disk: &dyn Disk, owned: &Path, partial: &Path) -> Result<(), StoreError> {
+    // A partial file that is there already is a copy made of a damaged one.
+    if disk.signature(partial).is_ok() {
+        return remove_leftover(disk, owned);
+    }
+    let file = disk.open(owned, Access::Read).context("open", owned)?;
+    file.set_read_only(false).context("make writable", owned)?;
+    disk.rename(owned, partial).context("rename", owned)
+}

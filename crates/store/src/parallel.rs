@@ -1,0 +1,254 @@
+//! Reading and hashing on all cores.
+//!
+//! Files are cut into spans; threads take one span after the other, so that one large file and
+//! many small ones keep all cores busy alike. Each thread has one buffer: memory is bounded by
+//! the number of cores.
+
+use std::{
+    ops::Range,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use hubless_content::{
+    CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, chunk_count, chunk_cv, chunk_len, chunk_offset,
+};
+
+use crate::{
+    disk::DiskFile,
+    error::{IoContext, StoreError},
+    observer::{Observer, Progress},
+    sync::lock,
+};
+
+/// Chunks of a span: 4 MiB, long enough to be read ahead, short enough to share a small file.
+const SPAN_CHUNKS: u32 = 16;
+
+/// Chunks read by one call: larger reads do not get faster, smaller ones cost more calls.
+const READ_CHUNKS: u32 = 4;
+
+/// Consecutive chunks of one of several files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Which file.
+    pub(crate) item: usize,
+    pub(crate) chunks: Range<u32>,
+}
+
+/// All chunks of files of these sizes, in order.
+pub(crate) fn spans(sizes: impl IntoIterator<Item = u64>) -> Vec<Span> {
+    let mut spans = Vec::new();
+    for (item, size) in sizes.into_iter().enumerate() {
+        let count = chunk_count(size);
+        let starts = (0..count).step_by(SPAN_CHUNKS as usize);
+        spans.extend(starts.map(|start| {
+            let end = start.saturating_add(SPAN_CHUNKS).min(count);
+            Span {
+                item,
+                chunks: start..end,
+            }
+        }));
+    }
+    spans
+}
+
+/// How many spans a file of this size has.
+pub(crate) fn span_count(size: u64) -> u32 {
+    chunk_count(size).div_ceil(SPAN_CHUNKS)
+}
+
+/// Does `work` for each of `items` on all cores, about in order; each thread has its own buffer.
+/// Ends at the first error.
+pub(crate) fn for_each<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T, &mut Vec<u8>) -> Result<(), StoreError> + Sync,
+) -> Result<(), StoreError> {
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(items.len());
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let first_error = Mutex::new(None);
+    let run = || {
+        let mut buffer = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                break;
+            };
+            if let Err(error) = work(item, &mut buffer) {
+                stop.store(true, Ordering::Relaxed);
+                lock(&first_error).get_or_insert(error);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(run);
+        }
+        run();
+    });
+    lock(&first_error).take().map_or(Ok(()), Err)
+}
+
+/// Reads `chunks` of a file of `size` bytes in large pieces and gives `each` one chunk at a time;
+/// what the file no longer has is given shorter than it should be.
+pub(crate) fn read_chunks(
+    file: &dyn DiskFile,
+    path: &Path,
+    size: u64,
+    chunks: Range<u32>,
+    buffer: &mut Vec<u8>,
+    mut each: impl FnMut(ChunkIndex, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for start in chunks.clone().step_by(READ_CHUNKS as usize) {
+        let group = start..start.saturating_add(READ_CHUNKS).min(chunks.end);
+        let lens = group
+            .clone()
+            .map(|n| chunk_len(size, ChunkIndex(n)).unwrap_or(0));
+        let read = file.read_into(buffer, lens.clone().sum(), chunk_offset(ChunkIndex(start)));
+        read.context("read", path)?;
+        for (n, len) in group.zip(lens) {
+            let begin = ((n - start) as usize * CHUNK_SIZE).min(buffer.len());
+            let end = (begin + len).min(buffer.len());
+            each(ChunkIndex(n), &buffer[begin..end])?;
+        }
+    }
+    Ok(())
+}
+
+/// The chaining values of one file of several chunks, which come from several threads.
+pub(crate) struct CvSlots {
+    size: u64,
+    cvs: Mutex<Vec<ChunkCv>>,
+}
+
+impl CvSlots {
+    pub(crate) fn new(size: u64) -> Self {
+        let none = ChunkCv::new([0; 32]);
+        Self {
+            size,
+            cvs: Mutex::new(vec![none; chunk_count(size) as usize]),
+        }
+    }
+
+    pub(crate) fn set(&self, index: ChunkIndex, bytes: &[u8]) {
+        let cv = chunk_cv(index, bytes);
+        if let Some(slot) = lock(&self.cvs).get_mut(index.0 as usize) {
+            *slot = cv;
+        }
+    }
+
+    /// The list, when all are set.
+    pub(crate) fn finish(&self) -> Option<ChunkList> {
+        ChunkList::from_hashed(self.size, std::mem::take(&mut lock(&self.cvs)))
+    }
+}
+
+/// The chunk list of the first `size` bytes of the file at `path`, which has several chunks;
+/// `None` if it is shorter.
+pub(crate) fn hash(
+    file: &dyn DiskFile,
+    path: &Path,
+    size: u64,
+) -> Result<Option<ChunkList>, StoreError> {
+    let slots = CvSlots::new(size);
+    let whole = AtomicBool::new(true);
+    for_each(&spans([size]), |span, buffer| {
+        read_chunks(
+            file,
+            path,
+            size,
+            span.chunks.clone(),
+            buffer,
+            |index, bytes| {
+                if chunk_len(size, index) != Some(bytes.len()) {
+                    whole.store(false, Ordering::Relaxed);
+                }
+                slots.set(index, bytes);
+                Ok(())
+            },
+        )
+    })?;
+    Ok(if whole.into_inner() {
+        slots.finish()
+    } else {
+        None
+    })
+}
+
+/// Counts what several threads have done and tells the observer.
+pub(crate) struct Meter<'a> {
+    observer: &'a dyn Observer,
+    progress: Mutex<Progress>,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn new(observer: &'a dyn Observer, files_total: u64, bytes_total: u64) -> Self {
+        let progress = Progress {
+            files_total,
+            bytes_total,
+            ..Progress::default()
+        };
+        Self {
+            observer,
+            progress: Mutex::new(progress),
+        }
+    }
+
+    /// Adds to what is done; an error when the work should stop.
+    pub(crate) fn add(&self, files: u64, bytes: u64) -> Result<(), StoreError> {
+        let progress = {
+            let mut progress = lock(&self.progress);
+            progress.files_done += files;
+            progress.bytes_done += bytes;
+            *progress
+        };
+        self.observer.progress(progress);
+        if self.observer.cancelled() {
+            Err(StoreError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_cover_each_chunk_once() {
+        let chunk = CHUNK_SIZE as u64;
+        let sizes = [0, 1, 16 * chunk, 16 * chunk + 1, 40 * chunk];
+        let spans = spans(sizes);
+        for (item, size) in sizes.into_iter().enumerate() {
+            let of_item = spans.iter().filter(|span| span.item == item);
+            let chunks: Vec<u32> = of_item
+                .clone()
+                .flat_map(|span| span.chunks.clone())
+                .collect();
+            assert_eq!(chunks, (0..chunk_count(size)).collect::<Vec<_>>());
+            assert_eq!(of_item.count() as u32, span_count(size));
+        }
+    }
+
+    #[test]
+    fn the_first_error_ends_the_work() {
+        let done = AtomicUsize::new(0);
+        let items: Vec<usize> = (0..10_000).collect();
+        let outcome = for_each(&items, |item, _| {
+            done.fetch_add(1, Ordering::Relaxed);
+            if *item == 5 {
+                Err(StoreError::Cancelled)
+            } else {
+                Ok(())
+            }
+        });
+        assert!(matches!(outcome, Err(StoreError::Cancelled)));
+        assert!(done.into_inner() < 10_000);
+    }
+}

@@ -1,0 +1,127 @@
+//! Files that are being fetched: which of their chunks are held, in memory.
+//!
+//! A chunk is held from the moment its bytes are written. The index learns of it with the next
+//! group commit; until then this is the only place that knows.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count};
+
+use crate::sync::lock;
+
+/// Partial files kept in memory beyond those in use. A bitmap is 32 KiB for 64 GiB.
+const CACHED_MAX: usize = 1024;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// The partial files that are in memory.
+#[derive(Default)]
+pub(crate) struct Partials {
+    map: Mutex<PartialMap>,
+}
+
+pub(crate) type PartialMap = HashMap<FileHash, Arc<Partial>>;
+
+impl Partials {
+    /// All of them, locked: nobody can load, make or drop one meanwhile.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PartialMap> {
+        lock(&self.map)
+    }
+
+    /// Forgets those that the index knows just as well.
+    pub(crate) fn trim(&self) {
+        let mut map = self.lock();
+        if map.len() > CACHED_MAX {
+            // Whoever else has one got it under this lock, so the count cannot rise meanwhile.
+            map.retain(|_, partial| Arc::strong_count(partial) > 1 || partial.lock().dirty);
+        }
+    }
+}
+
+/// One file that is being fetched, as it was taken into memory.
+pub(crate) struct Partial {
+    pub(crate) file: FileHash,
+    /// Never the same twice in a process, and never 0.
+    pub(crate) id: u64,
+    state: Mutex<PartialState>,
+}
+
+pub(crate) struct PartialState {
+    pub(crate) size: u64,
+    pub(crate) held: ChunkSet,
+    /// More is held than the index knows.
+    pub(crate) dirty: bool,
+    /// All is held, and the file was renamed to where complete files lie.
+    pub(crate) published: bool,
+    /// It was searched for chunks that the index does not know.
+    pub(crate) recovered: bool,
+    /// It was removed; whoever still has it must look again.
+    pub(crate) removed: bool,
+}
+
+/// What became of a chunk that was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    New { complete: bool },
+    Known { complete: bool },
+    Removed,
+}
+
+impl Partial {
+    pub(crate) fn new(file: FileHash, size: u64, held: ChunkSet) -> Self {
+        let state = PartialState {
+            size,
+            held,
+            dirty: false,
+            published: false,
+            recovered: false,
+            removed: false,
+        };
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self {
+            file,
+            id,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PartialState> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn holds(&self, index: ChunkIndex) -> bool {
+        self.lock().held.contains(index.0)
+    }
+
+    /// Marks a chunk whose bytes are written as held.
+    pub(crate) fn insert(&self, index: ChunkIndex) -> Inserted {
+        let mut state = self.lock();
+        if state.removed {
+            return Inserted::Removed;
+        }
+        let new = state.held.insert(index.0);
+        state.dirty |= new;
+        let complete = state.held.is_full();
+        if new {
+            Inserted::New { complete }
+        } else {
+            Inserted::Known { complete }
+        }
+    }
+
+    /// Takes over a size that a chunk proves. Only a file's last chunk proves its size: the others
+    /// are the same whatever its length, so a wrong size may have come first, from a manifest that
+    /// lies. Returns the size that was believed.
+    pub(crate) fn prove_size(&self, size: u64, index: ChunkIndex) -> Option<u64> {
+        let mut state = self.lock();
+        let is_last = index.0 + 1 == chunk_count(size);
+        let other = state.size != size && state.held.len() == chunk_count(size);
+        (is_last && other).then(|| std::mem::replace(&mut state.size, size))
+    }
+}

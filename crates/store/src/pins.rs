@@ -1,0 +1,86 @@
+//! Pins: the models that garbage collection keeps.
+
+use hubless_content::ContentHash;
+use redb::ReadableTable;
+
+use crate::{Store, error::StoreError, in_use::Guard, sync::lock, tables};
+
+impl Store {
+    /// Keeps a model from being collected.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownModel`] if it is not known.
+    pub fn pin(&self, model: ContentHash) -> Result<(), StoreError> {
+        if self.manifest(model)?.is_none() {
+            return Err(StoreError::UnknownModel { model });
+        }
+        // A collection that began before this pin was there must see it nevertheless.
+        let _guard = self.protect(model);
+        self.shared.index.write(|write| {
+            write
+                .open_table(tables::PINS)?
+                .insert(model.as_bytes(), ())?;
+            Ok(())
+        })
+    }
+
+    /// Lets a model be collected; true if it was pinned.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn unpin(&self, model: ContentHash) -> Result<bool, StoreError> {
+        self.shared.index.write(|write| {
+            let mut pins = write.open_table(tables::PINS)?;
+            let was_pinned = pins.remove(model.as_bytes())?.is_some();
+            Ok(was_pinned)
+        })
+    }
+
+    /// All pinned models.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn pins(&self) -> Result<Vec<ContentHash>, StoreError> {
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::PINS)?;
+            let rows = table.iter()?;
+            rows.map(|row| Ok(ContentHash::new(*row?.0.value())))
+                .collect()
+        })
+    }
+
+    pub(crate) fn is_pinned(&self, model: ContentHash) -> Result<bool, StoreError> {
+        self.shared.index.read(|read| {
+            let pinned = read
+                .open_table(tables::PINS)?
+                .get(model.as_bytes())?
+                .is_some();
+            Ok(pinned)
+        })
+    }
+
+    /// Forgets a model. The room of its files is free after [`Store::gc`].
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownModel`] if it is not known.
+    pub fn remove(&self, model: ContentHash) -> Result<(), StoreError> {
+        let was_known = self.shared.index.write(|write| {
+            write.open_table(tables::PINS)?.remove(model.as_bytes())?;
+            let mut manifests = write.open_table(tables::MANIFESTS)?;
+            let was_known = manifests.remove(model.as_bytes())?.is_some();
+            Ok(was_known)
+        })?;
+        lock(&self.shared.manifests).remove(model);
+        if was_known {
+            Ok(())
+        } else {
+            Err(StoreError::UnknownModel { model })
+        }
+    }
+
+    /// Keeps a model and its files from being collected as long as the guard lives: for a fetch,
+    /// from before its manifest is put.
+    pub fn protect(&self, model: ContentHash) -> Guard {
+        self.shared.in_use.protect_model(model)
+    }
+}

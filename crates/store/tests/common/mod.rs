@@ -1,0 +1,119 @@
+//! What the stories of these tests are made of.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use bytes::Bytes;
+use hubless_content::{
+    CHUNK_SIZE, ChunkIndex, ChunkList, Manifest, ManifestEntry, VerifiedChunk, hash_reader,
+};
+use hubless_store::{ImportOptions, Imported, Store, StoreOptions};
+
+pub(crate) const CHUNK: usize = CHUNK_SIZE;
+
+/// Bytes that look random, the same for the same seed.
+pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut out: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
+    out.truncate(len);
+    out
+}
+
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// A small model: an empty file, tiny ones, exactly one chunk, and several chunks.
+pub(crate) fn a_model() -> Files {
+    [
+        ("README.md", bytes(1, 500)),
+        ("empty", Vec::new()),
+        ("config/config.json", bytes(2, 2_000)),
+        ("config/one.bin", bytes(3, CHUNK)),
+        ("model.safetensors", bytes(4, 5 * CHUNK + 77)),
+        ("copy-of-model.safetensors", bytes(4, 5 * CHUNK + 77)),
+    ]
+    .map(|(path, bytes)| (path.to_owned(), bytes))
+    .into()
+}
+
+pub(crate) fn write_files(directory: &Path, files: &Files) {
+    for (path, bytes) in files {
+        let path = directory.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+pub(crate) fn read_files(directory: &Path) -> Files {
+    let mut files = Files::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(next) = directories.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let name = path
+                    .strip_prefix(directory)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+pub(crate) fn open(home: &Path) -> Store {
+    Store::open(home, StoreOptions::default()).unwrap()
+}
+
+pub(crate) fn import(store: &Store, directory: &Path) -> Imported {
+    store
+        .import(directory, &ImportOptions::default(), &())
+        .unwrap()
+}
+
+pub(crate) fn import_in_place(store: &Store, directory: &Path) -> Imported {
+    let options = ImportOptions {
+        in_place: true,
+        ..ImportOptions::default()
+    };
+    store.import(directory, &options, &()).unwrap()
+}
+
+pub(crate) fn manifest_of(files: &Files) -> Manifest {
+    let entries = files.iter().map(|(path, bytes)| ManifestEntry {
+        path: path.parse().unwrap(),
+        size: bytes.len() as u64,
+        hash: list_of(bytes).file(),
+    });
+    Manifest::new(entries.collect()).unwrap()
+}
+
+pub(crate) fn list_of(bytes: &[u8]) -> ChunkList {
+    hash_reader(bytes).unwrap()
+}
+
+pub(crate) fn chunk_of(bytes: &[u8], index: u32) -> VerifiedChunk {
+    let start = index as usize * CHUNK;
+    let end = (start + CHUNK).min(bytes.len());
+    let chunk = Bytes::copy_from_slice(&bytes[start..end]);
+    list_of(bytes).verify(ChunkIndex(index), chunk).unwrap()
+}
+
+/// All chunks of a file, as a fetch brings them.
+pub(crate) fn put_all(store: &Store, bytes: &[u8]) {
+    let list = list_of(bytes);
+    store.put_chunk_list(&list).unwrap();
+    for index in 0..list.count() {
+        store.put(&chunk_of(bytes, index)).unwrap();
+    }
+}
