@@ -377,13 +377,15 @@ impl Announcer {
     ) {
         self.mark = !self.mark;
         self.add(keys, now);
-        let mark = self.mark;
         for lane in &mut self.lanes {
-            let gone = lane.keys.extract_if(.., |_, state| state.mark != mark);
-            for (key, state) in gone {
-                self.announced -= u64::from(state.announced != NEVER);
-                self.dirty.insert(key);
-            }
+            lane.keys.retain(|key, state| {
+                let stays = state.mark == self.mark;
+                if !stays {
+                    self.announced -= u64::from(state.announced != NEVER);
+                    self.dirty.insert(*key);
+                }
+                stays
+            });
             lane.forget_removed();
         }
         self.dirty

@@ -42,6 +42,8 @@ use libp2p::{
     },
 };
 
+#[cfg(test)]
+pub(crate) use self::format::decode_announced;
 use self::{address::Origin, format::Entry, table::Table};
 pub use self::{
     db::{MemoryDb, RecordBatch, RecordDb},

@@ -247,7 +247,7 @@ mod tests {
             .collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(kept(&many, false), &many[..ADDRESSES_MAX]);
-        let long = format!("/dns/{}/tcp/1", "a".repeat(240));
+        let long = format!("/dns/{}/tcp/1", "a".repeat(245));
         assert_eq!(kept(&[&long, "/ip4/81.2.3.4/tcp/1"], false), [long]);
     }
 

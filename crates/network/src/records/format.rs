@@ -119,6 +119,14 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Entry> {
     }
 }
 
+#[cfg(test)]
+pub(crate) fn decode_announced(key: &[u8], value: &[u8]) -> Option<(AnnounceKey, Stamp)> {
+    match decode(key, value)? {
+        Entry::Announced { key, at } => Some((key, at)),
+        _ => None,
+    }
+}
+
 pub(crate) fn record_value(expires: Stamp, refreshed: Stamp) -> Vec<u8> {
     [
         &[VERSION][..],
