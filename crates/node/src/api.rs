@@ -289,7 +289,7 @@ pub struct Verified {
 pub struct Damaged {
     /// The file.
     pub hash: FileHash,
-    /// Where its bytes lie, if they lie in a file of their own.
+    /// Where its bytes lie, if they lie in place.
     pub path: Option<PathBuf>,
     /// Chunks that are wrong.
     pub chunks: u64,

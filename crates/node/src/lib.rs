@@ -11,5 +11,28 @@
 //! store changes -> announcing -> network (DHT)
 //! ```
 
+mod announcing;
 pub mod api;
+mod blocking;
 pub mod config;
+mod control;
+mod core;
+mod externals;
+mod failure;
+mod fetch;
+mod home;
+mod inspect;
+mod node;
+mod publish;
+mod records;
+mod replies;
+mod requests;
+mod serve;
+mod session;
+
+pub use self::{
+    node::Node,
+    replies::Replies,
+    session::{Needs, Session},
+};
+pub use hubless_network::Ticket;

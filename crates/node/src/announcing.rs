@@ -1,0 +1,60 @@
+//! Keeps what is announced equal to what is held.
+
+use std::{sync::Arc, time::Duration};
+
+use hubless_network::AnnounceKey;
+use hubless_store::StoreError;
+use tracing::warn;
+
+use crate::{blocking::Blocking, config::AnnouncePolicy, core::Core};
+
+/// Changes are gathered for so long: an import of a thousand models is one look at the store.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Runs until the node stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let cancel = core.cancel.clone();
+    let work = async {
+        loop {
+            announce(&core).await;
+            core.change().await;
+            tokio::time::sleep(SETTLE).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = cancel.cancelled() => {}
+    }
+}
+
+async fn announce(core: &Arc<Core>) {
+    let (store, policy) = (core.store.clone(), core.config.announce);
+    let keys = Blocking::run_long(move || keys(&store, policy)).await;
+    match (keys, core.network()) {
+        (Ok(Ok(keys)), Ok(network)) => network.set_announced(keys).await,
+        (Ok(Err(error)), _) => warn!(%error, "cannot tell what to announce"),
+        (Err(error), _) => warn!(%error, "cannot tell what to announce"),
+        (_, Err(_)) => {}
+    }
+}
+
+/// What to announce, the most useful first: whoever fetches a model looks for its content hash.
+fn keys(store: &hubless_store::Store, policy: AnnouncePolicy) -> Result<Vec<AnnounceKey>, StoreError> {
+    let held = store.announce_keys()?;
+    let mut keys: Vec<AnnounceKey> = held.models.into_iter().map(AnnounceKey::from).collect();
+    if policy != AnnouncePolicy::Roots {
+        keys.extend(held.files.iter().copied().map(AnnounceKey::from));
+    }
+    if policy == AnnouncePolicy::Chunks {
+        for file in held.files {
+            let cvs = store.chunk_list(file)?;
+            let held = store.held(file)?;
+            if let (Some(list), Some(held)) = (cvs, held) {
+                let chunks = list.cvs().iter().zip(0u32..);
+                let chunks = chunks.filter(|(_, index)| held.contains(*index));
+                keys.extend(chunks.map(|(cv, _)| AnnounceKey::from(*cv)));
+            }
+        }
+    }
+    Ok(keys)
+}

@@ -1,0 +1,83 @@
+//! Frames of the control socket.
+
+use std::io;
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::api::{Reply, Request};
+
+/// Bytes of a frame: the details of a model of a million files are some 200 MB of JSON.
+const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Bytes of a request: the longest has a few thousand globs.
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
+pub(super) async fn write_request(to: &mut (impl AsyncWrite + Unpin), request: &Request) -> io::Result<()> {
+    write(to, b'R', &json(request)?).await
+}
+
+pub(super) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
+    match read(from, REQUEST_BYTES_MAX).await? {
+        Some((b'R', bytes)) => parse(&bytes),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+pub(super) async fn write_reply(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+    match reply {
+        Reply::Event(event) => write(to, b'E', &json(event)?).await,
+        Reply::Data(bytes) => write(to, b'B', bytes).await,
+        Reply::Done(value) => write(to, b'D', &json(value)?).await,
+        Reply::Failed(failure) => write(to, b'F', &json(failure)?).await,
+    }
+}
+
+/// The next reply; `None` at the end.
+pub(super) async fn read_reply(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Reply>> {
+    let Some((kind, bytes)) = read(from, FRAME_BYTES_MAX).await? else { return Ok(None) };
+    Ok(Some(match kind {
+        b'E' => Reply::Event(parse(&bytes)?),
+        b'B' => Reply::Data(bytes),
+        b'D' => Reply::Done(parse(&bytes)?),
+        b'F' => Reply::Failed(parse(&bytes)?),
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    }))
+}
+
+fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(io::Error::other)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+async fn write(to: &mut (impl AsyncWrite + Unpin), kind: u8, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let mut head = [kind; 5];
+    head[1..].copy_from_slice(&length.to_be_bytes());
+    to.write_all(&head).await?;
+    to.write_all(bytes).await?;
+    to.flush().await
+}
+
+async fn read(from: &mut (impl AsyncRead + Unpin), max: usize) -> io::Result<Option<(u8, Bytes)>> {
+    let mut head = [0; 5];
+    match from.read_exact(&mut head).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    };
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    if length > max {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // Grows as bytes arrive, not by what is declared.
+    let mut bytes = Vec::new();
+    from.take(length as u64).read_to_end(&mut bytes).await?;
+    if bytes.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Some((head[0], bytes.into())))
+}

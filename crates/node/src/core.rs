@@ -1,0 +1,200 @@
+//! What all requests of one node share, and the order in which it starts and stops.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId};
+use hubless_store::{Store, StoreOptions};
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::{Failure, FailureKind},
+    blocking::Blocking,
+    config::{ByteSize, Config},
+    fetch::FetchLocks,
+    home::Home,
+    records::StoreRecords,
+    serve::{Gains, Service, Swarms},
+};
+
+/// How long a peer that sent wrong bytes stays out. Long enough that it costs more to lie than it
+/// gains; short enough that a repaired disk is welcome the next day.
+const BAN_FOR_WRONG_BYTES: Duration = Duration::from_secs(6 * 3600);
+
+/// The shared state of a node.
+pub(crate) struct Core {
+    pub(crate) home: Home,
+    pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) store: Store,
+    pub(crate) blocking: Blocking,
+    /// Without it, the node only works on its store.
+    network: Option<Network>,
+    /// Chunks that were just verified, for those who asked what we have.
+    pub(crate) gains: Gains,
+    /// Who asked for what lately.
+    pub(crate) swarms: Swarms,
+    pub(crate) fetches: FetchLocks,
+    /// What is held or pinned changed: announcements may have to.
+    changed: Notify,
+    chunks_rejected: AtomicU64,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Core {
+    /// Opens the store; joins the network if `online`.
+    pub(crate) async fn open(home: Home, config: Config, online: bool) -> Result<Arc<Self>, Failure> {
+        let (opened, options) = (home.clone(), StoreOptions {
+            quota: config.quota.map(|ByteSize(bytes)| bytes),
+            ..StoreOptions::default()
+        });
+        let store =
+            Blocking::run_long(move || Store::open(opened.path(), options)).await??;
+        let identity = Identity::load_or_create(&home.identity()).map_err(|error| {
+            Failure::new(FailureKind::Other, crate::failure::sentence(&error))
+                .hint("check the file's owner and permissions")
+        })?;
+        let gains = Gains::default();
+        let swarms = Swarms::default();
+        let network = if online {
+            let service = Service::new(store.clone(), gains.clone(), swarms.clone());
+            let records = Arc::new(StoreRecords::new(store.clone()));
+            let settings = network_config(&config)?;
+            let network =
+                Network::start(settings, identity.clone(), records, Arc::new(service)).await?;
+            swarms.learn_addresses_from(network.clone());
+            Some(network)
+        } else {
+            None
+        };
+        Ok(Arc::new(Self {
+            home,
+            config,
+            identity,
+            store,
+            blocking: Blocking::default(),
+            network,
+            gains,
+            swarms,
+            fetches: FetchLocks::default(),
+            changed: Notify::new(),
+            chunks_rejected: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        }))
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// If this process did not join one.
+    pub(crate) fn network(&self) -> Result<&Network, Failure> {
+        self.network.as_ref().ok_or_else(|| {
+            Failure::new(FailureKind::Other, "no node runs on this home directory")
+                .hint("start one with `hubless serve`, in another terminal or as a service")
+        })
+    }
+
+    /// To be called when content came or went.
+    pub(crate) fn note_change(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Ends when content came or went since the last call.
+    pub(crate) async fn change(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Breaks with a peer that sent wrong bytes.
+    pub(crate) async fn reject(&self, peer: PeerId) {
+        if let Some(network) = &self.network {
+            network.ban(peer, BAN_FOR_WRONG_BYTES).await;
+        }
+    }
+
+    /// A chunk, or a chunk list, failed verification.
+    pub(crate) fn count_rejected(&self) {
+        self.chunks_rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Chunks that arrived and failed verification.
+    pub(crate) fn chunks_rejected(&self) -> u64 {
+        self.chunks_rejected.load(Ordering::Relaxed)
+    }
+
+    /// Stops in order: those who use the network, the network, the store.
+    pub(crate) async fn stop(&self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(network) = &self.network {
+            network.stop().await;
+        }
+        let store = self.store.clone();
+        match Blocking::run_long(move || store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the store did not close cleanly"),
+            Err(error) => tracing::error!(%error, "the store did not close cleanly"),
+        }
+    }
+}
+
+fn network_config(config: &Config) -> Result<NetworkConfig, Failure> {
+    let network_key = match &config.network_key {
+        Some(path) => Some(NetworkKey::load(path).map_err(|error| {
+            Failure::new(FailureKind::Usage, crate::failure::sentence(&error))
+                .hint("a key file has three lines: /key/swarm/psk/1.0.0/, /base16/, 64 digits")
+        })?),
+        None => None,
+    };
+    let bytes = |rate: Option<ByteSize>| rate.map(|ByteSize(bytes)| bytes);
+    Ok(NetworkConfig {
+        listen: addresses("listen", &config.listen)?,
+        bootstrap: peer_addresses("bootstrap", &config.bootstrap)?,
+        static_peers: peer_addresses("peers", &config.peers)?,
+        mdns: config.mdns,
+        upnp: config.upnp,
+        relay_server: config.relay,
+        network_key,
+        limit_up: bytes(config.limit_up),
+        limit_down: bytes(config.limit_down),
+        ..NetworkConfig::default()
+    })
+}
+
+fn addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, Failure> {
+    let parse = |text: &String| {
+        text.parse::<Multiaddr>().map_err(|error| {
+            let message = format!("{key}: {text:?} is not a multiaddr: {error}");
+            Failure::new(FailureKind::Usage, message)
+                .hint("write addresses as /ip4/192.0.2.7/tcp/8420 or /dns4/example.org/tcp/8420")
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Addresses that end in a peer id.
+pub(crate) fn peer_addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, Failure> {
+    let addresses = addresses(key, texts)?;
+    if let Some(address) = addresses.iter().find(|address| peer_of(address).is_none()) {
+        let message = format!("{key}: {address} does not end in /p2p/<peer id>");
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("`hubless serve` prints the addresses of a node, and `hubless id` its peer id"));
+    }
+    Ok(addresses)
+}
+
+/// The peer id at the end of an address.
+pub(crate) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(hubless_network::Protocol::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}

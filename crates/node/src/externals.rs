@@ -1,0 +1,46 @@
+//! Watches files that are referenced in place: one that changed is no longer what was announced.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{error, info, warn};
+
+use crate::{blocking::Blocking, core::Core};
+
+/// Time between two looks. A look is one `stat` a file; serving checks by itself, so this bounds
+/// only how long a changed file stays announced.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs until the node stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let cancel = core.cancel.clone();
+    let work = async {
+        loop {
+            look(&core).await;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = cancel.cancelled() => {}
+    }
+}
+
+async fn look(core: &Arc<Core>) {
+    let store = core.store.clone();
+    let changes = match Blocking::run_long(move || store.check_externals()).await {
+        Ok(Ok(changes)) => changes,
+        Ok(Err(error)) => return error!(%error, "cannot check files that are shared in place"),
+        Err(error) => return error!(%error, "cannot check files that are shared in place"),
+    };
+    for change in &changes {
+        let path = change.path.display();
+        if change.stale {
+            warn!(%path, "changed: no longer served or announced; restore it, or add the model again");
+        } else {
+            info!(%path, "restored: served and announced again");
+        }
+    }
+    if !changes.is_empty() {
+        core.note_change();
+    }
+}

@@ -1,0 +1,115 @@
+//! Every error becomes a sentence, a kind and a hint: here, and only here.
+
+use std::error::Error;
+
+use hubless_network::StartError;
+use hubless_store::{StoreError, StoreErrorKind};
+
+use crate::{
+    api::{Failure, FailureKind},
+    blocking::Aborted,
+    config::ConfigError,
+};
+
+/// The error and its causes as one sentence, without saying anything twice.
+pub(crate) fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let kind = match error.kind() {
+            StoreErrorKind::NotFound => FailureKind::NotFound,
+            StoreErrorKind::Locked => FailureKind::Busy,
+            StoreErrorKind::Corrupt | StoreErrorKind::Integrity => FailureKind::Integrity,
+            StoreErrorKind::NoSpace | StoreErrorKind::Quota => FailureKind::NoSpace,
+            StoreErrorKind::Input => FailureKind::Usage,
+            StoreErrorKind::Io => FailureKind::Other,
+            StoreErrorKind::Cancelled => FailureKind::Interrupted,
+        };
+        let failure = Self::new(kind, sentence(&error));
+        match store_hint(&error) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+fn store_hint(error: &StoreError) -> Option<String> {
+    use StoreError as E;
+    Some(match error {
+        E::NotADirectory { path } if path.is_file() => {
+            "a model is a directory: put the file into one of its own and add that".into()
+        }
+        E::NotADirectory { .. } => "check the path: it must be an existing directory".into(),
+        E::NoFiles { .. } => "a model needs at least one file; empty directories do not count".into(),
+        E::Name { .. } => "rename the file and run the same command again".into(),
+        E::LinkLeaves { .. } | E::LinkToDirectory { .. } => {
+            "add `--follow-links` to import what links lead to".into()
+        }
+        E::Changed { .. } => "wait until nothing writes to it, then run the command again".into(),
+        E::NoSpace { .. } => {
+            "make room (`hubless rm HASH`, then `hubless gc`), then run the same command again: \
+             it resumes"
+                .into()
+        }
+        E::Quota { .. } => {
+            "raise `quota` (`hubless config show`) or make room (`hubless rm HASH`, then \
+             `hubless gc`), then run the same command again: it resumes"
+                .into()
+        }
+        E::Locked { home } => format!(
+            "another hubless uses this home directory ({}); wait for it, or use another one with \
+             `--home`",
+            home.display()
+        ),
+        E::Corrupt { path, .. } => format!(
+            "restore {0} from a backup, or move it away ({0}.damaged) and add or get the models \
+             again",
+            path.display()
+        ),
+        E::Newer { .. } => "update hubless".into(),
+        E::UnknownModel { model } => {
+            format!("`hubless ls` shows what is here; `hubless get {model}` fetches it")
+        }
+        E::Damaged { .. } => "`hubless verify` finds what is damaged, `hubless get` repairs it".into(),
+        E::UnsafeTarget { .. } | E::SameName { .. } => {
+            "choose another directory with `-o`".into()
+        }
+        _ => return None,
+    })
+}
+
+impl From<Aborted> for Failure {
+    fn from(error: Aborted) -> Self {
+        Self::new(FailureKind::Other, error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let failure = Self::new(FailureKind::Network, sentence(&error));
+        if error.is_address_in_use() {
+            failure.hint("another program listens there; choose another port with `--listen`")
+        } else {
+            failure.hint("check `listen`, `bootstrap` and `network_key` in `hubless config show`")
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(FailureKind::Usage, sentence(&error))
+            .hint("`hubless config show --origin` lists all keys")
+    }
+}

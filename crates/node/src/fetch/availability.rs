@@ -1,0 +1,179 @@
+//! What a source says it has, page by page.
+
+use std::ops::Range;
+
+use hubless_content::ChunkSet;
+use hubless_scheduler::{Input, SourceId};
+use hubless_wire::{Answer, Scope};
+
+use super::{layout::Layout, source::End};
+
+/// The answers to one ask for availability.
+#[derive(Debug)]
+pub(super) struct Availability {
+    scope: Scope,
+    /// Bytes of the bitmap, as they come.
+    bytes: Vec<u8>,
+    known: bool,
+}
+
+impl Availability {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, bytes: Vec::new(), known: false }
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Where the scope's chunks are in the model.
+    fn ranges(&self, layout: &Layout) -> Vec<Range<u32>> {
+        match self.scope {
+            Scope::Content(_) => std::iter::once(0..layout.chunks()).collect(),
+            Scope::File(file) => layout.ranges_of(file).collect(),
+        }
+    }
+
+    /// Takes an answer; returns what the scheduler should hear.
+    ///
+    /// # Errors
+    /// [`End::Lied`] if the answer does not fit the model.
+    pub(super) fn take(
+        &mut self,
+        source: SourceId,
+        layout: &Layout,
+        answer: Answer,
+        payload: &[u8],
+    ) -> Result<Vec<Input>, End> {
+        let ranges = self.ranges(layout);
+        let Some(len) = ranges.first().map(|range| range.end - range.start) else {
+            return Ok(Vec::new()); // a file of another model
+        };
+        match answer {
+            Answer::Availability { total, .. } if total != len => Err(End::Lied),
+            Answer::Availability { complete: true, .. } => {
+                self.known = true;
+                Ok(match self.scope {
+                    Scope::Content(_) => vec![Input::SourceComplete(source)],
+                    Scope::File(_) => vec![Input::SourceGained(source, ranges)],
+                })
+            }
+            Answer::Availability { first, .. } => self.page(source, &ranges, len, first, payload),
+            Answer::Have(gained) if self.known => {
+                if gained.iter().any(|gained| gained.end > len) {
+                    return Err(End::Lied);
+                }
+                Ok(vec![Input::SourceGained(source, shifted(&gained, &ranges))])
+            }
+            _ => Err(End::Lied),
+        }
+    }
+
+    fn page(
+        &mut self,
+        source: SourceId,
+        ranges: &[Range<u32>],
+        len: u32,
+        first: u32,
+        payload: &[u8],
+    ) -> Result<Vec<Input>, End> {
+        let bytes = len.div_ceil(8) as usize;
+        if self.known || first as usize != self.bytes.len() * 8 || payload.is_empty() {
+            return Err(End::Lied);
+        }
+        self.bytes.extend_from_slice(payload);
+        if self.bytes.len() < bytes {
+            return Ok(Vec::new());
+        }
+        let set = ChunkSet::from_bytes(len, &std::mem::take(&mut self.bytes)).ok_or(End::Lied)?;
+        self.known = true;
+        Ok(vec![match self.scope {
+            Scope::Content(_) => Input::SourceHas(source, set),
+            Scope::File(_) => {
+                Input::SourceGained(source, shifted(&set.ranges().collect::<Vec<_>>(), ranges))
+            }
+        }])
+    }
+}
+
+/// Ranges inside a scope as ranges of the model, once for each place of the scope.
+fn shifted(inside: &[Range<u32>], places: &[Range<u32>]) -> Vec<Range<u32>> {
+    let shift = |place: &Range<u32>| {
+        let start = place.start;
+        inside.iter().map(move |range| range.start + start..range.end + start).collect::<Vec<_>>()
+    };
+    places.iter().flat_map(shift).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hubless_content::{CHUNK_SIZE, FileHash, Manifest, ManifestEntry};
+
+    use super::*;
+
+    const ME: SourceId = SourceId(1);
+
+    /// Three files: 1 chunk, then twice the same 3 chunks.
+    fn layout() -> Layout {
+        let entry = |path: &str, chunks: u64, fill| ManifestEntry {
+            path: path.parse().unwrap(),
+            size: chunks * CHUNK_SIZE as u64,
+            hash: FileHash::new([fill; 32]),
+        };
+        let manifest =
+            Manifest::new(vec![entry("a", 1, 1), entry("b", 3, 2), entry("c", 3, 2)]).unwrap();
+        Layout::new(manifest.content_hash(), Arc::new(manifest), |_| true).unwrap()
+    }
+
+    fn of_model(layout: &Layout) -> Availability {
+        Availability::new(Scope::Content(layout.hash))
+    }
+
+    #[test]
+    fn a_bitmap_then_news() {
+        let layout = layout();
+        let mut availability = of_model(&layout);
+        let page = Answer::Availability { first: 0, total: 7, complete: false };
+        let mut has = ChunkSet::empty(7);
+        has.insert_range(0..2);
+        let inputs = availability.take(ME, &layout, page, &[0b11]).unwrap();
+        assert_eq!(inputs, [Input::SourceHas(ME, has)]);
+        let have = Answer::Have(std::iter::once(5..7).collect());
+        let inputs = availability.take(ME, &layout, have, &[]).unwrap();
+        assert_eq!(inputs, [Input::SourceGained(ME, std::iter::once(5..7).collect())]);
+    }
+
+    #[test]
+    fn a_file_counts_for_all_its_places() {
+        let layout = layout();
+        let mut availability = Availability::new(Scope::File(FileHash::new([2; 32])));
+        let complete = Answer::Availability { first: 0, total: 3, complete: true };
+        let inputs = availability.take(ME, &layout, complete, &[]).unwrap();
+        assert_eq!(inputs, [Input::SourceGained(ME, vec![1..4, 4..7])]);
+    }
+
+    #[test]
+    fn what_does_not_fit_the_model_is_a_lie() {
+        let layout = layout();
+        let lies = [
+            (Answer::Availability { first: 0, total: 8, complete: true }, &[][..]),
+            (Answer::Availability { first: 8, total: 7, complete: false }, &[1]),
+            (Answer::Availability { first: 0, total: 7, complete: false }, &[]),
+            (Answer::Availability { first: 0, total: 7, complete: false }, &[0x80]),
+            (Answer::Availability { first: 0, total: 7, complete: false }, &[1, 0]),
+            (Answer::Have(std::iter::once(0..1).collect()), &[]),
+            (Answer::Malformed, &[]),
+        ];
+        for (answer, payload) in lies {
+            let taken = of_model(&layout).take(ME, &layout, answer.clone(), payload);
+            assert_eq!(taken, Err(End::Lied), "{answer:?}");
+        }
+        let mut complete = of_model(&layout);
+        let all = Answer::Availability { first: 0, total: 7, complete: true };
+        complete.take(ME, &layout, all, &[]).unwrap();
+        let beyond = Answer::Have(std::iter::once(6..8).collect());
+        assert_eq!(complete.take(ME, &layout, beyond, &[]), Err(End::Lied));
+    }
+}

@@ -1,0 +1,93 @@
+//! `get`: fetch, then export.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use hubless_content::ManifestEntry;
+use hubless_scheduler::Order;
+
+use super::{
+    job::{Fetch, Job, Wish},
+    selection::Selection,
+};
+use crate::{
+    api::{Failure, Fetched, FileDetails, GetRequest, Plan, State},
+    blocking::Blocking,
+    core::{Core, peer_addresses},
+    publish::SinkObserver,
+    replies::{ReplySink, interrupted},
+    requests::json,
+};
+
+pub(crate) async fn get(
+    core: &Arc<Core>,
+    sink: &ReplySink,
+    request: GetRequest,
+) -> Result<serde_json::Value, Failure> {
+    let selection = Selection::new(&request.include, &request.exclude)?;
+    let wanted = selection.clone();
+    let wish = Wish {
+        hash: request.hash,
+        named: peer_addresses("peer", &request.peers)?,
+        wants: Box::new(move |entry: &ManifestEntry| wanted.wants(&entry.path)),
+        range: None,
+        order: Order::RarestFirst,
+        patience: Duration::from_secs(request.timeout_s),
+        keep: !request.dry_run,
+        only_plan: request.dry_run,
+    };
+    let _lock = tokio::select! {
+        lock = core.fetches.lock(request.hash) => lock,
+        () = sink.cancelled() => return Err(interrupted()),
+    };
+    let fetch = Job::new(core, sink, wish)?.run().await?;
+    if request.dry_run {
+        return json(plan(&fetch, &selection));
+    }
+    let path = request.output.unwrap_or_else(|| core.home.export(request.hash));
+    export(core, sink, &fetch, path.clone(), selection).await?;
+    json(Fetched {
+        hash: request.hash,
+        path,
+        bytes_total: fetch.layout.bytes_total,
+        bytes_fetched: fetch.bytes_fetched,
+        bytes_present: fetch.bytes_present,
+    })
+}
+
+fn plan(fetch: &Fetch, selection: &Selection) -> Plan {
+    let entries = fetch.layout.manifest.entries().iter();
+    let wanted = entries.filter(|entry| selection.wants(&entry.path));
+    let files = wanted.map(|entry| FileDetails {
+        path: entry.path.clone(),
+        size: entry.size,
+        hash: entry.hash,
+    });
+    Plan {
+        hash: fetch.layout.hash,
+        bytes_total: fetch.layout.bytes_total,
+        bytes_present: fetch.bytes_present,
+        files: files.collect(),
+    }
+}
+
+async fn export(
+    core: &Arc<Core>,
+    sink: &ReplySink,
+    fetch: &Fetch,
+    path: PathBuf,
+    selection: Selection,
+) -> Result<(), Failure> {
+    let observer = SinkObserver { sink: sink.clone(), state: State::Exporting };
+    let (store, hash) = (core.store.clone(), fetch.layout.hash);
+    Blocking::run_long(move || {
+        std::fs::create_dir_all(&path).map_err(|error| {
+            let message = format!("cannot create {}: {error}", path.display());
+            Failure::new(crate::api::FailureKind::Other, message)
+                .hint("choose another directory with `-o`; what was fetched is kept")
+        })?;
+        store.export(hash, &path, &|path| selection.wants(path), &observer)?;
+        Ok::<_, Failure>(())
+    })
+    .await??;
+    Ok(())
+}

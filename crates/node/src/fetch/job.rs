@@ -1,0 +1,461 @@
+//! One fetch: keeps sources, feeds the scheduler, does what it says, and knows when to give up.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hubless_content::{ChunkSet, ContentHash, ManifestEntry, chunk_len};
+use hubless_network::{Multiaddr, Network, PeerId};
+use hubless_scheduler::{Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
+
+use super::{
+    discovery::{Candidate, Candidates, Search},
+    failures,
+    layout::Layout,
+    lists::Lists,
+    plan::{self, Planned},
+    source::{self, Command, End, MANIFEST_ASKS_MAX, News, Shared, SourceArgs},
+};
+use crate::{
+    api::{Event, Failure, State},
+    blocking::Blocking,
+    core::Core,
+    replies::{ReplySink, interrupted},
+};
+
+/// Sources at once. More connections than this do not make a fetch faster, and each costs memory
+/// on both sides.
+const SOURCES_MAX: usize = 48;
+
+/// News from all sources that waits for the job: a few for each source.
+const NEWS_MAX: usize = 256;
+
+/// Commands that wait for a source: all that can be open, and as many cancels.
+const COMMANDS_MAX: usize = 2 * hubless_scheduler::ASKS_PER_SOURCE_MAX;
+
+/// Peers found in the DHT that wait for the job.
+const FOUND_MAX: usize = 64;
+
+/// Time between two progress events.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// What to fetch.
+pub(super) struct Wish {
+    pub(super) hash: ContentHash,
+    /// Peers that the caller named.
+    pub(super) named: Vec<Multiaddr>,
+    /// Which files.
+    pub(super) wants: Box<dyn Fn(&ManifestEntry) -> bool + Send + Sync>,
+    /// Of these files, only the chunks that hold bytes of this range.
+    pub(super) range: Option<std::ops::Range<u64>>,
+    pub(super) order: Order,
+    /// How long to wait without progress.
+    pub(super) patience: Duration,
+    /// Keep the model from garbage collection from now on.
+    pub(super) keep: bool,
+    /// Fetch no chunks, and store nothing.
+    pub(super) only_plan: bool,
+}
+
+/// What a fetch did.
+pub(super) struct Fetch {
+    pub(super) layout: Arc<Layout>,
+    /// Chunk payload that came over the network.
+    pub(super) bytes_fetched: u64,
+    /// Bytes that were there before.
+    pub(super) bytes_present: u64,
+}
+
+/// One source as the job sees it.
+struct Handle {
+    peer: PeerId,
+    commands: mpsc::Sender<Command>,
+    /// Whether it gave something.
+    useful: bool,
+}
+
+/// A fetch under way.
+pub(super) struct Job {
+    wish: Wish,
+    network: Network,
+    sink: ReplySink,
+    shared: Arc<Shared>,
+    layout: watch::Sender<Option<Arc<Layout>>>,
+    /// Counts stored chunks, for those who stream them.
+    stored: watch::Sender<u64>,
+    news: mpsc::Receiver<News>,
+    found: mpsc::Receiver<Candidate>,
+    search: Search,
+    candidates: Candidates,
+    sources: HashMap<SourceId, Handle>,
+    tasks: JoinSet<()>,
+    next_source: u32,
+    start: Instant,
+    last_progress: Instant,
+    scheduler: Option<Scheduler>,
+    wake: Option<Instant>,
+    /// Wanted chunks that are not held, those without a list among them.
+    missing: ChunkSet,
+    bytes_missing: u64,
+    bytes_present: u64,
+    lists_missing: usize,
+    /// Whether any source ever had something.
+    anyone: bool,
+}
+
+impl Job {
+    /// Prepares a fetch.
+    ///
+    /// # Errors
+    /// If this process has no network.
+    pub(super) fn new(core: &Arc<Core>, sink: &ReplySink, wish: Wish) -> Result<Self, Failure> {
+        let network = core.network()?.clone();
+        let (news_sender, news) = mpsc::channel(NEWS_MAX);
+        let (found_sender, found) = mpsc::channel(FOUND_MAX);
+        let (layout, layout_known) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            core: core.clone(),
+            content: wish.hash,
+            layout: layout_known,
+            manifest_asks: Semaphore::new(MANIFEST_ASKS_MAX),
+            lists: Lists::default(),
+            bytes_fetched: AtomicU64::new(0),
+            news: news_sender,
+        });
+        let now = Instant::now();
+        Ok(Self {
+            candidates: Candidates::new(network.peer_id()),
+            search: Search::new(network.clone(), wish.hash, found_sender),
+            wish,
+            network,
+            sink: sink.clone(),
+            shared,
+            layout,
+            stored: watch::channel(0).0,
+            news,
+            found,
+            sources: HashMap::new(),
+            tasks: JoinSet::new(),
+            next_source: 0,
+            start: now,
+            last_progress: now,
+            scheduler: None,
+            wake: None,
+            missing: ChunkSet::empty(0),
+            bytes_missing: 0,
+            bytes_present: 0,
+            lists_missing: 0,
+            anyone: false,
+        })
+    }
+
+    /// The layout, as soon as it is known.
+    pub(super) fn layout(&self) -> watch::Receiver<Option<Arc<Layout>>> {
+        self.layout.subscribe()
+    }
+
+    /// Changes whenever a chunk was stored.
+    pub(super) fn stored(&self) -> watch::Receiver<u64> {
+        self.stored.subscribe()
+    }
+
+    /// Fetches until nothing is missing.
+    ///
+    /// # Errors
+    /// If nobody has it, nothing comes for too long, the store is full, or the caller leaves.
+    /// What came stays.
+    pub(super) async fn run(mut self) -> Result<Fetch, Failure> {
+        let (store, hash) = (self.shared.core.store.clone(), self.wish.hash);
+        let _in_use = store.protect(hash);
+        let store = store.clone();
+        let manifest = self.shared.core.blocking.run(move || store.manifest(hash)).await??;
+        if let Some(manifest) = manifest {
+            self.plan(manifest).await?;
+        }
+        let mut progress = tokio::time::interval(PROGRESS_EVERY);
+        for candidate in super::discovery::nearby(&self.network, &self.wish.named).await {
+            self.candidates.add(candidate, self.start);
+        }
+        while !self.is_done() {
+            self.start_sources();
+            self.search.step(self.sources.len(), self.layout.borrow().as_deref(), &self.missing);
+            self.obey();
+            let wake = self.next_wake();
+            tokio::select! {
+                Some(news) = self.news.recv() => self.hear_all(news).await?,
+                Some(candidate) = self.found.recv() => {
+                    self.candidates.add(candidate, Instant::now());
+                }
+                () = self.search.ended() => {}
+                Some(_) = self.tasks.join_next() => {}
+                () = tokio::time::sleep_until(wake) => self.tick(),
+                _ = progress.tick() => self.show_progress(),
+                () = self.sink.cancelled() => return Err(interrupted()),
+            }
+            self.check_patience()?;
+        }
+        self.finish().await
+    }
+
+    fn is_done(&self) -> bool {
+        self.scheduler.is_some()
+            && (self.wish.only_plan || (self.lists_missing == 0 && self.missing.is_empty()))
+    }
+
+    async fn finish(mut self) -> Result<Fetch, Failure> {
+        self.show_progress();
+        self.sources.clear();
+        self.tasks.shutdown().await;
+        let store = self.shared.core.store.clone();
+        if !self.wish.only_plan {
+            Blocking::run_long(move || store.flush()).await??;
+        }
+        self.shared.core.note_change();
+        let layout = self.layout.borrow().clone().ok_or_else(interrupted)?;
+        Ok(Fetch {
+            layout,
+            bytes_fetched: self.shared.bytes_fetched.load(Ordering::Relaxed),
+            bytes_present: self.bytes_present,
+        })
+    }
+
+    /// The manifest is known: finds out what is missing, and tells the sources.
+    async fn plan(&mut self, manifest: Arc<hubless_content::Manifest>) -> Result<(), Failure> {
+        if self.scheduler.is_some() {
+            return Ok(());
+        }
+        let layout = Layout::new(self.wish.hash, manifest, &self.wish.wants)
+            .map_err(|error| failures::bad_manifest(self.wish.hash, &error))?;
+        let layout = Arc::new(layout);
+        let (core, planned, range) =
+            (self.shared.core.clone(), layout.clone(), self.wish.range.clone());
+        let keep = self.wish.keep;
+        let planned =
+            Blocking::run_long(move || plan::plan(&core.store, &planned, range, keep)).await??;
+        let Planned { wanted_now, missing, lists } = planned;
+        let config = SchedulerConfig {
+            order: self.wish.order,
+            seed: rand::random(),
+            ..SchedulerConfig::default()
+        };
+        self.bytes_missing = bytes_of(&layout, &missing);
+        self.bytes_present = layout.bytes_total.saturating_sub(self.bytes_missing);
+        self.missing = missing;
+        self.lists_missing = lists.len();
+        self.scheduler = Some(Scheduler::new(config, &wanted_now));
+        self.shared.lists.add(lists);
+        self.layout.send_replace(Some(layout));
+        self.shared.core.note_change();
+        self.last_progress = Instant::now();
+        Ok(())
+    }
+
+    /// Connects to candidates while there is room.
+    fn start_sources(&mut self) {
+        let now = Instant::now();
+        while self.sources.len() < SOURCES_MAX
+            && let Some((peer, addresses, files)) = self.candidates.take(now)
+        {
+            let id = SourceId(self.next_source);
+            self.next_source += 1;
+            let (commands, received) = mpsc::channel(COMMANDS_MAX);
+            let shared = self.shared.clone();
+            let args = SourceArgs { id, peer, addresses, files, commands: received, shared };
+            self.tasks.spawn(source::run(args));
+            self.sources.insert(id, Handle { peer, commands, useful: false });
+        }
+    }
+
+    /// Does what the scheduler says.
+    fn obey(&mut self) {
+        let Some(scheduler) = &mut self.scheduler else { return };
+        let mut unheard = Vec::new();
+        loop {
+            while let Some(output) = scheduler.poll_output() {
+                match output {
+                    Output::Request(source, chunk) => {
+                        let handle = self.sources.get(&source);
+                        let sent = handle.map(|h| h.commands.try_send(Command::Request(chunk)));
+                        if !matches!(sent, Some(Ok(()))) {
+                            unheard.push(Input::Failed { source, chunk });
+                        }
+                    }
+                    Output::Cancel(source, chunk) => {
+                        if let Some(handle) = self.sources.get(&source) {
+                            let _ = handle.commands.try_send(Command::Cancel(chunk));
+                        }
+                    }
+                    // A source that sends wrong bytes ends by itself.
+                    Output::Ban(..) => {}
+                    Output::WakeAt(at) => self.wake = Some(self.start + at),
+                    Output::Starved => self.search.hurry(),
+                    Output::Done => {}
+                }
+            }
+            if unheard.is_empty() {
+                return;
+            }
+            let now = self.start.elapsed();
+            unheard.drain(..).for_each(|input| scheduler.handle(now, input));
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let far = Instant::now() + Duration::from_secs(1);
+        let wakes = [self.wake, self.candidates.next_try(), self.search.next_step()];
+        wakes.into_iter().flatten().fold(far, Instant::min)
+    }
+
+    fn tick(&mut self) {
+        if self.wake.is_some_and(|wake| wake <= Instant::now()) {
+            self.wake = None;
+            self.schedule(Input::Tick);
+        }
+    }
+
+    fn schedule(&mut self, input: Input) {
+        let now = self.start.elapsed();
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.handle(now, input);
+        }
+    }
+
+    /// Hears all news there is before anything is decided.
+    async fn hear_all(&mut self, first: News) -> Result<(), Failure> {
+        self.hear(first).await?;
+        for _ in 0..NEWS_MAX {
+            match self.news.try_recv() {
+                Ok(news) => self.hear(news).await?,
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, news: News) -> Result<(), Failure> {
+        match news {
+            News::Manifest(manifest) => {
+                if !self.wish.only_plan {
+                    let (store, kept) = (self.shared.core.store.clone(), manifest.clone());
+                    Blocking::run_long(move || store.put_manifest(&kept)).await??;
+                }
+                self.plan(manifest).await?;
+            }
+            News::BadManifest(error) => {
+                return Err(failures::bad_manifest(self.wish.hash, &error));
+            }
+            News::Input(input) => self.hear_input(input),
+            News::List(file) => {
+                self.lists_missing = self.lists_missing.saturating_sub(1);
+                self.last_progress = Instant::now();
+                let range = self.layout.borrow().as_ref().map(|layout| layout.range(file));
+                for run in range.map(|range| runs_in(&self.missing, range)).unwrap_or_default() {
+                    self.schedule(Input::Want(run));
+                }
+            }
+            News::Peer(candidate) => self.candidates.add(candidate, Instant::now()),
+            News::Store(error) => return Err(failures::store(error, self.wish.hash)),
+            News::Ended(source, end) => self.source_ended(source, end).await,
+        }
+        Ok(())
+    }
+
+    fn hear_input(&mut self, input: Input) {
+        match &input {
+            Input::Received { source, chunk, bytes } => {
+                self.last_progress = Instant::now();
+                if self.missing.remove(*chunk) {
+                    self.bytes_missing = self.bytes_missing.saturating_sub((*bytes).into());
+                }
+                if let Some(handle) = self.sources.get_mut(source) {
+                    handle.useful = true;
+                }
+                self.stored.send_modify(|stored| *stored += 1);
+            }
+            Input::SourceHas(..) | Input::SourceComplete(_) => self.anyone = true,
+            _ => {}
+        }
+        self.schedule(input);
+    }
+
+    async fn source_ended(&mut self, source: SourceId, end: End) {
+        self.schedule(Input::SourceGone(source));
+        let Some(handle) = self.sources.remove(&source) else { return };
+        match end {
+            End::Lied => {
+                self.candidates.drop_peer(handle.peer);
+                self.shared.core.reject(handle.peer).await;
+            }
+            End::Unreachable | End::Nothing | End::Gone => {
+                self.candidates.failed(handle.peer, handle.useful, Instant::now());
+            }
+        }
+    }
+
+    fn show_progress(&self) {
+        let known = self.layout.borrow().is_some();
+        let state = if known {
+            State::Fetching
+        } else if self.sources.is_empty() {
+            State::FindingProviders
+        } else {
+            State::FetchingManifest
+        };
+        let bytes_total = self.layout.borrow().as_ref().map_or(0, |layout| layout.bytes_total);
+        let active = self.scheduler.iter().flat_map(Scheduler::sources);
+        self.sink.event(Event::Progress {
+            state,
+            bytes_verified: bytes_total.saturating_sub(self.bytes_missing),
+            bytes_total,
+            sources: active.filter(|source| source.chunks_received > 0 || source.asks > 0).count()
+                as u32,
+        });
+    }
+
+    /// Gives up when nothing comes for too long, or earlier when it is certain that nobody has it.
+    fn check_patience(&self) -> Result<(), Failure> {
+        let hopeless = !self.anyone && self.sources.is_empty() && self.search.is_fruitless();
+        let nobody_left = hopeless && self.candidates.next_try().is_none();
+        if !nobody_left && self.last_progress.elapsed() < self.wish.patience {
+            return Ok(());
+        }
+        if self.scheduler.is_some() && self.anyone {
+            let total = self.layout.borrow().as_ref().map_or(0, |layout| layout.bytes_total);
+            return Err(failures::partial(self.wish.hash, total - self.bytes_missing, total));
+        }
+        Err(failures::nobody(
+            self.wish.hash,
+            &self.wish.named,
+            self.candidates.named(),
+            self.search.has_joined(),
+            self.search.walks(),
+        ))
+    }
+}
+
+/// The runs of a set inside a range.
+fn runs_in(set: &ChunkSet, range: std::ops::Range<u32>) -> Vec<std::ops::Range<u32>> {
+    let mut inside = ChunkSet::empty(set.len());
+    range.filter(|chunk| set.contains(*chunk)).for_each(|chunk| {
+        inside.insert(chunk);
+    });
+    inside.ranges().collect()
+}
+
+fn bytes_of(layout: &Layout, chunks: &ChunkSet) -> u64 {
+    let bytes = |chunk| {
+        let (file, index) = layout.place(chunk)?;
+        chunk_len(layout.entry(file).size, index)
+    };
+    chunks.iter().filter_map(bytes).map(|bytes| bytes as u64).sum()
+}

@@ -1,0 +1,45 @@
+//! The manifest from one source.
+
+use std::{sync::Arc, time::Duration};
+
+use hubless_content::{ContentHash, MANIFEST_BYTES_MAX, Manifest};
+use hubless_network::Exchange;
+use hubless_wire::{Answer, Ask};
+
+use super::source::{End, News, only_answer};
+
+/// How long a source may take for a page.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Gets the pages one after the other and checks the whole.
+///
+/// Memory grows with what arrives, never with what is declared; a source that lies can waste one
+/// manifest's bytes, and then is out.
+pub(super) async fn get(exchange: &mut Exchange, content: ContentHash) -> Result<News, End> {
+    let mut bytes = Vec::new();
+    for id in 1.. {
+        let offset = u32::try_from(bytes.len()).map_err(|_| End::Lied)?;
+        let asked = exchange.asks.send(id, Ask::Manifest { content, offset }).await;
+        asked.map_err(|_| End::Gone)?;
+        let (answer, page) = only_answer(exchange, id, PAGE_TIMEOUT).await?;
+        let total = match answer {
+            Answer::Manifest { total } => total as usize,
+            Answer::NotHere => return Err(End::Nothing),
+            _ => return Err(End::Gone),
+        };
+        bytes.extend_from_slice(&page);
+        if page.is_empty() || bytes.len() > total.min(MANIFEST_BYTES_MAX) {
+            return Err(End::Lied);
+        }
+        if bytes.len() == total {
+            break;
+        }
+    }
+    if ContentHash::of_manifest_bytes(&bytes) != content {
+        return Err(End::Lied);
+    }
+    Ok(match Manifest::decode(&bytes) {
+        Ok(manifest) => News::Manifest(Arc::new(manifest)),
+        Err(error) => News::BadManifest(error),
+    })
+}

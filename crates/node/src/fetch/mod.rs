@@ -1,0 +1,32 @@
+//! Fetching a model: from a content hash to verified files.
+//!
+//! # The way of a fetch
+//! 1. [`discovery`] finds peers: those the caller named, the local network, the DHT, and the peers
+//!    of peers.
+//! 2. Each peer that answers becomes a [`source`]: a task that asks it and hands on what it says.
+//! 3. The first source with the right manifest gives the [`layout`]: every file, every chunk.
+//! 4. Sources give the chunk lists of the files that are missing; each is proven, and its chunks
+//!    become wanted.
+//! 5. The [`job`] feeds the scheduler and does what it says; every chunk is verified, stored, and
+//!    from then on served to others.
+//! 6. When nothing is missing, the files are exported.
+//!
+//! An interrupted fetch goes on where it was: what is stored stays stored.
+
+mod cat;
+mod availability;
+mod discovery;
+mod failures;
+mod get;
+mod job;
+mod layout;
+mod lists;
+mod locks;
+mod manifest;
+mod plan;
+mod selection;
+mod source;
+
+pub(crate) use cat::{Cat, cat};
+pub(crate) use get::get;
+pub(crate) use locks::FetchLocks;

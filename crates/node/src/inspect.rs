@@ -1,0 +1,215 @@
+//! Requests that only look.
+
+use std::{sync::Arc, time::Duration};
+
+use hubless_content::{ContentHash, Manifest};
+use hubless_network::{AnnounceKey, Ticket};
+use hubless_store::{ModelInfo, Store, StoreError};
+
+use crate::{
+    api::{
+        DhtStatus, Event, Failure, FailureKind, FileDetails, Identified, ModelDetails,
+        ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State, Status,
+        StoreStatus, TicketText, Why,
+    },
+    core::Core,
+    replies::ReplySink,
+};
+
+/// Providers gathered for one answer; a person or script can use no more.
+const PROVIDERS_MAX: usize = 1000;
+
+pub(crate) async fn list(core: &Arc<Core>) -> Result<Models, Failure> {
+    let store = core.store.clone();
+    let models = core.blocking.run(move || store.models()).await??;
+    Ok(Models { models: models.into_iter().map(summary).collect() })
+}
+
+fn summary(model: ModelInfo) -> ModelSummary {
+    ModelSummary {
+        hash: model.hash,
+        files: model.files,
+        bytes: model.bytes,
+        held_bytes: model.held_bytes,
+        complete: model.complete,
+        pinned: model.pinned,
+    }
+}
+
+fn unknown(hash: ContentHash) -> StoreError {
+    StoreError::UnknownModel { model: hash }
+}
+
+pub(crate) async fn info(core: &Arc<Core>, hash: ContentHash) -> Result<ModelDetails, Failure> {
+    let store = core.store.clone();
+    let details = core.blocking.run(move || details(&store, hash)).await??;
+    Ok(details)
+}
+
+fn details(store: &Store, hash: ContentHash) -> Result<ModelDetails, StoreError> {
+    let model = store.model_info(hash)?.ok_or_else(|| unknown(hash))?;
+    let manifest = store.manifest(hash)?.ok_or_else(|| unknown(hash))?;
+    Ok(ModelDetails {
+        hash,
+        bytes: model.bytes,
+        held_bytes: model.held_bytes,
+        complete: model.complete,
+        pinned: model.pinned,
+        files: files(&manifest),
+    })
+}
+
+/// The files as they are shown.
+pub(crate) fn files(manifest: &Manifest) -> Vec<FileDetails> {
+    let file = |entry: &hubless_content::ManifestEntry| FileDetails {
+        path: entry.path.clone(),
+        size: entry.size,
+        hash: entry.hash,
+    };
+    manifest.entries().iter().map(file).collect()
+}
+
+pub(crate) fn id(core: &Core) -> Identified {
+    Identified {
+        peer_id: core.identity.peer_id().to_string(),
+        home: core.home.path().to_owned(),
+    }
+}
+
+pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
+    let network = core.network()?;
+    let state = network.status().await;
+    let counters = network.counters();
+    let store = core.store.clone();
+    let (usage, stale) =
+        core.blocking.run(move || Ok::<_, StoreError>((store.usage()?, store.stale()?))).await??;
+    let banned = network.banned().await;
+    Ok(Status {
+        peer_id: core.identity.peer_id().to_string(),
+        addresses: state.addresses.iter().map(ToString::to_string).collect(),
+        reachability: state.reachability.to_string(),
+        peers: state.peers as u64,
+        bytes_sent: counters.bytes_sent,
+        bytes_received: counters.bytes_received,
+        chunks_rejected: core.chunks_rejected(),
+        dht: DhtStatus {
+            routing_peers: state.dht.routing_peers as u64,
+            records: state.dht.records as u64,
+            announced: state.dht.announced,
+            backlog: state.dht.backlog,
+        },
+        store: StoreStatus { bytes: usage.bytes, quota: usage.quota },
+        stale: stale.into_iter().map(|(_, path)| path).collect(),
+        banned: banned.iter().map(ToString::to_string).collect(),
+    })
+}
+
+pub(crate) async fn peers(core: &Arc<Core>) -> Result<Peers, Failure> {
+    let peers = core.network()?.peers().await;
+    let details = peers.into_iter().map(|peer| PeerDetails {
+        peer_id: peer.peer_id.to_string(),
+        addresses: peer.addresses.iter().map(ToString::to_string).collect(),
+        agent: peer.agent,
+        rtt_ms: peer.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+    });
+    Ok(Peers { peers: details.collect() })
+}
+
+pub(crate) async fn providers(
+    core: &Arc<Core>,
+    sink: &ReplySink,
+    hash: ContentHash,
+    timeout_s: u64,
+) -> Result<Providers, Failure> {
+    let network = core.network()?;
+    sink.event(Event::Progress {
+        state: State::FindingProviders,
+        bytes_verified: 0,
+        bytes_total: 0,
+        sources: 0,
+    });
+    let mut providers: Vec<ProviderDetails> = Vec::new();
+    let search = async {
+        network.joined().await;
+        let mut found = network.find_providers(AnnounceKey::from(hash)).await;
+        while let Some(provider) = found.recv().await {
+            let peer_id = provider.peer_id.to_string();
+            let new = providers.iter().all(|known| known.peer_id != peer_id);
+            if new && providers.len() < PROVIDERS_MAX {
+                let addresses = provider.addresses.iter().map(ToString::to_string).collect();
+                providers.push(ProviderDetails { peer_id, addresses });
+            }
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(Duration::from_secs(timeout_s), search) => {}
+        () = sink.cancelled() => return Err(crate::replies::interrupted()),
+    }
+    Ok(Providers { providers })
+}
+
+pub(crate) async fn ticket(core: &Arc<Core>, hash: ContentHash) -> Result<TicketText, Failure> {
+    let store = core.store.clone();
+    core.blocking.run(move || store.model_info(hash)?.ok_or_else(|| unknown(hash))).await??;
+    let addresses = core.network()?.status().await.addresses;
+    let ticket = Ticket::new(hash, addresses).map_err(|error| {
+        Failure::new(FailureKind::Network, error.to_string())
+            .hint("a ticket needs an address to dial: see `listen` in `hubless config show`")
+    })?;
+    Ok(TicketText { ticket: ticket.to_string() })
+}
+
+pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Failure> {
+    let store = core.store.clone();
+    let (model, stale) = core
+        .blocking
+        .run(move || Ok::<_, StoreError>((store.model_info(hash)?, store.stale()?)))
+        .await??;
+    let mut facts = Vec::new();
+    match &model {
+        None => facts.push("It is not in this store.".to_owned()),
+        Some(model) => {
+            facts.push(held_fact(model));
+            facts.push(pinned_fact(model.pinned));
+        }
+    }
+    let stale_here = stale.len();
+    if stale_here > 0 {
+        facts.push(format!(
+            "{stale_here} files that are shared in place have changed and are not served."
+        ));
+    }
+    match core.network() {
+        Err(_) => facts.push("No node runs on this home directory, so nobody can fetch it.".into()),
+        Ok(network) => facts.extend(network_facts(&network.status().await)),
+    }
+    Ok(Why { hash, facts })
+}
+
+fn held_fact(model: &ModelInfo) -> String {
+    if model.complete {
+        format!("All of its {} files are held.", model.files)
+    } else {
+        format!("{} of {} bytes are held.", model.held_bytes, model.bytes)
+    }
+}
+
+fn pinned_fact(pinned: bool) -> String {
+    if pinned {
+        "It is pinned: garbage collection keeps it.".into()
+    } else {
+        "It is not pinned: garbage collection frees it.".into()
+    }
+}
+
+fn network_facts(status: &hubless_network::NetworkStatus) -> Vec<String> {
+    let mut facts = vec![format!(
+        "The node has {} peers, {} of them in its DHT routing table; others reach it: {}.",
+        status.peers, status.dht.routing_peers, status.reachability
+    )];
+    facts.push(match status.dht.backlog {
+        0 => "Everything that is due is announced in the DHT.".into(),
+        due => format!("{due} hashes are still to be announced in the DHT."),
+    });
+    facts
+}

@@ -1,0 +1,78 @@
+//! A node that serves until it is stopped.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    announcing,
+    api::{Failure, FailureKind, Request},
+    config::Config,
+    control,
+    core::Core,
+    externals,
+    home::Home,
+    replies::Replies,
+    requests,
+};
+
+/// A serving node: it answers peers, announces what it holds, and takes requests on the control
+/// socket. Stop it with [`Node::stop`]; a node that is dropped ends without order.
+pub struct Node {
+    core: Arc<Core>,
+    control: control::Server,
+}
+
+impl Node {
+    /// Starts a node on a home directory. When this returns, it can be dialled.
+    ///
+    /// # Errors
+    /// If another process uses the home directory, the store is damaged, an address cannot be
+    /// listened on, or the configuration makes no sense.
+    pub async fn start(home: &Path, config: &Config) -> Result<Self, Failure> {
+        let home = Home::new(home);
+        if control::is_running(&home.socket()).await {
+            let message = format!("a node already runs on {}", home.path().display());
+            return Err(Failure::new(FailureKind::Busy, message)
+                .hint("`hubless status` shows it; use another home directory with `--home`"));
+        }
+        let core = Core::open(home.clone(), config.clone(), true).await?;
+        let control = match control::Server::start(home.socket(), core.clone()) {
+            Ok(control) => control,
+            Err(error) => {
+                core.stop().await;
+                let message = format!("cannot listen on {}: {error}", home.socket().display());
+                return Err(Failure::new(FailureKind::Other, message)
+                    .hint("the path of a socket has at most 107 bytes: use a shorter `--home`"));
+            }
+        };
+        core.tasks.spawn(announcing::run(core.clone()));
+        core.tasks.spawn(externals::run(core.clone()));
+        Ok(Self { core, control })
+    }
+
+    /// The hash of the node's public key.
+    pub fn peer_id(&self) -> String {
+        self.core.identity.peer_id().to_string()
+    }
+
+    /// Where the node can be dialled; each address ends in `/p2p/<peer id>`.
+    pub fn addresses(&self) -> Vec<String> {
+        let network = self.core.network();
+        let addresses = network.map(|network| network.listen_addresses()).unwrap_or_default();
+        addresses.iter().map(ToString::to_string).collect()
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// None now; it has the same shape as [`Session::call`](crate::Session::call).
+    pub async fn call(&self, request: Request) -> Result<Replies, Failure> {
+        Ok(requests::spawn(self.core.clone(), request))
+    }
+
+    /// Stops in order; the home directory can be opened again at once.
+    pub async fn stop(self) {
+        self.core.cancel.cancel();
+        self.control.stop().await;
+        self.core.stop().await;
+    }
+}

@@ -1,0 +1,107 @@
+//! Requests that change what is held: add, remove, pin, collect, verify.
+
+use std::{path::PathBuf, sync::Arc};
+
+use hubless_content::ContentHash;
+use hubless_store::{FilePlace, ImportOptions, Observer, Progress, Store, StoreError};
+
+use crate::{
+    api::{Added, Collected, Damaged, Event, Failure, State, Verified},
+    blocking::Blocking,
+    core::Core,
+    replies::ReplySink,
+};
+
+/// Passes the progress of store work on, and its end.
+pub(crate) struct SinkObserver {
+    pub(crate) sink: ReplySink,
+    pub(crate) state: State,
+}
+
+impl Observer for SinkObserver {
+    fn progress(&self, progress: Progress) {
+        self.sink.event(Event::Progress {
+            state: self.state,
+            bytes_verified: progress.bytes_done,
+            bytes_total: progress.bytes_total,
+            sources: 0,
+        });
+    }
+
+    fn cancelled(&self) -> bool {
+        self.sink.is_cancelled()
+    }
+}
+
+pub(crate) async fn add(
+    core: &Arc<Core>,
+    sink: &ReplySink,
+    path: PathBuf,
+    in_place: bool,
+    follow_links: bool,
+) -> Result<Added, Failure> {
+    let observer = SinkObserver { sink: sink.clone(), state: State::Hashing };
+    let store = core.store.clone();
+    let options = ImportOptions { in_place, follow_links };
+    let added = Blocking::run_long(move || store.import(&path, &options, &observer)).await??;
+    core.note_change();
+    Ok(Added { hash: added.hash, files: added.files, bytes: added.bytes })
+}
+
+pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Failure> {
+    let (store, export) = (core.store.clone(), core.home.export(hash));
+    Blocking::run_long(move || {
+        store.remove(hash)?;
+        match std::fs::remove_dir_all(&export) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %export.display(), "cannot remove the exported files");
+            }
+            _ => {}
+        }
+        Ok::<_, Failure>(())
+    })
+    .await??;
+    core.note_change();
+    Ok(())
+}
+
+pub(crate) async fn pin(core: &Arc<Core>, hash: ContentHash, pin: bool) -> Result<(), Failure> {
+    let store = core.store.clone();
+    let change = move || if pin { store.pin(hash) } else { store.unpin(hash).map(drop) };
+    Ok(core.blocking.run(change).await??)
+}
+
+pub(crate) async fn gc(core: &Arc<Core>) -> Result<Collected, Failure> {
+    let store = core.store.clone();
+    let freed = Blocking::run_long(move || store.gc()).await??;
+    core.note_change();
+    Ok(Collected { files: freed.files, bytes: freed.bytes })
+}
+
+pub(crate) async fn verify(
+    core: &Arc<Core>,
+    sink: &ReplySink,
+    hash: Option<ContentHash>,
+) -> Result<Verified, Failure> {
+    let observer = SinkObserver { sink: sink.clone(), state: State::Hashing };
+    let store = core.store.clone();
+    let report = Blocking::run_long(move || {
+        let report = store.verify(hash, &observer)?;
+        let damaged = report.damaged.iter().map(|damaged| describe(&store, damaged));
+        let damaged = damaged.collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, StoreError>(Verified { files: report.files, bytes: report.bytes, damaged })
+    })
+    .await??;
+    if !report.damaged.is_empty() {
+        core.note_change();
+    }
+    Ok(report)
+}
+
+fn describe(store: &Store, damaged: &hubless_store::Damaged) -> Result<Damaged, StoreError> {
+    let path = match store.file(damaged.file)?.map(|info| info.place) {
+        Some(FilePlace::External(path)) => Some(path),
+        _ => None,
+    };
+    Ok(Damaged { hash: damaged.file, path, chunks: damaged.chunks.len() as u64 })
+}

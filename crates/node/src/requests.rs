@@ -1,0 +1,58 @@
+//! From a request to its worker.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    api::{Failure, Request},
+    core::Core,
+    fetch, inspect, publish,
+    replies::{Replies, ReplySink, replies},
+};
+
+/// Starts the work. It ends by itself, or soon after the replies are dropped or the node stops.
+pub(crate) fn spawn(core: Arc<Core>, request: Request) -> Replies {
+    let (sink, replies) = replies(&core.cancel);
+    core.tasks.clone().spawn(async move {
+        let result = execute(&core, request, &sink).await;
+        sink.end(result).await;
+    });
+    replies
+}
+
+async fn execute(
+    core: &Arc<Core>,
+    request: Request,
+    sink: &ReplySink,
+) -> Result<serde_json::Value, Failure> {
+    match request {
+        Request::Add { path, in_place, follow_links } => {
+            json(publish::add(core, sink, path, in_place, follow_links).await?)
+        }
+        Request::Get(get) => fetch::get(core, sink, get).await,
+        Request::Cat { hash, peers, path, range, timeout_s } => {
+            json(fetch::cat(core, sink, fetch::Cat { hash, peers, path, range, timeout_s }).await?)
+        }
+        Request::List => json(inspect::list(core).await?),
+        Request::Info { hash } => json(inspect::info(core, hash).await?),
+        Request::Remove { hash } => json(publish::remove(core, hash).await?),
+        Request::Pin { hash } => json(publish::pin(core, hash, true).await?),
+        Request::Unpin { hash } => json(publish::pin(core, hash, false).await?),
+        Request::Gc => json(publish::gc(core).await?),
+        Request::Verify { hash } => json(publish::verify(core, sink, hash).await?),
+        Request::Id => json(inspect::id(core)),
+        Request::Status => json(inspect::status(core).await?),
+        Request::Peers => json(inspect::peers(core).await?),
+        Request::Providers { hash, timeout_s } => {
+            json(inspect::providers(core, sink, hash, timeout_s).await?)
+        }
+        Request::Ticket { hash } => json(inspect::ticket(core, hash).await?),
+        Request::Why { hash } => json(inspect::why(core, hash).await?),
+    }
+}
+
+pub(crate) fn json(value: impl Serialize) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::new(crate::api::FailureKind::Other, error.to_string()))
+}

@@ -1,0 +1,59 @@
+//! Encoded manifests, kept while their pages are asked for one after the other.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use hubless_content::{ContentHash, Manifest};
+
+/// Bytes kept; one manifest is kept whatever its size. Most have less than 1 MiB.
+const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The manifests that were asked for last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EncodedManifests(Arc<Mutex<VecDeque<(ContentHash, Bytes)>>>);
+
+impl EncodedManifests {
+    pub(super) fn get(&self, content: ContentHash) -> Option<Bytes> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(hash, _)| *hash == content).map(|(_, bytes)| bytes.clone())
+    }
+
+    pub(super) fn insert(&self, content: ContentHash, manifest: &Manifest) -> Bytes {
+        let bytes = Bytes::from(manifest.encode());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(hash, _)| *hash != content);
+        kept.push_front((content, bytes.clone()));
+        while kept.len() > 1 && kept.iter().map(|(_, b)| b.len()).sum::<usize>() > KEPT_BYTES_MAX {
+            kept.pop_back();
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubless_content::{FileHash, ManifestEntry};
+
+    use super::*;
+
+    #[test]
+    fn old_manifests_make_room() {
+        let kept = EncodedManifests::default();
+        let manifest = |n: u8| {
+            let entries = (0..40_000u32).map(|file| ManifestEntry {
+                path: format!("{n}/{}/{file}", "x".repeat(180)).parse().unwrap(),
+                size: 1,
+                hash: FileHash::new([n; 32]),
+            });
+            Manifest::new(entries.collect()).unwrap()
+        };
+        for n in 0..3 {
+            kept.insert(ContentHash::new([n; 32]), &manifest(n));
+        }
+        assert!(kept.get(ContentHash::new([0; 32])).is_none(), "9 MB each: no room for two");
+        assert!(kept.get(ContentHash::new([2; 32])).is_some());
+    }
+}

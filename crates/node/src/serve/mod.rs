@@ -1,0 +1,15 @@
+//! What this node tells and gives to peers.
+//!
+//! Every answer comes from verified bytes: the store gives out nothing else. A node serves also
+//! what it is still fetching itself, and tells those who asked when it has more ([`Gains`]).
+//! "Not here" is the answer to all that is unknown, damaged or changed; it never says why.
+
+mod availability;
+mod gains;
+mod manifests;
+mod service;
+mod swarms;
+
+pub(crate) use gains::{Gain, Gains};
+pub(crate) use service::Service;
+pub(crate) use swarms::Swarms;

@@ -1,0 +1,152 @@
+//! The answers to asks.
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use hubless_content::{
+    CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len,
+};
+use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
+use hubless_store::{Store, StoreError};
+use hubless_wire::{Answer, Ask, Scope};
+use tracing::debug;
+
+use super::{Gains, Swarms, manifests::EncodedManifests};
+use crate::blocking::Blocking;
+
+/// Chaining values of one page: a payload of 256 KiB.
+const CVS_PER_PAGE: usize = CHUNK_SIZE / size_of::<ChunkCv>();
+
+/// Answers asks from the store. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Service {
+    pub(super) store: Store,
+    pub(super) blocking: Blocking,
+    pub(super) gains: Gains,
+    swarms: Swarms,
+    manifests: EncodedManifests,
+}
+
+impl ExchangeService for Service {
+    fn answer(&self, peer: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        let service = self.clone();
+        async move {
+            if let Err(AskerGone) = service.answer(peer, ask, &reply).await {
+                debug!(%peer, "the asker left before its answer");
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Service {
+    pub(crate) fn new(store: Store, gains: Gains, swarms: Swarms) -> Self {
+        Self {
+            store,
+            blocking: Blocking::default(),
+            gains,
+            swarms,
+            manifests: EncodedManifests::default(),
+        }
+    }
+
+    async fn answer(&self, peer: PeerId, ask: Ask, reply: &Reply) -> Result<(), AskerGone> {
+        match ask {
+            Ask::Manifest { content, offset } => self.manifest(content, offset, reply).await,
+            Ask::ChunkList { file, size, first } => self.chunk_list(file, size, first, reply).await,
+            Ask::Chunks { file, size, first, count } => {
+                self.chunks(file, size, first, count, reply).await
+            }
+            Ask::Availability(scope) => {
+                if let Scope::Content(content) = scope {
+                    self.swarms.note(content, peer);
+                }
+                self.availability(scope, reply).await
+            }
+            Ask::Peers(content) => {
+                let members = self.swarms.members(content, peer).await;
+                reply.send(Answer::Peers(members), Bytes::new()).await
+            }
+            Ask::Cancel => Ok(()), // the network's matter
+        }
+    }
+
+    /// Runs a store call. What cannot be read is not here: a peer learns no more.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Store) -> Result<Option<T>, StoreError> + Send + 'static,
+    ) -> Option<T> {
+        let store = self.store.clone();
+        match self.blocking.run(move || call(&store)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a peer asked for what cannot be read");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn manifest(&self, content: ContentHash, offset: u32, reply: &Reply) -> Result<(), AskerGone> {
+        let bytes = match self.manifests.get(content) {
+            Some(bytes) => Some(bytes),
+            None => {
+                let manifests = self.manifests.clone();
+                let encode = move |store: &Store| {
+                    Ok(store.manifest(content)?.map(|found| manifests.insert(content, &found)))
+                };
+                self.read(encode).await
+            }
+        };
+        let start = offset as usize;
+        match bytes {
+            Some(bytes) if start < bytes.len() => {
+                let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                let page = bytes.slice(start..bytes.len().min(start + CHUNK_SIZE));
+                reply.send(Answer::Manifest { total }, page).await
+            }
+            _ => reply.send(Answer::NotHere, Bytes::new()).await,
+        }
+    }
+
+    async fn chunk_list(
+        &self,
+        file: FileHash,
+        size: u64,
+        first: u32,
+        reply: &Reply,
+    ) -> Result<(), AskerGone> {
+        let page = self
+            .read(move |store| {
+                let list = store.chunk_list(file)?.filter(|list| list.size() == size);
+                Ok(list.and_then(|list| list.cvs().get(first as usize..).map(page)))
+            })
+            .await;
+        match page {
+            Some(page) if !page.is_empty() => reply.send(Answer::ChunkList, page).await,
+            _ => reply.send(Answer::NotHere, Bytes::new()).await,
+        }
+    }
+
+    async fn chunks(
+        &self,
+        file: FileHash,
+        size: u64,
+        first: ChunkIndex,
+        count: u32,
+        reply: &Reply,
+    ) -> Result<(), AskerGone> {
+        for index in (first.0..first.0.saturating_add(count)).map(ChunkIndex) {
+            let bytes = self.read(move |store| store.read_chunk(file, index)).await;
+            match bytes.filter(|bytes| chunk_len(size, index) == Some(bytes.len())) {
+                Some(bytes) => reply.send(Answer::Chunk(index), bytes).await?,
+                None => return reply.send(Answer::NotHere, Bytes::new()).await,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn page(cvs: &[ChunkCv]) -> Bytes {
+    let cvs = &cvs[..cvs.len().min(CVS_PER_PAGE)];
+    cvs.iter().flat_map(|cv| *cv.as_bytes()).collect()
+}
