@@ -1,0 +1,377 @@
+//! What can go wrong from outside: each has its exit code, a sentence, and the next step.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        net::UnixListener,
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use hubless_testkit::{
+    model,
+    process::{LIMIT, Lab, Machine, Node, Process, Signal, number, text},
+};
+
+const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
+
+/// User and group of nobody.
+const NOBODY: u32 = 65534;
+
+const UNKNOWN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// A model of some MB in the lab.
+fn model_in(lab: &Lab) -> PathBuf {
+    let source = lab.path("model");
+    let files = [("config.json", 500), ("weights.bin", 40 * model::CHUNK + 9)];
+    model::write_tree(&source, &files, 1);
+    source
+}
+
+fn seeder_of(lab: &Lab, source: &Path) -> Node {
+    lab.machine("seeder").seed(source, &["--in-place"])
+}
+
+#[test]
+fn an_unknown_hash() {
+    let lab = Lab::new(HUBLESS);
+    let node = lab.machine("node").serve(&[]);
+    let getter = lab.machine("getter");
+    let args = [
+        "get",
+        UNKNOWN,
+        "--timeout",
+        "2",
+        "--bootstrap",
+        node.address(),
+    ];
+    getter.run(args).failed(3, &UNKNOWN[..8]);
+    // Nobody to ask at all.
+    getter
+        .run(["get", UNKNOWN, "--timeout", "2"])
+        .failed(3, &UNKNOWN[..8]);
+    // A node that does not have it, asked directly.
+    let args = ["get", UNKNOWN, "--timeout", "2", "--peer", node.address()];
+    getter.run(args).failed(3, &UNKNOWN[..8]);
+    for command in ["info", "pin", "rm", "verify", "ticket", "why"] {
+        getter.run([command, UNKNOWN]).failed(3, &UNKNOWN[..8]);
+    }
+}
+
+#[test]
+fn a_malformed_hash_or_ticket() {
+    let lab = Lab::new(HUBLESS);
+    let machine = lab.machine("home");
+    let (short, other) = (&UNKNOWN[1..], UNKNOWN.replace('0', "g"));
+    let no_peer = format!("hubless:{UNKNOWN}?peer=nonsense");
+    let no_hash = "hubless:?peer=/ip4/127.0.0.1/tcp/1".to_owned();
+    for text in [
+        short,
+        &other,
+        "",
+        "meta-llama/Llama-3.1-8B",
+        &no_peer,
+        &no_hash,
+    ] {
+        machine.run(["get", text]).code(2);
+    }
+    machine.run(["get", short]).failed(2, short);
+    machine.run(["info", short]).failed(2, short);
+    machine.run(["get", &no_peer]).failed(2, "nonsense");
+}
+
+#[test]
+fn add_of_what_is_no_directory_or_has_no_files() {
+    let lab = Lab::new(HUBLESS);
+    let machine = lab.machine("home");
+    let file = lab.path("file.bin");
+    model::write_file(&file, 10, 1);
+    machine.run(["add", text(&file)]).failed(2, "file.bin");
+    machine
+        .run(["add", text(&lab.path("nothing"))])
+        .failed(2, "nothing");
+    let empty = lab.path("empty/with/directories");
+    fs::create_dir_all(&empty).unwrap();
+    machine
+        .run(["add", text(&lab.path("empty"))])
+        .failed(2, "empty");
+}
+
+#[test]
+fn add_of_what_cannot_be_read() {
+    let lab = Lab::new(HUBLESS);
+    let machine = lab.machine("home");
+    let source = model_in(&lab);
+
+    // A file that is gone when it is opened.
+    symlink(source.join("gone"), source.join("link.bin")).unwrap();
+    let failed = machine.run(["add", text(&source)]).failed(1, "link.bin");
+    assert!(failed.stdout.is_empty(), "{}", failed.stdout);
+    fs::remove_file(source.join("link.bin")).unwrap();
+
+    // A link to a file elsewhere is followed only if asked for.
+    let elsewhere = lab.path("elsewhere.bin");
+    model::write_file(&elsewhere, 77, 7);
+    symlink(&elsewhere, source.join("link.bin")).unwrap();
+    machine
+        .run(["add", text(&source)])
+        .failed(1, "--follow-links");
+    let hash = machine.add(&source, &["--follow-links"]);
+    assert_eq!(
+        number(&machine.json(["info", &hash]), "bytes"),
+        500 + 40 * model::CHUNK + 9 + 77
+    );
+    fs::remove_file(source.join("link.bin")).unwrap();
+
+    // Neither file nor directory.
+    let socket = UnixListener::bind(source.join("socket")).unwrap();
+    machine.run(["add", text(&source)]).failed(1, "socket");
+    drop(socket);
+    fs::remove_file(source.join("socket")).unwrap();
+
+    // No right to read. Root may read everything, so nobody tries.
+    let weights = source.join("weights.bin");
+    fs::set_permissions(&weights, fs::Permissions::from_mode(0o000)).unwrap();
+    let nobody = lab.path("nobody");
+    fs::create_dir(&nobody).unwrap();
+    let mut command = if rustix::process::geteuid().is_root() {
+        // The directory of the binary may be closed to others.
+        let binary = lab.path("hubless");
+        fs::copy(HUBLESS, &binary).unwrap();
+        std::os::unix::fs::chown(&nobody, Some(NOBODY), Some(NOBODY)).unwrap();
+        let mut command = Command::new(binary);
+        command.uid(NOBODY).gid(NOBODY);
+        command
+    } else {
+        Command::new(HUBLESS)
+    };
+    command
+        .env("HUBLESS_HOME", &nobody)
+        .args(["add", text(&source)]);
+    let failed = Process::start(command).wait(LIMIT).failed(1, "weights.bin");
+    assert!(failed.stdout.is_empty(), "{}", failed.stdout);
+    fs::set_permissions(&weights, fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key() {
+    let lab = Lab::new(HUBLESS);
+    let machine = lab.machine("home");
+    fs::create_dir_all(&machine.home).unwrap();
+    fs::write(
+        machine.home.join("config.toml"),
+        "mdns = false\nlisten_on = 8420\n",
+    )
+    .unwrap();
+    machine.run(["serve"]).failed(2, "listen_on");
+    machine.run(["config", "show"]).failed(2, "listen_on");
+}
+
+#[test]
+fn a_port_that_is_in_use() {
+    let lab = Lab::new(HUBLESS);
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let listen = format!("/ip4/127.0.0.1/tcp/{port}");
+    lab.machine("home")
+        .run(["serve", "--listen", &listen])
+        .failed(6, &port);
+}
+
+#[test]
+fn a_second_node_on_the_same_home() {
+    let lab = Lab::new(HUBLESS);
+    let node = lab.machine("home").serve(&[]);
+    node.machine
+        .run(["serve"])
+        .failed(8, text(&node.machine.home));
+    // Nothing happened to the first one, and another may follow it.
+    assert_eq!(node.status()["peer_id"], *node.peer_id);
+    let (machine, peer_id) = (node.machine.clone(), node.peer_id.clone());
+    node.stop();
+    assert_eq!(machine.serve(&[]).peer_id, peer_id);
+}
+
+#[test]
+fn commands_that_need_a_running_node() {
+    let lab = Lab::new(HUBLESS);
+    for command in ["status", "peers"] {
+        lab.machine("home").run([command]).failed(6, "node");
+    }
+}
+
+#[test]
+fn ctrl_c_during_a_fetch() {
+    let lab = Lab::new(HUBLESS);
+    let source = model_in(&lab);
+    let seeder = lab.machine("seeder").seed(&source, &["--limit-up", "4MB"]);
+    let getter = lab.machine("getter");
+    let args = [seeder.hash(), "--peer", seeder.address()];
+    let mut run = getter.start_get(&args);
+    run.progress(4 * model::CHUNK);
+    run.signal(Signal::INT);
+    run.wait(LIMIT).failed(130, "interrupted");
+    let fetched = getter.get(&args);
+    assert!(fetched.bytes_present >= 4 * model::CHUNK, "{fetched:?}");
+    model::assert_same_tree(&source, &fetched.path);
+}
+
+#[test]
+fn a_quota_that_is_reached() {
+    let lab = Lab::new(HUBLESS);
+    let source = model_in(&lab);
+    let seeder = seeder_of(&lab, &source);
+    let limited = |name: &str| {
+        let machine = lab.machine(name);
+        fs::create_dir_all(&machine.home).unwrap();
+        fs::write(machine.home.join("config.toml"), "quota = \"8MB\"\n").unwrap();
+        machine
+    };
+    let getter = limited("getter");
+    let args = ["get", seeder.hash(), "--peer", seeder.address()];
+    getter.run(args).failed(9, "quota");
+    assert!(bytes_below(&getter.home) < 9_000_000, "the quota holds");
+    getter.run(["ls"]).ok();
+
+    let adder = limited("adder");
+    adder.run(["add", text(&source)]).failed(9, "quota");
+    assert!(bytes_below(&adder.home) < 9_000_000, "the quota holds");
+    // In place it takes no room.
+    adder.add(&source, &["--in-place"]);
+
+    fs::write(getter.home.join("config.toml"), "quota = \"80MB\"\n").unwrap();
+    model::assert_same_tree(&source, &getter.get(&args[1..]).path);
+}
+
+fn bytes_below(root: &Path) -> u64 {
+    // Control sockets have no bytes to hash: files only.
+    model::tree(&root.join("files"))
+        .values()
+        .map(|(size, _)| size)
+        .sum::<u64>()
+        + model::tree(&root.join("partial"))
+            .values()
+            .map(|(size, _)| size)
+            .sum::<u64>()
+}
+
+#[test]
+fn a_corrupt_index() {
+    let lab = Lab::new(HUBLESS);
+    let machine = lab.machine("home");
+    machine.add(&model_in(&lab), &[]);
+    let index = machine.home.join("store.redb");
+    let whole = fs::read(&index).unwrap();
+    let mut damaged = whole.clone();
+    damaged[..4096].fill(0x55);
+    for bytes in [&damaged[..], b"not a database", &whole[..whole.len() / 2]] {
+        fs::write(&index, bytes).unwrap();
+        for command in ["ls", "serve"] {
+            machine.run([command]).failed(5, text(&index));
+        }
+    }
+    fs::write(&index, &whole).unwrap();
+    machine.run(["ls"]).ok();
+}
+
+#[test]
+fn a_damaged_file_is_found_by_verify_and_mended_by_get() {
+    let lab = Lab::new(HUBLESS);
+    let source = model_in(&lab);
+    let seeder = seeder_of(&lab, &source);
+    let getter = lab.machine("getter");
+    let args = [seeder.hash(), "--peer", seeder.address()];
+    let fetched = getter.get(&args);
+    let verified = getter.json(["verify"]);
+    assert_eq!(number(&verified, "bytes"), fetched.bytes_total);
+    assert_eq!(verified["damaged"], serde_json::json!([]));
+
+    // Two chunks of the large file.
+    let hash = model::file_hash(&source.join("weights.bin"));
+    let stored = getter.home.join("files").join(&hash[..2]).join(&hash);
+    fs::set_permissions(&stored, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut bytes = fs::read(&stored).unwrap();
+    for chunk in [3, 17] {
+        bytes[chunk * model::CHUNK as usize + 100] ^= 1;
+    }
+    fs::write(&stored, bytes).unwrap();
+
+    let found = getter
+        .run(["verify", "--json"])
+        .failed(5, &hash[..8])
+        .last_object();
+    assert_eq!(found["damaged"][0]["hash"], *hash);
+    assert_eq!(found["damaged"][0]["chunks"], 2);
+    let mended = getter.get(&args);
+    assert_eq!(mended.bytes_fetched, 2 * model::CHUNK, "only what is wrong");
+    model::assert_same_tree(&source, &mended.path);
+    getter.run(["verify"]).ok();
+}
+
+/// Names this test for [`in_own_mounts`].
+const FULL_DISK: &str = "a_full_disk";
+
+#[test]
+fn a_full_disk() {
+    if !in_own_mounts(FULL_DISK) {
+        return;
+    }
+    let lab = Lab::new(HUBLESS);
+    let source = model::minilm();
+    let seeder = lab.machine("seeder").seed(&source, &["--in-place"]);
+    let disk = lab.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |options: &str| {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "tmpfs", text(&disk)]);
+        assert!(
+            command.status().expect("mount").success(),
+            "mount -o {options}"
+        );
+    };
+    mount("size=40m");
+    let getter = lab.machine_in(disk.join("home"));
+    let args = ["get", seeder.hash(), "--peer", seeder.address()];
+    getter.run(args).failed(9, "space");
+    // What is there can still be read.
+    getter.run(["ls"]).ok();
+    let adder = lab.machine_in(disk.join("other"));
+    adder.run(["add", text(&source)]).failed(9, "space");
+
+    mount("remount,size=240m");
+    let fetched = getter.get(&args[1..]);
+    assert!(fetched.bytes_present > 5_000_000, "it goes on: {fetched:?}");
+    model::assert_same_tree(&source, &fetched.path);
+    assert_mended(&getter, &source);
+}
+
+fn assert_mended(machine: &Machine, source: &Path) {
+    let hash = machine.add(source, &["--in-place"]);
+    assert_eq!(machine.json(["info", &hash])["complete"], true);
+    machine.run(["verify"]).ok();
+}
+
+/// Whether this process may mount without a trace: it runs the test again in a mount namespace of
+/// its own and returns false, and in there returns true.
+fn in_own_mounts(test: &str) -> bool {
+    const INSIDE: &str = "TEST_IN_OWN_MOUNTS";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let this = std::env::current_exe().expect("own path");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user"]).arg(this);
+    command
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1");
+    let finished = Process::start(command).wait(LIMIT);
+    assert!(
+        finished.is_code(0) && finished.stdout.contains("1 passed"),
+        "this test needs a mount namespace (`unshare --mount --map-root-user`):\n{finished:#?}"
+    );
+    false
+}

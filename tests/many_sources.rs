@@ -1,0 +1,49 @@
+//! One getter takes from several seeders at once, from each its share.
+
+use hubless_testkit::{model, process::Lab};
+
+const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
+
+const SIZE: u64 = 200_000_000;
+
+/// What four seeders of 5 MB/s each must reach together.
+const BYTES_PER_SECOND_MIN: f64 = 17e6;
+
+/// 20 MB/s and what the seeders may give at once in the beginning: beyond it their limit is broken,
+/// and the test shows nothing.
+const BYTES_PER_SECOND_MAX: f64 = 25e6;
+
+#[test]
+fn four_seeders_of_5_mb_per_second_give_17() {
+    let lab = Lab::new(HUBLESS);
+    let source = lab.path("model");
+    model::write_file(&source.join("weights.bin"), SIZE, 4);
+    let seeders = ["a", "b", "c", "d"].map(|name| {
+        lab.machine(name)
+            .seed(&source, &["--in-place", "--limit-up", "5MB"])
+    });
+
+    let hash = seeders[0].hash();
+    let mut args = vec![hash];
+    for seeder in &seeders {
+        assert_eq!(seeder.hash(), hash);
+        args.extend(["--peer", seeder.address()]);
+    }
+    let fetched = lab.machine("getter").get(&args);
+    model::assert_same_tree(&source, &fetched.path);
+
+    let sent = seeders.each_ref().map(|seeder| seeder.count("bytes_sent"));
+    let rate = SIZE as f64 / fetched.took.as_secs_f64();
+    println!("{:.1} MB/s, sent {sent:?}", rate / 1e6);
+    assert!(
+        rate >= BYTES_PER_SECOND_MIN,
+        "{rate} bytes/s, sent {sent:?}"
+    );
+    assert!(
+        rate <= BYTES_PER_SECOND_MAX,
+        "{rate} bytes/s, sent {sent:?}"
+    );
+    for one in sent {
+        assert!(one >= SIZE / 10, "a seeder gave less than 10 %: {sent:?}");
+    }
+}
