@@ -1,1 +1,76 @@
-//! How messages travel: libp2p event loop, DHT, discovery, streams.
+//! How messages travel: libp2p event loop, DHT, discovery, streams; a cloneable handle.
+//!
+//! # Roles
+//! [`Network`] is the handle. A private worker task owns the swarm; each exchange stream has tasks
+//! of its own, so that bulk data never passes through the worker.
+//!
+//! # Goals
+//! A stranger can make nothing grow without bound, cause no panic, and make us dial no machine of
+//! our own network. An idle node costs next to nothing.
+//!
+//! # Not here
+//! What to ask whom (see `scheduler`), what to answer and what to announce (see `node`), where
+//! records rest (a [`RecordDb`] that the node brings).
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use hubless_network::*;
+//! # async fn example(service: Arc<dyn ExchangeService>) -> Result<(), Box<dyn std::error::Error>> {
+//! let identity = Identity::load_or_create("identity.key".as_ref())?;
+//! let records = Arc::new(MemoryDb::default());
+//! let network = Network::start(NetworkConfig::default(), identity, records, service).await?;
+//! for address in network.listen_addresses() {
+//!     println!("{address}");
+//! }
+//! network.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod announcer;
+mod bans;
+mod behaviour;
+mod bucket;
+mod config;
+mod error;
+mod exchange;
+mod fair;
+mod identity;
+mod info;
+mod network;
+mod network_key;
+mod reach;
+mod records;
+mod shaper;
+mod streams;
+mod ticket;
+mod tls;
+mod transport;
+mod worker;
+
+pub use libp2p::{Multiaddr, PeerId};
+
+pub use self::{
+    announcer::{Announcer, AnnouncerConfig, Priority},
+    bans::Banned,
+    config::{ConnectionLimits, NetworkConfig},
+    error::{ConnectError, OpenError, StartError},
+    exchange::{
+        AnswerFrame, AnswerReceiver, AskSender, AskerGone, Exchange, ExchangeEnded, ExchangeError,
+        ExchangeService, Reply,
+    },
+    identity::{Identity, IdentityError},
+    info::{
+        Counters, DhtStatus, Direction, NetworkEvent, NetworkStatus, PeerInfo, Provider,
+        Reachability,
+    },
+    network::Network,
+    network_key::{NetworkKey, ParseNetworkKeyError},
+    records::{
+        AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
+        Refused,
+    },
+    ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError},
+    tls::TlsSetupError,
+    transport::TransportSetupError,
+};

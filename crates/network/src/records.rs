@@ -246,9 +246,10 @@ impl Records {
     /// All changes since the last batch; empty if there are none. Batches must be written in the
     /// order in which they were taken.
     pub fn take_batch(&mut self) -> RecordBatch {
-        let rubbish = std::mem::take(&mut self.rubbish);
-        let mut batch = self.foreign.take_dirty();
-        batch.extend(rubbish.into_iter().map(|key| (key, None)));
+        // Rubbish first: a record that was of no use at the start may have come back since.
+        let rubbish = std::mem::take(&mut self.rubbish).into_iter();
+        let mut batch: RecordBatch = rubbish.map(|key| (key, None)).collect();
+        batch.extend(self.foreign.take_dirty());
         batch
     }
 

@@ -386,6 +386,28 @@ fn a_suspended_announcer_does_nothing_and_forgets_nothing() {
     );
     assert_eq!(announcer.backlog(start()), 100);
     announcer.resume();
+    // A failure while suspended is not the key's: its first wait is still to come.
+    assert!((0..16).any(|_| announcer.poll(start()) == Some(first)));
+    announcer.finished(first, false, start());
+    assert_eq!(
+        announcer
+            .poll(start() + MINUTE - SECOND)
+            .filter(|key| *key == first),
+        None
+    );
+    assert_eq!(
+        announcer.lanes[1].retry.first(),
+        Some(&((start() + MINUTE).into(), first))
+    );
+}
+
+#[test]
+fn all_that_waits_goes_out_after_a_suspension() {
+    let mut announcer = announcer();
+    announcer.set(files(0..100), start());
+    announcer.suspend();
+    assert_eq!(announcer.poll(start()), None);
+    announcer.resume();
     let all: HashSet<_> = std::iter::from_fn(|| {
         let key = announcer.poll(start())?;
         announcer.finished(key, true, start());

@@ -5,7 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Changes for a [`RecordDb`]: key and new value, or `None` to delete.
+/// Changes for a [`RecordDb`] in their order: key and new value, or `None` to delete. If a key comes
+/// twice, the later change holds.
 pub type RecordBatch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// A persistent table of small keys and values. What the bytes mean is written down in

@@ -445,6 +445,19 @@ fn a_restart_keeps_what_is_valid() {
 }
 
 #[test]
+fn a_record_that_comes_back_after_it_was_found_expired_stays() {
+    let mut world = World::new(|_| {});
+    world.hear(1, 1, network(1)).unwrap();
+    world.records.flush();
+    world.now += 3 * DAY;
+    world.restart();
+    assert!(!world.has(1, 1));
+    world.hear(1, 1, network(1)).unwrap();
+    world.restart();
+    assert!(world.has(1, 1));
+}
+
+#[test]
 fn smaller_quotas_hold_after_a_restart() {
     let mut world = World::new(|_| {});
     for number in 0..100 {

@@ -1,0 +1,105 @@
+//! What a node of the network is told before it starts.
+
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+
+use crate::{NetworkKey, RecordsConfig};
+
+/// How a node takes part in the network.
+#[derive(Debug, Clone)]
+pub struct NetworkConfig {
+    /// Where to listen. Port 0 means any free one.
+    pub listen: Vec<Multiaddr>,
+    /// Nodes to find the others through; dialled until one of them is reached, and again when all
+    /// connections are lost.
+    pub bootstrap: Vec<Multiaddr>,
+    /// Nodes to stay connected to. Each address ends in `/p2p/<peer id>`.
+    pub static_peers: Vec<Multiaddr>,
+    /// Whether to find and be found by nodes on the local network.
+    pub mdns: bool,
+    /// Whether to ask the router for a port.
+    pub upnp: bool,
+    /// Whether to relay connections between others, within limits.
+    pub relay_server: bool,
+    /// The key of a private network; none means the public one.
+    pub network_key: Option<NetworkKey>,
+    /// Bounds on connections.
+    pub limits: ConnectionLimits,
+    /// Payload bytes per second given to all peers together.
+    pub limit_up: Option<u64>,
+    /// Payload bytes per second taken from all peers together.
+    pub limit_down: Option<u64>,
+    /// Payload bytes per second given to one peer.
+    pub limit_up_per_peer: Option<u64>,
+    /// How often each announced key is announced anew. Records are valid for 48 hours.
+    pub republish_interval: Duration,
+    /// Quotas of the DHT records kept for others.
+    pub records: RecordsConfig,
+}
+
+impl Default for NetworkConfig {
+    /// Listens on a free port of every interface, TCP and QUIC, and knows nobody.
+    fn default() -> Self {
+        Self {
+            listen: default_listen_addresses(),
+            bootstrap: Vec::new(),
+            static_peers: Vec::new(),
+            mdns: true,
+            upnp: true,
+            relay_server: false,
+            network_key: None,
+            limits: ConnectionLimits::default(),
+            limit_up: None,
+            limit_down: None,
+            limit_up_per_peer: None,
+            republish_interval: REPUBLISH_INTERVAL,
+            records: RecordsConfig::new(rand::random()),
+        }
+    }
+}
+
+/// Half of what a record is valid for, so that one that was missed does no harm, and a little less.
+const REPUBLISH_INTERVAL: Duration = Duration::from_secs(22 * 3600);
+
+fn default_listen_addresses() -> Vec<Multiaddr> {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use libp2p::multiaddr::Protocol;
+
+    let tcp = |host: Multiaddr| host.with(Protocol::Tcp(0));
+    let quic = |host: Multiaddr| host.with(Protocol::Udp(0)).with(Protocol::QuicV1);
+    let v4 = Multiaddr::from(Ipv4Addr::UNSPECIFIED);
+    let v6 = Multiaddr::from(Ipv6Addr::UNSPECIFIED);
+    vec![tcp(v4.clone()), quic(v4), tcp(v6.clone()), quic(v6)]
+}
+
+/// Bounds on connections. Each costs about 50 KiB and a file descriptor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConnectionLimits {
+    /// Handshakes that others began. A flood of them must not crowd out those that finish.
+    pub pending_inbound: u32,
+    /// Handshakes that we began: a DHT walk dials ten at a time, and many walks run at once.
+    pub pending_outbound: u32,
+    /// Connections from others.
+    pub inbound: u32,
+    /// Connections to others.
+    pub outbound: u32,
+    /// Connections with one peer: both dialled each other, and one more through a relay.
+    pub per_peer: u32,
+    /// Share of the machine's memory that this process may use before it refuses connections.
+    pub memory_share: f64,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            pending_inbound: 128,
+            pending_outbound: 256,
+            inbound: 384,
+            outbound: 384,
+            per_peer: 4,
+            memory_share: 0.8,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Why a node does not start, or a peer is not reached.
+
+use std::{error::Error, io, sync::Arc};
+
+use libp2p::{Multiaddr, PeerId, swarm::DialError};
+
+use crate::{Banned, ExchangeError, TransportSetupError};
+
+/// Why a node of the network did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Connections could not be set up at all.
+    #[error(transparent)]
+    Transport(#[from] TransportSetupError),
+    /// One of the addresses cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which one.
+        address: Multiaddr,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A static peer without a name: whoever answers there could be anybody.
+    #[error("the static peer {address} does not end in /p2p/<peer id>")]
+    StaticPeer {
+        /// Which one.
+        address: Multiaddr,
+    },
+}
+
+impl StartError {
+    /// Whether somebody else listens there already.
+    pub fn is_address_in_use(&self) -> bool {
+        match self {
+            Self::Listen { source, .. } => is_in_use(source),
+            Self::Transport(_) | Self::StaticPeer { .. } => false,
+        }
+    }
+}
+
+/// libp2p wraps the error of the socket in errors of each layer, all of them [`io::Error`]s.
+fn is_in_use(error: &io::Error) -> bool {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        return true;
+    }
+    let mut inner = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
+    while let Some(error) = inner {
+        if error.downcast_ref::<io::Error>().is_some_and(is_in_use) {
+            return true;
+        }
+        inner = error.source();
+    }
+    false
+}
+
+/// Why there is no connection with a peer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody answered, or somebody else did.
+    #[error("cannot reach {target}")]
+    Unreachable {
+        /// The peer or the address.
+        target: String,
+        /// What happened at each address.
+        source: Arc<DialError>,
+    },
+    /// We do not want to.
+    #[error(transparent)]
+    Banned(#[from] Banned),
+    /// Too many dials are in progress.
+    #[error("too many connections are being made at once")]
+    Busy,
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopped,
+}
+
+/// Why there is no exchange with a peer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It is a node of something else.
+    #[error("{peer} does not speak the exchange protocol")]
+    NotSpoken {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The peer has no room for another stream.
+    #[error("{peer} refuses another stream")]
+    Refused {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The stream failed at its beginning.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+impl OpenError {
+    /// Whether the same may well work a little later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Connect(ConnectError::Unreachable { .. } | ConnectError::Busy) => true,
+            Self::Connect(ConnectError::Banned(_) | ConnectError::Stopped) => false,
+            Self::NotSpoken { .. } => false,
+            Self::Refused { .. } => true,
+            Self::Exchange(error) => !error.is_violation(),
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! The side that accepted the stream: one reading task and one writing task a stream, and one for
+//! every ask in work.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    AsyncReadExt as _,
+    io::{ReadHalf, WriteHalf},
+};
+use hubless_wire::{ASKS_PER_STREAM_MAX, Answer, Ask, Body, Frame, FrameHead};
+use libp2p::{PeerId, Stream};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{self, AbortHandle, JoinError, JoinSet},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument as _, debug, error, info_span};
+
+use super::{
+    ExchangeError, ExchangeService, Reply, Violation, hello,
+    reader::FrameReader,
+    writer::{FrameWriter, forward},
+};
+use crate::shaper::Shapers;
+
+/// Streams that one peer may hold open: two ends that both fetch, and room for a reconnect.
+const STREAMS_PER_PEER_MAX: usize = 4;
+
+/// Streams of all peers.
+const STREAMS_MAX: usize = 1024;
+
+/// Answers that wait to be written, for one stream: 1 MiB of chunks keeps the writer busy while
+/// the next one is read from disk.
+const ANSWERS_QUEUED_MAX: usize = 4;
+
+/// Asks for chunks in work at once, for one stream. Each holds a chunk in memory; the others wait
+/// in a queue of a few bytes each.
+const CHUNK_ASKS_AT_ONCE_MAX: usize = 4;
+
+/// Other asks in work at once, for one stream: mostly subscriptions to availability.
+const OTHER_ASKS_AT_ONCE_MAX: usize = 64;
+
+/// Asks for chunks in work at once, in all: 64 MiB, and more than any disk needs to be busy.
+const CHUNK_ASKS_MAX: usize = 256;
+
+/// Other asks in work at once, in all.
+const OTHER_ASKS_MAX: usize = 16 * 1024;
+
+/// What one is told that asks too much at once.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// How long the last words to a peer that broke a rule may take.
+const FAREWELL_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The id in the answer to an ask whose own could not be read.
+const UNREADABLE_ASK: u64 = u64::MAX;
+
+/// Serves inbound streams.
+pub(crate) struct Answerers {
+    context: Arc<Context>,
+    violations: mpsc::Sender<Violation>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+struct Context {
+    service: Arc<dyn ExchangeService>,
+    shapers: Shapers,
+    chunk_asks: Arc<Semaphore>,
+    other_asks: Arc<Semaphore>,
+    streams: Mutex<HashMap<PeerId, usize>>,
+}
+
+impl Answerers {
+    pub(crate) fn new(
+        service: Arc<dyn ExchangeService>,
+        shapers: Shapers,
+        violations: mpsc::Sender<Violation>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let context = Context {
+            service,
+            shapers,
+            chunk_asks: Arc::new(Semaphore::new(CHUNK_ASKS_MAX)),
+            other_asks: Arc::new(Semaphore::new(OTHER_ASKS_MAX)),
+            streams: Mutex::default(),
+        };
+        Self {
+            context: Arc::new(context),
+            violations,
+            tasks,
+            stop,
+        }
+    }
+
+    /// Serves a stream, or drops it if there are too many.
+    pub(crate) fn accept(&self, peer: PeerId, stream: Stream) {
+        let Some(place) = Place::take(&self.context, peer) else {
+            debug!(%peer, "refused a stream: too many are open");
+            return;
+        };
+        let context = Arc::clone(&self.context);
+        let (violations, stop) = (self.violations.clone(), self.stop.clone());
+        let serve = async move {
+            let outcome = stop
+                .run_until_cancelled(serve(peer, stream, &context))
+                .await;
+            drop(place);
+            let Some(Err(rule)) = outcome else { return };
+            debug!(
+                error = &rule as &dyn std::error::Error,
+                "an inbound stream ended"
+            );
+            // Without a receiver the node is stopping and disconnects everybody.
+            if rule.is_violation() && violations.send(Violation { peer, rule }).await.is_err() {
+                debug!("the node is stopping");
+            }
+        };
+        self.tasks
+            .spawn(serve.instrument(info_span!("answer", %peer)));
+    }
+}
+
+/// The place of one stream among those that are allowed.
+struct Place {
+    context: Arc<Context>,
+    peer: PeerId,
+}
+
+impl Place {
+    fn take(context: &Arc<Context>, peer: PeerId) -> Option<Self> {
+        let mut streams = context
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let total: usize = streams.values().sum();
+        let own = streams.get(&peer).copied().unwrap_or(0);
+        if total >= STREAMS_MAX || own >= STREAMS_PER_PEER_MAX {
+            return None;
+        }
+        streams.insert(peer, own + 1);
+        Some(Self {
+            context: Arc::clone(context),
+            peer,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut streams = self
+            .context
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = streams.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                streams.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// Serves one stream to its end. Dropping the future ends everything that belongs to it.
+async fn serve(peer: PeerId, stream: Stream, context: &Context) -> Result<(), ExchangeError> {
+    let (read, write) = stream.split();
+    let mut reader = FrameReader::new(read, peer, context.shapers.down.clone());
+    let mut writer = FrameWriter::new(write, peer, context.shapers.up.clone());
+    if hello::exchange(peer, &mut reader, &mut writer)
+        .await?
+        .is_none()
+    {
+        return Ok(());
+    }
+    let (queue, answers) = mpsc::channel(ANSWERS_QUEUED_MAX);
+    let mut writing = JoinSet::new();
+    writing.spawn(write_answers(writer, answers));
+
+    let mut asks = Asks::new(peer, context, queue);
+    let outcome = tokio::select! {
+        outcome = asks.run(&mut reader) => outcome,
+        written = writing.join_next() => return finished(peer, written),
+    };
+    let farewell = async {
+        asks.end(&outcome).await;
+        writing.join_next().await
+    };
+    if tokio::time::timeout(FAREWELL_TIME_MAX, farewell)
+        .await
+        .is_err()
+    {
+        debug!("the peer left its last answers unread");
+    }
+    outcome
+}
+
+/// The writing task ended first: the connection failed, or the peer reads too slowly.
+fn finished(
+    peer: PeerId,
+    written: Option<Result<io::Result<()>, JoinError>>,
+) -> Result<(), ExchangeError> {
+    match written {
+        Some(Ok(Err(source))) => Err(ExchangeError::io(peer, source)),
+        Some(Err(error)) => Err(ExchangeError::io(peer, io::Error::other(error))),
+        Some(Ok(Ok(()))) | None => Ok(()),
+    }
+}
+
+async fn write_answers(
+    mut writer: FrameWriter<WriteHalf<Stream>>,
+    mut answers: mpsc::Receiver<Frame>,
+) -> io::Result<()> {
+    forward(&mut writer, &mut answers).await?;
+    writer.close().await
+}
+
+/// The asks of one stream: in work, or waiting for one that is.
+struct Asks<'a> {
+    peer: PeerId,
+    context: &'a Context,
+    answers: mpsc::Sender<Frame>,
+    /// Asks for chunks that wait until fewer are in work.
+    waiting: VecDeque<(u64, Ask)>,
+    tasks: JoinSet<()>,
+    /// By task, also the cancelled ones until they are gone.
+    in_work: HashMap<task::Id, InWork>,
+    /// By the asker's id, without the cancelled ones.
+    open: HashMap<u64, AbortHandle>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct InWork {
+    id: u64,
+    is_chunks: bool,
+}
+
+impl<'a> Asks<'a> {
+    fn new(peer: PeerId, context: &'a Context, answers: mpsc::Sender<Frame>) -> Self {
+        Self {
+            peer,
+            context,
+            answers,
+            waiting: VecDeque::new(),
+            tasks: JoinSet::new(),
+            in_work: HashMap::new(),
+            open: HashMap::new(),
+        }
+    }
+
+    /// Takes asks until the peer closes its side or breaks a rule.
+    async fn run(
+        &mut self,
+        reader: &mut FrameReader<ReadHalf<Stream>>,
+    ) -> Result<(), ExchangeError> {
+        loop {
+            tokio::select! {
+                frame = reader.next() => {
+                    let frame = frame.map_err(|error| ExchangeError::read(self.peer, error))?;
+                    let Some((head, _)) = frame else { return Ok(()) };
+                    self.frame(head).await?;
+                }
+                Some(done) = self.tasks.join_next_with_id() => self.done(done).await,
+            }
+        }
+    }
+
+    /// Ends all work and says why, if there is something to say.
+    async fn end(mut self, outcome: &Result<(), ExchangeError>) {
+        self.tasks.shutdown().await;
+        if outcome.as_ref().is_err_and(ExchangeError::is_violation) {
+            self.send(UNREADABLE_ASK, Answer::Malformed).await;
+        }
+    }
+
+    async fn frame(&mut self, head: FrameHead) -> Result<(), ExchangeError> {
+        let unexpected = |rule| {
+            Err(ExchangeError::Unexpected {
+                peer: self.peer,
+                rule,
+            })
+        };
+        match head.body {
+            Body::Ask(Ask::Cancel) => self.cancel(head.id),
+            Body::Ask(_) if self.is_open(head.id) => return unexpected("ids of open asks differ"),
+            Body::Ask(ask) => self.ask(head.id, ask).await,
+            Body::Hello => return unexpected("one hello is enough"),
+            Body::Answer(_) => return unexpected("the side that opened asks"),
+        }
+        Ok(())
+    }
+
+    fn is_open(&self, id: u64) -> bool {
+        self.open.contains_key(&id) || self.waiting.iter().any(|(other, _)| *other == id)
+    }
+
+    async fn ask(&mut self, id: u64, ask: Ask) {
+        let is_chunks = matches!(ask, Ask::Chunks { .. });
+        if self.waiting.len() + self.in_work.len() >= ASKS_PER_STREAM_MAX {
+            self.send(id, Answer::Busy(BUSY_WAIT)).await;
+        } else if is_chunks && self.count(true) >= CHUNK_ASKS_AT_ONCE_MAX {
+            self.waiting.push_back((id, ask));
+        } else if is_chunks {
+            self.work_on_chunks(id, ask);
+        } else {
+            self.work_on_other(id, ask).await;
+        }
+    }
+
+    fn cancel(&mut self, id: u64) {
+        self.waiting.retain(|(other, _)| *other != id);
+        if let Some(abort) = self.open.remove(&id) {
+            abort.abort();
+        }
+    }
+
+    fn count(&self, is_chunks: bool) -> usize {
+        self.in_work
+            .values()
+            .filter(|work| work.is_chunks == is_chunks)
+            .count()
+    }
+
+    /// Chunks are worth waiting for: who asks for many gets them one after the other.
+    fn work_on_chunks(&mut self, id: u64, ask: Ask) {
+        let permits = Arc::clone(&self.context.chunk_asks);
+        let answer = self.context.service.answer(self.peer, ask, self.reply(id));
+        let work = async move {
+            let _permit = permits.acquire_owned().await;
+            answer.await;
+        };
+        self.spawn(
+            InWork {
+                id,
+                is_chunks: true,
+            },
+            work,
+        );
+    }
+
+    async fn work_on_other(&mut self, id: u64, ask: Ask) {
+        let permit = Arc::clone(&self.context.other_asks).try_acquire_owned();
+        match permit {
+            Ok(permit) if self.count(false) < OTHER_ASKS_AT_ONCE_MAX => {
+                let answer = self.context.service.answer(self.peer, ask, self.reply(id));
+                let work = async move {
+                    answer.await;
+                    drop(permit);
+                };
+                self.spawn(
+                    InWork {
+                        id,
+                        is_chunks: false,
+                    },
+                    work,
+                );
+            }
+            _ => self.send(id, Answer::Busy(BUSY_WAIT)).await,
+        }
+    }
+
+    fn spawn(&mut self, in_work: InWork, work: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.tasks.spawn(work.in_current_span());
+        self.in_work.insert(abort.id(), in_work);
+        self.open.insert(in_work.id, abort);
+    }
+
+    async fn done(&mut self, done: Result<(task::Id, ()), JoinError>) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
+        let Some(InWork { id, is_chunks }) = self.in_work.remove(&task) else {
+            return;
+        };
+        if self.open.get(&id).is_some_and(|abort| abort.id() == task) {
+            self.open.remove(&id);
+        }
+        if let Err(error) = done
+            && error.is_panic()
+        {
+            error!(%error, "the answer to an ask panicked");
+            self.send(id, Answer::Busy(BUSY_WAIT)).await;
+        }
+        if is_chunks && let Some((id, ask)) = self.waiting.pop_front() {
+            self.work_on_chunks(id, ask);
+        }
+    }
+
+    fn reply(&self, id: u64) -> Reply {
+        Reply::new(id, self.answers.clone())
+    }
+
+    async fn send(&self, id: u64, answer: Answer) {
+        if self.answers.send(Frame::new(id, answer)).await.is_err() {
+            debug!("the stream ended before this answer");
+        }
+    }
+}

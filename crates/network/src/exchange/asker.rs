@@ -1,0 +1,214 @@
+//! The side that opened the stream.
+
+use bytes::Bytes;
+use futures::{
+    AsyncReadExt as _,
+    io::{ReadHalf, WriteHalf},
+};
+use hubless_wire::{Answer, Ask, Body, Frame};
+use libp2p::{PeerId, Stream};
+use tokio::sync::mpsc;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tracing::{Instrument as _, debug, info_span};
+
+use super::{
+    ExchangeError, Violation, hello,
+    reader::FrameReader,
+    writer::{FrameWriter, forward},
+};
+use crate::shaper::Shapers;
+
+/// Asks that wait to be written. They are small; more would only make cancelling slower.
+const ASKS_QUEUED_MAX: usize = 64;
+
+/// An open stream to a peer, for asking. It ends when [`AnswerReceiver`] is dropped.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The other side.
+    pub peer: PeerId,
+    /// Where asks go in.
+    pub asks: AskSender,
+    /// Where answers come out.
+    pub answers: AnswerReceiver,
+}
+
+/// The stream has ended; [`AnswerReceiver::recv`] says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the exchange with {0} has ended")]
+pub struct ExchangeEnded(pub PeerId);
+
+/// Sends asks to one peer. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AskSender {
+    peer: PeerId,
+    queue: mpsc::Sender<Frame>,
+}
+
+impl AskSender {
+    /// Sends an ask; waits if many are on their way. The id is the caller's to choose, not 0 and
+    /// unique among the open asks. `Ask::Cancel` ends the one with the same id.
+    ///
+    /// # Errors
+    /// If the stream has ended.
+    pub async fn send(&self, id: u64, ask: Ask) -> Result<(), ExchangeEnded> {
+        self.queue
+            .send(Frame::new(id, ask))
+            .await
+            .map_err(|_| ExchangeEnded(self.peer))
+    }
+
+    /// The other side.
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+}
+
+/// An answer as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerFrame {
+    /// The ask that it answers.
+    pub id: u64,
+    /// What is said.
+    pub answer: Answer,
+    /// Raw bytes that belong to it.
+    pub payload: Bytes,
+}
+
+/// Receives the answers of one peer, reading the stream in the task that calls it: who does not
+/// receive makes the peer wait. Dropping it closes the stream.
+pub struct AnswerReceiver {
+    peer: PeerId,
+    reader: FrameReader<ReadHalf<Stream>>,
+    violations: mpsc::Sender<Violation>,
+    ended: bool,
+    /// Tells the writing task that nobody listens any more.
+    _listening: DropGuard,
+}
+
+impl std::fmt::Debug for AnswerReceiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AnswerReceiver")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AnswerReceiver {
+    /// The next answer; `None` after the peer closed the stream or an error was returned. May be
+    /// dropped at any time and called again without losing bytes.
+    pub async fn recv(&mut self) -> Option<Result<AnswerFrame, ExchangeError>> {
+        if self.ended {
+            return None;
+        }
+        let answer = self.next().await.transpose();
+        self.ended = !matches!(answer, Some(Ok(_)));
+        if let Some(Err(rule)) = &answer
+            && rule.is_violation()
+        {
+            let violation = Violation {
+                peer: self.peer,
+                rule: rule.clone(),
+            };
+            // Full means that others are being disconnected; this one's stream ends either way.
+            drop(self.violations.try_send(violation));
+        }
+        answer
+    }
+
+    async fn next(&mut self) -> Result<Option<AnswerFrame>, ExchangeError> {
+        let peer = self.peer;
+        let next = self
+            .reader
+            .next()
+            .await
+            .map_err(|error| ExchangeError::read(peer, error))?;
+        let Some((head, payload)) = next else {
+            return Ok(None);
+        };
+        match head.body {
+            Body::Answer(answer) => Ok(Some(AnswerFrame {
+                id: head.id,
+                answer,
+                payload,
+            })),
+            Body::Hello => Err(ExchangeError::Unexpected {
+                peer,
+                rule: "one hello is enough",
+            }),
+            Body::Ask(_) => Err(ExchangeError::Unexpected {
+                peer,
+                rule: "the side that opened asks",
+            }),
+        }
+    }
+}
+
+/// Begins exchanges on streams that we opened.
+#[derive(Clone)]
+pub(crate) struct Askers {
+    pub(crate) shapers: Shapers,
+    pub(crate) violations: mpsc::Sender<Violation>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Askers {
+    /// Begins an exchange on a fresh stream. `None` if the peer closed it without a word, which is
+    /// what one does that has no room for another stream.
+    pub(crate) async fn begin(
+        &self,
+        peer: PeerId,
+        stream: Stream,
+    ) -> Result<Option<Exchange>, ExchangeError> {
+        let (read, write) = stream.split();
+        let mut reader = FrameReader::new(read, peer, self.shapers.down.clone());
+        let mut writer = FrameWriter::new(write, peer, self.shapers.up.clone());
+        if hello::exchange(peer, &mut reader, &mut writer)
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        let (queue, asks) = mpsc::channel(ASKS_QUEUED_MAX);
+        let listening = self.stop.child_token();
+        let write = write_asks(writer, asks, listening.clone());
+        self.tasks.spawn(write.instrument(info_span!("ask", %peer)));
+        let answers = AnswerReceiver {
+            peer,
+            reader,
+            violations: self.violations.clone(),
+            ended: false,
+            _listening: listening.drop_guard(),
+        };
+        Ok(Some(Exchange {
+            peer,
+            asks: AskSender { peer, queue },
+            answers,
+        }))
+    }
+}
+
+async fn write_asks(
+    mut writer: FrameWriter<WriteHalf<Stream>>,
+    mut asks: mpsc::Receiver<Frame>,
+    listening: CancellationToken,
+) {
+    let written = listening
+        .run_until_cancelled(forward(&mut writer, &mut asks))
+        .await;
+    if let Some(Err(error)) = written {
+        debug!(%error, "could not ask");
+        return;
+    }
+    // All senders are gone, but answers may still be on their way.
+    if written.is_some() {
+        listening.cancelled().await;
+    }
+    asks.close();
+    if let Err(error) = writer.close().await {
+        debug!(%error, "could not close the stream");
+    }
+}

@@ -1,0 +1,51 @@
+//! How a service answers.
+
+use std::fmt;
+
+use bytes::Bytes;
+use hubless_wire::{Answer, Frame, PAYLOAD_BYTES_MAX};
+use tokio::sync::mpsc;
+
+/// The asker cancelled, left, or reads too slowly: no more answers are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the asker is gone")]
+pub struct AskerGone;
+
+/// Where the answers to one ask go.
+#[derive(Clone)]
+pub struct Reply {
+    id: u64,
+    queue: mpsc::Sender<Frame>,
+}
+
+impl Reply {
+    pub(super) fn new(id: u64, queue: mpsc::Sender<Frame>) -> Self {
+        Self { id, queue }
+    }
+
+    /// Sends an answer and its payload; waits while the asker is slow. A payload longer than a
+    /// chunk is a mistake of ours, which the asker sees as `TooLarge`.
+    ///
+    /// # Errors
+    /// If nobody waits for it any more.
+    pub async fn send(&self, answer: Answer, payload: Bytes) -> Result<(), AskerGone> {
+        debug_assert!(
+            payload.len() <= PAYLOAD_BYTES_MAX,
+            "a payload is at most one chunk"
+        );
+        let frame = if payload.len() <= PAYLOAD_BYTES_MAX {
+            Frame::new(self.id, answer).with_payload(payload)
+        } else {
+            Frame::new(self.id, Answer::TooLarge)
+        };
+        self.queue.send(frame).await.map_err(|_| AskerGone)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

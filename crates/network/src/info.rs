@@ -1,0 +1,145 @@
+//! What a node can tell about itself and its peers.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use libp2p::{Multiaddr, PeerId};
+
+use crate::ExchangeError;
+
+/// Who made a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The other side.
+    Inbound,
+    /// This node.
+    Outbound,
+}
+
+/// A connected peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// The other ends of its connections.
+    pub addresses: Vec<Multiaddr>,
+    /// Who made the oldest of them.
+    pub direction: Direction,
+    /// Whether all of them lead through a relay.
+    pub is_relayed: bool,
+    /// What program it says it is, without control characters.
+    pub agent: Option<String>,
+    /// What protocols it speaks.
+    pub protocols: Vec<String>,
+    /// The last measured round trip.
+    pub round_trip: Option<Duration>,
+}
+
+/// A node that holds something, as far as the DHT knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// Where it may be found; may be empty.
+    pub addresses: Vec<Multiaddr>,
+}
+
+/// Whether others can connect to this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reachability {
+    /// Nobody has tested it. On a network of its own, nobody can.
+    #[default]
+    Unknown,
+    /// At a public address that was proven to work.
+    Public,
+    /// Only from its own network.
+    Private,
+    /// Only through relays, perhaps until a hole is punched.
+    Relayed,
+}
+
+impl fmt::Display for Reachability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Relayed => "relayed",
+        })
+    }
+}
+
+/// A node's part in the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DhtStatus {
+    /// Peers in the routing table.
+    pub routing_peers: usize,
+    /// Whether this node answers the questions of others.
+    pub is_server: bool,
+    /// Provider records kept for others.
+    pub records: usize,
+    /// Own keys.
+    pub keys: u64,
+    /// Own keys that were announced within the time that records live.
+    pub announced: u64,
+    /// Own keys that should have been announced by now.
+    pub backlog: u64,
+    /// How long the most overdue of them has waited, if that is worth a word.
+    pub behind: Option<Duration>,
+}
+
+/// What a node knows about its place in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkStatus {
+    /// Where it listens; each address ends in `/p2p/<peer id>`.
+    pub addresses: Vec<Multiaddr>,
+    /// Where others can reach it from elsewhere.
+    pub external_addresses: Vec<Multiaddr>,
+    /// Whether others can connect.
+    pub reachability: Reachability,
+    /// Connected peers.
+    pub peers: usize,
+    /// Its part in the DHT.
+    pub dht: DhtStatus,
+}
+
+/// Payload bytes since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Given to peers.
+    pub bytes_sent: u64,
+    /// Taken from peers.
+    pub bytes_received: u64,
+}
+
+/// Something happened.
+#[derive(Debug, Clone)]
+pub enum NetworkEvent {
+    /// The first connection with a peer.
+    Connected {
+        /// Who.
+        peer: PeerId,
+        /// The other end.
+        address: Multiaddr,
+    },
+    /// The last connection with a peer is closed.
+    Disconnected {
+        /// Who.
+        peer: PeerId,
+        /// The rule that the peer broke, if that is why.
+        violation: Option<Arc<ExchangeError>>,
+    },
+    /// Another address to listen on.
+    Listening {
+        /// It ends in `/p2p/<peer id>`.
+        address: Multiaddr,
+    },
+    /// A node on the local network.
+    Discovered {
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        addresses: Vec<Multiaddr>,
+    },
+    /// Others can now connect in another way than before.
+    Reachability(Reachability),
+}

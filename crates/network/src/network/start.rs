@@ -1,0 +1,268 @@
+//! How a node starts.
+
+use std::{
+    collections::HashSet,
+    io, net,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, TransportError,
+    core::transport::ListenerId,
+    mdns,
+    multiaddr::Protocol,
+    relay,
+    swarm::{self, SwarmEvent},
+};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+use super::{Inner, Network};
+use crate::{
+    ExchangeService, Identity, NetworkConfig, RecordBatch, RecordDb, StartError,
+    bans::Bans,
+    behaviour::Behaviour,
+    exchange::{Answerers, Askers},
+    reach::{is_quic, split_peer_id},
+    records::Records,
+    shaper::{Shaper, Shapers},
+    transport,
+    worker::{LOOKUPS_MAX, Worker, WorkerArgs},
+};
+
+/// Commands that wait for the event loop.
+const CMDS_MAX: usize = 256;
+
+/// Broken rules that wait for the event loop. Further ones wait with their stream's task.
+const VIOLATIONS_MAX: usize = 64;
+
+/// Events that a listener may fall behind.
+const EVENTS_MAX: usize = 1024;
+
+/// Batches of records that wait for the disk. Further changes are gathered meanwhile.
+const BATCHES_MAX: usize = 1;
+
+/// Connections that nobody uses are closed after this time.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long listeners may take to know their addresses.
+const LISTEN_TIME_MAX: Duration = Duration::from_secs(5);
+
+pub(super) async fn start(
+    config: NetworkConfig,
+    identity: Identity,
+    db: Arc<dyn RecordDb>,
+    service: Arc<dyn ExchangeService>,
+) -> Result<Network, StartError> {
+    check_static_peers(&config)?;
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let bans = Bans::default();
+    let mut swarm = build_swarm(&config, &identity, bans.clone(), Arc::clone(&db), &tasks)?;
+    listen(&mut swarm, &config).await?;
+
+    let shapers = Shapers {
+        up: Shaper::new(config.limit_up, config.limit_up_per_peer),
+        down: Shaper::new(config.limit_down, None),
+    };
+    for shaper in [shapers.up.clone(), shapers.down.clone()] {
+        let stop = stop.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(shaper.run()).await });
+    }
+    let (cmds, cmds_in) = mpsc::channel(CMDS_MAX);
+    let (violations, violations_in) = mpsc::channel(VIOLATIONS_MAX);
+    let (batches, batches_in) = mpsc::channel(BATCHES_MAX);
+    let (addresses, addresses_out) = watch::channel(Vec::new());
+    let (events, _) = broadcast::channel(EVENTS_MAX);
+    tasks.spawn(write_batches(db, batches_in));
+
+    let args = WorkerArgs {
+        swarm,
+        bans: bans.clone(),
+        answerers: Answerers::new(
+            service,
+            shapers.clone(),
+            violations.clone(),
+            tasks.clone(),
+            stop.clone(),
+        ),
+        cmds: cmds_in,
+        violations: violations_in,
+        batches,
+        addresses,
+        events: events.clone(),
+        stop: stop.clone(),
+    };
+    tasks.spawn(Worker::new(args, &config).run());
+
+    let askers = Askers {
+        shapers,
+        violations,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    let inner = Inner {
+        peer_id: identity.peer_id(),
+        cmds,
+        bans,
+        askers,
+        lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        addresses: addresses_out,
+        events,
+        tasks,
+        stop,
+        limit_up_per_peer: config.limit_up_per_peer,
+    };
+    Ok(Network {
+        inner: Arc::new(inner),
+    })
+}
+
+fn check_static_peers(config: &NetworkConfig) -> Result<(), StartError> {
+    let is_nameless = |address: &&Multiaddr| split_peer_id((*address).clone()).1.is_none();
+    match config.static_peers.iter().find(is_nameless) {
+        Some(address) => Err(StartError::StaticPeer {
+            address: address.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn build_swarm(
+    config: &NetworkConfig,
+    identity: &Identity,
+    bans: Bans,
+    db: Arc<dyn RecordDb>,
+    tasks: &TaskTracker,
+) -> Result<Swarm<Behaviour>, StartError> {
+    let local = identity.peer_id();
+    let (relay_transport, relay_client) = relay::client::new(local);
+    let transport = transport::build(identity, config.network_key, relay_transport)?;
+    let records = Records::new(local, db, config.records.clone(), SystemTime::now());
+    let mdns = if config.mdns { mdns(local) } else { None };
+    let behaviour = Behaviour::new(identity, config, bans, records, relay_client, mdns);
+    let tasks = tasks.clone();
+    let swarm_config = swarm::Config::with_executor(move |task| {
+        tasks.spawn(task);
+    })
+    .with_idle_connection_timeout(IDLE_TIME_MAX);
+    Ok(Swarm::new(transport, behaviour, local, swarm_config))
+}
+
+/// mDNS, if this system allows it: finding neighbours is not worth failing for.
+fn mdns(local: PeerId) -> Option<mdns::tokio::Behaviour> {
+    let mdns = mdns::tokio::Behaviour::new(mdns::Config::default(), local);
+    mdns.inspect_err(|error| warn!(%error, "cannot look for nodes on the local network"))
+        .ok()
+}
+
+/// Listens, and waits until each listener knows an address.
+async fn listen(swarm: &mut Swarm<Behaviour>, config: &NetworkConfig) -> Result<(), StartError> {
+    // With a network key there is no QUIC.
+    let is_usable = |address: &&Multiaddr| config.network_key.is_none() || !is_quic(address);
+    let wanted: Vec<&Multiaddr> = config.listen.iter().filter(is_usable).collect();
+    for address in &wanted {
+        check_port(address)?;
+    }
+    let mut pending = HashSet::new();
+    for address in wanted {
+        match listen_on(swarm, address) {
+            Ok(listener) => {
+                pending.insert(listener);
+            }
+            // A system without IPv6 is a usual one.
+            Err(error) if is_any_ip6(address) && !error.is_address_in_use() => {
+                warn!(%address, %error, "not listening on IPv6");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let known = wait_for_addresses(swarm, pending);
+    // A listener without an address, on a machine without network, may get one later.
+    tokio::time::timeout(LISTEN_TIME_MAX, known)
+        .await
+        .unwrap_or(Ok(()))
+}
+
+fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerId, StartError> {
+    swarm.listen_on(address.clone()).map_err(|error| {
+        let source = match error {
+            TransportError::Other(source) => source,
+            error @ TransportError::MultiaddrNotSupported(_) => {
+                io::Error::new(io::ErrorKind::Unsupported, error)
+            }
+        };
+        StartError::Listen {
+            address: address.clone(),
+            source,
+        }
+    })
+}
+
+async fn wait_for_addresses(
+    swarm: &mut Swarm<Behaviour>,
+    mut pending: HashSet<ListenerId>,
+) -> Result<(), StartError> {
+    while !pending.is_empty() {
+        match swarm.select_next_some().await {
+            SwarmEvent::NewListenAddr { listener_id, .. } => {
+                pending.remove(&listener_id);
+            }
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                mut addresses,
+                reason: Err(source),
+            } if pending.contains(&listener_id) => {
+                let address = addresses.pop().unwrap_or_else(Multiaddr::empty);
+                return Err(StartError::Listen { address, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// libp2p shares TCP ports (`SO_REUSEPORT`), so a second node on one would start without an error
+/// and steal half of the first one's connections. An exclusive bind finds the first one.
+fn check_port(address: &Multiaddr) -> Result<(), StartError> {
+    let Some(socket) = tcp_socket(address).filter(|socket| socket.port() != 0) else {
+        return Ok(());
+    };
+    match net::TcpListener::bind(socket) {
+        Err(source) if source.kind() == io::ErrorKind::AddrInUse => Err(StartError::Listen {
+            address: address.clone(),
+            source,
+        }),
+        // Other errors will come again, with the right address.
+        _ => Ok(()),
+    }
+}
+
+fn tcp_socket(address: &Multiaddr) -> Option<net::SocketAddr> {
+    let mut parts = address.iter();
+    let ip = match parts.next()? {
+        Protocol::Ip4(ip) => net::IpAddr::from(ip),
+        Protocol::Ip6(ip) => net::IpAddr::from(ip),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Tcp(port) => Some(net::SocketAddr::new(ip, port)),
+        _ => None,
+    }
+}
+
+fn is_any_ip6(address: &Multiaddr) -> bool {
+    address.iter().next() == Some(Protocol::Ip6(net::Ipv6Addr::UNSPECIFIED))
+}
+
+/// Writes batches of records in their order, off the event loop.
+async fn write_batches(db: Arc<dyn RecordDb>, mut batches: mpsc::Receiver<RecordBatch>) {
+    while let Some(batch) = batches.recv().await {
+        let db = Arc::clone(&db);
+        if let Err(error) = tokio::task::spawn_blocking(move || db.write(batch)).await {
+            warn!(%error, "DHT records could not be written");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Counts payload bytes of one direction and, if there is a limit, lets them pass in turns.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use libp2p::PeerId;
+use tokio::sync::{Notify, oneshot};
+
+use crate::fair::{Fair, Step};
+
+/// Bytes that may pass; comes when it is the waiter's turn.
+pub(crate) type Turn = oneshot::Receiver<usize>;
+
+/// Both directions of a node.
+#[derive(Clone)]
+pub(crate) struct Shapers {
+    pub(crate) up: Shaper,
+    pub(crate) down: Shaper,
+}
+
+/// One direction's limit and counter. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Shaper {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Read without the lock, so that an unlimited node pays nothing.
+    limited: AtomicBool,
+    passed: AtomicU64,
+    fair: Mutex<Fair<oneshot::Sender<usize>>>,
+    changed: Notify,
+}
+
+impl Shaper {
+    pub(crate) fn new(all: Option<u64>, each: Option<u64>) -> Self {
+        let shared = Shared {
+            limited: AtomicBool::new(false),
+            passed: AtomicU64::new(0),
+            fair: Mutex::new(Fair::new()),
+            changed: Notify::new(),
+        };
+        let shaper = Self {
+            shared: Arc::new(shared),
+        };
+        shaper.set_limits(all, each);
+        shaper
+    }
+
+    pub(crate) fn set_limits(&self, all: Option<u64>, each: Option<u64>) {
+        let mut fair = self.fair();
+        fair.set_limits(all, each, Instant::now());
+        self.shared
+            .limited
+            .store(fair.is_limited(), Ordering::Relaxed);
+        drop(fair);
+        self.shared.changed.notify_one();
+    }
+
+    /// Asks to let bytes pass: either all at once, or a turn to wait for. At least one is wanted.
+    pub(crate) fn request(&self, peer: PeerId, want: usize) -> Result<usize, Turn> {
+        if !self.shared.limited.load(Ordering::Relaxed) {
+            return Ok(want);
+        }
+        let (sender, turn) = oneshot::channel();
+        self.fair().request(peer, sender, want);
+        self.shared.changed.notify_one();
+        Err(turn)
+    }
+
+    /// Counts what passed.
+    pub(crate) fn count(&self, bytes: usize) {
+        self.shared
+            .passed
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that passed since the start.
+    pub(crate) fn passed(&self) -> u64 {
+        self.shared.passed.load(Ordering::Relaxed)
+    }
+
+    /// Hands out turns; sleeps while nobody waits. Ends only by being dropped.
+    pub(crate) async fn run(self) {
+        loop {
+            let step = self.fair().poll(Instant::now());
+            match step {
+                Step::Grant(waiter, bytes) => {
+                    if waiter.send(bytes).is_err() {
+                        self.fair().put_back(bytes);
+                    }
+                }
+                Step::WakeAt(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at.into()) => {}
+                    () = self.shared.changed.notified() => {}
+                },
+                Step::Idle => self.shared.changed.notified().await,
+            }
+        }
+    }
+
+    fn fair(&self) -> MutexGuard<'_, Fair<oneshot::Sender<usize>>> {
+        self.shared
+            .fair
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,160 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    task::{Context, Poll, Waker},
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
+        NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        behaviour::ConnectionEstablished,
+    },
+};
+
+use super::{
+    Inbound, StreamError, StreamReply,
+    handler::{Command, Handler},
+};
+
+type Action = ToSwarm<Inbound, Command>;
+
+/// Opens and accepts streams. The number of connections is bounded by the swarm's limits.
+#[derive(Default)]
+pub(crate) struct Behaviour {
+    connections: HashMap<PeerId, Vec<Connection>>,
+    actions: VecDeque<Action>,
+    waker: Option<Waker>,
+}
+
+struct Connection {
+    id: ConnectionId,
+    is_relayed: bool,
+}
+
+impl Behaviour {
+    /// Opens a stream on the best connection to a peer: a direct one before a relayed one, an old
+    /// one before a new one, which may be about to be closed as a duplicate.
+    pub(crate) fn open(&mut self, peer: PeerId, reply: StreamReply) {
+        let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
+        match connections
+            .iter()
+            .min_by_key(|connection| connection.is_relayed)
+        {
+            Some(connection) => self.notify(peer, connection.id, Command::Open(reply)),
+            // Nobody waits any more if this fails.
+            None => drop(reply.send(Err(StreamError::NotConnected))),
+        }
+    }
+
+    /// Keeps the connections to a peer open while they are idle, or no longer.
+    pub(crate) fn keep(&mut self, peer: PeerId, keep: bool) {
+        let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
+        let ids: Vec<_> = connections.iter().map(|connection| connection.id).collect();
+        for id in ids {
+            self.notify(peer, id, Command::Keep(keep));
+        }
+    }
+
+    fn notify(&mut self, peer_id: PeerId, connection: ConnectionId, event: Command) {
+        let handler = NotifyHandler::One(connection);
+        self.actions.push_back(ToSwarm::NotifyHandler {
+            peer_id,
+            handler,
+            event,
+        });
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn connected(&mut self, event: ConnectionEstablished<'_>) {
+        let ConnectionEstablished {
+            peer_id,
+            connection_id: id,
+            endpoint,
+            ..
+        } = event;
+        let connection = Connection {
+            id,
+            is_relayed: endpoint.is_relayed(),
+        };
+        self.connections
+            .entry(peer_id)
+            .or_default()
+            .push(connection);
+    }
+
+    fn closed(&mut self, peer: PeerId, id: ConnectionId) {
+        if let Some(connections) = self.connections.get_mut(&peer) {
+            connections.retain(|connection| connection.id != id);
+            if connections.is_empty() {
+                self.connections.remove(&peer);
+            }
+        }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Inbound;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::default())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::default())
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(event) => self.connected(event),
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                connection_id,
+                ..
+            }) => {
+                self.closed(peer_id, connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        _: ConnectionId,
+        stream: THandlerOutEvent<Self>,
+    ) {
+        self.actions
+            .push_back(ToSwarm::GenerateEvent(Inbound { peer, stream }));
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        match self.actions.pop_front() {
+            Some(action) => Poll::Ready(action),
+            None => {
+                self.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
