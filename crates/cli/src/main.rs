@@ -1,1 +1,41 @@
-fn main() {}
+//! The `hubless` command: parse, resolve, run, exit code.
+//!
+//! # Who talks to whom
+//! ```text
+//! main -> cli (what was typed) -> settings (home, configuration) -> commands/* -> a node
+//!                                         commands/* -> output, progress (people, scripts)
+//!                                         any error  -> failure (text, hint, exit code)
+//! ```
+//! The result of a command goes to stdout, everything else to stderr. What a node can do is one
+//! list, [`hubless_node::api::Request`]; a command turns arguments into a request and the result
+//! into text, and decides nothing about models itself.
+
+mod cli;
+mod commands;
+mod failure;
+mod interrupt;
+mod logging;
+mod output;
+mod progress;
+mod settings;
+mod text;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{cli::Cli, output::Output};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::report_usage(&error),
+    };
+    let output = Output::new(&cli.global);
+    logging::start(&cli.global, &output);
+    match commands::run(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(error, &output),
+    }
+}

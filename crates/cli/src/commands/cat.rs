@@ -1,0 +1,120 @@
+//! `hubless cat`: a verified file, or a range of it, to stdout.
+
+use hubless_content::ModelPath;
+use hubless_node::{
+    Needs, Ticket,
+    api::{Failure, FailureKind, Request},
+};
+use tokio::io::AsyncWriteExt;
+
+use crate::{
+    cli::{Network, parse_path, parse_ticket},
+    failure::Error,
+    work::{Context, Events},
+};
+
+/// Print a file of a model, or a range of it, verified
+///
+/// Chunks that are not here are fetched, and nothing else.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  hubless cat HASH config.json
+  hubless cat HASH model.safetensors --range 0-7 | xxd")]
+pub(crate) struct Args {
+    /// The model's content hash, or a ticket
+    #[arg(value_name = "HASH", value_parser = parse_ticket)]
+    what: Ticket,
+
+    /// The file's path in the model
+    #[arg(value_name = "PATH", value_parser = parse_path)]
+    path: ModelPath,
+
+    /// Bytes A to B, both included and counted from 0, as in HTTP; without B to the end
+    #[arg(long, value_name = "A-B", value_parser = parse_range)]
+    range: Option<Range>,
+
+    /// Give up after this time without progress
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
+}
+
+/// The first byte, and the byte behind the last one.
+type Range = (u64, Option<u64>);
+
+pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
+    let request = Request::Cat {
+        hash: args.what.hash(),
+        peers: args.network.peers_to_ask(&args.what),
+        path: args.path.clone(),
+        range: args.range,
+        timeout_s: args.timeout,
+    };
+    let mut stdout = tokio::io::stdout();
+    context
+        .session(Needs::Network, async |session| {
+            let events = &mut Events::drawn(context.output);
+            let take = async |bytes: &[u8]| Ok(stdout.write_all(bytes).await?);
+            context.follow(session.call(request), events, take).await?;
+            Ok(stdout.flush().await?)
+        })
+        .await
+}
+
+fn parse_range(text: &str) -> Result<Range, Failure> {
+    let error = |message: &str| {
+        Failure::new(FailureKind::Usage, message)
+            .hint("--range 0-99 prints the first 100 bytes, --range 100- all that follow")
+    };
+    let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => text.parse::<u64>().ok(),
+        false => None,
+    };
+    let (first, last) = text
+        .split_once('-')
+        .ok_or_else(|| error("a range is A-B or A-"))?;
+    let first = number(first).ok_or_else(|| error("a range begins with a number"))?;
+    if last.is_empty() {
+        return Ok((first, None));
+    }
+    let last = number(last).ok_or_else(|| error("a range ends with a number or with nothing"))?;
+    if last < first {
+        return Err(error("the range ends before it begins"));
+    }
+    // No file is so long that its end lies behind the greatest number.
+    Ok((first, last.checked_add(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        for (text, range) in [
+            ("0-0", (0, Some(1))),
+            ("0-99", (0, Some(100))),
+            ("100-", (100, None)),
+            ("7-18446744073709551615", (7, None)),
+        ] {
+            assert_eq!(parse_range(text).unwrap(), range, "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            "5",
+            "-5",
+            "9-8",
+            "a-b",
+            "1-2-3",
+            "+1-2",
+            " 1-2",
+            "1-99999999999999999999",
+        ] {
+            assert!(parse_range(text).is_err(), "{text}");
+        }
+    }
+}

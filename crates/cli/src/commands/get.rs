@@ -1,0 +1,153 @@
+//! `hubless get`: fetch, verify, print the path.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use hubless_node::{
+    Needs, Session, Ticket,
+    api::{Fetched, GetRequest, Plan, Request},
+};
+
+use super::info::file_table;
+use crate::{
+    cli::{Network, absolute, parse_ticket},
+    failure::Error,
+    text,
+    work::{Context, Events},
+};
+
+/// Fetch a model, verify every byte, and print where it is
+///
+/// Finds nodes that hold the model (DHT, local network, the ticket's addresses), fetches from many
+/// of them at once, and serves what it has while it fetches. What is already there is not fetched
+/// again: an interrupted fetch goes on where it was. Needs no running node; if one runs on the same
+/// home, it does the work.
+///
+/// With --json: {"event":"progress","state","bytes_verified","bytes_total","sources"} on the way, and
+/// {"event":"done","hash","path","bytes_total","bytes_fetched","bytes_present"} at the end, or
+/// {"event":"plan",...} for a dry run.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  hubless get HASH
+  hubless get HASH -o ./my-model --exclude '*.bin'
+  hubless get HASH --include '*.json' --dry-run
+  hubless get 'hubless:HASH?peer=/ip4/192.0.2.7/tcp/8420/p2p/12D3...'")]
+pub(crate) struct Args {
+    /// The model's content hash, or a ticket
+    #[arg(value_name = "HASH|TICKET", value_parser = parse_ticket)]
+    what: Ticket,
+
+    /// Put the files into this directory [default: models/HASH in the home directory]
+    ///
+    /// They share their bytes with the store where the file system can: then the model is on the
+    /// disk once.
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// Fetch only files whose path matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+
+    /// Do not fetch files whose path matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+
+    /// Only print what would be fetched
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Give up after this time without progress
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
+}
+
+impl Args {
+    fn request(&self) -> Request {
+        Request::Get(GetRequest {
+            hash: self.what.hash(),
+            peers: self.network.peers_to_ask(&self.what),
+            output: self.output.as_deref().map(absolute),
+            include: self.include.clone(),
+            exclude: self.exclude.clone(),
+            dry_run: self.dry_run,
+            timeout_s: self.timeout,
+        })
+    }
+}
+
+pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
+    let work = async |session: &Session| match args.dry_run {
+        true => plan(args, session, context).await,
+        false => fetch(args, session, context).await,
+    };
+    context
+        .session(Needs::Network, work)
+        .await
+        .map_err(|error| {
+            error.if_interrupted(
+                "interrupted; what was fetched and verified is kept",
+                format!(
+                    "the same command goes on from there: hubless get {}",
+                    args.what.hash()
+                ),
+            )
+        })
+}
+
+async fn fetch(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
+    let output = context.output;
+    let begin = Instant::now();
+    let call = session.call(args.request());
+    let fetched: Fetched = context.finish(call, &mut Events::streamed(output)).await?;
+    if output.json {
+        return output.json_event("done", &fetched);
+    }
+    output.note(&summary(&fetched, begin.elapsed()));
+    output.line(&text::printable(&fetched.path.to_string_lossy()))
+}
+
+/// `fetched 80.0 MB in 3.1 s (25.8 MB/s), 12.3 MB were here, all verified`
+fn summary(fetched: &Fetched, time: Duration) -> String {
+    let size = text::size(fetched.bytes_fetched);
+    if fetched.bytes_fetched == 0 {
+        return format!(
+            "all {} were here, nothing fetched",
+            text::size(fetched.bytes_total)
+        );
+    }
+    let (took, rate) = (
+        text::duration(time),
+        text::rate(fetched.bytes_fetched, time),
+    );
+    let present = match fetched.bytes_present {
+        0 => String::new(),
+        bytes => format!(", {} were here", text::size(bytes)),
+    };
+    format!("fetched {size} in {took} ({rate}){present}, all verified")
+}
+
+async fn plan(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
+    let output = context.output;
+    let call = session.call(args.request());
+    let plan: Plan = context.finish(call, &mut Events::streamed(output)).await?;
+    if output.json {
+        return output.json_event("plan", &plan);
+    }
+    output.lines(&file_table(&plan.files))?;
+    let missing = plan.bytes_total.saturating_sub(plan.bytes_present);
+    let (files, total) = (
+        text::count(plan.files.len() as u64, "file"),
+        text::size(plan.bytes_total),
+    );
+    output.note(&format!(
+        "would fetch {} of {total} in {files}",
+        text::size(missing)
+    ));
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `hubless peers`: the connected peers.
+
+use hubless_node::api::{Peers, Request};
+
+use crate::{
+    failure::Error,
+    text::{Align, Table},
+    work::Context,
+};
+
+/// List the peers that the running node is connected to
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
+    let output = context.output;
+    let mut connected: Peers = context.ask(Request::Peers).await?;
+    connected.peers.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
+    if output.json {
+        return output.json(&connected);
+    }
+    if connected.peers.is_empty() {
+        output.note("no peers are connected");
+        return Ok(());
+    }
+    output.lines(&table(connected))
+}
+
+fn table(connected: Peers) -> Vec<String> {
+    let mut table = Table::new([
+        ("PEER", Align::Left),
+        ("RTT", Align::Right),
+        ("AGENT", Align::Left),
+        ("ADDRESSES", Align::Left),
+    ]);
+    for peer in connected.peers {
+        table.row([
+            peer.peer_id,
+            peer.rtt_ms
+                .map(|rtt| format!("{rtt:.1} ms"))
+                .unwrap_or_default(),
+            peer.agent.unwrap_or_default(),
+            peer.addresses.join(" "),
+        ]);
+    }
+    table.lines()
+}
+
+#[cfg(test)]
+mod tests {
+    use hubless_node::api::PeerDetails;
+
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_of_itself_cannot_steer_the_terminal() {
+        let peer = PeerDetails {
+            peer_id: "12D3".into(),
+            addresses: vec!["/dns4/\u{9b}2J.example/tcp/1".into()],
+            agent: Some("\u{1b}]0;owned\u{7}\nfake line".into()),
+            rtt_ms: None,
+        };
+        let lines = table(Peers { peers: vec![peer] });
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(
+            !lines[1].contains(|char: char| char.is_control()),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].contains(r"\u{1b}]0;owned\u{7}\u{a}fake line"),
+            "{lines:?}"
+        );
+    }
+}

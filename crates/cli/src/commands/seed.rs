@@ -1,0 +1,104 @@
+//! `hubless seed`: add, then serve.
+
+use std::{borrow::Cow, path::PathBuf, time::Instant};
+
+use hubless_node::{
+    Node,
+    api::{Added, FailureKind, Request, TicketText},
+};
+use serde::Serialize;
+
+use super::{add, serve};
+use crate::{
+    cli::{Network, Serving},
+    failure::Error,
+    work::{Context, Events},
+};
+
+/// Add model directories, then serve them until Ctrl-C
+///
+/// Prints the content hash of each directory, then runs a node as `hubless serve` does. Everything
+/// else that the store holds is served too.
+///
+/// With --json: {"event":"added","path","hash","files","bytes"} for each directory, then
+/// {"event":"listening","peer_id","addresses"}.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  hubless seed ./my-model
+  hubless seed --in-place --limit-up 10MB /data/model-a /data/model-b")]
+pub(crate) struct Args {
+    /// The directories to import
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    how: add::How,
+    #[command(flatten)]
+    pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+/// What `--json` prints of a directory that was added.
+#[derive(Serialize)]
+struct Seeded<'a> {
+    path: Cow<'a, str>,
+    #[serde(flatten)]
+    added: &'a Added,
+}
+
+pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
+    // The node first: a port or a home in use is then told before hours of hashing, and what the
+    // store already holds is served meanwhile.
+    let node = serve::start(context).await.map_err(busy)?;
+    let outcome = add_and_serve(args, &node, context).await;
+    node.stop().await;
+    outcome
+}
+
+/// Most often a node already serves from this home, and needs only be given the directory.
+fn busy(error: Error) -> Error {
+    match error {
+        Error::Failed(failure) if failure.kind == FailureKind::Busy => failure
+            .hint("`hubless add PATH` has the node that runs serve the directory as well")
+            .into(),
+        other => other,
+    }
+}
+
+async fn add_and_serve(args: &Args, node: &Node, context: &Context<'_>) -> Result<(), Error> {
+    let output = context.output;
+    let mut hashes = Vec::new();
+    for path in &args.paths {
+        let begin = Instant::now();
+        let call = node.call(args.how.request(path));
+        let added: Added = context
+            .finish(call, &mut Events::drawn(output))
+            .await
+            .map_err(add::interrupted)?;
+        if output.json {
+            output.json_event(
+                "added",
+                &Seeded {
+                    path: path.to_string_lossy(),
+                    added: &added,
+                },
+            )?;
+        } else {
+            output.line(&added.hash.to_string())?;
+            output.note(&add::summary(&added, begin));
+        }
+        hashes.push(added.hash);
+    }
+    serve::tell(node, context)?;
+    for hash in hashes {
+        output.note(&format!("\nhubless get {hash}"));
+        let call = node.call(Request::Ticket { hash });
+        let ticket = context.finish(call, &mut Events::silent(output)).await;
+        if let Ok(TicketText { ticket }) = ticket {
+            output.note(&format!("or, without the DHT:\nhubless get '{ticket}'"));
+        }
+    }
+    context.interrupt.wait().await;
+    Ok(())
+}

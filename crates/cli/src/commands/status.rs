@@ -1,0 +1,61 @@
+//! `hubless status`: state and counters of the running node.
+
+use hubless_node::api::{Request, Status};
+
+use crate::{failure::Error, text, work::Context};
+
+/// Show the state and the counters of the running node
+///
+/// Bytes are chunk payload since the node was started.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
+    let status: Status = context.ask(Request::Status).await?;
+    if context.output.json {
+        return context.output.json(&status);
+    }
+    context.output.lines(&lines(&status))
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let Status { dht, store, .. } = status;
+    let backlog = match dht.backlog {
+        0 => String::new(),
+        keys => format!(", {} due", text::count(keys, "key")),
+    };
+    let quota = match store.quota {
+        Some(quota) => format!(" of {}", text::size(quota)),
+        None => String::new(),
+    };
+    let mut facts = vec![("peer id", status.peer_id.clone())];
+    facts.extend(
+        status
+            .addresses
+            .iter()
+            .map(|address| ("address", address.clone())),
+    );
+    facts.extend([
+        ("reachability", status.reachability.clone()),
+        ("peers", status.peers.to_string()),
+        ("sent", text::size(status.bytes_sent)),
+        ("received", text::size(status.bytes_received)),
+        ("rejected", text::count(status.chunks_rejected, "chunk")),
+        ("routing table", text::count(dht.routing_peers, "peer")),
+        (
+            "announced",
+            format!("{}{backlog}", text::count(dht.announced, "key")),
+        ),
+        ("kept for others", text::count(dht.records, "record")),
+        ("store", format!("{}{quota}", text::size(store.bytes))),
+    ]);
+    let stale = status
+        .stale
+        .iter()
+        .map(|path| path.to_string_lossy().into_owned());
+    facts.extend(stale.map(|path| ("changed", path)));
+    facts.extend(status.banned.iter().map(|peer| ("banned", peer.clone())));
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, fact): (&str, String)| format!("{name:<width$}  {}", text::printable(&fact));
+    facts.into_iter().map(line).collect()
+}

@@ -1,0 +1,206 @@
+//! Errors for people: the text, the hint and the exit code, chosen once.
+
+use std::{error::Error as _, io, process::ExitCode};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use hubless_node::{
+    api::{Failure, FailureKind},
+    config::{CONFIG_FILE, ConfigError},
+};
+use serde::Serialize;
+
+use crate::{output::Output, text};
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// It failed, and a person should know why.
+    Failed(Failure),
+    /// Who read stdout has left, as `head` does: no failure, and nobody to tell.
+    ReaderGone,
+}
+
+impl Error {
+    /// The work was stopped before its end.
+    pub(crate) fn interrupted() -> Self {
+        Failure::new(FailureKind::Interrupted, "interrupted").into()
+    }
+
+    /// Says what an interruption leaves behind and how to go on.
+    pub(crate) fn if_interrupted(self, message: &str, hint: String) -> Self {
+        match self {
+            Self::Failed(failure) if failure.kind == FailureKind::Interrupted => {
+                Failure::new(failure.kind, message).hint(hint).into()
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// A result could not be written to stdout.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::BrokenPipe => return Self::ReaderGone,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::NoSpace,
+            _ => FailureKind::Other,
+        };
+        Failure::new(
+            kind,
+            format!("could not write the result to stdout: {error}"),
+        )
+        .into()
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        let message = with_causes(&error);
+        let (kind, hint) = match &error {
+            ConfigError::Read { path, .. } => {
+                let hint = format!("make {} readable for you, or choose --home", path.display());
+                (FailureKind::Other, hint)
+            }
+            ConfigError::File { path, .. } => (
+                FailureKind::Usage,
+                format!(
+                    "correct {}; `hubless config show --defaults` prints every key",
+                    path.display()
+                ),
+            ),
+            ConfigError::Value { name, .. } if name.starts_with("HUBLESS_") => (
+                FailureKind::Usage,
+                format!("correct the environment variable {name}, or unset it"),
+            ),
+            ConfigError::Value { .. } => (
+                FailureKind::Usage,
+                format!("look at the flags, the HUBLESS_ variables and {CONFIG_FILE}"),
+            ),
+        };
+        Failure::new(kind, message).hint(hint).into()
+    }
+}
+
+/// The error's text followed by its causes', each once.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What `--json` prints of a failure.
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    error: &'a Failure,
+}
+
+/// Tells why the command ended early, and gives the exit code.
+pub(crate) fn report(error: Error, output: &Output) -> ExitCode {
+    let failure = match error {
+        Error::ReaderGone => return ExitCode::SUCCESS,
+        Error::Failed(failure) => with_hint(failure),
+    };
+    if output.json {
+        output.stderr_json(&ErrorLine { error: &failure });
+    } else {
+        let label = output.style("31;1", "error:");
+        output.stderr(&format!(
+            "{label} {}",
+            text::printable_lines(failure.message.trim_end())
+        ));
+        if let Some(hint) = &failure.hint {
+            let label = output.style("36;1", "hint:");
+            output.stderr(&format!("{label} {}", text::printable_lines(hint)));
+        }
+    }
+    ExitCode::from(failure.kind.exit_code())
+}
+
+/// Every failure comes with a next step; this is for those that know none of their own.
+fn with_hint(failure: Failure) -> Failure {
+    if failure.hint.is_some() {
+        return failure;
+    }
+    let hint = match failure.kind {
+        FailureKind::Other => "the same command with -v tells more",
+        FailureKind::Usage => "`hubless COMMAND --help` tells what fits",
+        FailureKind::NotFound => "`hubless ls` lists what is here",
+        FailureKind::Denied => "look at who owns the home directory and may read these files",
+        FailureKind::Integrity => "`hubless verify` tells what is damaged",
+        FailureKind::Network => "`hubless config show` prints the addresses that are used",
+        FailureKind::Partial | FailureKind::Interrupted => "the same command goes on from there",
+        FailureKind::Busy => "wait for the other command, or choose another home with --home",
+        FailureKind::NoSpace => "make room: `hubless rm HASH`, then `hubless gc`",
+    };
+    failure.hint(hint)
+}
+
+/// Prints help or version if that was asked for, else tells what was wrong with the arguments.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    let asked_for_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    let json = std::env::args_os()
+        .skip(1)
+        .take_while(|arg| arg != "--")
+        .any(|arg| arg == "--json");
+    if asked_for_help || (!json && own_failure(error).is_none()) {
+        // That nobody reads it is no failure; clap chooses the stream.
+        let _ = error.print();
+        return ExitCode::from(if asked_for_help {
+            0
+        } else {
+            FailureKind::Usage.exit_code()
+        });
+    }
+    report(usage_failure(error).into(), &Output::for_usage(json))
+}
+
+fn usage_failure(error: &clap::Error) -> Failure {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    if let Some(own) = own_failure(error) {
+        let (value, argument) = (
+            context(ContextKind::InvalidValue),
+            context(ContextKind::InvalidArg),
+        );
+        let message = format!("invalid value '{value}' for '{argument}': {}", own.message);
+        return Failure {
+            message,
+            ..own.clone()
+        };
+    }
+    // clap's text begins with "error: ", and its usage lines come after an empty one.
+    let rendered = error.render().to_string();
+    let message = rendered
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let hint = match context(ContextKind::Usage) {
+        "" => "`hubless --help` lists the commands and options".to_owned(),
+        usage => usage.to_owned(),
+    };
+    Failure::new(FailureKind::Usage, message).hint(hint)
+}
+
+/// The failure that one of our own parsers gave.
+fn own_failure(error: &clap::Error) -> Option<&Failure> {
+    error.source()?.downcast_ref()
+}

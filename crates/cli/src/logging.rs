@@ -1,0 +1,40 @@
+//! The log on stderr: for people who look for a mistake.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::Global,
+    output::{LogWriter, Output},
+};
+
+/// The variable that holds a filter, as `tracing_subscriber::EnvFilter` reads it.
+const LOG_VARIABLE: &str = "HUBLESS_LOG";
+
+pub(crate) fn start(global: &Global, output: &Output) {
+    let filter = match std::env::var(LOG_VARIABLE) {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).unwrap_or_else(|error| {
+            output.warn(&format!("{LOG_VARIABLE} is not a log filter: {error}"));
+            EnvFilter::new(default_filter(global))
+        }),
+        _ => EnvFilter::new(default_filter(global)),
+    };
+    let output = output.clone();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(move || LogWriter(output.clone()))
+        .init();
+}
+
+/// What people must know comes as events and errors, so that the log can be silent about the rest.
+fn default_filter(global: &Global) -> &'static str {
+    match (global.quiet, global.verbose) {
+        (true, 0) => "off",
+        (false, 0) => "off,hubless=warn",
+        (_, 1) => "warn,hubless=info",
+        (_, 2) => "info,hubless=debug",
+        _ => "debug,hubless=trace",
+    }
+}

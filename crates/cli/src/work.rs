@@ -1,0 +1,201 @@
+//! How a command has a node do something: open, ask, follow, end in order.
+
+use std::io;
+
+use hubless_node::{
+    Needs, Replies, Session,
+    api::{Event, Failure, FailureKind, Reply},
+};
+use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
+
+use crate::{
+    failure::Error, interrupt::Interrupt, output::Output, progress::Progress, settings::Settings,
+};
+
+/// What every command that asks a node has at hand.
+pub(crate) struct Context<'a> {
+    pub(crate) settings: Settings,
+    pub(crate) output: &'a Output,
+    pub(crate) interrupt: Interrupt,
+}
+
+/// Runs a command that asks a node.
+pub(crate) fn block_on(
+    settings: Settings,
+    output: &Output,
+    command: impl AsyncFnOnce(&Context<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let runtime = Runtime::new().map_err(|error: io::Error| {
+        Failure::new(
+            FailureKind::Other,
+            format!("could not start threads: {error}"),
+        )
+    })?;
+    let outcome = runtime.block_on(async {
+        let interrupt = Interrupt::listen(output)?;
+        command(&Context {
+            settings,
+            output,
+            interrupt,
+        })
+        .await
+    });
+    // All work has ended in order by now; a thread that still waits for a pipe must not keep us.
+    runtime.shutdown_background();
+    outcome
+}
+
+impl Context<'_> {
+    /// Opens a session, uses it, and closes it whatever comes out.
+    pub(crate) async fn session<T>(
+        &self,
+        needs: Needs,
+        work: impl AsyncFnOnce(&Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let config = self.settings.passing_config();
+        let session = self
+            .interrupt
+            .guard(Session::open(&self.settings.home, &config, needs))
+            .await?;
+        if session.is_remote() {
+            self.warn_of_unused_flags();
+        }
+        let outcome = work(&session).await;
+        session.close().await;
+        outcome
+    }
+
+    /// Opens a session that needs no network, and asks it one thing.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: hubless_node::api::Request,
+    ) -> Result<T, Error> {
+        self.session(Needs::Store, async |session| {
+            self.finish(session.call(request), &mut Events::silent(self.output))
+                .await
+        })
+        .await
+    }
+
+    /// A running node has its own configuration. `--peer` works with it: it goes with the request.
+    fn warn_of_unused_flags(&self) {
+        let unused: Vec<&str> = self
+            .settings
+            .flagged()
+            .filter(|key| *key != "peers")
+            .collect();
+        if !unused.is_empty() {
+            self.output.warn(&format!(
+                "a node runs on {}, so these settings have no effect here: {}",
+                self.settings.home.display(),
+                unused.join(", ")
+            ));
+        }
+    }
+
+    /// Follows a request to its end.
+    pub(crate) async fn finish<T: DeserializeOwned>(
+        &self,
+        call: impl Future<Output = Result<Replies, Failure>>,
+        events: &mut Events,
+    ) -> Result<T, Error> {
+        let result = self.follow(call, events, async |_| Ok(())).await?;
+        serde_json::from_value(result).map_err(|error| {
+            let message = format!("the node's answer could not be read: {error}");
+            let hint = "stop the node that runs on this home and start it again in this version";
+            Failure::new(FailureKind::Other, message).hint(hint).into()
+        })
+    }
+
+    /// Follows a request to its end, and hands on the data that comes.
+    pub(crate) async fn follow(
+        &self,
+        call: impl Future<Output = Result<Replies, Failure>>,
+        events: &mut Events,
+        mut take: impl AsyncFnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<serde_json::Value, Error> {
+        let work = async {
+            let mut replies = call.await?;
+            while let Some(reply) = replies.next().await {
+                match reply {
+                    Reply::Event(event) => events.take(&event)?,
+                    Reply::Data(bytes) => {
+                        events.clear();
+                        take(&bytes).await?;
+                    }
+                    Reply::Done(result) => return Ok(result),
+                    Reply::Failed(failure) => return Err(Error::from(failure)),
+                }
+            }
+            let message = "the node ended before it had answered";
+            Err(Failure::new(FailureKind::Other, message)
+                .hint("run the same command again")
+                .into())
+        };
+        let outcome = self.interrupt.guard(work).await;
+        events.clear();
+        outcome
+    }
+}
+
+/// Where the events of a request go.
+pub(crate) struct Events {
+    output: Output,
+    progress: Option<Progress>,
+    /// Events are part of the JSON on stdout.
+    streamed: bool,
+}
+
+impl Events {
+    /// Warnings only.
+    pub(crate) fn silent(output: &Output) -> Self {
+        Self {
+            output: output.clone(),
+            progress: None,
+            streamed: false,
+        }
+    }
+
+    /// A progress bar; with `--json` nothing, because the result is one object.
+    pub(crate) fn drawn(output: &Output) -> Self {
+        Self {
+            progress: Some(Progress::new(output)),
+            ..Self::silent(output)
+        }
+    }
+
+    /// A progress bar, or with `--json` a line for each event.
+    pub(crate) fn streamed(output: &Output) -> Self {
+        Self {
+            streamed: output.json,
+            ..Self::drawn(output)
+        }
+    }
+
+    fn take(&mut self, event: &Event) -> Result<(), Error> {
+        if self.streamed {
+            return self.output.json(event);
+        }
+        match event {
+            Event::Progress {
+                state,
+                bytes_verified,
+                bytes_total,
+                sources,
+            } => {
+                if let Some(progress) = &mut self.progress {
+                    progress.show(*state, *bytes_verified, *bytes_total, *sources);
+                }
+            }
+            Event::Warning { message } => self.output.warn(message),
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            progress.clear();
+        }
+    }
+}
