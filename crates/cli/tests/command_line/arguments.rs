@@ -1,0 +1,138 @@
+//! Mistakes in arguments: exit code 2, what is wrong, and what to do.
+
+use crate::Hubless;
+
+const HASH: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+#[test]
+fn a_malformed_hash() {
+    let hubless = Hubless::new();
+    let digits = HASH.replace('b', "g");
+    for command in [
+        "get",
+        "info",
+        "rm",
+        "pin",
+        "unpin",
+        "verify",
+        "ticket",
+        "why",
+        "providers",
+    ] {
+        hubless.run([command, "abc"]).failed(
+            2,
+            &[
+                "error: invalid value 'abc'",
+                "64 hexadecimal digits, this has 3 char",
+                "\nhint: ",
+            ],
+        );
+        hubless
+            .run([command, &digits])
+            .failed(2, &["but character 7 is 'g'", "\nhint: "]);
+    }
+    hubless
+        .run(["get", "meta-llama/Llama-3.1-8B"])
+        .failed(2, &["64 hexadecimal", "\nhint: "]);
+}
+
+#[test]
+fn a_malformed_ticket() {
+    let hubless = Hubless::new();
+    let bad_address = format!("hubless:{HASH}?peer=nonsense");
+    let bad_parameter = format!("hubless:{HASH}?pear=/ip4/127.0.0.1/tcp/1");
+    for (ticket, about) in [
+        (bad_address.as_str(), "nonsense"),
+        (&bad_parameter, "pear"),
+        ("hubless:abc", "this has 3 characters"),
+    ] {
+        hubless.run(["get", ticket]).failed(2, &[about, "\nhint: "]);
+        hubless
+            .run(["cat", ticket, "config.json"])
+            .failed(2, &[about, "\nhint: "]);
+    }
+}
+
+#[test]
+fn a_ticket_where_a_hash_is_needed() {
+    let ticket = format!("hubless:{HASH}");
+    Hubless::new()
+        .run(["info", &ticket])
+        .failed(2, &[&format!("its hash is {HASH}")]);
+}
+
+#[test]
+fn a_path_that_no_model_can_have() {
+    let hubless = Hubless::new();
+    for path in ["../x", "/etc/passwd", "a//b", ""] {
+        hubless
+            .run(["cat", HASH, path])
+            .failed(2, &["for '<PATH>'", "\nhint: "]);
+    }
+}
+
+#[test]
+fn a_malformed_range_rate_or_size() {
+    let hubless = Hubless::new();
+    for range in ["5", "9-8", "-5", "a-b"] {
+        let range = format!("--range={range}");
+        hubless
+            .run(["cat", HASH, "x", &range])
+            .failed(2, &["--range", "\nhint: --range 0-99"]);
+    }
+    hubless
+        .run(["serve", "--limit-up", "10XB"])
+        .failed(2, &["10XB", "--limit-up"]);
+    hubless
+        .run(["serve", "--quota", "lots"])
+        .failed(2, &["lots", "--quota"]);
+    hubless
+        .run(["serve", "--announce", "all"])
+        .failed(2, &["roots, files, chunks"]);
+}
+
+#[test]
+fn unknown_commands_and_options() {
+    let hubless = Hubless::new();
+    hubless.run(["gett", HASH]).failed(2, &["gett", "'get'"]);
+    hubless
+        .run(["ls", "--jsno"])
+        .failed(2, &["--jsno", "'--json'"]);
+    hubless.run(["add"]).failed(2, &["<PATH>"]);
+    hubless.run::<&str>([]).failed(2, &["Usage: hubless"]);
+}
+
+#[test]
+fn with_json_a_mistake_is_one_object_on_stderr() {
+    let hubless = Hubless::new();
+    let error = hubless.run(["get", "--json", "abc"]).failed_json(2);
+    assert_eq!(error["kind"], "usage");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("this has 3 characters"),
+        "{error}"
+    );
+    assert!(
+        error["hint"].as_str().unwrap().contains("hubless ticket"),
+        "{error}"
+    );
+    for args in [
+        &["--json", "frob"][..],
+        &["add", "--json"],
+        &["ls", "--json", "--frob"],
+    ] {
+        assert_eq!(
+            hubless.run(args).failed_json(2)["kind"],
+            "usage",
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn the_version() {
+    let version = Hubless::new().run(["--version"]).ok();
+    assert_eq!(version, format!("hubless {}\n", env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,144 @@
+//! Flag before environment before file before default, and mistakes that are told.
+
+use crate::{Hubless, Run};
+
+const FILE: &str = "limit_up = \"1MB\"\nlimit_down = \"1MB\"\nmdns = false\n";
+
+#[test]
+fn the_order_of_origins() {
+    let hubless = Hubless::new()
+        .with_config(FILE)
+        .with("HUBLESS_LIMIT_UP", "2MB")
+        .with("HUBLESS_LIMIT_DOWN", "2MB");
+    let shown = hubless
+        .run(["config", "show", "--origin", "--limit-up", "3MB"])
+        .ok();
+    for line in [
+        "limit_up = \"3MB\"  # flag",
+        "limit_down = \"2MB\"  # environment HUBLESS_LIMIT_DOWN",
+        "mdns = false  # config.toml",
+        "upnp = true  # default",
+    ] {
+        assert!(
+            shown.lines().any(|shown| shown == line),
+            "{line:?} is missing:\n{shown}"
+        );
+    }
+
+    let args = ["config", "show", "--origin", "--json", "--limit-up", "3MB"];
+    let shown: serde_json::Value = serde_json::from_str(&hubless.run(args).ok()).unwrap();
+    for (key, value, origin) in [
+        ("limit_up", "3MB".into(), "flag"),
+        ("limit_down", "2MB".into(), "environment"),
+        ("mdns", false.into(), "file"),
+        ("upnp", serde_json::Value::from(true), "default"),
+    ] {
+        assert_eq!(shown[key]["value"], value, "{key}");
+        assert_eq!(shown[key]["origin"], origin, "{key}");
+    }
+}
+
+#[test]
+fn flags_set_the_keys_of_their_names() {
+    let args = "config show --json --listen /ip4/127.0.0.1/tcp/1 --listen /ip4/127.0.0.1/tcp/2 \
+        --bootstrap /b --peer /p --no-mdns --no-upnp --network-key /k --limit-up 1kB \
+        --limit-down 2MiB --quota 3GB --announce roots --relay";
+    let shown = Hubless::new().run(args.split_whitespace()).ok();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let wanted = serde_json::json!({
+        "listen": ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"],
+        "bootstrap": ["/b"], "peers": ["/p"], "mdns": false, "upnp": false, "relay": true,
+        "announce": "roots", "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
+        "network_key": "/k",
+    });
+    assert_eq!(shown, wanted);
+}
+
+#[test]
+fn what_is_shown_is_a_file_that_gives_the_same() {
+    let hubless = Hubless::new().with_config(FILE);
+    let shown = hubless.run(["config", "show"]).ok();
+    let again = Hubless::new().with_config(&shown);
+    assert_eq!(again.run(["config", "show"]).ok(), shown);
+}
+
+#[test]
+fn an_unknown_key() {
+    let hubless = Hubless::new().with_config("mdns = true\nlisten_on = []\n");
+    let texts = [
+        "config.toml",
+        "line 2",
+        "listen_on",
+        "hint: ",
+        "config show --defaults",
+    ];
+    for args in [&["config", "show"][..], &["ls"], &["serve"]] {
+        hubless.run(args).failed(2, &texts);
+    }
+    assert_eq!(
+        hubless.run(["ls", "--json"]).failed_json(2)["kind"],
+        "usage"
+    );
+    // What a person needs to get out of it works.
+    let defaults = hubless.run(["config", "show", "--defaults"]).ok();
+    assert!(
+        defaults.contains("\nlisten = [") || defaults.contains("listen = ["),
+        "{defaults}"
+    );
+    hubless.run(["completions", "bash"]).ok();
+}
+
+#[test]
+fn a_value_of_the_wrong_type() {
+    Hubless::new()
+        .with_config("mdns = 3\n")
+        .run(["config", "show"])
+        .failed(2, &["config.toml", "line 1", "mdns"]);
+    Hubless::new()
+        .with("HUBLESS_MDNS", "perhaps")
+        .run(["ls"])
+        .failed(2, &["HUBLESS_MDNS", "perhaps", "hint: "]);
+}
+
+#[test]
+fn the_home_directory() {
+    let hubless = Hubless::new();
+    let show = |args: &[&str], home: Option<&str>, data: Option<&str>| {
+        let mut command = hubless.command([args, &["config", "show", "--origin"]].concat());
+        command
+            .env_remove("HUBLESS_HOME")
+            .current_dir(hubless.home());
+        command.envs(home.map(|home| ("HUBLESS_HOME", home)));
+        command.envs(data.map(|data| ("XDG_DATA_HOME", data)));
+        Run::of(command).ok()
+    };
+    // Each place has its own limit, so that the output tells which file was read.
+    for (place, limit) in [
+        ("flag", 1),
+        ("variable", 2),
+        ("xdg/hubless", 3),
+        (".local/share/hubless", 4),
+    ] {
+        let directory = hubless.home().join(place);
+        std::fs::create_dir_all(&directory).unwrap();
+        let text = format!("limit_up = \"{limit}MB\"\n");
+        std::fs::write(directory.join("config.toml"), text).unwrap();
+    }
+    let xdg = hubless.home().join("xdg");
+    let xdg = xdg.to_str();
+    for (args, home, data, limit) in [
+        (&["--home", "flag"][..], Some("variable"), xdg, 1),
+        (&[], Some("variable"), xdg, 2),
+        (&[], Some(""), xdg, 3),
+        (&[], None, xdg, 3),
+        (&[], None, Some("not/absolute"), 4),
+        (&[], None, None, 4),
+    ] {
+        let shown = show(args, home, data);
+        let line = format!("limit_up = \"{limit}MB\"  # config.toml");
+        assert!(
+            shown.contains(&line),
+            "{args:?} {home:?} {data:?}: {line:?} is missing:\n{shown}"
+        );
+    }
+}
