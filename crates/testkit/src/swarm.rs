@@ -1,0 +1,792 @@
+//! A swarm in virtual time: the real scheduler in every peer, links with rates and latencies
+//! between them, and peers that are slow, leave or lie.
+//!
+//! One seed gives one history, so a failure replays from the seed that it prints:
+//! ```
+//! use hubless_testkit::swarm::{Seed, swarm};
+//!
+//! let run = swarm(Seed(42)).peers(4).chunks(16).run();
+//! assert_eq!(run.finished(), 4);
+//! assert_eq!(run.history(), swarm(Seed(42)).peers(4).chunks(16).run().history());
+//! ```
+//!
+//! # What is simulated
+//! Each peer sends one chunk at a time at its upload rate; see [`UploadOrder`] for which. A chunk then passes the latency
+//! and the receiver's download rate. Messages without a chunk take the latency and no room. A
+//! cancel takes back what waits, not what is being sent. Bytes are a number for each chunk, which
+//! receivers check.
+
+mod peer;
+mod upload;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    time::Duration,
+};
+
+use hubless_content::{CHUNK_SIZE, ChunkSet};
+use hubless_scheduler::{BanReason, Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
+
+pub use self::upload::{ROUNDS_PASSED_OVER_MAX, UploadOrder};
+use self::{
+    peer::{Peer, Token},
+    upload::Sent,
+};
+
+/// Where all chance of a run comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(pub u64);
+
+/// A peer of a run, counted from 0: the complete ones first, in the order they were given.
+pub type PeerIndex = usize;
+
+/// Virtual time after which a run ends, finished or not.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// How a peer behaves and how it is connected.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeerSpec {
+    /// Bytes per second that it sends at most.
+    pub upload: f64,
+    /// Bytes per second that it receives at most.
+    pub download: f64,
+    /// One way from it to its neighbours and back, added to theirs.
+    pub latency: Duration,
+    /// Whether it has all chunks at the start, and fetches nothing.
+    pub complete: bool,
+    /// Whether all chunks that it sends are wrong.
+    pub lies: bool,
+    /// When it goes, if it does.
+    pub leaves: Option<Leave>,
+}
+
+/// When and how a peer goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leave {
+    /// When.
+    pub when: LeaveWhen,
+    /// Whether its neighbours notice nothing: no stream closes, nothing comes any more.
+    pub silent: bool,
+}
+
+/// When a peer goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LeaveWhen {
+    /// At this time.
+    At(Duration),
+    /// When the last peer (the fetcher, if there is one) holds this share of all chunks.
+    LastPeerHolds(f64),
+}
+
+impl Default for PeerSpec {
+    /// 40 Mbit/s up, 400 Mbit/s down, 10 ms from its neighbours.
+    fn default() -> Self {
+        Self {
+            upload: 5e6,
+            download: 50e6,
+            latency: Duration::from_millis(5),
+            complete: false,
+            lies: false,
+            leaves: None,
+        }
+    }
+}
+
+/// What happened in a run, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happened {
+    /// Since the start.
+    pub at: Duration,
+    /// To whom.
+    pub peer: PeerIndex,
+    /// What.
+    pub what: What,
+}
+
+/// See [`Happened`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum What {
+    /// A chunk came from another peer and was kept.
+    Kept(u32, PeerIndex),
+    /// A chunk came that was here already.
+    Wasted(u32, PeerIndex),
+    /// Another peer was banned.
+    Banned(PeerIndex, BanReason),
+    /// It has no more neighbours to ask.
+    Starved,
+    /// It left.
+    Left,
+    /// It has all chunks.
+    Finished,
+}
+
+/// A swarm to be: see [`swarm`].
+#[derive(Clone, Debug)]
+pub struct Swarm {
+    seed: Seed,
+    chunks: u32,
+    neighbours: usize,
+    announce_every: Duration,
+    order: Order,
+    upload_order: UploadOrder,
+    complete: Vec<PeerSpec>,
+    fetching: Vec<PeerSpec>,
+}
+
+/// A swarm of one complete peer and 30 that fetch 64 chunks, all honest, to be changed as a test
+/// needs it.
+pub fn swarm(seed: Seed) -> Swarm {
+    Swarm {
+        seed,
+        chunks: 64,
+        neighbours: 32,
+        announce_every: Duration::from_millis(10),
+        order: Order::RarestFirst,
+        upload_order: UploadOrder::UnsentFirst,
+        complete: vec![PeerSpec {
+            complete: true,
+            ..PeerSpec::default()
+        }],
+        fetching: vec![PeerSpec::default(); 30],
+    }
+}
+
+impl Swarm {
+    /// So many peers fetch.
+    pub fn peers(self, count: usize) -> Self {
+        self.fetching(vec![PeerSpec::default(); count])
+    }
+
+    /// These peers fetch.
+    pub fn fetching(mut self, peers: Vec<PeerSpec>) -> Self {
+        self.fetching = peers;
+        self
+    }
+
+    /// These peers have everything at the start.
+    pub fn complete(mut self, peers: Vec<PeerSpec>) -> Self {
+        self.complete = peers
+            .into_iter()
+            .map(|peer| PeerSpec {
+                complete: true,
+                ..peer
+            })
+            .collect();
+        self
+    }
+
+    /// The model has so many chunks.
+    pub fn chunks(mut self, chunks: u32) -> Self {
+        self.chunks = chunks;
+        self
+    }
+
+    /// Each fetching peer knows about so many others, and every complete one.
+    pub fn neighbours(mut self, count: usize) -> Self {
+        self.neighbours = count;
+        self
+    }
+
+    /// Chunks that a peer gains are announced at most so often.
+    pub fn announce_every(mut self, every: Duration) -> Self {
+        self.announce_every = every;
+        self
+    }
+
+    /// In which order peers ask.
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// In which order peers send what one of them waits for.
+    pub fn upload_order(mut self, order: UploadOrder) -> Self {
+        self.upload_order = order;
+        self
+    }
+
+    /// Changes `count` of the fetching peers, beginning with the first; the graph is random, so it
+    /// does not matter which.
+    pub fn change(mut self, from: usize, count: usize, change: impl Fn(&mut PeerSpec)) -> Self {
+        self.fetching
+            .iter_mut()
+            .skip(from)
+            .take(count)
+            .for_each(change);
+        self
+    }
+
+    /// Runs until every honest peer that stays has finished, or nothing happens any more.
+    pub fn run(self) -> Run {
+        World::new(self).run()
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    seed: Seed,
+    chunks: u32,
+    specs: Vec<PeerSpec>,
+    history: Vec<Happened>,
+    poisoned: usize,
+}
+
+impl Run {
+    /// The seed, for messages of failing tests.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// All that happened.
+    pub fn history(&self) -> &[Happened] {
+        &self.history
+    }
+
+    /// How many peers finished.
+    pub fn finished(&self) -> usize {
+        self.count(|what| what == What::Finished)
+    }
+
+    /// When a peer finished.
+    pub fn finished_at(&self, peer: PeerIndex) -> Option<Duration> {
+        let of_peer =
+            |happened: &&Happened| happened.peer == peer && happened.what == What::Finished;
+        self.history
+            .iter()
+            .find(of_peer)
+            .map(|happened| happened.at)
+    }
+
+    /// When the last peer finished.
+    pub fn last_finished_at(&self) -> Option<Duration> {
+        let finished = |happened: &&Happened| happened.what == What::Finished;
+        self.history
+            .iter()
+            .rev()
+            .find(finished)
+            .map(|happened| happened.at)
+    }
+
+    /// When the last honest peer that is not slow finished: `None` for an empty run.
+    pub fn last_finished_of(&self, wanted: impl Fn(&PeerSpec) -> bool) -> Option<Duration> {
+        let counts = |happened: &&Happened| {
+            happened.what == What::Finished && wanted(&self.specs[happened.peer])
+        };
+        self.history
+            .iter()
+            .rev()
+            .find(counts)
+            .map(|happened| happened.at)
+    }
+
+    /// Wrong chunks that some peer holds.
+    pub fn poisoned(&self) -> usize {
+        self.poisoned
+    }
+
+    /// Chunks that came a second time, as a share of those that were kept.
+    pub fn wasted_ratio(&self) -> f64 {
+        let kept = self.count(|what| matches!(what, What::Kept(..))).max(1);
+        self.count(|what| matches!(what, What::Wasted(..))) as f64 / kept as f64
+    }
+
+    /// How often somebody was banned.
+    pub fn bans(&self) -> usize {
+        self.count(|what| matches!(what, What::Banned(..)))
+    }
+
+    /// The longest time that a peer waited for its next chunk, from its first to its last one.
+    pub fn longest_stall(&self, peer: PeerIndex) -> Duration {
+        let mut last = None;
+        let mut longest = Duration::ZERO;
+        for happened in self.history.iter().filter(|happened| happened.peer == peer) {
+            if matches!(happened.what, What::Kept(..)) {
+                longest = longest.max(happened.at - last.unwrap_or(happened.at));
+                last = Some(happened.at);
+            }
+        }
+        longest
+    }
+
+    /// The time of a model at this upload rate, `F/C`.
+    pub fn upload_time(&self, rate: f64) -> Duration {
+        Duration::from_secs_f64(f64::from(self.chunks) * CHUNK_SIZE as f64 / rate)
+    }
+
+    fn count(&self, counts: impl Fn(What) -> bool) -> usize {
+        self.history
+            .iter()
+            .filter(|happened| counts(happened.what))
+            .count()
+    }
+}
+
+/// What is due at some time.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// A neighbour's hello with what it holds.
+    Hello {
+        to: PeerIndex,
+        from: PeerIndex,
+        held: Vec<u32>,
+    },
+    Gained {
+        to: PeerIndex,
+        from: PeerIndex,
+        chunks: Vec<u32>,
+    },
+    Ask {
+        to: PeerIndex,
+        from: PeerIndex,
+        chunk: u32,
+    },
+    Cancel {
+        to: PeerIndex,
+        from: PeerIndex,
+        chunk: u32,
+    },
+    /// The stream to a neighbour closed.
+    Closed {
+        to: PeerIndex,
+        from: PeerIndex,
+    },
+    Answer {
+        to: PeerIndex,
+        from: PeerIndex,
+        chunk: u32,
+        token: Token,
+    },
+    NotHere {
+        to: PeerIndex,
+        from: PeerIndex,
+        chunk: u32,
+    },
+    /// A peer sent the last byte of a chunk.
+    SentAll {
+        by: PeerIndex,
+    },
+    Announce {
+        by: PeerIndex,
+    },
+    Wake {
+        peer: PeerIndex,
+        at: Duration,
+    },
+    Leave {
+        peer: PeerIndex,
+    },
+}
+
+/// The running swarm.
+struct World {
+    swarm: Swarm,
+    now: Duration,
+    events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    scheduled: u64,
+    peers: Vec<Peer>,
+    /// Peers that are to finish and have not.
+    unfinished: BTreeSet<PeerIndex>,
+    history: Vec<Happened>,
+}
+
+impl World {
+    fn new(swarm: Swarm) -> Self {
+        let mut chance = Chance(swarm.seed.0);
+        let specs = swarm.complete.iter().chain(&swarm.fetching).copied();
+        let mut peers: Vec<Peer> = specs
+            .map(|spec| {
+                let scheduler = (!spec.complete).then(|| {
+                    let order = swarm.order;
+                    let config = SchedulerConfig {
+                        seed: chance.next(),
+                        order,
+                        ..SchedulerConfig::default()
+                    };
+                    Scheduler::new(config, &ChunkSet::full(swarm.chunks))
+                });
+                Peer::new(spec, swarm.chunks, scheduler, swarm.upload_order)
+            })
+            .collect();
+        connect(&mut peers, swarm.neighbours, &mut chance);
+        let stays = |spec: &PeerSpec| !spec.complete && spec.leaves.is_none() && !spec.lies;
+        let unfinished = (0..peers.len())
+            .filter(|&peer| stays(&peers[peer].spec))
+            .collect();
+        Self {
+            swarm,
+            now: Duration::ZERO,
+            events: BinaryHeap::new(),
+            scheduled: 0,
+            peers,
+            unfinished,
+            history: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> Run {
+        for peer in 0..self.peers.len() {
+            self.say_hello(peer);
+            if let Some(Leave {
+                when: LeaveWhen::At(at),
+                ..
+            }) = self.peers[peer].spec.leaves
+            {
+                self.schedule(at, Event::Leave { peer });
+            }
+        }
+        while let Some(Reverse((at, _, event))) = self.events.pop() {
+            if at > TIME_MAX || self.unfinished.is_empty() {
+                break;
+            }
+            self.now = at;
+            self.happen(event);
+        }
+        let poisoned = self.peers.iter().map(Peer::poisoned).sum();
+        let specs = self.peers.iter().map(|peer| peer.spec).collect();
+        let Swarm { seed, chunks, .. } = self.swarm;
+        Run {
+            seed,
+            chunks,
+            specs,
+            history: self.history,
+            poisoned,
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Hello { to, from, held } => self.hello(to, from, &held),
+            Event::Gained { to, from, chunks } => {
+                let ranges = chunks.iter().map(|&chunk| chunk..chunk + 1).collect();
+                self.tell_from(to, from, Input::SourceGained(source(from), ranges));
+            }
+            Event::Ask { to, from, chunk } => self.asked(to, from, chunk),
+            Event::Cancel { to, from, chunk } => self.peers[to].uploads.cancel(from, chunk),
+            Event::Closed { to, from } => {
+                self.peers[to].uploads.forget(from);
+                self.tell_from(to, from, Input::SourceGone(source(from)));
+                self.peers[to].neighbours.remove(&from);
+            }
+            Event::Answer {
+                to,
+                from,
+                chunk,
+                token,
+            } => self.answered(to, from, chunk, token),
+            Event::NotHere { to, from, chunk } => {
+                let refusal = hubless_scheduler::Refusal::NotHere;
+                let refused = Input::Refused {
+                    source: source(from),
+                    chunk,
+                    refusal,
+                };
+                self.tell_from(to, from, refused);
+            }
+            Event::SentAll { by } => {
+                self.peers[by].uploads.sent_all();
+                self.send_next(by);
+            }
+            Event::Announce { by } => self.announce(by),
+            Event::Wake { peer, at } => {
+                if self.peers[peer].wake_at == Some(at) {
+                    self.peers[peer].wake_at = None;
+                    self.tell(peer, Input::Tick);
+                }
+            }
+            Event::Leave { peer } => self.leave(peer),
+        }
+    }
+
+    // Peers and their neighbours.
+
+    fn say_hello(&mut self, from: PeerIndex) {
+        let held = self.peers[from].held();
+        for to in self.peers[from].neighbours.clone() {
+            self.send(
+                from,
+                to,
+                Event::Hello {
+                    to,
+                    from,
+                    held: held.clone(),
+                },
+            );
+        }
+    }
+
+    fn hello(&mut self, to: PeerIndex, from: PeerIndex, held: &[u32]) {
+        let mut set = ChunkSet::empty(self.swarm.chunks);
+        held.iter().for_each(|&chunk| {
+            set.insert(chunk);
+        });
+        self.tell_from(to, from, Input::SourceJoined(source(from)));
+        self.tell_from(to, from, Input::SourceHas(source(from), set));
+    }
+
+    fn announce(&mut self, by: PeerIndex) {
+        let chunks = std::mem::take(&mut self.peers[by].to_announce);
+        for to in self.peers[by].neighbours.clone() {
+            self.send(
+                by,
+                to,
+                Event::Gained {
+                    to,
+                    from: by,
+                    chunks: chunks.clone(),
+                },
+            );
+        }
+    }
+
+    fn leave(&mut self, peer: PeerIndex) {
+        if self.peers[peer].gone {
+            return;
+        }
+        self.note(peer, What::Left);
+        let silent = self.peers[peer]
+            .spec
+            .leaves
+            .is_some_and(|leave| leave.silent);
+        if !silent {
+            for to in self.peers[peer].neighbours.clone() {
+                self.send(peer, to, Event::Closed { to, from: peer });
+            }
+        }
+        self.peers[peer].gone = true;
+    }
+
+    fn leave_if_due(&mut self) {
+        let Some(last) = self.peers.last() else {
+            return;
+        };
+        let share = f64::from(last.held_count()) / f64::from(self.swarm.chunks.max(1));
+        let due = |peer: &Peer| {
+            let leave = peer.spec.leaves.map(|leave| leave.when);
+            matches!(leave, Some(LeaveWhen::LastPeerHolds(least)) if share >= least) && !peer.gone
+        };
+        let leaving: Vec<PeerIndex> = (0..self.peers.len())
+            .filter(|&peer| due(&self.peers[peer]))
+            .collect();
+        leaving.into_iter().for_each(|peer| self.leave(peer));
+    }
+
+    // Chunks.
+
+    fn asked(&mut self, to: PeerIndex, from: PeerIndex, chunk: u32) {
+        let peer = &mut self.peers[to];
+        if peer.gone || !peer.neighbours.contains(&from) {
+            return;
+        }
+        if peer.token(chunk).is_none() {
+            return self.send(
+                to,
+                from,
+                Event::NotHere {
+                    to: from,
+                    from: to,
+                    chunk,
+                },
+            );
+        }
+        peer.uploads.ask(from, chunk);
+        self.send_next(to);
+    }
+
+    /// Begins to send the next chunk, if none is being sent.
+    fn send_next(&mut self, by: PeerIndex) {
+        let peer = &mut self.peers[by];
+        if peer.gone {
+            return;
+        }
+        let Some(Sent { to, chunk }) = peer.uploads.next() else {
+            return;
+        };
+        let token = peer.token(chunk).unwrap_or_default();
+        let sending = Duration::from_secs_f64(CHUNK_SIZE as f64 / peer.spec.upload);
+        let latency = self.latency(by, to);
+        let (sent_at, arrives) = (self.now + sending, self.now + latency);
+        let receiver = &mut self.peers[to];
+        let receiving = Duration::from_secs_f64(CHUNK_SIZE as f64 / receiver.spec.download);
+        receiver.download_free = receiver.download_free.max(arrives) + receiving;
+        let here = receiver.download_free.max(sent_at + latency);
+        self.schedule(sent_at, Event::SentAll { by });
+        self.schedule(
+            here,
+            Event::Answer {
+                to,
+                from: by,
+                chunk,
+                token,
+            },
+        );
+    }
+
+    fn answered(&mut self, to: PeerIndex, from: PeerIndex, chunk: u32, token: Token) {
+        // What a peer was sending when it left never arrives.
+        if self.peers[from].gone || !self.peers[to].neighbours.contains(&from) {
+            return;
+        }
+        let source = source(from);
+        if !peer::is_right(chunk, token) {
+            return self.tell(to, Input::Wrong { source, chunk });
+        }
+        if self.peers[to].keep(chunk, token) {
+            self.note(to, What::Kept(chunk, from));
+            if self.peers[to].to_announce.len() == 1 {
+                self.schedule(
+                    self.now + self.swarm.announce_every,
+                    Event::Announce { by: to },
+                );
+            }
+            self.leave_if_due();
+        } else {
+            self.note(to, What::Wasted(chunk, from));
+        }
+        self.tell(
+            to,
+            Input::Received {
+                source,
+                chunk,
+                bytes: CHUNK_SIZE as u32,
+            },
+        );
+    }
+
+    // The scheduler of a peer.
+
+    fn tell_from(&mut self, to: PeerIndex, from: PeerIndex, input: Input) {
+        if self.peers[to].neighbours.contains(&from) {
+            self.tell(to, input);
+        }
+    }
+
+    fn tell(&mut self, to: PeerIndex, input: Input) {
+        let peer = &mut self.peers[to];
+        let Some(scheduler) = peer.scheduler.as_mut().filter(|_| !peer.gone) else {
+            return;
+        };
+        scheduler.handle(self.now, input);
+        let outputs: Vec<Output> = std::iter::from_fn(|| scheduler.poll_output()).collect();
+        for output in outputs {
+            self.act(to, output);
+        }
+    }
+
+    fn act(&mut self, peer: PeerIndex, output: Output) {
+        match output {
+            Output::Request(SourceId(other), chunk) => {
+                let to = other as PeerIndex;
+                self.send(
+                    peer,
+                    to,
+                    Event::Ask {
+                        to,
+                        from: peer,
+                        chunk,
+                    },
+                );
+            }
+            Output::Cancel(SourceId(other), chunk) => {
+                let to = other as PeerIndex;
+                self.send(
+                    peer,
+                    to,
+                    Event::Cancel {
+                        to,
+                        from: peer,
+                        chunk,
+                    },
+                );
+            }
+            Output::Ban(SourceId(other), reason) => {
+                let to = other as PeerIndex;
+                self.note(peer, What::Banned(to, reason));
+                self.peers[peer].neighbours.remove(&to);
+                self.peers[peer].uploads.forget(to);
+                self.send(peer, to, Event::Closed { to, from: peer });
+            }
+            Output::WakeAt(at) => {
+                self.peers[peer].wake_at = Some(at);
+                self.schedule(at, Event::Wake { peer, at });
+            }
+            Output::Starved => self.note(peer, What::Starved),
+            Output::Done => {
+                self.note(peer, What::Finished);
+                self.unfinished.remove(&peer);
+            }
+        }
+    }
+
+    // Time and links.
+
+    fn latency(&self, from: PeerIndex, to: PeerIndex) -> Duration {
+        self.peers[from].spec.latency + self.peers[to].spec.latency
+    }
+
+    fn send(&mut self, from: PeerIndex, to: PeerIndex, event: Event) {
+        if !self.peers[from].gone {
+            self.schedule(self.now + self.latency(from, to), event);
+        }
+    }
+
+    fn schedule(&mut self, at: Duration, event: Event) {
+        self.scheduled += 1;
+        self.events
+            .push(Reverse((at.max(self.now), self.scheduled, event)));
+    }
+
+    fn note(&mut self, peer: PeerIndex, what: What) {
+        self.history.push(Happened {
+            at: self.now,
+            peer,
+            what,
+        });
+    }
+}
+
+fn source(peer: PeerIndex) -> SourceId {
+    SourceId(peer as u32)
+}
+
+/// Connects each fetching peer with all complete ones, with the one before it (so that the graph
+/// is one), and with random others until it chose half of `neighbours`: the other half chose it.
+fn connect(peers: &mut [Peer], neighbours: usize, chance: &mut Chance) {
+    let complete = peers.iter().filter(|peer| peer.spec.complete).count();
+    let fetching = peers.len() - complete;
+    for peer in complete..peers.len() {
+        (0..complete).for_each(|other| link(peers, peer, other));
+        if fetching <= neighbours + 1 {
+            (complete..peer).for_each(|other| link(peers, peer, other));
+        } else {
+            link(peers, peer, peer.max(complete + 1) - 1);
+            (1..neighbours.div_ceil(2))
+                .for_each(|_| link(peers, peer, complete + chance.below(fetching)));
+        }
+    }
+}
+
+fn link(peers: &mut [Peer], a: PeerIndex, b: PeerIndex) {
+    if a != b {
+        peers[a].neighbours.insert(b);
+        peers[b].neighbours.insert(a);
+    }
+}
+
+/// Seeded chance (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+}
