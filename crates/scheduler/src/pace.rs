@@ -22,6 +22,13 @@ const ANSWER_TIME_FIRST: Duration = Duration::from_secs(1);
 /// An ask is late after this many times its expected time.
 const DEADLINE_FACTOR: f64 = 3.0;
 
+/// ... or after the usual time of an answer and this many times its usual deviation, if that is
+/// later: a source that serves many others answers when it is our turn. As TCP does it (RFC 6298).
+const DEADLINE_DEVIATIONS: f64 = 4.0;
+
+/// Weight of the newest answer in the usual time and deviation.
+const USUAL_GAIN: f64 = 0.125;
+
 /// No ask is late before this: a pause of a disk, a lost packet or a garbage collection is none
 /// of the watchdog's business.
 const DEADLINE_MIN: Duration = Duration::from_secs(2);
@@ -51,6 +58,9 @@ pub(crate) struct Pace {
     /// has a queue take longer the more of them there are, and a window that followed them would
     /// grow without end.
     round_trip: Option<Duration>,
+    /// Usual seconds of an answer, and how far from it they usually are.
+    usual: f64,
+    deviation: f64,
     window: f64,
     window_max: f64,
 }
@@ -64,6 +74,8 @@ impl Pace {
             answers_per_second: 0.0,
             bytes_per_second: 0.0,
             round_trip: None,
+            usual: 0.0,
+            deviation: 0.0,
             window: WINDOW_FIRST.min(window_max),
             window_max,
         }
@@ -101,6 +113,13 @@ impl Pace {
             self.bytes_per_second,
             (self.bytes - asked.bytes) as f64 / seconds,
         );
+        if first {
+            (self.usual, self.deviation) = (seconds, seconds / 2.0);
+        } else {
+            let off = seconds - self.usual;
+            self.usual += off * USUAL_GAIN;
+            self.deviation += (off.abs() - self.deviation) * USUAL_GAIN;
+        }
         let round_trip = self.round_trip.map_or(took, |shortest| shortest.min(took));
         self.round_trip = Some(round_trip);
 
@@ -137,10 +156,12 @@ impl Pace {
     }
 
     /// After how long an ask with this expected time is late.
-    pub(crate) fn patience(answer_time: Duration) -> Duration {
-        answer_time
-            .min(DEADLINE_MAX)
-            .mul_f64(DEADLINE_FACTOR)
+    pub(crate) fn patience(&self, answer_time: Duration) -> Duration {
+        let longest = DEADLINE_MAX.as_secs_f64();
+        let usual = (self.usual + DEADLINE_DEVIATIONS * self.deviation).min(longest);
+        let expected = answer_time.min(DEADLINE_MAX).mul_f64(DEADLINE_FACTOR);
+        expected
+            .max(Duration::from_secs_f64(usual))
             .clamp(DEADLINE_MIN, DEADLINE_MAX)
     }
 
@@ -233,15 +254,26 @@ mod tests {
     }
 
     #[test]
+    fn patience_follows_what_is_usual() {
+        let (mut pace, mut now) = (Pace::new(128), Duration::ZERO);
+        for took in [1, 4, 1, 4, 1, 4, 1, 4] {
+            let mark = pace.mark(now);
+            now += Duration::from_secs(took);
+            pace.answered(now, mark, CHUNK);
+        }
+        assert!(pace.patience(Duration::ZERO) > Duration::from_secs(6));
+    }
+
+    #[test]
     fn patience_has_both_bounds() {
-        assert_eq!(Pace::patience(Duration::ZERO), DEADLINE_MIN);
+        let mut pace = Pace::new(128);
+        assert_eq!(pace.patience(Duration::ZERO), DEADLINE_MIN);
         assert_eq!(
-            Pace::patience(Duration::from_secs(1)),
+            pace.patience(Duration::from_secs(1)),
             Duration::from_secs(3)
         );
-        assert_eq!(Pace::patience(Duration::MAX), DEADLINE_MAX);
+        assert_eq!(pace.patience(Duration::MAX), DEADLINE_MAX);
         // An answer in no time at all must not make the rate infinite.
-        let mut pace = Pace::new(128);
         pace.answered(Duration::ZERO, pace.mark(Duration::ZERO), 0);
         assert!(pace.answer_time(usize::MAX) > Duration::ZERO);
     }

@@ -12,8 +12,8 @@ use crate::{
     bits::Bits,
     choose,
     config::SchedulerConfig,
-    pace::Pace,
     pool::Pool,
+    rarity::Rarity,
     requests::{Ask, Requests},
     rng::Rng,
     source::{Has, Source},
@@ -65,6 +65,8 @@ pub struct Scheduler {
     /// Sources to look for something for, when the input is done with.
     to_fill: Vec<SourceId>,
     fill_all: bool,
+    /// Chunks that a partial source just gained.
+    to_trade: Vec<u32>,
     /// Sources that had too few asks when all asks were given out; they get the next.
     hungry: VecDeque<SourceId>,
     wake_at: Option<Duration>,
@@ -93,6 +95,7 @@ impl Scheduler {
             urgent: Vec::new(),
             to_fill: Vec::new(),
             fill_all: false,
+            to_trade: Vec::new(),
             hungry: VecDeque::new(),
             wake_at: None,
             outputs: VecDeque::new(),
@@ -243,6 +246,7 @@ impl Scheduler {
                     for chunk in range.start..range.end.min(bits.len()) {
                         if bits.insert(chunk) {
                             self.pool.partial_gained(chunk);
+                            self.to_trade.push(chunk);
                         }
                     }
                 }
@@ -257,6 +261,37 @@ impl Scheduler {
             }
         }
         self.to_fill.push(id);
+        self.trade_asks();
+    }
+
+    /// Chunks that were rarest when a complete source was asked for them, and that others have by
+    /// now: while it has chunks that only complete sources have, it is asked for one of those
+    /// instead. What it sends to two peers is time lost for a whole swarm.
+    fn trade_asks(&mut self) {
+        for chunk in std::mem::take(&mut self.to_trade) {
+            let alone = self.pool.rarity().map_or(0, Rarity::without_holders);
+            let &[ask] = self.requests.of(chunk) else {
+                continue;
+            };
+            let Some(source) = self.sources.get_mut(&ask.source) else {
+                continue;
+            };
+            let complete = matches!(source.has, Has::Complete { .. });
+            if alone == 0 || !complete || self.now < source.rests_until() {
+                continue;
+            }
+            // Asking before cancelling keeps our turn at the source, if there is room for it.
+            let room = self.requests.open() < self.asks_max
+                && source.open.len() < self.config.asks_per_source_max;
+            let (order, rng) = (self.config.order, &mut self.rng);
+            let instead = choose::free_chunk(&mut self.pool, source, &self.urgent, order, rng);
+            let Some(instead) = instead else { continue };
+            if room {
+                self.ask(ask.source, instead, false);
+            }
+            self.cancel(ask.source, chunk);
+            self.release(chunk);
+        }
     }
 
     fn lacks(&mut self, id: SourceId, chunk: u32) {
@@ -397,7 +432,7 @@ impl Scheduler {
             return;
         };
         let answer_time = source.pace.answer_time(source.open.len());
-        let deadline = now + Pace::patience(answer_time);
+        let deadline = now + source.pace.patience(answer_time);
         source.open.push(chunk);
         let ask = Ask {
             source: id,

@@ -1,0 +1,335 @@
+//! Whatever sources do, the scheduler keeps its promises.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use hubless_content::{CHUNK_SIZE, ChunkSet};
+use hubless_scheduler::{Input, Order, Output, Refusal, Scheduler, SchedulerConfig, SourceId};
+use proptest::prelude::*;
+
+/// Chunks of the model.
+const CHUNKS: u32 = 40;
+
+/// Sources that come and go; the one after them saves the fetch at the end.
+const SOURCES: u32 = 5;
+const SAVIOUR: SourceId = SourceId(SOURCES);
+
+/// Limits small enough to be reached.
+const ASKS_MAX: usize = 12;
+const ASKS_PER_SOURCE_MAX: usize = 6;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Join(u32),
+    Has(u32, Vec<bool>),
+    Gain(u32, u32),
+    Complete(u32),
+    Gone(u32),
+    /// What becomes of one of the open asks.
+    End(usize, End),
+    /// Something about an ask that may not exist.
+    Stray(u32, u32, End),
+    Prioritize(u32, u32),
+    Want(u32, u32),
+    Unwanted(u32, u32),
+    Pass(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Received,
+    Wrong,
+    NotHere,
+    Busy(u64),
+    Failed,
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        8 => Just(End::Received),
+        1 => Just(End::Wrong),
+        1 => Just(End::NotHere),
+        1 => (0u64..3_000).prop_map(End::Busy),
+        1 => Just(End::Failed),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // One more source and some more chunks than there are.
+    let (source, chunk) = (0..SOURCES, 0..CHUNKS + 3);
+    prop_oneof![
+        3 => source.clone().prop_map(Step::Join),
+        2 => (source.clone(), prop::collection::vec(any::<bool>(), CHUNKS as usize))
+            .prop_map(|(source, has)| Step::Has(source, has)),
+        4 => (source.clone(), chunk.clone()).prop_map(|(source, chunk)| Step::Gain(source, chunk)),
+        1 => source.clone().prop_map(Step::Complete),
+        1 => source.clone().prop_map(Step::Gone),
+        12 => (any::<usize>(), end()).prop_map(|(ask, end)| Step::End(ask, end)),
+        1 => (source, chunk.clone(), end()).prop_map(|(s, c, end)| Step::Stray(s, c, end)),
+        1 => (chunk.clone(), chunk.clone()).prop_map(|(a, b)| Step::Prioritize(a, b)),
+        1 => (chunk.clone(), chunk.clone()).prop_map(|(a, b)| Step::Want(a, b)),
+        1 => (chunk.clone(), chunk).prop_map(|(a, b)| Step::Unwanted(a, b)),
+        4 => (0u64..20_000).prop_map(Step::Pass),
+    ]
+}
+
+/// A caller that believes nothing: it keeps its own account of what the scheduler may do.
+struct Caller {
+    scheduler: Scheduler,
+    now: Duration,
+    /// What each source said that it has.
+    has: BTreeMap<SourceId, BTreeSet<u32>>,
+    banned: BTreeSet<SourceId>,
+    missing: BTreeSet<u32>,
+    received: BTreeSet<u32>,
+    open: BTreeSet<(SourceId, u32)>,
+    wake_at: Option<Duration>,
+    /// `Done`s that are due and were not said yet.
+    dones_due: u32,
+}
+
+impl Caller {
+    fn new(order: Order, seed: u64, wanted: &ChunkSet) -> Self {
+        let config = SchedulerConfig {
+            order,
+            seed,
+            asks_per_source_max: ASKS_PER_SOURCE_MAX,
+            in_flight_bytes_max: ASKS_MAX * CHUNK_SIZE,
+            ..SchedulerConfig::default()
+        };
+        let mut caller = Self {
+            scheduler: Scheduler::new(config, wanted),
+            now: Duration::ZERO,
+            has: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            missing: wanted.iter().collect(),
+            received: BTreeSet::new(),
+            open: BTreeSet::new(),
+            wake_at: None,
+            dones_due: u32::from(wanted.is_empty()),
+        };
+        caller.drain();
+        caller
+    }
+
+    fn tell(&mut self, input: Input) {
+        let was_missing = !self.missing.is_empty();
+        self.account(&input);
+        if was_missing && self.missing.is_empty() {
+            self.dones_due += 1;
+        }
+        self.scheduler.handle(self.now, input);
+        self.drain();
+        assert_eq!(self.scheduler.missing() as usize, self.missing.len());
+        assert_eq!(self.scheduler.in_flight(), self.open.len());
+    }
+
+    /// What an input changes in what the scheduler may do.
+    fn account(&mut self, input: &Input) {
+        match input {
+            Input::SourceJoined(id) if !self.banned.contains(id) => {
+                self.has.entry(*id).or_default();
+            }
+            Input::SourceHas(id, set) => self.set_has(*id, set.iter().collect()),
+            Input::SourceComplete(id) => self.set_has(*id, (0..CHUNKS).collect()),
+            Input::SourceGained(id, ranges) => {
+                let gained = ranges
+                    .iter()
+                    .flat_map(Clone::clone)
+                    .filter(|&chunk| chunk < CHUNKS);
+                if let Some(has) = self.has.get_mut(id) {
+                    has.extend(gained);
+                }
+            }
+            Input::SourceGone(id) => self.drop_source(*id),
+            Input::Received { source, chunk, .. } => {
+                self.open.remove(&(*source, *chunk));
+                self.missing.remove(chunk);
+                self.received.insert(*chunk);
+            }
+            Input::Wrong { source, .. } => {
+                if self.has.contains_key(source) {
+                    self.banned.insert(*source);
+                }
+                self.drop_source(*source);
+            }
+            Input::Refused {
+                source,
+                chunk,
+                refusal,
+            } => {
+                self.open.remove(&(*source, *chunk));
+                if let (Refusal::NotHere, Some(has)) = (refusal, self.has.get_mut(source)) {
+                    has.remove(chunk);
+                }
+            }
+            Input::Failed { source, chunk } => {
+                self.open.remove(&(*source, *chunk));
+            }
+            Input::Want(range) => {
+                let new = range.clone().filter(|chunk| *chunk < CHUNKS);
+                let new = new.filter(|chunk| !self.received.contains(chunk));
+                self.missing.extend(new);
+            }
+            Input::Unwanted(range) => self.missing.retain(|chunk| !range.contains(chunk)),
+            _ => {}
+        }
+    }
+
+    fn set_has(&mut self, id: SourceId, chunks: BTreeSet<u32>) {
+        if let Some(has) = self.has.get_mut(&id) {
+            *has = chunks;
+        }
+    }
+
+    fn drop_source(&mut self, id: SourceId) {
+        self.has.remove(&id);
+        self.open.retain(|&(source, _)| source != id);
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.scheduler.poll_output() {
+            match output {
+                Output::Request(id, chunk) => self.requested(id, chunk),
+                Output::Cancel(id, chunk) => {
+                    assert!(
+                        self.open.remove(&(id, chunk)),
+                        "cancelled what was not asked for"
+                    );
+                }
+                Output::Ban(id, _) => assert!(self.banned.contains(&id), "banned {id} for nothing"),
+                Output::WakeAt(at) => self.wake_at = Some(at),
+                Output::Starved => assert!(self.open.is_empty() && !self.missing.is_empty()),
+                Output::Done => {
+                    assert!(self.missing.is_empty() && self.open.is_empty());
+                    assert!(self.dones_due > 0, "done once too often");
+                    self.dones_due -= 1;
+                }
+            }
+        }
+    }
+
+    fn requested(&mut self, id: SourceId, chunk: u32) {
+        assert!(
+            self.has.get(&id).is_some_and(|has| has.contains(&chunk)),
+            "{id} lacks {chunk}"
+        );
+        assert!(self.missing.contains(&chunk), "{chunk} is not missing");
+        assert!(
+            self.open.insert((id, chunk)),
+            "{id} was asked for {chunk} already"
+        );
+        assert!(self.open.len() <= ASKS_MAX, "too many asks");
+        let of_source = self.open.iter().filter(|(source, _)| *source == id).count();
+        assert!(of_source <= ASKS_PER_SOURCE_MAX, "too many asks of {id}");
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Join(id) => self.tell(Input::SourceJoined(SourceId(id))),
+            Step::Has(id, has) => {
+                let mut set = ChunkSet::empty(CHUNKS);
+                (0..CHUNKS)
+                    .filter(|&chunk| has[chunk as usize])
+                    .for_each(|chunk| {
+                        set.insert(chunk);
+                    });
+                self.tell(Input::SourceHas(SourceId(id), set));
+            }
+            Step::Gain(id, chunk) => {
+                self.tell(Input::SourceGained(
+                    SourceId(id),
+                    vec![chunk..chunk + 1, chunk + 1..chunk + 2],
+                ));
+            }
+            Step::Complete(id) => self.tell(Input::SourceComplete(SourceId(id))),
+            Step::Gone(id) => self.tell(Input::SourceGone(SourceId(id))),
+            Step::End(index, end) => {
+                let ask = self
+                    .open
+                    .iter()
+                    .copied()
+                    .nth(index % self.open.len().max(1));
+                if let Some((source, chunk)) = ask {
+                    self.end(source, chunk, end);
+                }
+            }
+            // Bytes that nobody has cannot be stored.
+            Step::Stray(_, chunk, End::Received) if chunk >= CHUNKS => {}
+            Step::Stray(source, chunk, end) => self.end(SourceId(source), chunk, end),
+            Step::Prioritize(a, b) => self.tell(Input::Prioritize(a..b)),
+            Step::Want(a, b) => self.tell(Input::Want(a..b)),
+            Step::Unwanted(a, b) => self.tell(Input::Unwanted(a..b)),
+            Step::Pass(milliseconds) => {
+                self.now += Duration::from_millis(milliseconds);
+                self.tell(Input::Tick);
+            }
+        }
+    }
+
+    fn end(&mut self, source: SourceId, chunk: u32, end: End) {
+        self.now += Duration::from_millis(1);
+        let wait = |milliseconds| Refusal::Busy(Duration::from_millis(milliseconds));
+        self.tell(match end {
+            End::Received => Input::Received {
+                source,
+                chunk,
+                bytes: CHUNK_SIZE as u32,
+            },
+            End::Wrong => Input::Wrong { source, chunk },
+            End::NotHere => Input::Refused {
+                source,
+                chunk,
+                refusal: Refusal::NotHere,
+            },
+            End::Busy(milliseconds) => Input::Refused {
+                source,
+                chunk,
+                refusal: wait(milliseconds),
+            },
+            End::Failed => Input::Failed { source, chunk },
+        });
+    }
+
+    /// A complete source joins that answers all it is asked for; the others never answer again.
+    fn be_saved(&mut self) {
+        self.tell(Input::SourceJoined(SAVIOUR));
+        self.tell(Input::SourceComplete(SAVIOUR));
+        while !self.missing.is_empty() {
+            let ask = self.open.iter().copied().find(|&(id, _)| id == SAVIOUR);
+            if let Some((id, chunk)) = ask {
+                self.end(id, chunk, End::Received);
+            } else {
+                self.now = self
+                    .wake_at
+                    .take()
+                    .expect("waits for something")
+                    .max(self.now);
+                self.tell(Input::Tick);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_fetch_keeps_its_promises_and_ends(
+        seed: u64,
+        sequential: bool,
+        wanted in prop::collection::vec(any::<bool>(), CHUNKS as usize),
+        steps in prop::collection::vec(step(), 0..150),
+    ) {
+        let mut set = ChunkSet::empty(CHUNKS);
+        (0..CHUNKS).filter(|&chunk| wanted[chunk as usize]).for_each(|chunk| { set.insert(chunk); });
+        let order = if sequential { Order::Sequential } else { Order::RarestFirst };
+        let mut caller = Caller::new(order, seed, &set);
+        for step in steps {
+            caller.step(step);
+        }
+        caller.be_saved();
+        prop_assert_eq!(caller.dones_due, 0, "done was not said");
+        prop_assert!(caller.now < Duration::from_secs(100_000));
+    }
+}

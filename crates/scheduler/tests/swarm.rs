@@ -1,0 +1,264 @@
+//! The scheduler among many: whole swarms in virtual time. A failing test prints its seed.
+
+use std::time::Duration;
+
+use hubless_scheduler::Order;
+use hubless_testkit::swarm::{Leave, LeaveWhen, PeerSpec, Run, Seed, What, swarm};
+
+/// Upload rate of a peer unless a test says otherwise, in bytes per second.
+const RATE: f64 = 5e6;
+
+/// The shortest possible time until all of `peers` have all of `chunks` that one had at first, if
+/// all send at the same rate: `(F/C)(1 + floor(log2 N)/M)`.
+fn shortest_time(run: &Run, peers: usize, chunks: u32) -> Duration {
+    let rounds = f64::from(peers.ilog2());
+    run.upload_time(RATE)
+        .mul_f64(1.0 + rounds / f64::from(chunks))
+}
+
+fn ratio(run: &Run, to: Duration) -> f64 {
+    let last = run.last_finished_at().expect("somebody finished");
+    last.as_secs_f64() / to.as_secs_f64()
+}
+
+#[test]
+fn one_seed_has_one_history() {
+    let run = |seed| {
+        swarm(Seed(seed))
+            .peers(20)
+            .chunks(64)
+            .change(0, 2, |peer| peer.lies = true)
+            .change(2, 2, |peer| {
+                peer.leaves = leave(LeaveWhen::At(Duration::from_secs(1)));
+            })
+            .run()
+    };
+    assert_eq!(run(42).history(), run(42).history());
+    assert_ne!(run(42).history(), run(43).history());
+}
+
+#[test]
+fn a_swarm_is_nearly_as_fast_as_its_uploads_allow() {
+    let (peers, chunks) = (64, 256);
+    for seed in [1, 2] {
+        let run = swarm(Seed(seed)).peers(peers).chunks(chunks).run();
+        assert_eq!(run.finished(), peers, "seed {seed}");
+        let ratio = ratio(&run, shortest_time(&run, peers, chunks));
+        println!(
+            "seed {seed}: {ratio:.3} of the shortest time, wasted {:.4}",
+            run.wasted_ratio()
+        );
+        assert!(ratio < 1.15, "seed {seed}: {ratio:.3} of the shortest time");
+        assert!(
+            run.wasted_ratio() < 0.05,
+            "seed {seed}: wasted {:.4}",
+            run.wasted_ratio()
+        );
+    }
+}
+
+#[test]
+#[ignore = "ten seconds in release, minutes without"]
+fn a_large_swarm_is_nearly_as_fast_as_its_uploads_allow() {
+    let (peers, chunks) = (256, 1024);
+    let run = swarm(Seed(1))
+        .peers(peers)
+        .chunks(chunks)
+        .neighbours(16)
+        .run();
+    assert_eq!(run.finished(), peers);
+    let ratio = ratio(&run, shortest_time(&run, peers, chunks));
+    println!(
+        "{ratio:.3} of the shortest time, wasted {:.4}",
+        run.wasted_ratio()
+    );
+    assert!(ratio < 1.10, "{ratio:.3} of the shortest time");
+}
+
+#[test]
+fn slow_leaving_and_lying_peers_hurt_only_themselves() {
+    let peers = 50;
+    for seed in 1..=3 {
+        let run = swarm(Seed(seed))
+            .peers(peers)
+            .chunks(128)
+            .change(0, 5, |slow| {
+                (slow.upload, slow.download) = (RATE / 20.0, RATE / 2.0);
+            })
+            .change(5, 2, |leaver| {
+                leaver.leaves = leave(LeaveWhen::At(Duration::from_secs(3)));
+            })
+            .change(7, 1, |silent| {
+                let when = LeaveWhen::At(Duration::from_secs(4));
+                silent.leaves = Some(Leave { when, silent: true });
+            })
+            .change(8, 1, |liar| liar.lies = true)
+            .run();
+        let honest_that_stay = peers - 4;
+        let finished = (0..=peers).filter(|&peer| run.finished_at(peer).is_some());
+        let finished = finished.filter(|peer| !(6..10).contains(peer)).count();
+        assert_eq!(finished, honest_that_stay, "seed {seed}");
+        assert_eq!(run.poisoned(), 0, "seed {seed}");
+        assert!(run.bans() > 0, "seed {seed}");
+        assert!(
+            run.wasted_ratio() < 0.05,
+            "seed {seed}: wasted {:.4}",
+            run.wasted_ratio()
+        );
+    }
+}
+
+#[test]
+fn a_liar_is_asked_for_no_more_after_its_first_answer() {
+    let complete = PeerSpec {
+        complete: true,
+        ..PeerSpec::default()
+    };
+    let liar = PeerSpec {
+        lies: true,
+        ..complete
+    };
+    let run = swarm(Seed(1))
+        .complete(vec![liar, complete, complete])
+        .peers(1)
+        .chunks(400)
+        .run();
+    assert_eq!((run.finished(), run.bans(), run.poisoned()), (1, 1, 0));
+    let from_liar = |what| matches!(what, What::Kept(_, 0) | What::Wasted(_, 0));
+    assert!(
+        !run.history()
+            .iter()
+            .any(|happened| from_liar(happened.what))
+    );
+}
+
+#[test]
+fn one_slow_source_of_four_costs_next_to_nothing() {
+    let fast = PeerSpec {
+        download: 1e9,
+        ..PeerSpec::default()
+    };
+    let slow = PeerSpec {
+        upload: RATE / 100.0,
+        ..fast
+    };
+    for (seed, order) in [
+        (1, Order::RarestFirst),
+        (2, Order::RarestFirst),
+        (3, Order::Sequential),
+    ] {
+        let fetch = |sources| {
+            swarm(Seed(seed))
+                .order(order)
+                .complete(sources)
+                .fetching(vec![fast])
+                .chunks(1024)
+                .run()
+        };
+        let with = fetch(vec![fast, slow, fast, fast]);
+        let without = fetch(vec![fast; 3]);
+        let ratio = ratio(&with, without.last_finished_at().expect("finished"));
+        println!(
+            "seed {seed}, {order:?}: {ratio:.3}, wasted {:.4}",
+            with.wasted_ratio()
+        );
+        assert!(
+            ratio < 1.05,
+            "seed {seed}, {order:?}: {ratio:.3} of the time without it"
+        );
+        assert!(with.wasted_ratio() < 0.05, "seed {seed}, {order:?}");
+    }
+}
+
+#[test]
+fn sources_add_up() {
+    let fast = PeerSpec {
+        download: 1e9,
+        ..PeerSpec::default()
+    };
+    for sources in [1, 2, 4, 8] {
+        let run = swarm(Seed(1))
+            .complete(vec![fast; sources])
+            .fetching(vec![fast])
+            .chunks(512)
+            .run();
+        let ratio = ratio(&run, run.upload_time(RATE * sources as f64));
+        println!("{sources} sources: {ratio:.3} of the shortest time");
+        assert!(
+            ratio < 1.05,
+            "{sources} sources: {ratio:.3} of the shortest time"
+        );
+    }
+}
+
+#[test]
+fn a_long_fast_path_is_filled() {
+    let far = PeerSpec {
+        upload: 60e6,
+        download: 125e6,
+        latency: Duration::from_millis(50),
+        ..PeerSpec::default()
+    };
+    let run = swarm(Seed(1))
+        .complete(vec![far])
+        .fetching(vec![far])
+        .chunks(4000)
+        .run();
+    let ratio = ratio(&run, run.upload_time(60e6));
+    println!("{ratio:.3} of the shortest time at 60 MB/s and a round trip of 200 ms");
+    assert!(ratio < 1.10, "{ratio:.3} of the shortest time");
+}
+
+#[test]
+fn a_source_that_dies_near_the_end_stalls_nothing() {
+    let source = PeerSpec {
+        complete: true,
+        ..PeerSpec::default()
+    };
+    for seed in 1..=3 {
+        for silent in [false, true] {
+            let leaves = Some(Leave {
+                when: LeaveWhen::LastPeerHolds(0.96),
+                silent,
+            });
+            let dying = PeerSpec { leaves, ..source };
+            let run = swarm(Seed(seed)).complete(vec![dying, source, source, source]);
+            let run = run.peers(1).chunks(256).run();
+            let fetcher = 4;
+            let stall = run.longest_stall(fetcher);
+            println!("seed {seed}, silent {silent}: longest stall {stall:?}");
+            assert!(
+                run.finished_at(fetcher).is_some(),
+                "seed {seed}, silent {silent}"
+            );
+            assert!(
+                stall < Duration::from_secs(3),
+                "seed {seed}, silent {silent}: {stall:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_source_that_goes_silent_in_the_middle_is_worked_around() {
+    let source = PeerSpec {
+        complete: true,
+        ..PeerSpec::default()
+    };
+    let leaves = Some(Leave {
+        when: LeaveWhen::LastPeerHolds(0.3),
+        silent: true,
+    });
+    let run = swarm(Seed(1)).complete(vec![PeerSpec { leaves, ..source }, source]);
+    let run = run.peers(1).chunks(256).run();
+    // The first 30 % from two, the rest from one.
+    let time = run.upload_time(RATE).mul_f64(0.15 + 0.7);
+    assert!(ratio(&run, time) < 1.10, "{:.3}", ratio(&run, time));
+}
+
+fn leave(when: LeaveWhen) -> Option<Leave> {
+    Some(Leave {
+        when,
+        silent: false,
+    })
+}
