@@ -2,6 +2,8 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    os::unix::ffi::OsStrExt,
+    path::Path,
     sync::Arc,
 };
 
@@ -74,6 +76,14 @@ impl Output {
         Ok(())
     }
 
+    /// A path as the result: as it is for a program, escaped for a terminal.
+    pub(crate) fn path(&self, path: &Path) -> Result<(), Error> {
+        if io::stdout().is_terminal() {
+            return self.line(&text::printable(&path.to_string_lossy()));
+        }
+        self.raw(&[path.as_os_str().as_bytes(), b"\n"].concat())
+    }
+
     /// A result that is a text of its own kind.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut stdout = io::stdout().lock();
@@ -101,6 +111,9 @@ impl Output {
 
     /// Something a person should know, on stderr.
     pub(crate) fn warn(&self, message: &str) {
+        if self.quiet {
+            return;
+        }
         if self.json {
             self.stderr_json(&Event::Warning {
                 message: message.to_owned(),

@@ -109,7 +109,7 @@ async fn fetch(args: &Args, session: &Session, context: &Context<'_>) -> Result<
         return output.json_event("done", &fetched);
     }
     output.note(&summary(&fetched, begin.elapsed()));
-    output.line(&text::printable(&fetched.path.to_string_lossy()))
+    output.path(&fetched.path)
 }
 
 /// `fetched 80.0 MB in 3.1 s (25.8 MB/s), 12.3 MB were here, all verified`

@@ -38,6 +38,10 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
     };
     let found: Providers = context
         .session(Needs::Network, async |session| {
+            if session.is_remote() && !args.network.peer.is_empty() {
+                output
+                    .warn("the node that runs on this home does the search: --peer has no effect");
+            }
             context
                 .finish(session.call(request), &mut Events::drawn(output))
                 .await
