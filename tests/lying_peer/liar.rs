@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,15 +14,17 @@ use std::{
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use hubless_content::{
-    CHUNK_SIZE, ChunkIndex, ChunkList, FileHash, Manifest, ManifestEntry, ModelPath, hash_reader,
+    ChunkIndex, ChunkList, FileHash, Manifest, ManifestEntry, ModelPath, chunk_len, chunk_offset,
+    hash_reader,
 };
-use hubless_network::{ExchangeService, PeerId, Reply};
+use hubless_network::{ExchangeService, Identity, MemoryDb, Network, NetworkConfig, PeerId, Reply};
 use hubless_testkit::model;
 use hubless_wire::{Answer, Ask, PAYLOAD_BYTES_MAX};
+use tokio::runtime::Runtime;
 
 /// What a liar does; everything else it answers truly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
+pub(crate) enum Lie {
     /// One bit of each chunk is wrong.
     WrongBytes,
     /// One chaining value of each list is wrong.
@@ -118,7 +121,7 @@ impl Service {
             return not_here();
         };
         let page = list.cvs().iter().skip(first).take(CVS_PER_PAGE);
-        let mut bytes: Vec<u8> = page.flat_map(|cv| *cv).collect();
+        let mut bytes: Vec<u8> = page.flat_map(|cv| *cv.as_bytes()).collect();
         if let (Lie::WrongChunkList, Some(last)) = (self.lie, bytes.last_mut()) {
             *last ^= 1;
         }
@@ -126,19 +129,22 @@ impl Service {
     }
 
     fn chunk(&self, file: FileHash, index: u32) -> (Answer, Bytes) {
-        let Some((path, _)) = self.files.get(&file) else {
+        let index = ChunkIndex(index);
+        let Some((path, list)) = self.files.get(&file) else {
             return not_here();
         };
-        let bytes = fs::read(path).expect("read");
-        let chunk = bytes
-            .chunks(CHUNK_SIZE)
-            .nth(index as usize)
-            .unwrap_or_default();
-        let mut chunk = chunk.to_vec();
+        let Some(bytes) = chunk_len(list.size(), index) else {
+            return not_here();
+        };
+        let mut chunk = vec![0; bytes];
+        let source = File::open(path).expect("open");
+        source
+            .read_exact_at(&mut chunk, chunk_offset(index))
+            .expect("read");
         if let (Lie::WrongBytes, Some(last)) = (self.lie, chunk.last_mut()) {
             *last ^= 1;
         }
-        (Answer::Chunk(ChunkIndex(index)), chunk.into())
+        (Answer::Chunk(index), chunk.into())
     }
 }
 
@@ -146,13 +152,10 @@ fn not_here() -> (Answer, Bytes) {
     (Answer::NotHere, Bytes::new())
 }
 
-/// A service as the network takes it.
-struct Shared(Arc<Service>);
-
-impl ExchangeService for Shared {
+impl ExchangeService for Service {
     fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
-        let open = matches!(ask, Ask::Availability(_));
-        let answers = self.0.answers(ask);
+        let ends = !matches!(ask, Ask::Availability(_));
+        let answers = self.answers(ask);
         async move {
             let stalls = answers.is_empty();
             for (answer, payload) in answers {
@@ -160,10 +163,65 @@ impl ExchangeService for Shared {
                     return;
                 }
             }
-            if open || stalls {
+            if stalls || !ends {
                 std::future::pending().await
             }
         }
         .boxed()
+    }
+}
+
+/// A running liar; ends when dropped.
+pub(crate) struct Liar {
+    service: Arc<Service>,
+    address: String,
+    peer_id: String,
+    _network: Network,
+    _runtime: Runtime,
+}
+
+impl Liar {
+    /// Starts one that offers `source`.
+    pub(crate) fn start(source: &Path, lie: Lie) -> Self {
+        let service = Arc::new(Service::of(source, lie));
+        let runtime = Runtime::new().expect("a runtime");
+        let config = NetworkConfig {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")],
+            mdns: false,
+            upnp: false,
+            ..NetworkConfig::default()
+        };
+        let records = Arc::new(MemoryDb::default());
+        let start = Network::start(config, Identity::generate(), records, service.clone());
+        let network = runtime.block_on(start).expect("it listens on a free port");
+        let address = network
+            .listen_addresses()
+            .first()
+            .expect("an address")
+            .to_string();
+        let peer_id = network.peer_id().to_string();
+        assert!(address.ends_with(&peer_id), "an address to dial: {address}");
+        Self {
+            service,
+            address,
+            peer_id,
+            _network: network,
+            _runtime: runtime,
+        }
+    }
+
+    /// Where it can be dialled.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its name.
+    pub(crate) fn peer_id(&self) -> &str {
+        &self.peer_id
+    }
+
+    /// How often it was asked for chunks.
+    pub(crate) fn asked_for_chunks(&self) -> u64 {
+        self.service.asked_for_chunks.load(Ordering::Relaxed)
     }
 }

@@ -74,6 +74,12 @@ impl Scene {
         );
     }
 
+    /// Makes the getter need it all again.
+    fn forget(&self) {
+        self.getter.machine.run(["rm", self.honest.hash()]).ok();
+        self.getter.machine.run(["gc"]).ok();
+    }
+
     fn is_banned(&self, liar: &Liar) -> Result<(), String> {
         let status = self.getter.status();
         let banned = status["banned"].as_array().expect("a list");
@@ -95,13 +101,14 @@ impl Scene {
 #[test]
 fn wrong_bytes() {
     let scene = scene();
-    let liar = Liar::start(&scene.source, Lie::WrongBytes, scene.lab.path("liar"));
+    let liar = Liar::start(&scene.source, Lie::WrongBytes);
     scene.fetch_with(&[liar.address()]);
     assert!(liar.asked_for_chunks() > 0, "the liar was never asked");
     assert!(scene.getter.count("chunks_rejected") > 0);
     scene.wait_until_banned(&liar);
-    // Its answers are not asked for a second time.
+    // It is not asked a second time.
     let asked = liar.asked_for_chunks();
+    scene.forget();
     scene.fetch_with(&[liar.address()]);
     assert_eq!(liar.asked_for_chunks(), asked);
 }
@@ -109,7 +116,7 @@ fn wrong_bytes() {
 #[test]
 fn wrong_bytes_from_the_only_peer() {
     let scene = scene();
-    let liar = Liar::start(&scene.source, Lie::WrongBytes, scene.lab.path("liar"));
+    let liar = Liar::start(&scene.source, Lie::WrongBytes);
     scene.fetch_only_from(&liar);
     assert!(scene.getter.count("chunks_rejected") > 0);
     scene.wait_until_banned(&liar);
@@ -119,7 +126,7 @@ fn wrong_bytes_from_the_only_peer() {
 #[test]
 fn a_wrong_chunk_list() {
     let scene = scene();
-    let liar = Liar::start(&scene.source, Lie::WrongChunkList, scene.lab.path("liar"));
+    let liar = Liar::start(&scene.source, Lie::WrongChunkList);
     scene.fetch_only_from(&liar);
     scene.wait_until_banned(&liar);
     scene.fetch_with(&[liar.address()]);
@@ -128,7 +135,7 @@ fn a_wrong_chunk_list() {
 #[test]
 fn a_wrong_manifest() {
     let scene = scene();
-    let liar = Liar::start(&scene.source, Lie::WrongManifest, scene.lab.path("liar"));
+    let liar = Liar::start(&scene.source, Lie::WrongManifest);
     scene.fetch_only_from(&liar);
     scene.wait_until_banned(&liar);
     scene.fetch_with(&[liar.address()]);
@@ -137,7 +144,7 @@ fn a_wrong_manifest() {
 #[test]
 fn a_peer_that_claims_all_and_answers_nothing() {
     let scene = scene();
-    let liar = Liar::start(&scene.source, Lie::Stall, scene.lab.path("liar"));
+    let liar = Liar::start(&scene.source, Lie::Stall);
     scene.fetch_with(&[liar.address()]);
     assert!(liar.asked_for_chunks() > 0, "the liar was never asked");
     // To be slow is no lie.
@@ -179,8 +186,7 @@ fn all_of_them_at_once() {
         Lie::WrongManifest,
         Lie::Stall,
     ];
-    let liars =
-        lies.map(|lie| Liar::start(&scene.source, lie, scene.lab.path(&format!("liar-{lie:?}"))));
+    let liars = lies.map(|lie| Liar::start(&scene.source, lie));
     let cut = lab_seeder(&scene, "cut");
     let cut = bad_line(cut.address(), 700_000, Then::Cut);
     let mut others: Vec<&str> = liars.iter().map(Liar::address).collect();
