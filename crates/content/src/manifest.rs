@@ -5,7 +5,7 @@
 //! directory therefore has the same bytes, and the same content hash, everywhere. It is written
 //! by hand because the decoder must refuse what general protobuf decoders accept.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     ContentHash, FILE_SIZE_MAX, FileHash, ModelPath, PathError, chunk_count, path::PATH_BYTES_MAX,
@@ -58,9 +58,19 @@ pub enum ManifestError {
     /// The bytes are not in the canonical encoding; holds the offset at which that shows.
     #[error("not a manifest in canonical encoding (at byte {0})")]
     Encoding(usize),
+    /// Two files have one hash and two sizes: at least one of them cannot exist.
+    #[error("{0:?} has the hash of another file, but not its size")]
+    TwoSizes(ModelPath),
     /// All files together are larger than can be counted.
     #[error("the files together are too large")]
     TotalTooLarge,
+}
+
+impl ContentHash {
+    /// The address of the model whose encoded manifest this is: BLAKE3 of the bytes.
+    pub fn of_manifest_bytes(bytes: &[u8]) -> Self {
+        blake3::hash(bytes).into()
+    }
 }
 
 /// One file of a model.
@@ -124,7 +134,7 @@ impl Manifest {
 
     /// The model's address: BLAKE3 of [`Manifest::encode`].
     pub fn content_hash(&self) -> ContentHash {
-        blake3::hash(&self.encode()).into()
+        ContentHash::of_manifest_bytes(&self.encode())
     }
 
     /// The canonical bytes.
@@ -212,7 +222,11 @@ fn check(entries: &[ManifestEntry]) -> Result<u64, ManifestError> {
         return Err(ManifestError::Twice(pair[0].path.clone()));
     }
     let mut total = 0u64;
+    let mut sizes = HashMap::with_capacity(entries.len());
     for entry in entries {
+        if *sizes.entry(entry.hash).or_insert(entry.size) != entry.size {
+            return Err(ManifestError::TwoSizes(entry.path.clone()));
+        }
         if entry.size > FILE_SIZE_MAX {
             return Err(ManifestError::FileTooLarge(entry.path.clone()));
         }
@@ -374,6 +388,8 @@ mod tests {
             refused(&[a, between, b]),
             ManifestError::FileAndDirectory(path("a"))
         );
+        let sizes = [entry("a", 1, 1), entry("b", 2, 1)];
+        assert_eq!(refused(&sizes), ManifestError::TwoSizes(path("b")));
         let large = entry("x", FILE_SIZE_MAX + 1, 1);
         assert_eq!(refused(&[large]), ManifestError::FileTooLarge(path("x")));
     }

@@ -22,6 +22,10 @@ pub struct PeerInfo {
     pub peer_id: PeerId,
     /// The other ends of its connections.
     pub addresses: Vec<Multiaddr>,
+    /// Where it says it can be dialled.
+    pub listen_addresses: Vec<Multiaddr>,
+    /// Whether it was found on the local network.
+    pub is_local: bool,
     /// Who made the oldest of them.
     pub direction: Direction,
     /// Whether all of them lead through a relay.

@@ -70,7 +70,7 @@ pub use self::{
         AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
         Refused,
     },
-    ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError},
+    ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError, peer_of},
     tls::TlsSetupError,
     transport::TransportSetupError,
 };

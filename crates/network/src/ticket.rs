@@ -119,14 +119,14 @@ impl Ticket {
     pub fn providers(&self) -> impl Iterator<Item = (PeerId, &Multiaddr)> {
         self.peers
             .iter()
-            .filter_map(|address| Some((peer_id(address)?, address)))
+            .filter_map(|address| Some((peer_of(address)?, address)))
     }
 
     fn push(&mut self, peer: Multiaddr) -> Result<(), TicketError> {
         if self.peers.contains(&peer) {
             return Ok(());
         }
-        if peer_id(&peer).is_none() {
+        if peer_of(&peer).is_none() {
             return Err(TicketError::NoPeerId(peer));
         }
         if self.peers.len() == TICKET_PEERS_MAX {
@@ -146,8 +146,8 @@ impl Ticket {
     }
 }
 
-/// The peer id at the end of an address.
-fn peer_id(address: &Multiaddr) -> Option<PeerId> {
+/// The peer id at the end of an address; `None` if it ends in something else.
+pub fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {
         Some(Protocol::P2p(id)) => Some(id),
         _ => None,

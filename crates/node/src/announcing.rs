@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubless_network::AnnounceKey;
+use hubless_network::{AnnounceKey, Priority};
 use hubless_store::StoreError;
 use tracing::warn;
 
@@ -39,11 +39,16 @@ async fn announce(core: &Arc<Core>) {
 }
 
 /// What to announce, the most useful first: whoever fetches a model looks for its content hash.
-fn keys(store: &hubless_store::Store, policy: AnnouncePolicy) -> Result<Vec<AnnounceKey>, StoreError> {
+fn keys(
+    store: &hubless_store::Store,
+    policy: AnnouncePolicy,
+) -> Result<Vec<(AnnounceKey, Priority)>, StoreError> {
     let held = store.announce_keys()?;
-    let mut keys: Vec<AnnounceKey> = held.models.into_iter().map(AnnounceKey::from).collect();
+    let root = |model| (AnnounceKey::from(model), Priority::Root);
+    let file = |file| (AnnounceKey::from(file), Priority::File);
+    let mut keys: Vec<_> = held.models.into_iter().map(root).collect();
     if policy != AnnouncePolicy::Roots {
-        keys.extend(held.files.iter().copied().map(AnnounceKey::from));
+        keys.extend(held.files.iter().copied().map(file));
     }
     if policy == AnnouncePolicy::Chunks {
         for file in held.files {
@@ -52,7 +57,7 @@ fn keys(store: &hubless_store::Store, policy: AnnouncePolicy) -> Result<Vec<Anno
             if let (Some(list), Some(held)) = (cvs, held) {
                 let chunks = list.cvs().iter().zip(0u32..);
                 let chunks = chunks.filter(|(_, index)| held.contains(*index));
-                keys.extend(chunks.map(|(cv, _)| AnnounceKey::from(*cv)));
+                keys.extend(chunks.map(|(cv, _)| (AnnounceKey::chunk(cv), Priority::Chunk)));
             }
         }
     }

@@ -1,6 +1,9 @@
 //! What all requests of one node share, and the order in which it starts and stops.
 
 use std::{
+    fs::File,
+    io::Read,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId};
+use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
 use hubless_store::{Store, StoreOptions};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,8 +41,6 @@ pub(crate) struct Core {
     network: Option<Network>,
     /// Chunks that were just verified, for those who asked what we have.
     pub(crate) gains: Gains,
-    /// Who asked for what lately.
-    pub(crate) swarms: Swarms,
     pub(crate) fetches: FetchLocks,
     /// What is held or pinned changed: announcements may have to.
     changed: Notify,
@@ -50,13 +51,19 @@ pub(crate) struct Core {
 
 impl Core {
     /// Opens the store; joins the network if `online`.
-    pub(crate) async fn open(home: Home, config: Config, online: bool) -> Result<Arc<Self>, Failure> {
-        let (opened, options) = (home.clone(), StoreOptions {
-            quota: config.quota.map(|ByteSize(bytes)| bytes),
-            ..StoreOptions::default()
-        });
-        let store =
-            Blocking::run_long(move || Store::open(opened.path(), options)).await??;
+    pub(crate) async fn open(
+        home: Home,
+        config: Config,
+        online: bool,
+    ) -> Result<Arc<Self>, Failure> {
+        let (opened, options) = (
+            home.clone(),
+            StoreOptions {
+                quota: config.quota.map(|ByteSize(bytes)| bytes),
+                ..StoreOptions::default()
+            },
+        );
+        let store = Blocking::run_long(move || Store::open(opened.path(), options)).await??;
         let identity = Identity::load_or_create(&home.identity()).map_err(|error| {
             Failure::new(FailureKind::Other, crate::failure::sentence(&error))
                 .hint("check the file's owner and permissions")
@@ -82,7 +89,6 @@ impl Core {
             blocking: Blocking::default(),
             network,
             gains,
-            swarms,
             fetches: FetchLocks::default(),
             changed: Notify::new(),
             chunks_rejected: AtomicU64::new(0),
@@ -148,10 +154,7 @@ impl Core {
 
 fn network_config(config: &Config) -> Result<NetworkConfig, Failure> {
     let network_key = match &config.network_key {
-        Some(path) => Some(NetworkKey::load(path).map_err(|error| {
-            Failure::new(FailureKind::Usage, crate::failure::sentence(&error))
-                .hint("a key file has three lines: /key/swarm/psk/1.0.0/, /base16/, 64 digits")
-        })?),
+        Some(path) => Some(load_network_key(path)?),
         None => None,
     };
     let bytes = |rate: Option<ByteSize>| rate.map(|ByteSize(bytes)| bytes);
@@ -167,6 +170,22 @@ fn network_config(config: &Config) -> Result<NetworkConfig, Failure> {
         limit_down: bytes(config.limit_down),
         ..NetworkConfig::default()
     })
+}
+
+/// Bytes of a network key file; it has three short lines.
+const NETWORK_KEY_BYTES_MAX: u64 = 4096;
+
+fn load_network_key(path: &Path) -> Result<NetworkKey, Failure> {
+    let wrong = |error: &dyn std::error::Error| {
+        let message = format!("cannot use the network key {}: {error}", path.display());
+        Failure::new(FailureKind::Usage, message)
+            .hint("a key file has three lines: /key/swarm/psk/1.0.0/, /base16/, and 64 digits")
+    };
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(NETWORK_KEY_BYTES_MAX).read_to_string(&mut text))
+        .map_err(|error| wrong(&error))?;
+    text.parse::<NetworkKey>().map_err(|error| wrong(&error))
 }
 
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, Failure> {
@@ -189,12 +208,4 @@ pub(crate) fn peer_addresses(key: &str, texts: &[String]) -> Result<Vec<Multiadd
             .hint("`hubless serve` prints the addresses of a node, and `hubless id` its peer id"));
     }
     Ok(addresses)
-}
-
-/// The peer id at the end of an address.
-pub(crate) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last() {
-        Some(hubless_network::Protocol::P2p(peer)) => Some(peer),
-        _ => None,
-    }
 }

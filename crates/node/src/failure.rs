@@ -52,7 +52,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
             "a model is a directory: put the file into one of its own and add that".into()
         }
         E::NotADirectory { .. } => "check the path: it must be an existing directory".into(),
-        E::NoFiles { .. } => "a model needs at least one file; empty directories do not count".into(),
+        E::NoFiles { .. } => {
+            "a model needs at least one file; empty directories do not count".into()
+        }
         E::Name { .. } => "rename the file and run the same command again".into(),
         E::LinkLeaves { .. } | E::LinkToDirectory { .. } => {
             "add `--follow-links` to import what links lead to".into()
@@ -82,10 +84,10 @@ fn store_hint(error: &StoreError) -> Option<String> {
         E::UnknownModel { model } => {
             format!("`hubless ls` shows what is here; `hubless get {model}` fetches it")
         }
-        E::Damaged { .. } => "`hubless verify` finds what is damaged, `hubless get` repairs it".into(),
-        E::UnsafeTarget { .. } | E::SameName { .. } => {
-            "choose another directory with `-o`".into()
+        E::Damaged { .. } => {
+            "`hubless verify` finds what is damaged, `hubless get` repairs it".into()
         }
+        E::UnsafeTarget { .. } | E::SameName { .. } => "choose another directory with `-o`".into(),
         _ => return None,
     })
 }

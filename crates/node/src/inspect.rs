@@ -13,7 +13,8 @@ use crate::{
         StoreStatus, TicketText, Why,
     },
     core::Core,
-    replies::ReplySink,
+    fetch::discovery,
+    replies::{ReplySink, interrupted},
 };
 
 /// Providers gathered for one answer; a person or script can use no more.
@@ -22,7 +23,9 @@ const PROVIDERS_MAX: usize = 1000;
 pub(crate) async fn list(core: &Arc<Core>) -> Result<Models, Failure> {
     let store = core.store.clone();
     let models = core.blocking.run(move || store.models()).await??;
-    Ok(Models { models: models.into_iter().map(summary).collect() })
+    Ok(Models {
+        models: models.into_iter().map(summary).collect(),
+    })
 }
 
 fn summary(model: ModelInfo) -> ModelSummary {
@@ -78,12 +81,14 @@ pub(crate) fn id(core: &Core) -> Identified {
 
 pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
     let network = core.network()?;
-    let state = network.status().await;
+    let state = network.status().await.ok_or_else(interrupted)?;
     let counters = network.counters();
     let store = core.store.clone();
-    let (usage, stale) =
-        core.blocking.run(move || Ok::<_, StoreError>((store.usage()?, store.stale()?))).await??;
-    let banned = network.banned().await;
+    let (usage, stale) = core
+        .blocking
+        .run(move || Ok::<_, StoreError>((store.usage()?, store.stale()?)))
+        .await??;
+    let banned = network.banned();
     Ok(Status {
         peer_id: core.identity.peer_id().to_string(),
         addresses: state.addresses.iter().map(ToString::to_string).collect(),
@@ -98,9 +103,12 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
             announced: state.dht.announced,
             backlog: state.dht.backlog,
         },
-        store: StoreStatus { bytes: usage.bytes, quota: usage.quota },
+        store: StoreStatus {
+            bytes: usage.bytes,
+            quota: usage.quota,
+        },
         stale: stale.into_iter().map(|(_, path)| path).collect(),
-        banned: banned.iter().map(ToString::to_string).collect(),
+        banned: banned.iter().map(|(peer, _)| peer.to_string()).collect(),
     })
 }
 
@@ -110,9 +118,11 @@ pub(crate) async fn peers(core: &Arc<Core>) -> Result<Peers, Failure> {
         peer_id: peer.peer_id.to_string(),
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         agent: peer.agent,
-        rtt_ms: peer.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+        rtt_ms: peer.round_trip.map(|time| time.as_secs_f64() * 1000.0),
     });
-    Ok(Peers { peers: details.collect() })
+    Ok(Peers {
+        peers: details.collect(),
+    })
 }
 
 pub(crate) async fn providers(
@@ -130,7 +140,7 @@ pub(crate) async fn providers(
     });
     let mut providers: Vec<ProviderDetails> = Vec::new();
     let search = async {
-        network.joined().await;
+        discovery::join(network).await;
         let mut found = network.find_providers(AnnounceKey::from(hash)).await;
         while let Some(provider) = found.recv().await {
             let peer_id = provider.peer_id.to_string();
@@ -143,20 +153,34 @@ pub(crate) async fn providers(
     };
     tokio::select! {
         _ = tokio::time::timeout(Duration::from_secs(timeout_s), search) => {}
-        () = sink.cancelled() => return Err(crate::replies::interrupted()),
+        () = sink.cancelled() => return Err(interrupted()),
     }
     Ok(Providers { providers })
 }
 
 pub(crate) async fn ticket(core: &Arc<Core>, hash: ContentHash) -> Result<TicketText, Failure> {
     let store = core.store.clone();
-    core.blocking.run(move || store.model_info(hash)?.ok_or_else(|| unknown(hash))).await??;
-    let addresses = core.network()?.status().await.addresses;
-    let ticket = Ticket::new(hash, addresses).map_err(|error| {
-        Failure::new(FailureKind::Network, error.to_string())
-            .hint("a ticket needs an address to dial: see `listen` in `hubless config show`")
-    })?;
-    Ok(TicketText { ticket: ticket.to_string() })
+    core.blocking
+        .run(move || store.model_info(hash)?.ok_or_else(|| unknown(hash)))
+        .await??;
+    let status = core.network()?.status().await.ok_or_else(interrupted)?;
+    let ticket = Ticket::fitting(
+        hash,
+        status
+            .external_addresses
+            .into_iter()
+            .chain(status.addresses),
+    );
+    if ticket.peers().is_empty() {
+        return Err(Failure::new(
+            FailureKind::Network,
+            "this node has no address to be dialled at",
+        )
+        .hint("see `listen` in `hubless config show`"));
+    }
+    Ok(TicketText {
+        ticket: ticket.to_string(),
+    })
 }
 
 pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Failure> {
@@ -181,7 +205,9 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
     }
     match core.network() {
         Err(_) => facts.push("No node runs on this home directory, so nobody can fetch it.".into()),
-        Ok(network) => facts.extend(network_facts(&network.status().await)),
+        Ok(network) => {
+            facts.extend(network.status().await.iter().flat_map(network_facts));
+        }
     }
     Ok(Why { hash, facts })
 }

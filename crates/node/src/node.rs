@@ -57,7 +57,9 @@ impl Node {
     /// Where the node can be dialled; each address ends in `/p2p/<peer id>`.
     pub fn addresses(&self) -> Vec<String> {
         let network = self.core.network();
-        let addresses = network.map(|network| network.listen_addresses()).unwrap_or_default();
+        let addresses = network
+            .map(|network| network.listen_addresses())
+            .unwrap_or_default();
         addresses.iter().map(ToString::to_string).collect()
     }
 

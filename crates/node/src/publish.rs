@@ -40,12 +40,22 @@ pub(crate) async fn add(
     in_place: bool,
     follow_links: bool,
 ) -> Result<Added, Failure> {
-    let observer = SinkObserver { sink: sink.clone(), state: State::Hashing };
+    let observer = SinkObserver {
+        sink: sink.clone(),
+        state: State::Hashing,
+    };
     let store = core.store.clone();
-    let options = ImportOptions { in_place, follow_links };
+    let options = ImportOptions {
+        in_place,
+        follow_links,
+    };
     let added = Blocking::run_long(move || store.import(&path, &options, &observer)).await??;
     core.note_change();
-    Ok(Added { hash: added.hash, files: added.files, bytes: added.bytes })
+    Ok(Added {
+        hash: added.hash,
+        files: added.files,
+        bytes: added.bytes,
+    })
 }
 
 pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Failure> {
@@ -67,7 +77,13 @@ pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Fa
 
 pub(crate) async fn pin(core: &Arc<Core>, hash: ContentHash, pin: bool) -> Result<(), Failure> {
     let store = core.store.clone();
-    let change = move || if pin { store.pin(hash) } else { store.unpin(hash).map(drop) };
+    let change = move || {
+        if pin {
+            store.pin(hash)
+        } else {
+            store.unpin(hash).map(drop)
+        }
+    };
     Ok(core.blocking.run(change).await??)
 }
 
@@ -75,7 +91,10 @@ pub(crate) async fn gc(core: &Arc<Core>) -> Result<Collected, Failure> {
     let store = core.store.clone();
     let freed = Blocking::run_long(move || store.gc()).await??;
     core.note_change();
-    Ok(Collected { files: freed.files, bytes: freed.bytes })
+    Ok(Collected {
+        files: freed.files,
+        bytes: freed.bytes,
+    })
 }
 
 pub(crate) async fn verify(
@@ -83,13 +102,23 @@ pub(crate) async fn verify(
     sink: &ReplySink,
     hash: Option<ContentHash>,
 ) -> Result<Verified, Failure> {
-    let observer = SinkObserver { sink: sink.clone(), state: State::Hashing };
+    let observer = SinkObserver {
+        sink: sink.clone(),
+        state: State::Hashing,
+    };
     let store = core.store.clone();
     let report = Blocking::run_long(move || {
         let report = store.verify(hash, &observer)?;
-        let damaged = report.damaged.iter().map(|damaged| describe(&store, damaged));
+        let damaged = report
+            .damaged
+            .iter()
+            .map(|damaged| describe(&store, damaged));
         let damaged = damaged.collect::<Result<Vec<_>, _>>()?;
-        Ok::<_, StoreError>(Verified { files: report.files, bytes: report.bytes, damaged })
+        Ok::<_, StoreError>(Verified {
+            files: report.files,
+            bytes: report.bytes,
+            damaged,
+        })
     })
     .await??;
     if !report.damaged.is_empty() {
@@ -103,5 +132,9 @@ fn describe(store: &Store, damaged: &hubless_store::Damaged) -> Result<Damaged, 
         Some(FilePlace::External(path)) => Some(path),
         _ => None,
     };
-    Ok(Damaged { hash: damaged.file, path, chunks: damaged.chunks.len() as u64 })
+    Ok(Damaged {
+        hash: damaged.file,
+        path,
+        chunks: damaged.chunks.len() as u64,
+    })
 }

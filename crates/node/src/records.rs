@@ -1,6 +1,6 @@
 //! The DHT's records, kept in the store.
 
-use hubless_network::RecordDb;
+use hubless_network::{RecordBatch, RecordDb};
 use hubless_store::Store;
 use tracing::warn;
 
@@ -21,9 +21,7 @@ impl RecordDb for StoreRecords {
         })
     }
 
-    fn write(&self, batch: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
-        if let Err(error) = self.0.records_write(&batch) {
-            warn!(%error, "DHT records could not be kept; they will be learned again");
-        }
+    fn write(&self, batch: RecordBatch) {
+        self.0.records_write(&batch);
     }
 }

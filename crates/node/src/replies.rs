@@ -35,7 +35,13 @@ pub(crate) fn replies(parent: &CancellationToken) -> (ReplySink, Replies) {
     let (sender, receiver) = mpsc::channel(REPLIES_MAX);
     let cancel = parent.child_token();
     let _cancel_on_drop = cancel.clone().drop_guard();
-    (ReplySink { sender, cancel }, Replies { receiver, _cancel_on_drop })
+    (
+        ReplySink { sender, cancel },
+        Replies {
+            receiver,
+            _cancel_on_drop,
+        },
+    )
 }
 
 impl ReplySink {
@@ -49,7 +55,10 @@ impl ReplySink {
     /// # Errors
     /// If the caller went away.
     pub(crate) async fn data(&self, bytes: Bytes) -> Result<(), Failure> {
-        self.sender.send(Reply::Data(bytes)).await.map_err(|_| interrupted())
+        self.sender
+            .send(Reply::Data(bytes))
+            .await
+            .map_err(|_| interrupted())
     }
 
     /// Sends the last reply.

@@ -27,13 +27,32 @@ async fn execute(
     sink: &ReplySink,
 ) -> Result<serde_json::Value, Failure> {
     match request {
-        Request::Add { path, in_place, follow_links } => {
-            json(publish::add(core, sink, path, in_place, follow_links).await?)
-        }
+        Request::Add {
+            path,
+            in_place,
+            follow_links,
+        } => json(publish::add(core, sink, path, in_place, follow_links).await?),
         Request::Get(get) => fetch::get(core, sink, get).await,
-        Request::Cat { hash, peers, path, range, timeout_s } => {
-            json(fetch::cat(core, sink, fetch::Cat { hash, peers, path, range, timeout_s }).await?)
-        }
+        Request::Cat {
+            hash,
+            peers,
+            path,
+            range,
+            timeout_s,
+        } => json(
+            fetch::cat(
+                core,
+                sink,
+                fetch::Cat {
+                    hash,
+                    peers,
+                    path,
+                    range,
+                    timeout_s,
+                },
+            )
+            .await?,
+        ),
         Request::List => json(inspect::list(core).await?),
         Request::Info { hash } => json(inspect::info(core, hash).await?),
         Request::Remove { hash } => json(publish::remove(core, hash).await?),

@@ -221,6 +221,14 @@ impl Worker {
             .await;
     }
 
+    fn peer_infos(&self) -> Vec<PeerInfo> {
+        let mut infos = self.peers.infos();
+        for info in &mut infos {
+            info.is_local = self.lan.contains(&info.peer_id);
+        }
+        infos
+    }
+
     fn on_cmd(&mut self, cmd: Cmd) {
         match cmd {
             Cmd::Connect {
@@ -231,7 +239,7 @@ impl Worker {
             Cmd::Disconnect { peer } => self.disconnect(peer),
             Cmd::OpenStream { peer, reply } => self.swarm.behaviour_mut().streams.open(peer, reply),
             // Who asked may have left; that is no matter of ours.
-            Cmd::Peers { reply } => drop(reply.send(self.peers.infos())),
+            Cmd::Peers { reply } => drop(reply.send(self.peer_infos())),
             Cmd::Status { reply } => drop(reply.send(self.status())),
             Cmd::Announce { keys } => self
                 .announcing

@@ -17,6 +17,9 @@ const PROTOCOLS_MAX: usize = 64;
 /// Bytes of a protocol's name that are kept.
 const PROTOCOL_BYTES_MAX: usize = 128;
 
+/// Addresses of a peer that are kept: of both kinds of IP and transport, here and outside.
+const LISTEN_ADDRESSES_MAX: usize = 8;
+
 struct Connection {
     id: ConnectionId,
     address: Multiaddr,
@@ -29,6 +32,7 @@ struct Connection {
 struct Peer {
     connections: Vec<Connection>,
     agent: Option<String>,
+    listen_addresses: Vec<Multiaddr>,
     protocols: Vec<String>,
     round_trip: Option<Duration>,
 }
@@ -87,6 +91,8 @@ impl Peers {
         };
         let printable = info.agent_version.chars().filter(|char| !char.is_control());
         known.agent = Some(printable.take(AGENT_CHARS_MAX).collect());
+        let addresses = info.listen_addrs.iter().take(LISTEN_ADDRESSES_MAX);
+        known.listen_addresses = addresses.cloned().collect();
         let names = info.protocols.iter().map(AsRef::<str>::as_ref);
         let names = names.filter(|name: &&str| name.len() <= PROTOCOL_BYTES_MAX);
         known.protocols = names.take(PROTOCOLS_MAX).map(str::to_owned).collect();
@@ -175,6 +181,8 @@ fn info(peer_id: PeerId, peer: &Peer) -> Option<PeerInfo> {
             .iter()
             .map(|connection| connection.address.clone())
             .collect(),
+        listen_addresses: peer.listen_addresses.clone(),
+        is_local: false,
         direction: oldest.direction,
         is_relayed: peer
             .connections

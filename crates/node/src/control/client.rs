@@ -19,15 +19,20 @@ pub(crate) async fn is_running(socket: &Path) -> bool {
 /// Sends a request to the running node.
 pub(crate) async fn call(socket: &Path, request: &Request) -> Result<Replies, Failure> {
     let mut stream = UnixStream::connect(socket).await.map_err(lost)?;
-    frame::write_request(&mut stream, request).await.map_err(lost)?;
+    frame::write_request(&mut stream, request)
+        .await
+        .map_err(lost)?;
     let (sink, replies) = replies(&CancellationToken::new());
     tokio::spawn(pump(stream, sink));
     Ok(replies)
 }
 
 fn lost(error: io::Error) -> Failure {
-    Failure::new(FailureKind::Other, format!("lost the running node: {error}"))
-        .hint("see why it ended where `hubless serve` runs, then run the same command again")
+    Failure::new(
+        FailureKind::Other,
+        format!("lost the running node: {error}"),
+    )
+    .hint("see why it ended where `hubless serve` runs, then run the same command again")
 }
 
 /// Passes replies on until the last one. Dropping the stream tells the node that nobody waits.

@@ -14,7 +14,10 @@ const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Bytes of a request: the longest has a few thousand globs.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
-pub(super) async fn write_request(to: &mut (impl AsyncWrite + Unpin), request: &Request) -> io::Result<()> {
+pub(super) async fn write_request(
+    to: &mut (impl AsyncWrite + Unpin),
+    request: &Request,
+) -> io::Result<()> {
     write(to, b'R', &json(request)?).await
 }
 
@@ -25,7 +28,10 @@ pub(super) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Res
     }
 }
 
-pub(super) async fn write_reply(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+pub(super) async fn write_reply(
+    to: &mut (impl AsyncWrite + Unpin),
+    reply: &Reply,
+) -> io::Result<()> {
     match reply {
         Reply::Event(event) => write(to, b'E', &json(event)?).await,
         Reply::Data(bytes) => write(to, b'B', bytes).await,
@@ -36,7 +42,9 @@ pub(super) async fn write_reply(to: &mut (impl AsyncWrite + Unpin), reply: &Repl
 
 /// The next reply; `None` at the end.
 pub(super) async fn read_reply(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Reply>> {
-    let Some((kind, bytes)) = read(from, FRAME_BYTES_MAX).await? else { return Ok(None) };
+    let Some((kind, bytes)) = read(from, FRAME_BYTES_MAX).await? else {
+        return Ok(None);
+    };
     Ok(Some(match kind {
         b'E' => Reply::Event(parse(&bytes)?),
         b'B' => Reply::Data(bytes),

@@ -37,7 +37,11 @@ impl Server {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let cancel = CancellationToken::new();
         let worker = tokio::spawn(accept(listener, core, cancel.clone()));
-        Ok(Self { path, cancel, worker })
+        Ok(Self {
+            path,
+            cancel,
+            worker,
+        })
     }
 
     /// Ends all requests and removes the socket.
@@ -52,7 +56,9 @@ async fn accept(listener: UnixListener, core: Arc<Core>, cancel: CancellationTok
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { break };
+        let Ok(permit) = permits.clone().acquire_owned().await else {
+            break;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = cancel.cancelled() => break,

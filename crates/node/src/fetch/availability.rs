@@ -19,7 +19,11 @@ pub(super) struct Availability {
 
 impl Availability {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, bytes: Vec::new(), known: false }
+        Self {
+            scope,
+            bytes: Vec::new(),
+            known: false,
+        }
     }
 
     pub(super) fn scope(&self) -> Scope {
@@ -100,7 +104,10 @@ impl Availability {
 fn shifted(inside: &[Range<u32>], places: &[Range<u32>]) -> Vec<Range<u32>> {
     let shift = |place: &Range<u32>| {
         let start = place.start;
-        inside.iter().map(move |range| range.start + start..range.end + start).collect::<Vec<_>>()
+        inside
+            .iter()
+            .map(move |range| range.start + start..range.end + start)
+            .collect::<Vec<_>>()
     };
     places.iter().flat_map(shift).collect()
 }
@@ -135,21 +142,32 @@ mod tests {
     fn a_bitmap_then_news() {
         let layout = layout();
         let mut availability = of_model(&layout);
-        let page = Answer::Availability { first: 0, total: 7, complete: false };
+        let page = Answer::Availability {
+            first: 0,
+            total: 7,
+            complete: false,
+        };
         let mut has = ChunkSet::empty(7);
         has.insert_range(0..2);
         let inputs = availability.take(ME, &layout, page, &[0b11]).unwrap();
         assert_eq!(inputs, [Input::SourceHas(ME, has)]);
         let have = Answer::Have(std::iter::once(5..7).collect());
         let inputs = availability.take(ME, &layout, have, &[]).unwrap();
-        assert_eq!(inputs, [Input::SourceGained(ME, std::iter::once(5..7).collect())]);
+        assert_eq!(
+            inputs,
+            [Input::SourceGained(ME, std::iter::once(5..7).collect())]
+        );
     }
 
     #[test]
     fn a_file_counts_for_all_its_places() {
         let layout = layout();
         let mut availability = Availability::new(Scope::File(FileHash::new([2; 32])));
-        let complete = Answer::Availability { first: 0, total: 3, complete: true };
+        let complete = Answer::Availability {
+            first: 0,
+            total: 3,
+            complete: true,
+        };
         let inputs = availability.take(ME, &layout, complete, &[]).unwrap();
         assert_eq!(inputs, [Input::SourceGained(ME, vec![1..4, 4..7])]);
     }
@@ -158,11 +176,46 @@ mod tests {
     fn what_does_not_fit_the_model_is_a_lie() {
         let layout = layout();
         let lies = [
-            (Answer::Availability { first: 0, total: 8, complete: true }, &[][..]),
-            (Answer::Availability { first: 8, total: 7, complete: false }, &[1]),
-            (Answer::Availability { first: 0, total: 7, complete: false }, &[]),
-            (Answer::Availability { first: 0, total: 7, complete: false }, &[0x80]),
-            (Answer::Availability { first: 0, total: 7, complete: false }, &[1, 0]),
+            (
+                Answer::Availability {
+                    first: 0,
+                    total: 8,
+                    complete: true,
+                },
+                &[][..],
+            ),
+            (
+                Answer::Availability {
+                    first: 8,
+                    total: 7,
+                    complete: false,
+                },
+                &[1],
+            ),
+            (
+                Answer::Availability {
+                    first: 0,
+                    total: 7,
+                    complete: false,
+                },
+                &[],
+            ),
+            (
+                Answer::Availability {
+                    first: 0,
+                    total: 7,
+                    complete: false,
+                },
+                &[0x80],
+            ),
+            (
+                Answer::Availability {
+                    first: 0,
+                    total: 7,
+                    complete: false,
+                },
+                &[1, 0],
+            ),
             (Answer::Have(std::iter::once(0..1).collect()), &[]),
             (Answer::Malformed, &[]),
         ];
@@ -171,7 +224,11 @@ mod tests {
             assert_eq!(taken, Err(End::Lied), "{answer:?}");
         }
         let mut complete = of_model(&layout);
-        let all = Answer::Availability { first: 0, total: 7, complete: true };
+        let all = Answer::Availability {
+            first: 0,
+            total: 7,
+            complete: true,
+        };
         complete.take(ME, &layout, all, &[]).unwrap();
         let beyond = Answer::Have(std::iter::once(6..8).collect());
         assert_eq!(complete.take(ME, &layout, beyond, &[]), Err(End::Lied));

@@ -2,7 +2,9 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, ModelPath, chunk_offset};
+use hubless_content::{
+    CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, ModelPath, chunk_offset,
+};
 use hubless_scheduler::Order;
 use tokio::sync::watch;
 
@@ -57,8 +59,11 @@ async fn print(
     };
     let Some(layout) = layout else { return Ok(()) };
     let entry = layout.manifest.get(cat.path.as_str()).ok_or_else(|| {
-        Failure::new(FailureKind::NotFound, format!("there is no file {:?} in {}", cat.path, cat.hash))
-            .hint(format!("`hubless info {}` lists its files", cat.hash))
+        Failure::new(
+            FailureKind::NotFound,
+            format!("there is no file {:?} in {}", cat.path, cat.hash),
+        )
+        .hint(format!("`hubless info {}` lists its files", cat.hash))
     })?;
     let range = clamp(cat.range, entry.size)?;
     let mut at = range.start;
@@ -92,12 +97,18 @@ async fn stream_piece(
     piece: Range<u64>,
     stored: &mut watch::Receiver<u64>,
 ) -> Result<(), Failure> {
-    let Some(index) = ChunkIndex::of_offset(piece.start) else { return Ok(()) };
+    let Some(index) = ChunkIndex::of_offset(piece.start) else {
+        return Ok(());
+    };
     let mut last_look = false;
     loop {
         stored.borrow_and_update();
         let (store, file) = (core.store.clone(), entry.hash);
-        if let Some(bytes) = core.blocking.run(move || store.read_chunk(file, index)).await?? {
+        if let Some(bytes) = core
+            .blocking
+            .run(move || store.read_chunk(file, index))
+            .await??
+        {
             let offset = chunk_offset(index);
             let inside = (piece.start - offset) as usize..(piece.end - offset) as usize;
             let bytes = (inside.end <= bytes.len()).then(|| bytes.slice(inside));
@@ -112,8 +123,11 @@ async fn stream_piece(
 }
 
 fn damaged(entry: &ManifestEntry) -> Failure {
-    Failure::new(FailureKind::Integrity, format!("{:?} cannot be read from the store", entry.path))
-        .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
+    Failure::new(
+        FailureKind::Integrity,
+        format!("{:?} cannot be read from the store", entry.path),
+    )
+    .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
 }
 
 #[cfg(test)]
@@ -126,6 +140,9 @@ mod tests {
         assert_eq!(clamp(None, 10).unwrap(), 0..10);
         assert_eq!(clamp(Some((3, Some(5))), 10).unwrap(), 3..5);
         assert_eq!(clamp(Some((3, Some(99))), 10).unwrap(), 3..10);
-        assert_eq!(clamp(Some((10, None)), 10).unwrap_err().kind, FailureKind::Usage);
+        assert_eq!(
+            clamp(Some((10, None)), 10).unwrap_err().kind,
+            FailureKind::Usage
+        );
     }
 }

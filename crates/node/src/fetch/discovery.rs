@@ -7,12 +7,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use hubless_content::{ChunkSet, ContentHash, FileHash};
-use hubless_network::{AnnounceKey, Multiaddr, Network, PeerId};
+use hubless_network::{AnnounceKey, Multiaddr, Network, PeerId, peer_of};
 use hubless_wire::PeerAddresses;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::layout::Layout;
-use crate::core::peer_of;
 
 /// Peers remembered for one fetch. A liar in the DHT or among the sources can name no more.
 const CANDIDATES_MAX: usize = 2000;
@@ -42,14 +41,22 @@ impl Candidate {
     /// From an address that ends in a peer id.
     pub(super) fn from_address(address: &Multiaddr) -> Option<Self> {
         let peer = peer_of(address)?;
-        Some(Self { peer, addresses: vec![address.clone()], file: None })
+        Some(Self {
+            peer,
+            addresses: vec![address.clone()],
+            file: None,
+        })
     }
 
     /// From what a source said; `None` if it is no peer at all.
     pub(super) fn from_exchange(named: &PeerAddresses) -> Option<Self> {
         let peer = PeerId::from_bytes(&named.id).ok()?;
         let parse = |bytes: &bytes::Bytes| Multiaddr::try_from(bytes.to_vec()).ok();
-        Some(Self { peer, addresses: named.addresses.iter().filter_map(parse).collect(), file: None })
+        Some(Self {
+            peer,
+            addresses: named.addresses.iter().filter_map(parse).collect(),
+            file: None,
+        })
     }
 }
 
@@ -72,7 +79,10 @@ pub(super) struct Candidates {
 
 impl Candidates {
     pub(super) fn new(own: PeerId) -> Self {
-        Self { own, known: HashMap::new() }
+        Self {
+            own,
+            known: HashMap::new(),
+        }
     }
 
     /// Somebody was named.
@@ -102,7 +112,10 @@ impl Candidates {
     /// until [`Candidates::failed`] or [`Candidates::drop_peer`].
     pub(super) fn take(&mut self, now: Instant) -> Option<(PeerId, Vec<Multiaddr>, Vec<FileHash>)> {
         let due = |state: &State| state.next_try.filter(|at| *at <= now);
-        let due = self.known.iter().filter_map(|(peer, state)| Some((due(state)?, *peer)));
+        let due = self
+            .known
+            .iter()
+            .filter_map(|(peer, state)| Some((due(state)?, *peer)));
         let (_, peer) = due.min()?;
         let state = self.known.get_mut(&peer)?;
         state.next_try = None;
@@ -119,7 +132,9 @@ impl Candidates {
     pub(super) fn failed(&mut self, peer: PeerId, useful: bool, now: Instant) {
         if let Some(state) = self.known.get_mut(&peer) {
             state.tries = if useful { 0 } else { state.tries + 1 };
-            let wait = RETRY_FIRST.saturating_mul(1 << state.tries.min(8)).min(RETRY_MAX);
+            let wait = RETRY_FIRST
+                .saturating_mul(1 << state.tries.min(8))
+                .min(RETRY_MAX);
             state.next_try = (state.tries < TRIES_MAX).then_some(now + wait);
         }
     }
@@ -150,6 +165,9 @@ const SOURCES_ENOUGH: usize = 8;
 /// handshake over a slow line and for an answer on the local network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(4);
 
+/// How often it is looked whether there is somebody to ask: a tenth of a handshake over a slow line.
+const JOIN_LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Walks without a result after which nobody is expected to have it: the second one finds what was
 /// announced while the first was on its way.
 const FRUITLESS_WALKS: u32 = 2;
@@ -171,15 +189,25 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(network: Network, model: ContentHash, found: mpsc::Sender<Candidate>) -> Self {
+    pub(super) fn new(
+        network: Network,
+        model: ContentHash,
+        found: mpsc::Sender<Candidate>,
+    ) -> Self {
         let mut walking = JoinSet::new();
         let joining = network.clone();
         // Not a walk yet: waits until there is somebody to ask.
-        walking.spawn(async move {
-            let joined = tokio::time::timeout(JOIN_PATIENCE, joining.joined()).await;
-            u32::from(joined.is_ok())
-        });
-        Self { network, model, found, walking, joined: false, walks: 0, providers: 0, next: None }
+        walking.spawn(async move { u32::from(join(&joining).await) });
+        Self {
+            network,
+            model,
+            found,
+            walking,
+            joined: false,
+            walks: 0,
+            providers: 0,
+            next: None,
+        }
     }
 
     /// Starts a walk if it is time and there are too few sources.
@@ -195,7 +223,10 @@ impl Search {
         self.next = None;
         self.walk(AnnounceKey::from(self.model), None);
         if self.walks > 1 {
-            for file in layout.map(|layout| largest(layout, missing)).unwrap_or_default() {
+            for file in layout
+                .map(|layout| largest(layout, missing))
+                .unwrap_or_default()
+            {
                 self.walk(AnnounceKey::from(file), Some(file));
             }
         }
@@ -210,7 +241,11 @@ impl Search {
             while let Some(provider) = providers.recv().await {
                 let peer = provider.peer_id;
                 count += u32::from(peer != network.peer_id());
-                let candidate = Candidate { peer, addresses: provider.addresses, file };
+                let candidate = Candidate {
+                    peer,
+                    addresses: provider.addresses,
+                    file,
+                };
                 if found.send(candidate).await.is_err() {
                     break;
                 }
@@ -263,20 +298,41 @@ impl Search {
 }
 
 fn largest(layout: &Layout, missing: &ChunkSet) -> Vec<FileHash> {
-    let incomplete =
-        |file: &usize| layout.range(*file).any(|chunk| missing.contains(chunk));
+    let incomplete = |file: &usize| layout.range(*file).any(|chunk| missing.contains(chunk));
     let mut files: Vec<_> = layout.wanted().filter(incomplete).collect();
     files.sort_by_key(|file| std::cmp::Reverse(layout.entry(*file).size));
-    files.into_iter().take(FILES_WALKED_MAX).map(|file| layout.entry(file).hash).collect()
+    files
+        .into_iter()
+        .take(FILES_WALKED_MAX)
+        .map(|file| layout.entry(file).hash)
+        .collect()
+}
+
+/// Waits until the DHT has somebody to ask; false if that takes too long.
+pub(crate) async fn join(network: &Network) -> bool {
+    let joined = async {
+        while network
+            .status()
+            .await
+            .is_some_and(|status| status.dht.routing_peers == 0)
+        {
+            tokio::time::sleep(JOIN_LOOK_EVERY).await;
+        }
+    };
+    tokio::time::timeout(JOIN_PATIENCE, joined).await.is_ok()
 }
 
 /// The peers to ask before the DHT: those that were named, and those on the local network.
 pub(super) async fn nearby(network: &Network, named: &[Multiaddr]) -> Vec<Candidate> {
     let named = named.iter().filter_map(Candidate::from_address);
-    let local = network.local_peers().await;
-    let local = local.into_iter().map(|peer| Candidate {
+    let local = network
+        .peers()
+        .await
+        .into_iter()
+        .filter(|peer| peer.is_local);
+    let local = local.map(|peer| Candidate {
         peer: peer.peer_id,
-        addresses: peer.addresses,
+        addresses: peer.listen_addresses,
         file: None,
     });
     named.chain(local).collect()
@@ -287,7 +343,11 @@ mod tests {
     use super::*;
 
     fn candidate(peer: PeerId) -> Candidate {
-        Candidate { peer, addresses: vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], file: None }
+        Candidate {
+            peer,
+            addresses: vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()],
+            file: None,
+        }
     }
 
     #[tokio::test]
@@ -321,7 +381,14 @@ mod tests {
         let (peer, ..) = candidates.take(now).unwrap();
         for port in 0..100 {
             let addresses = vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()];
-            candidates.add(Candidate { peer, addresses, file: None }, now);
+            candidates.add(
+                Candidate {
+                    peer,
+                    addresses,
+                    file: None,
+                },
+                now,
+            );
         }
         assert_eq!(candidates.known[&peer].addresses.len(), ADDRESSES_MAX);
     }

@@ -10,8 +10,11 @@ use crate::api::{Failure, FailureKind};
 
 /// The manifest has the right hash, but cannot be used.
 pub(super) fn bad_manifest(hash: ContentHash, error: &dyn Error) -> Failure {
-    Failure::new(FailureKind::Integrity, format!("{hash} is not a model that can be kept: {error}"))
-        .hint("whoever published it made it so; ask them for another content hash")
+    Failure::new(
+        FailureKind::Integrity,
+        format!("{hash} is not a model that can be kept: {error}"),
+    )
+    .hint("whoever published it made it so; ask them for another content hash")
 }
 
 /// The store could not take a chunk.
@@ -26,8 +29,9 @@ pub(super) fn store(error: StoreError, hash: ContentHash) -> Failure {
 /// Some of it came, and then nothing more.
 pub(super) fn partial(hash: ContentHash, held: u64, total: u64) -> Failure {
     let message = format!("{held} of {total} bytes are here; nobody who has the rest answers");
-    Failure::new(FailureKind::Partial, message)
-        .hint(format!("what is here is kept: `hubless get {hash}` resumes when its providers are back"))
+    Failure::new(FailureKind::Partial, message).hint(format!(
+        "what is here is kept: `hubless get {hash}` resumes when its providers are back"
+    ))
 }
 
 /// Nobody was found who has it.

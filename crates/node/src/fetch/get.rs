@@ -10,7 +10,7 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    api::{Failure, Fetched, FileDetails, GetRequest, Plan, State},
+    api::{Failure, FailureKind, Fetched, FileDetails, GetRequest, Plan, State},
     blocking::Blocking,
     core::{Core, peer_addresses},
     publish::SinkObserver,
@@ -40,10 +40,17 @@ pub(crate) async fn get(
         () = sink.cancelled() => return Err(interrupted()),
     };
     let fetch = Job::new(core, sink, wish)?.run().await?;
+    if !fetch.layout.wants_any() {
+        let message = format!("no file of {} matches", request.hash);
+        return Err(Failure::new(FailureKind::NotFound, message)
+            .hint("see its files with `--dry-run`, and put globs into quotes"));
+    }
     if request.dry_run {
         return json(plan(&fetch, &selection));
     }
-    let path = request.output.unwrap_or_else(|| core.home.export(request.hash));
+    let path = request
+        .output
+        .unwrap_or_else(|| core.home.export(request.hash));
     export(core, sink, &fetch, path.clone(), selection).await?;
     json(Fetched {
         hash: request.hash,
@@ -77,12 +84,15 @@ async fn export(
     path: PathBuf,
     selection: Selection,
 ) -> Result<(), Failure> {
-    let observer = SinkObserver { sink: sink.clone(), state: State::Exporting };
+    let observer = SinkObserver {
+        sink: sink.clone(),
+        state: State::Exporting,
+    };
     let (store, hash) = (core.store.clone(), fetch.layout.hash);
     Blocking::run_long(move || {
         std::fs::create_dir_all(&path).map_err(|error| {
             let message = format!("cannot create {}: {error}", path.display());
-            Failure::new(crate::api::FailureKind::Other, message)
+            Failure::new(FailureKind::Other, message)
                 .hint("choose another directory with `-o`; what was fetched is kept")
         })?;
         store.export(hash, &path, &|path| selection.wants(path), &observer)?;

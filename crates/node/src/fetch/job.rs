@@ -178,7 +178,12 @@ impl Job {
         let (store, hash) = (self.shared.core.store.clone(), self.wish.hash);
         let _in_use = store.protect(hash);
         let store = store.clone();
-        let manifest = self.shared.core.blocking.run(move || store.manifest(hash)).await??;
+        let manifest = self
+            .shared
+            .core
+            .blocking
+            .run(move || store.manifest(hash))
+            .await??;
         if let Some(manifest) = manifest {
             self.plan(manifest).await?;
         }
@@ -188,7 +193,11 @@ impl Job {
         }
         while !self.is_done() {
             self.start_sources();
-            self.search.step(self.sources.len(), self.layout.borrow().as_deref(), &self.missing);
+            self.search.step(
+                self.sources.len(),
+                self.layout.borrow().as_deref(),
+                &self.missing,
+            );
             self.obey();
             let wake = self.next_wake();
             tokio::select! {
@@ -237,12 +246,19 @@ impl Job {
         let layout = Layout::new(self.wish.hash, manifest, &self.wish.wants)
             .map_err(|error| failures::bad_manifest(self.wish.hash, &error))?;
         let layout = Arc::new(layout);
-        let (core, planned, range) =
-            (self.shared.core.clone(), layout.clone(), self.wish.range.clone());
+        let (core, planned, range) = (
+            self.shared.core.clone(),
+            layout.clone(),
+            self.wish.range.clone(),
+        );
         let keep = self.wish.keep;
         let planned =
             Blocking::run_long(move || plan::plan(&core.store, &planned, range, keep)).await??;
-        let Planned { wanted_now, missing, lists } = planned;
+        let Planned {
+            wanted_now,
+            missing,
+            lists,
+        } = planned;
         let config = SchedulerConfig {
             order: self.wish.order,
             seed: rand::random(),
@@ -270,15 +286,31 @@ impl Job {
             self.next_source += 1;
             let (commands, received) = mpsc::channel(COMMANDS_MAX);
             let shared = self.shared.clone();
-            let args = SourceArgs { id, peer, addresses, files, commands: received, shared };
+            let args = SourceArgs {
+                id,
+                peer,
+                addresses,
+                files,
+                commands: received,
+                shared,
+            };
             self.tasks.spawn(source::run(args));
-            self.sources.insert(id, Handle { peer, commands, useful: false });
+            self.sources.insert(
+                id,
+                Handle {
+                    peer,
+                    commands,
+                    useful: false,
+                },
+            );
         }
     }
 
     /// Does what the scheduler says.
     fn obey(&mut self) {
-        let Some(scheduler) = &mut self.scheduler else { return };
+        let Some(scheduler) = &mut self.scheduler else {
+            return;
+        };
         let mut unheard = Vec::new();
         loop {
             while let Some(output) = scheduler.poll_output() {
@@ -306,13 +338,19 @@ impl Job {
                 return;
             }
             let now = self.start.elapsed();
-            unheard.drain(..).for_each(|input| scheduler.handle(now, input));
+            unheard
+                .drain(..)
+                .for_each(|input| scheduler.handle(now, input));
         }
     }
 
     fn next_wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(1);
-        let wakes = [self.wake, self.candidates.next_try(), self.search.next_step()];
+        let wakes = [
+            self.wake,
+            self.candidates.next_try(),
+            self.search.next_step(),
+        ];
         wakes.into_iter().flatten().fold(far, Instant::min)
     }
 
@@ -358,8 +396,15 @@ impl Job {
             News::List(file) => {
                 self.lists_missing = self.lists_missing.saturating_sub(1);
                 self.last_progress = Instant::now();
-                let range = self.layout.borrow().as_ref().map(|layout| layout.range(file));
-                for run in range.map(|range| runs_in(&self.missing, range)).unwrap_or_default() {
+                let range = self
+                    .layout
+                    .borrow()
+                    .as_ref()
+                    .map(|layout| layout.range(file));
+                for run in range
+                    .map(|range| runs_in(&self.missing, range))
+                    .unwrap_or_default()
+                {
                     self.schedule(Input::Want(run));
                 }
             }
@@ -372,7 +417,11 @@ impl Job {
 
     fn hear_input(&mut self, input: Input) {
         match &input {
-            Input::Received { source, chunk, bytes } => {
+            Input::Received {
+                source,
+                chunk,
+                bytes,
+            } => {
                 self.last_progress = Instant::now();
                 if self.missing.remove(*chunk) {
                     self.bytes_missing = self.bytes_missing.saturating_sub((*bytes).into());
@@ -390,14 +439,17 @@ impl Job {
 
     async fn source_ended(&mut self, source: SourceId, end: End) {
         self.schedule(Input::SourceGone(source));
-        let Some(handle) = self.sources.remove(&source) else { return };
+        let Some(handle) = self.sources.remove(&source) else {
+            return;
+        };
         match end {
             End::Lied => {
                 self.candidates.drop_peer(handle.peer);
                 self.shared.core.reject(handle.peer).await;
             }
             End::Unreachable | End::Nothing | End::Gone => {
-                self.candidates.failed(handle.peer, handle.useful, Instant::now());
+                self.candidates
+                    .failed(handle.peer, handle.useful, Instant::now());
             }
         }
     }
@@ -411,14 +463,19 @@ impl Job {
         } else {
             State::FetchingManifest
         };
-        let bytes_total = self.layout.borrow().as_ref().map_or(0, |layout| layout.bytes_total);
+        let bytes_total = self
+            .layout
+            .borrow()
+            .as_ref()
+            .map_or(0, |layout| layout.bytes_total);
         let active = self.scheduler.iter().flat_map(Scheduler::sources);
         self.sink.event(Event::Progress {
             state,
             bytes_verified: bytes_total.saturating_sub(self.bytes_missing),
             bytes_total,
-            sources: active.filter(|source| source.chunks_received > 0 || source.asks > 0).count()
-                as u32,
+            sources: active
+                .filter(|source| source.chunks_received > 0 || source.asks > 0)
+                .count() as u32,
         });
     }
 
@@ -430,8 +487,16 @@ impl Job {
             return Ok(());
         }
         if self.scheduler.is_some() && self.anyone {
-            let total = self.layout.borrow().as_ref().map_or(0, |layout| layout.bytes_total);
-            return Err(failures::partial(self.wish.hash, total - self.bytes_missing, total));
+            let total = self
+                .layout
+                .borrow()
+                .as_ref()
+                .map_or(0, |layout| layout.bytes_total);
+            return Err(failures::partial(
+                self.wish.hash,
+                total - self.bytes_missing,
+                total,
+            ));
         }
         Err(failures::nobody(
             self.wish.hash,
@@ -446,9 +511,11 @@ impl Job {
 /// The runs of a set inside a range.
 fn runs_in(set: &ChunkSet, range: std::ops::Range<u32>) -> Vec<std::ops::Range<u32>> {
     let mut inside = ChunkSet::empty(set.len());
-    range.filter(|chunk| set.contains(*chunk)).for_each(|chunk| {
-        inside.insert(chunk);
-    });
+    range
+        .filter(|chunk| set.contains(*chunk))
+        .for_each(|chunk| {
+            inside.insert(chunk);
+        });
     inside.ranges().collect()
 }
 
@@ -457,5 +524,9 @@ fn bytes_of(layout: &Layout, chunks: &ChunkSet) -> u64 {
         let (file, index) = layout.place(chunk)?;
         chunk_len(layout.entry(file).size, index)
     };
-    chunks.iter().filter_map(bytes).map(|bytes| bytes as u64).sum()
+    chunks
+        .iter()
+        .filter_map(bytes)
+        .map(|bytes| bytes as u64)
+        .sum()
 }

@@ -53,7 +53,14 @@ impl Layout {
         }
         firsts.push(total);
         let lists = manifest.entries().iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { hash, manifest, firsts, wanted, lists, bytes_total })
+        Ok(Self {
+            hash,
+            manifest,
+            firsts,
+            wanted,
+            lists,
+            bytes_total,
+        })
     }
 
     /// Chunks of the whole model.
@@ -70,6 +77,11 @@ impl Layout {
         (0..self.wanted.len()).filter(|file| self.wanted[*file])
     }
 
+    /// Whether there is anything to fetch.
+    pub(super) fn wants_any(&self) -> bool {
+        self.wanted.contains(&true)
+    }
+
     /// The numbers of a file's chunks.
     pub(super) fn range(&self, file: FileNumber) -> Range<u32> {
         self.firsts[file]..self.firsts[file + 1]
@@ -78,7 +90,9 @@ impl Layout {
     /// All places of a file's content: the same bytes may have several paths.
     pub(super) fn ranges_of(&self, hash: FileHash) -> impl Iterator<Item = Range<u32>> + '_ {
         let entries = self.manifest.entries().iter().enumerate();
-        entries.filter(move |(_, entry)| entry.hash == hash).map(|(file, _)| self.range(file))
+        entries
+            .filter(move |(_, entry)| entry.hash == hash)
+            .map(|(file, _)| self.range(file))
     }
 
     /// Which file a chunk is in, and where; `None` beyond the end.
@@ -128,7 +142,16 @@ mod tests {
         let layout = layout(|_| true);
         let place = |chunk| layout.place(chunk).map(|(file, index)| (file, index.0));
         let places: Vec<_> = (0..9).map(place).collect();
-        let expected = [(0, 0), (1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 1), (3, 2)];
+        let expected = [
+            (0, 0),
+            (1, 0),
+            (1, 1),
+            (1, 2),
+            (2, 0),
+            (3, 0),
+            (3, 1),
+            (3, 2),
+        ];
         assert_eq!(places[..8], expected.map(Some));
         assert_eq!(places[8], None);
         assert_eq!(layout.range(1), 1..4);
@@ -138,7 +161,10 @@ mod tests {
     fn the_same_content_is_fetched_once() {
         let all = layout(|_| true);
         assert_eq!(all.wanted().collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(all.ranges_of(FileHash::new([2; 32])).collect::<Vec<_>>(), [1..4, 5..8]);
+        assert_eq!(
+            all.ranges_of(FileHash::new([2; 32])).collect::<Vec<_>>(),
+            [1..4, 5..8]
+        );
         assert_eq!(all.bytes_total, 2 * (2 * CHUNK_SIZE as u64 + 1) + 7);
         let last = layout(|entry| entry.path.as_str() == "d");
         assert_eq!(last.wanted().collect::<Vec<_>>(), [3]);

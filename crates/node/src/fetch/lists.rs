@@ -23,7 +23,11 @@ struct Waiting {
 
 impl Lists {
     pub(super) fn add(&self, files: impl IntoIterator<Item = FileNumber>) {
-        self.0.files.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+        self.0
+            .files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(files);
         self.0.more.notify_waiters();
     }
 
@@ -34,7 +38,11 @@ impl Lists {
             tokio::pin!(more);
             more.as_mut().enable();
             if let Some(file) = self.take(refused) {
-                return Claim { file, lists: self.clone(), done: false };
+                return Claim {
+                    file,
+                    lists: self.clone(),
+                    done: false,
+                };
             }
             more.await;
         }
@@ -85,7 +93,12 @@ pub(super) struct ListInProgress {
 
 impl ListInProgress {
     pub(super) fn new(claim: Claim, count: u32) -> Self {
-        Self { claim, count, cvs: Vec::new(), last_page: Instant::now() }
+        Self {
+            claim,
+            count,
+            cvs: Vec::new(),
+            last_page: Instant::now(),
+        }
     }
 
     pub(super) fn file(&self) -> FileNumber {
@@ -99,7 +112,10 @@ impl ListInProgress {
         if values == 0 || values > room || !page.len().is_multiple_of(size_of::<ChunkCv>()) {
             return None;
         }
-        self.cvs.extend(page.chunks(size_of::<ChunkCv>()).filter_map(ChunkCv::from_slice));
+        self.cvs.extend(
+            page.chunks(size_of::<ChunkCv>())
+                .filter_map(ChunkCv::from_slice),
+        );
         self.last_page = Instant::now();
         Some(())
     }

@@ -19,7 +19,10 @@ pub(super) async fn get(exchange: &mut Exchange, content: ContentHash) -> Result
     let mut bytes = Vec::new();
     for id in 1.. {
         let offset = u32::try_from(bytes.len()).map_err(|_| End::Lied)?;
-        let asked = exchange.asks.send(id, Ask::Manifest { content, offset }).await;
+        let asked = exchange
+            .asks
+            .send(id, Ask::Manifest { content, offset })
+            .await;
         asked.map_err(|_| End::Gone)?;
         let (answer, page) = only_answer(exchange, id, PAGE_TIMEOUT).await?;
         let total = match answer {

@@ -13,9 +13,9 @@
 //!
 //! An interrupted fetch goes on where it was: what is stored stays stored.
 
-mod cat;
 mod availability;
-mod discovery;
+mod cat;
+pub(crate) mod discovery;
 mod failures;
 mod get;
 mod job;

@@ -54,7 +54,9 @@ fn plan_file(
     }
     let list = match ChunkList::single(entry.hash, entry.size) {
         Ok(single) => Some(single),
-        Err(_) => store.chunk_list(entry.hash)?.filter(|list| list.size() == entry.size),
+        Err(_) => store
+            .chunk_list(entry.hash)?
+            .filter(|list| list.size() == entry.size),
     };
     let held = match &list {
         Some(_) if known.is_some() => {
@@ -65,10 +67,12 @@ fn plan_file(
     };
     let chunks = layout.range(file);
     let first = chunks.start;
-    let wanted = chunks.map(|chunk| ChunkIndex(chunk - first)).filter(|index| {
-        range.is_none_or(|range| touches(range, *index))
-            && !held.as_ref().is_some_and(|held| held.contains(index.0))
-    });
+    let wanted = chunks
+        .map(|chunk| ChunkIndex(chunk - first))
+        .filter(|index| {
+            range.is_none_or(|range| touches(range, *index))
+                && !held.as_ref().is_some_and(|held| held.contains(index.0))
+        });
     let mut any = false;
     for index in wanted {
         any = true;

@@ -233,14 +233,22 @@ impl Source {
     async fn work(&mut self) -> Result<(), End> {
         self.tell(Input::SourceJoined(self.id)).await?;
         let scope = Scope::Content(self.layout.hash);
-        self.ask(Ask::Availability(scope), Open::Availability(Availability::new(scope))).await?;
+        self.ask(
+            Ask::Availability(scope),
+            Open::Availability(Availability::new(scope)),
+        )
+        .await?;
         self.ask(Ask::Peers(self.layout.hash), Open::Peers).await?;
         loop {
             match self.next_step().await {
                 Step::Answer(Some(Ok(frame))) => self.answered(frame).await?,
                 Step::Answer(Some(Err(error))) => {
                     tracing::debug!(%error, "a source failed");
-                    return Err(if error.is_violation() { End::Lied } else { End::Gone });
+                    return Err(if error.is_violation() {
+                        End::Lied
+                    } else {
+                        End::Gone
+                    });
                 }
                 Step::Answer(None) => return Err(End::Gone),
                 Step::Stored(stored) => self.stored(stored).await?,
@@ -267,8 +275,12 @@ impl Source {
         }
     }
 
-    async fn tell(&self, input: Input) -> Result<(), End> {
-        self.shared.news.send(News::Input(input)).await.map_err(|_| End::Gone)
+    async fn tell(&mut self, input: Input) -> Result<(), End> {
+        self.shared
+            .news
+            .send(News::Input(input))
+            .await
+            .map_err(|_| End::Gone)
     }
 
     async fn ask(&mut self, ask: Ask, open: Open) -> Result<u64, End> {
@@ -282,39 +294,59 @@ impl Source {
     async fn command(&mut self, command: Command) -> Result<(), End> {
         match command {
             Command::Request(chunk) => {
-                let Some((file, first)) = self.layout.place(chunk) else { return Ok(()) };
+                let Some((file, first)) = self.layout.place(chunk) else {
+                    return Ok(());
+                };
                 let entry = self.layout.entry(file);
-                let ask = Ask::Chunks { file: entry.hash, size: entry.size, first, count: 1 };
+                let ask = Ask::Chunks {
+                    file: entry.hash,
+                    size: entry.size,
+                    first,
+                    count: 1,
+                };
                 let id = self.ask(ask, Open::Chunk(chunk)).await?;
                 self.chunks.insert(chunk, id);
             }
             Command::Cancel(chunk) => {
-                let Some(id) = self.chunks.remove(&chunk) else { return Ok(()) };
+                let Some(id) = self.chunks.remove(&chunk) else {
+                    return Ok(());
+                };
                 self.open.remove(&id);
                 self.cancelled.push_back((id, chunk));
                 if self.cancelled.len() > CANCELLED_MAX {
                     self.cancelled.pop_front();
                 }
-                self.asks.send(id, Ask::Cancel).await.map_err(|_| End::Gone)?;
+                self.asks
+                    .send(id, Ask::Cancel)
+                    .await
+                    .map_err(|_| End::Gone)?;
             }
         }
         Ok(())
     }
 
     async fn answered(&mut self, frame: AnswerFrame) -> Result<(), End> {
-        let AnswerFrame { id, answer, payload } = frame;
+        let AnswerFrame {
+            id,
+            answer,
+            payload,
+        } = frame;
         match self.open.remove(&id) {
             Some(Open::Chunk(chunk)) => {
                 self.chunks.remove(&chunk);
                 self.chunk_answered(chunk, answer, payload).await
             }
             Some(Open::Availability(availability)) => {
-                self.availability_answered(id, availability, answer, &payload).await
+                self.availability_answered(id, availability, answer, &payload)
+                    .await
             }
             Some(Open::List(list)) => self.list_answered(id, list, answer, &payload).await,
             Some(Open::Peers) => self.peers_answered(answer).await,
             None => {
-                let cancelled = self.cancelled.iter().find(|(cancelled, _)| *cancelled == id);
+                let cancelled = self
+                    .cancelled
+                    .iter()
+                    .find(|(cancelled, _)| *cancelled == id);
                 match (cancelled, answer) {
                     (Some((_, chunk)), answer @ Answer::Chunk(_)) => {
                         self.chunk_answered(*chunk, answer, payload).await
@@ -325,13 +357,23 @@ impl Source {
         }
     }
 
-    async fn chunk_answered(&mut self, chunk: u32, answer: Answer, payload: Bytes) -> Result<(), End> {
+    async fn chunk_answered(
+        &mut self,
+        chunk: u32,
+        answer: Answer,
+        payload: Bytes,
+    ) -> Result<(), End> {
         let source = self.id;
         let refusal = match answer {
             Answer::Chunk(index) => {
-                let place = self.layout.place(chunk).filter(|(_, asked)| *asked == index);
+                let place = self
+                    .layout
+                    .place(chunk)
+                    .filter(|(_, asked)| *asked == index);
                 let (file, _) = place.ok_or(End::Lied)?;
-                self.shared.bytes_fetched.fetch_add(payload.len() as u64, Ordering::Relaxed);
+                self.shared
+                    .bytes_fetched
+                    .fetch_add(payload.len() as u64, Ordering::Relaxed);
                 self.store(chunk, file, payload);
                 return Ok(());
             }
@@ -339,7 +381,12 @@ impl Source {
             Answer::Busy(wait) => Refusal::Busy(wait),
             _ => return self.tell(Input::Failed { source, chunk }).await,
         };
-        self.tell(Input::Refused { source, chunk, refusal }).await
+        self.tell(Input::Refused {
+            source,
+            chunk,
+            refusal,
+        })
+        .await
     }
 
     /// Verifies and stores a chunk, beside the reading of the next ones.
@@ -356,7 +403,12 @@ impl Source {
         let source = self.id;
         match stored {
             Stored::Right { chunk, bytes } => {
-                self.tell(Input::Received { source, chunk, bytes }).await
+                self.tell(Input::Received {
+                    source,
+                    chunk,
+                    bytes,
+                })
+                .await
             }
             Stored::Wrong { chunk } => {
                 self.shared.core.count_rejected();
@@ -365,12 +417,19 @@ impl Source {
             }
             Stored::Failed { chunk, error } => {
                 self.tell(Input::Failed { source, chunk }).await?;
-                self.shared.news.send(News::Store(error)).await.map_err(|_| End::Gone)
+                self.shared
+                    .news
+                    .send(News::Store(error))
+                    .await
+                    .map_err(|_| End::Gone)
             }
             Stored::Aborted => Err(End::Gone),
-            Stored::List(file) => {
-                self.shared.news.send(News::List(file)).await.map_err(|_| End::Gone)
-            }
+            Stored::List(file) => self
+                .shared
+                .news
+                .send(News::List(file))
+                .await
+                .map_err(|_| End::Gone),
             Stored::WrongList => {
                 self.shared.core.count_rejected();
                 Err(End::Lied)
@@ -411,7 +470,11 @@ impl Source {
         }
         for file in files.into_iter().take(FILE_SCOPES_MAX) {
             let scope = Scope::File(file);
-            self.ask(Ask::Availability(scope), Open::Availability(Availability::new(scope))).await?;
+            self.ask(
+                Ask::Availability(scope),
+                Open::Availability(Availability::new(scope)),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -421,7 +484,15 @@ impl Source {
         let entry = self.layout.entry(claim.file());
         let (file, size) = (entry.hash, entry.size);
         let list = ListInProgress::new(claim, chunk_count(size));
-        self.ask(Ask::ChunkList { file, size, first: 0 }, Open::List(list)).await?;
+        self.ask(
+            Ask::ChunkList {
+                file,
+                size,
+                first: 0,
+            },
+            Open::List(list),
+        )
+        .await?;
         Ok(())
     }
 
@@ -443,26 +514,40 @@ impl Source {
         if let Some(first) = list.next() {
             self.open.insert(id, Open::List(list));
             // An answer ends its ask, so the id is free again.
-            return self.asks.send(id, Ask::ChunkList { file, size, first }).await.map_err(|_| End::Gone);
+            return self
+                .asks
+                .send(id, Ask::ChunkList { file, size, first })
+                .await
+                .map_err(|_| End::Gone);
         }
         self.lists -= 1;
         let (core, layout) = (self.shared.core.clone(), self.layout.clone());
         self.storing.push(Box::pin(async move {
             let blocking = core.blocking.clone();
-            blocking.run(move || put_list(&core, &layout, list)).await.unwrap_or(Stored::Aborted)
+            blocking
+                .run(move || put_list(&core, &layout, list))
+                .await
+                .unwrap_or(Stored::Aborted)
         }));
         Ok(())
     }
 
     async fn give_up_slow_lists(&mut self) -> Result<(), End> {
         let slow = |open: &Open| matches!(open, Open::List(list) if list.idle() > LIST_TIMEOUT);
-        let ids: Vec<u64> =
-            self.open.iter().filter(|(_, open)| slow(open)).map(|(id, _)| *id).collect();
+        let ids: Vec<u64> = self
+            .open
+            .iter()
+            .filter(|(_, open)| slow(open))
+            .map(|(id, _)| *id)
+            .collect();
         for id in ids {
             if let Some(Open::List(list)) = self.open.remove(&id) {
                 self.lists -= 1;
                 self.refused_lists.insert(list.file());
-                self.asks.send(id, Ask::Cancel).await.map_err(|_| End::Gone)?;
+                self.asks
+                    .send(id, Ask::Cancel)
+                    .await
+                    .map_err(|_| End::Gone)?;
             }
         }
         Ok(())
@@ -471,7 +556,11 @@ impl Source {
     async fn peers_answered(&mut self, answer: Answer) -> Result<(), End> {
         if let Answer::Peers(peers) = answer {
             for candidate in peers.iter().filter_map(Candidate::from_exchange) {
-                self.shared.news.send(News::Peer(candidate)).await.map_err(|_| End::Gone)?;
+                self.shared
+                    .news
+                    .send(News::Peer(candidate))
+                    .await
+                    .map_err(|_| End::Gone)?;
             }
         }
         Ok(())
@@ -480,14 +569,23 @@ impl Source {
 
 /// Proves a chunk and stores it; tells those who wait for it.
 fn put(core: &Core, layout: &Layout, chunk: u32, file: FileNumber, payload: Bytes) -> Stored {
-    let Some((_, index)) = layout.place(chunk) else { return Stored::Wrong { chunk } };
-    let Some(list) = layout.list(file) else { return Stored::Wrong { chunk } };
+    let Some((_, index)) = layout.place(chunk) else {
+        return Stored::Wrong { chunk };
+    };
+    let Some(list) = layout.list(file) else {
+        return Stored::Wrong { chunk };
+    };
     let bytes = payload.len() as u32;
-    let Ok(verified) = list.verify(index, payload) else { return Stored::Wrong { chunk } };
+    let Ok(verified) = list.verify(index, payload) else {
+        return Stored::Wrong { chunk };
+    };
     match core.store.put(&verified) {
         Ok(put) => {
             if put.new {
-                core.gains.tell(crate::serve::Gain { file: verified.file(), index });
+                core.gains.tell(crate::serve::Gain {
+                    file: verified.file(),
+                    index,
+                });
             }
             if put.file_complete {
                 core.note_change();
@@ -503,9 +601,14 @@ fn put_list(core: &Core, layout: &Layout, list: ListInProgress) -> Stored {
     let file = list.file();
     let entry = layout.entry(file);
     let (claim, cvs) = list.finish();
-    let Ok(list) = ChunkList::prove(entry.hash, entry.size, cvs) else { return Stored::WrongList };
+    let Ok(list) = ChunkList::prove(entry.hash, entry.size, cvs) else {
+        return Stored::WrongList;
+    };
     if let Err(error) = core.store.put_chunk_list(&list) {
-        return Stored::Failed { chunk: layout.range(file).start, error };
+        return Stored::Failed {
+            chunk: layout.range(file).start,
+            error,
+        };
     }
     layout.set_list(file, list);
     claim.done();
@@ -519,7 +622,9 @@ pub(super) async fn only_answer(
     wait: Duration,
 ) -> Result<(Answer, Bytes), End> {
     loop {
-        let answer = timeout(wait, exchange.answers.recv()).await.map_err(|_| End::Gone)?;
+        let answer = timeout(wait, exchange.answers.recv())
+            .await
+            .map_err(|_| End::Gone)?;
         match answer {
             Some(Ok(frame)) if frame.id == id => return Ok((frame.answer, frame.payload)),
             Some(Ok(_)) => {}

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
-use hubless_content::{ChunkSet, CHUNK_SIZE, FileHash, Manifest, chunk_count};
+use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash, Manifest, chunk_count};
 use hubless_network::{AskerGone, Reply};
 use hubless_store::{Store, StoreError};
 use hubless_wire::{Answer, HAVE_RANGES_MAX, Scope};
@@ -110,13 +110,31 @@ fn places(store: &Store, scope: Scope) -> Result<Option<Places>, StoreError> {
 async fn tell_all(held: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
     let total = held.len();
     if held.is_full() {
-        return reply.send(Answer::Availability { first: 0, total, complete: true }, Bytes::new()).await;
+        return reply
+            .send(
+                Answer::Availability {
+                    first: 0,
+                    total,
+                    complete: true,
+                },
+                Bytes::new(),
+            )
+            .await;
     }
     let bytes = Bytes::from(held.to_bytes());
     for start in (0..bytes.len()).step_by(CHUNK_SIZE) {
         let page = bytes.slice(start..bytes.len().min(start + CHUNK_SIZE));
         let first = u32::try_from(start * 8).unwrap_or(u32::MAX);
-        reply.send(Answer::Availability { first, total, complete: false }, page).await?;
+        reply
+            .send(
+                Answer::Availability {
+                    first,
+                    total,
+                    complete: false,
+                },
+                page,
+            )
+            .await?;
     }
     Ok(())
 }
@@ -128,7 +146,9 @@ async fn tell_difference(told: &ChunkSet, now: &ChunkSet, reply: &Reply) -> Resu
     });
     let ranges: Vec<Range<u32>> = gained.ranges().collect();
     for ranges in ranges.chunks(HAVE_RANGES_MAX) {
-        reply.send(Answer::Have(ranges.to_vec()), Bytes::new()).await?;
+        reply
+            .send(Answer::Have(ranges.to_vec()), Bytes::new())
+            .await?;
     }
     Ok(())
 }
@@ -152,8 +172,20 @@ mod tests {
         let scope = Scope::Content(manifest.content_hash());
         let places = Places::of(scope, Some(&manifest));
         let mut held = ChunkSet::empty(7);
-        places.mark(Gain { file: FileHash::new([1; 32]), index: ChunkIndex(1) }, &mut held);
-        places.mark(Gain { file: FileHash::new([9; 32]), index: ChunkIndex(0) }, &mut held);
+        places.mark(
+            Gain {
+                file: FileHash::new([1; 32]),
+                index: ChunkIndex(1),
+            },
+            &mut held,
+        );
+        places.mark(
+            Gain {
+                file: FileHash::new([9; 32]),
+                index: ChunkIndex(0),
+            },
+            &mut held,
+        );
         assert_eq!(held.iter().collect::<Vec<_>>(), [1, 5]);
     }
 }

@@ -18,7 +18,9 @@ pub(super) struct EncodedManifests(Arc<Mutex<VecDeque<(ContentHash, Bytes)>>>);
 impl EncodedManifests {
     pub(super) fn get(&self, content: ContentHash) -> Option<Bytes> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(hash, _)| *hash == content).map(|(_, bytes)| bytes.clone())
+        kept.iter()
+            .find(|(hash, _)| *hash == content)
+            .map(|(_, bytes)| bytes.clone())
     }
 
     pub(super) fn insert(&self, content: ContentHash, manifest: &Manifest) -> Bytes {
@@ -53,7 +55,10 @@ mod tests {
         for n in 0..3 {
             kept.insert(ContentHash::new([n; 32]), &manifest(n));
         }
-        assert!(kept.get(ContentHash::new([0; 32])).is_none(), "9 MB each: no room for two");
+        assert!(
+            kept.get(ContentHash::new([0; 32])).is_none(),
+            "9 MB each: no room for two"
+        );
         assert!(kept.get(ContentHash::new([2; 32])).is_some());
     }
 }

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use hubless_content::{
-    CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len,
-};
+use hubless_content::{CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
 use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
 use hubless_store::{Store, StoreError};
 use hubless_wire::{Answer, Ask, Scope};
@@ -53,9 +51,12 @@ impl Service {
         match ask {
             Ask::Manifest { content, offset } => self.manifest(content, offset, reply).await,
             Ask::ChunkList { file, size, first } => self.chunk_list(file, size, first, reply).await,
-            Ask::Chunks { file, size, first, count } => {
-                self.chunks(file, size, first, count, reply).await
-            }
+            Ask::Chunks {
+                file,
+                size,
+                first,
+                count,
+            } => self.chunks(file, size, first, count, reply).await,
             Ask::Availability(scope) => {
                 if let Scope::Content(content) = scope {
                     self.swarms.note(content, peer);
@@ -86,13 +87,20 @@ impl Service {
         }
     }
 
-    async fn manifest(&self, content: ContentHash, offset: u32, reply: &Reply) -> Result<(), AskerGone> {
+    async fn manifest(
+        &self,
+        content: ContentHash,
+        offset: u32,
+        reply: &Reply,
+    ) -> Result<(), AskerGone> {
         let bytes = match self.manifests.get(content) {
             Some(bytes) => Some(bytes),
             None => {
                 let manifests = self.manifests.clone();
                 let encode = move |store: &Store| {
-                    Ok(store.manifest(content)?.map(|found| manifests.insert(content, &found)))
+                    Ok(store
+                        .manifest(content)?
+                        .map(|found| manifests.insert(content, &found)))
                 };
                 self.read(encode).await
             }

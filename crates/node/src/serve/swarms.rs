@@ -57,16 +57,18 @@ impl Swarms {
             return Vec::new();
         };
         let connected = network.peers().await;
-        let connected = connected.into_iter().filter(|peer| members.contains(&peer.peer_id));
-        let known = connected.filter(|peer| !peer.addresses.is_empty());
+        let connected = connected
+            .into_iter()
+            .filter(|peer| members.contains(&peer.peer_id));
+        let known = connected.filter(|peer| !peer.listen_addresses.is_empty());
         known
             .map(|peer| PeerAddresses {
                 id: Bytes::from(peer.peer_id.to_bytes()),
                 addresses: peer
-                    .addresses
+                    .listen_addresses
                     .iter()
                     .take(ADDRESSES_PER_PEER_MAX)
-                    .map(|address| Bytes::copy_from_slice(address.as_ref()))
+                    .map(|address| Bytes::from(address.to_vec()))
                     .collect(),
             })
             .take(PEERS_PER_ANSWER_MAX)
