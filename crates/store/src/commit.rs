@@ -90,6 +90,7 @@ impl Store {
         };
         self.shared.index.close();
         lock(&self.shared.handles).clear();
+        self.shared.partials.lock().clear();
         outcome
     }
 }

@@ -57,6 +57,11 @@ struct Kept {
 
 impl Shared {
     fn collect(&self) -> Result<GcReport, StoreError> {
+        // What is not in the index cannot be collected. On a full disk this fails, and the
+        // collection makes room for it.
+        if let Err(error) = self.commit() {
+            tracing::debug!(%error, "collecting without a commit before");
+        }
         let mut kept = Kept {
             models: HashSet::new(),
             files: HashSet::new(),

@@ -1,7 +1,7 @@
 //! Where things lie below the home directory.
 //!
 //! ```text
-//! store.redb         the index
+//! store.redb         the index; store.redb.new while it is made
 //! files/ab/<hash>    complete files, read-only; ab: first two digits of the hash
 //! partial/<hash>     files that are being fetched
 //! partial/import-N   files that are being copied, whose hash is not known yet
@@ -34,6 +34,11 @@ impl Home {
 
     pub(crate) fn index(&self) -> PathBuf {
         self.root.join("store.redb")
+    }
+
+    /// Where an index is made before it gets its name.
+    pub(crate) fn new_index(&self) -> PathBuf {
+        self.root.join("store.redb.new")
     }
 
     pub(crate) fn files(&self) -> PathBuf {

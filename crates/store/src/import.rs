@@ -389,6 +389,8 @@ impl Import<'_> {
     /// Puts the copies in their places and makes all known.
     fn finish(self, manifest: &Manifest) -> Result<(), StoreError> {
         let placed = std::mem::take(&mut *lock(&self.placed));
+        // A collection that began before the pin is there must see the model nevertheless.
+        let _guard = self.shared.in_use.protect_model(manifest.content_hash());
         // The payload of small files first: what the manifest names must be there.
         self.shared.commit()?;
         let _no_commit_meanwhile = lock(&self.shared.committing);

@@ -12,7 +12,7 @@ use redb::ReadableTable;
 use crate::{
     Shared, Store,
     commit::Committer,
-    disk::{Access, Disk, RealDisk},
+    disk::{Access, Disk, DiskFile, RealDisk},
     error::{IoContext, StoreError},
     files::{HANDLES_MAX, decode_record, get_record},
     home::Home,
@@ -81,34 +81,54 @@ impl Store {
     }
 }
 
+/// An index is made under another name, so that one that is found was complete once: an empty one
+/// is damaged, and not the beginning of a new store.
 fn open_index(disk: &dyn Disk, home: &Home) -> Result<Index, StoreError> {
     let path = home.index();
-    let file = disk.open(&path, Access::Create).context("open", &path)?;
-    match file.try_lock() {
-        Ok(true) => {}
-        Ok(false) => {
-            return Err(StoreError::Locked {
-                home: home.root().to_owned(),
-            });
+    if disk.signature(&path).is_err() {
+        let new = home.new_index();
+        let file = open_locked(disk, home, &new)?;
+        // Another process may have been faster, before the lock was ours.
+        if disk.signature(&path).is_err() {
+            return make_index(disk, home, file);
         }
+    }
+    let file = open_locked(disk, home, &path)?;
+    if file.signature().context("read", &path)?.size == 0 {
+        return Err(corrupt(&path, "it is empty"));
+    }
+    let index = Index::open(path.clone(), file)?;
+    check_schema(&index, &path)?;
+    Ok(index)
+}
+
+fn open_locked(disk: &dyn Disk, home: &Home, path: &Path) -> Result<Arc<dyn DiskFile>, StoreError> {
+    let file = disk.open(path, Access::Create).context("open", path)?;
+    match file.try_lock() {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(StoreError::Locked {
+            home: home.root().to_owned(),
+        }),
         // Some network file systems have no locks.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             tracing::warn!(path = %path.display(), "the file system cannot lock the index");
+            Ok(file)
         }
-        Err(error) => return Err(StoreError::io("lock", &path, error)),
+        Err(error) => Err(StoreError::io("lock", path, error)),
     }
-    let is_new = file.signature().context("read", &path)?.size == 0;
+}
+
+fn make_index(disk: &dyn Disk, home: &Home, file: Arc<dyn DiskFile>) -> Result<Index, StoreError> {
+    let (new, path) = (home.new_index(), home.index());
     // A new index would take all files for leftovers and sweep them.
-    if is_new && has_owned_files(disk, home)? {
-        let detail = "it is empty or was removed, but there are files".to_owned();
-        return Err(StoreError::Corrupt { path, detail });
+    if has_owned_files(disk, home)? {
+        return Err(corrupt(&path, "it is not there, but its files are"));
     }
+    file.set_len(0).context("make", &new)?;
     let index = Index::open(path.clone(), file)?;
-    if is_new {
-        make_tables(&index)?;
-        disk.sync_dir(home.root()).context("sync", home.root())?;
-    }
-    check_schema(&index, &path)?;
+    make_tables(&index)?;
+    disk.rename(&new, &path).context("make", &path)?;
+    disk.sync_dir(home.root()).context("sync", home.root())?;
     Ok(index)
 }
 
@@ -147,8 +167,6 @@ fn check_schema(index: &Index, path: &Path) -> Result<(), StoreError> {
             known: tables::SCHEMA,
         }),
         Some(_) => Err(corrupt(path, "its schema was never in use")),
-        // A crash came before the first commit: the file has its length, and nothing in it.
-        None if index.read(|read| Ok(read.list_tables()?.next().is_none()))? => make_tables(index),
         None => Err(corrupt(path, "it is the database of another program")),
     }
 }

@@ -1,4 +1,5 @@
 //! What a store does when nothing goes wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,0 +1,284 @@
+//! Bytes that change behind the store's back.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::fs::{FileExt, PermissionsExt, symlink},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use common::*;
+use hubless_content::ChunkIndex;
+use hubless_store::{ExternalChange, FilePlace, Store, StoreError, StoreErrorKind, StoreOptions};
+
+fn flip(path: &Path, offset: u64) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
+}
+
+fn owned_path(home: &Path, data: &[u8]) -> std::path::PathBuf {
+    let file = list_of(data).file().to_string();
+    home.join("files").join(&file[..2]).join(file)
+}
+
+#[test]
+fn only_the_damaged_chunks_are_fetched_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, other) = (bytes(1, 5 * CHUNK + 3), bytes(2, 2 * CHUNK));
+    let file = list_of(&data).file();
+    let store = open(home.path());
+    put_all(&store, &data);
+    put_all(&store, &other);
+    store.flush().unwrap();
+    assert_eq!(store.verify(None, &()).unwrap().damaged, []);
+
+    flip(&owned_path(home.path(), &data), 2 * CHUNK as u64 + 9);
+    flip(&owned_path(home.path(), &data), 5 * CHUNK as u64 + 1);
+    let damaged = |store: &Store| store.read_range(file, 2 * CHUNK as u64, 10);
+    assert!(matches!(damaged(&store), Err(StoreError::Damaged { .. })));
+    let report = store.verify(None, &()).unwrap();
+    assert_eq!((report.files, report.bytes), (2, 7 * CHUNK as u64 + 3));
+    assert_eq!(report.damaged.len(), 1);
+    assert_eq!(report.damaged[0].file, file);
+    assert_eq!(report.damaged[0].chunks, [ChunkIndex(2), ChunkIndex(5)]);
+    assert_eq!(store.file(file).unwrap().unwrap().place, FilePlace::Partial);
+    assert_eq!(
+        store
+            .held(file)
+            .unwrap()
+            .unwrap()
+            .iter()
+            .collect::<Vec<_>>(),
+        [0, 1, 3, 4]
+    );
+
+    store.put(&chunk_of(&data, 2)).unwrap();
+    assert!(store.put(&chunk_of(&data, 5)).unwrap().file_complete);
+    store.close().unwrap();
+    let store = open(home.path());
+    assert_eq!(store.read_range(file, 0, data.len() as u64).unwrap(), data);
+    assert_eq!(store.verify(None, &()).unwrap().damaged, []);
+    assert_eq!(store.usage().unwrap().bytes, 7 * CHUNK as u64 + 3);
+}
+
+#[test]
+fn repairing_does_not_write_into_an_exported_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, tree, target) = (
+        dir.path().join("h"),
+        dir.path().join("t"),
+        dir.path().join("o"),
+    );
+    let files = a_model();
+    write_files(&tree, &files);
+    let data = &files["model.safetensors"];
+    let store = open(&home);
+    let model = import(&store, &tree).hash;
+    store.export(model, &target, &|_| true, &()).unwrap();
+    // The user edits the exported file, which may be the store's own under another name.
+    flip(&owned_path(&home, data), 0);
+    let edited = fs::read(target.join("model.safetensors")).unwrap();
+    assert_eq!(store.verify(Some(model), &()).unwrap().damaged.len(), 1);
+    store.put(&chunk_of(data, 0)).unwrap();
+    store.flush().unwrap();
+    assert_eq!(fs::read(target.join("model.safetensors")).unwrap(), edited);
+    assert_eq!(store.verify(Some(model), &()).unwrap().damaged, []);
+}
+
+#[test]
+fn files_that_are_gone_or_short_are_fetched_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (gone, short) = (bytes(1, 3 * CHUNK), bytes(2, 3 * CHUNK));
+    let store = open(home.path());
+    put_all(&store, &gone);
+    put_all(&store, &short);
+    store.close().unwrap();
+    fs::remove_file(owned_path(home.path(), &gone)).unwrap();
+    let path = owned_path(home.path(), &short);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(CHUNK as u64 + 1)
+        .unwrap();
+
+    let store = open(home.path());
+    assert_eq!(store.verify(None, &()).unwrap().damaged.len(), 2);
+    assert_eq!(store.file(list_of(&gone).file()).unwrap(), None);
+    assert_eq!(
+        store.held(list_of(&short).file()).unwrap().unwrap().count(),
+        1
+    );
+    for data in [gone, short] {
+        put_all(&store, &data);
+        store.flush().unwrap();
+        let range = store
+            .read_range(list_of(&data).file(), 0, data.len() as u64)
+            .unwrap();
+        assert_eq!(range, data);
+    }
+}
+
+#[test]
+fn an_edited_file_of_the_users_is_not_served_until_it_is_right_again() {
+    let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = a_model();
+    write_files(tree.path(), &files);
+    // One name only, so that it is known which of the two is recorded.
+    fs::remove_file(tree.path().join("copy-of-model.safetensors")).unwrap();
+    let data = &files["model.safetensors"];
+    let file = list_of(data).file();
+    let path = fs::canonicalize(tree.path())
+        .unwrap()
+        .join("model.safetensors");
+    let store = open(home.path());
+    let model = import_in_place(&store, tree.path()).hash;
+    assert_eq!(store.check_externals().unwrap(), []);
+
+    let mut edited = data.clone();
+    edited[3] ^= 1;
+    fs::write(&path, &edited).unwrap();
+    assert_eq!(
+        store.read_chunk(file, ChunkIndex(4)).unwrap(),
+        None,
+        "noticed before serving"
+    );
+    assert!(!store.announce_keys().unwrap().files.contains(&file));
+    assert_eq!(store.stale().unwrap(), [(file, path.clone())]);
+    assert!(!store.model_info(model).unwrap().unwrap().complete);
+    let change = |stale| ExternalChange {
+        file,
+        path: path.clone(),
+        stale,
+    };
+    assert_eq!(store.check_externals().unwrap(), [change(true)]);
+    assert_eq!(store.check_externals().unwrap(), [], "it is hashed once");
+
+    fs::write(&path, data).unwrap();
+    assert_eq!(store.check_externals().unwrap(), [change(false)]);
+    assert_eq!(
+        store.read_chunk(file, ChunkIndex(0)).unwrap().unwrap(),
+        data[..CHUNK]
+    );
+    assert!(store.announce_keys().unwrap().files.contains(&file));
+
+    fs::remove_file(&path).unwrap();
+    assert_eq!(store.read_chunk(file, ChunkIndex(0)).unwrap(), None);
+    assert_eq!(store.check_externals().unwrap().len(), 1);
+    assert_eq!(store.check_externals().unwrap(), []);
+    put_all(&store, data);
+    store.flush().unwrap();
+    assert_eq!(store.file(file).unwrap().unwrap().place, FilePlace::Owned);
+}
+
+#[test]
+fn a_damaged_index_is_an_error_that_names_it() {
+    let home = tempfile::tempdir().unwrap();
+    {
+        let store = open(home.path());
+        put_all(&store, &bytes(1, 3 * CHUNK));
+        put_all(&store, &bytes(2, 1_000));
+    }
+    let index = home.path().join("store.redb");
+    let good = fs::read(&index).unwrap();
+    let mut images = vec![Vec::new(), vec![0; good.len()], b"not a database".to_vec()];
+    images.extend([1, 64, 4096, good.len() / 2, good.len() - 1].map(|len| good[..len].to_vec()));
+    let zeroed = |at: usize| {
+        let mut image = good.clone();
+        let end = (at + 4096).min(image.len());
+        image[at..end].fill(0);
+        image
+    };
+    images.extend((0..good.len()).step_by(4096).take(64).map(zeroed));
+    let flipped = |at: usize| {
+        let mut image = good.clone();
+        image[at] ^= 0x10;
+        image
+    };
+    images.extend(
+        (0..320)
+            .chain((4096..good.len()).step_by(4096 * 3 + 17).take(100))
+            .map(flipped),
+    );
+    for (number, image) in images.iter().enumerate() {
+        fs::write(&index, image).unwrap();
+        let outcome = catch_unwind(AssertUnwindSafe(|| use_all(home.path())));
+        match outcome.unwrap_or_else(|_| panic!("image {number} makes it panic")) {
+            Ok(()) => {}
+            Err(error) => {
+                let kind = error.kind();
+                assert_eq!(kind, StoreErrorKind::Corrupt, "image {number}: {error}");
+            }
+        }
+        // Whatever is opened, files are not swept away because the index lost them.
+        if number < 8 {
+            assert!(
+                owned_path(home.path(), &bytes(1, 3 * CHUNK)).exists(),
+                "image {number}"
+            );
+        }
+    }
+    fs::write(&index, good).unwrap();
+    use_all(home.path()).unwrap();
+}
+
+fn use_all(home: &Path) -> Result<(), StoreError> {
+    let store = Store::open(home, StoreOptions::default())?;
+    store.models()?;
+    store.announce_keys()?;
+    store.records_read_all()?;
+    store.verify(None, &()).map(drop)
+}
+
+#[test]
+fn an_export_stays_in_its_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, tree, target) = (
+        dir.path().join("h"),
+        dir.path().join("t"),
+        dir.path().join("o"),
+    );
+    let victim = dir.path().join("victim");
+    write_files(&tree, &a_model());
+    fs::create_dir_all(&victim).unwrap();
+    fs::create_dir_all(&target).unwrap();
+    fs::write(victim.join("README.md"), "precious").unwrap();
+    let store = open(&home);
+    let model = import(&store, &tree).hash;
+
+    symlink(&victim, target.join("config")).unwrap();
+    let error = store.export(model, &target, &|_| true, &()).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::UnsafeTarget { obstacle, .. } if obstacle.ends_with("config"))
+    );
+    fs::remove_file(target.join("config")).unwrap();
+    fs::write(target.join("config"), "a file where a directory should be").unwrap();
+    let error = store.export(model, &target, &|_| true, &()).unwrap_err();
+    assert!(matches!(error, StoreError::UnsafeTarget { .. }));
+    fs::remove_file(target.join("config")).unwrap();
+
+    fs::remove_file(target.join("README.md")).unwrap();
+    symlink(victim.join("README.md"), target.join("README.md")).unwrap();
+    symlink("/nowhere/at/all", target.join("empty")).unwrap();
+    fs::write(target.join("model.safetensors"), "old").unwrap();
+    store.export(model, &target, &|_| true, &()).unwrap();
+    assert_eq!(read_files(&target), a_model());
+    assert!(
+        !fs::symlink_metadata(target.join("README.md"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert_eq!(fs::read(victim.join("README.md")).unwrap(), b"precious");
+    assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
+}

@@ -1,0 +1,182 @@
+//! Quotas, full disks, and making room.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use common::*;
+use hubless_store::{Store, StoreError, StoreOptions};
+
+#[test]
+fn a_quota_holds_when_many_put_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let quota = 20 * CHUNK as u64;
+    let store = Store::open(home.path(), StoreOptions { quota: Some(quota) }).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|thread| {
+                let store = &store;
+                scope.spawn(move || {
+                    for n in 0..10 {
+                        let data = bytes(thread * 100 + n, 3 * CHUNK);
+                        let small = bytes(thread * 100 + 50 + n, CHUNK / 2);
+                        for data in [data, small] {
+                            match store.put(&chunk_of(&data, 0)) {
+                                Ok(_) => {}
+                                Err(StoreError::Quota {
+                                    quota: limit,
+                                    used,
+                                    needed,
+                                }) => {
+                                    assert!(limit == quota && used + needed > quota);
+                                }
+                                Err(error) => panic!("{error}"),
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert!(store.usage().unwrap().bytes <= quota);
+                store.gc().unwrap();
+            }
+        });
+        let _stop = SetOnDrop(&done);
+        for writer in writers {
+            writer.join().unwrap();
+        }
+    });
+    store.flush().unwrap();
+    store.gc().unwrap();
+    assert_eq!(store.usage().unwrap().bytes, 0, "all of it is garbage");
+    assert_eq!(
+        fs::read_dir(home.path().join("partial")).unwrap().count(),
+        0
+    );
+    store.set_quota(Some(10));
+    assert!(matches!(
+        store.put(&chunk_of(&bytes(1, 11), 0)),
+        Err(StoreError::Quota { .. })
+    ));
+    store.put(&chunk_of(&bytes(1, 10), 0)).unwrap();
+}
+
+#[test]
+fn an_import_beyond_the_quota_leaves_nothing() {
+    let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_files(tree.path(), &a_model());
+    let store = Store::open(
+        home.path(),
+        StoreOptions {
+            quota: Some(4 * CHUNK as u64),
+        },
+    )
+    .unwrap();
+    let outcome = store.import(tree.path(), &Default::default(), &());
+    assert!(matches!(outcome, Err(StoreError::Quota { .. })));
+    store.gc().unwrap();
+    assert_eq!(store.usage().unwrap().bytes, 0);
+    assert!(store.models().unwrap().is_empty());
+    // In place it needs hardly any room.
+    import_in_place(&store, tree.path());
+}
+
+#[test]
+fn garbage_is_what_no_pin_reaches() {
+    let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = a_model();
+    write_files(tree.path(), &files);
+    let store = open(home.path());
+    let kept = import(&store, tree.path()).hash;
+    fs::write(tree.path().join("extra"), bytes(7, 2 * CHUNK)).unwrap();
+    let dropped = import(&store, tree.path()).hash;
+    assert_eq!(store.pins().unwrap().len(), 2);
+    assert_eq!(store.gc().unwrap(), Default::default());
+
+    store.remove(dropped).unwrap();
+    assert!(matches!(
+        store.remove(dropped),
+        Err(StoreError::UnknownModel { .. })
+    ));
+    assert!(matches!(
+        store.pin(dropped),
+        Err(StoreError::UnknownModel { .. })
+    ));
+    let report = store.gc().unwrap();
+    assert_eq!(
+        (report.models, report.files, report.bytes),
+        (0, 1, 2 * CHUNK as u64)
+    );
+    assert!(store.model_info(kept).unwrap().unwrap().complete);
+    assert_eq!(store.verify(Some(kept), &()).unwrap().damaged, []);
+
+    assert!(store.unpin(kept).unwrap());
+    let guard = store.protect(kept);
+    assert_eq!(store.gc().unwrap(), Default::default(), "it is in use");
+    drop(guard);
+    let report = store.gc().unwrap();
+    assert_eq!((report.models, report.files), (1, 5));
+    assert_eq!(store.usage().unwrap().bytes, 0);
+    assert_eq!(store.announce_keys().unwrap(), Default::default());
+}
+
+#[test]
+fn the_users_own_files_are_never_garbage() {
+    let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_files(tree.path(), &a_model());
+    let store = open(home.path());
+    let model = import_in_place(&store, tree.path()).hash;
+    store.remove(model).unwrap();
+    store.gc().unwrap();
+    assert_eq!(read_files(tree.path()), a_model());
+    assert_eq!(store.usage().unwrap().external_bytes, 0);
+}
+
+#[test]
+fn collecting_does_not_take_what_is_being_imported() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                store.gc().unwrap();
+            }
+        });
+        let _stop = SetOnDrop(&done);
+        for round in 0..30 {
+            let tree = tempfile::tempdir().unwrap();
+            // Files that the round before made garbage, and new ones.
+            let files: Files = [
+                (round, CHUNK),
+                (round + 1, 2 * CHUNK),
+                (round + 2, 3 * CHUNK),
+            ]
+            .map(|(seed, len)| (format!("file-{seed}"), bytes(seed, len)))
+            .into();
+            write_files(tree.path(), &files);
+            let model = import(&store, tree.path()).hash;
+            let report = store.verify(Some(model), &()).unwrap();
+            assert_eq!((report.files, report.damaged), (3, vec![]), "round {round}");
+            assert!(store.model_info(model).unwrap().unwrap().complete);
+            store.remove(model).unwrap();
+        }
+    });
+}
+
+/// Ends the other threads also when this one fails.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
