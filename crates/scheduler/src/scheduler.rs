@@ -379,7 +379,7 @@ impl Scheduler {
             }
         }
         self.wake_after_rest(id);
-        if refusal == Refusal::NotHere {
+        if refusal == Refusal::NotHere && chunk < self.pool.len() {
             self.lacks(id, chunk);
         }
         if ended {
@@ -432,7 +432,7 @@ impl Scheduler {
             return;
         };
         let answer_time = source.pace.answer_time(source.open.len());
-        let deadline = now + source.pace.patience(answer_time);
+        let deadline = now.saturating_add(source.pace.patience(answer_time));
         source.open.push(chunk);
         let ask = Ask {
             source: id,
@@ -581,7 +581,7 @@ impl Scheduler {
             self.fill_source(id, usize::MAX);
         }
         if self.pool.free().count() == 0 && self.requests.open() > 0 {
-            self.wake_by(self.now + END_GAME_TICK);
+            self.wake_by(self.now.saturating_add(END_GAME_TICK));
         }
     }
 
@@ -720,7 +720,7 @@ impl Scheduler {
 /// When something is to be done about an ask: it becomes late, or is given up.
 fn next_step(ask: &Ask) -> Duration {
     if ask.late {
-        (ask.sent_at + GIVE_UP_AFTER).max(ask.deadline)
+        ask.sent_at.saturating_add(GIVE_UP_AFTER).max(ask.deadline)
     } else {
         ask.deadline
     }

@@ -18,7 +18,7 @@ const BETWEEN_ANSWERS: Duration = Duration::from_micros(100);
 fn nanoseconds_per_chunk(chunks: u32, sources: u32, partial: u32) -> f64 {
     let mut scheduler = Scheduler::new(SchedulerConfig::default(), &ChunkSet::full(chunks));
     let (mut asks, mut now) = (VecDeque::new(), Duration::ZERO);
-    let mut drain = |scheduler: &mut Scheduler, asks: &mut VecDeque<_>| {
+    let drain = |scheduler: &mut Scheduler, asks: &mut VecDeque<_>| {
         let mut done = false;
         while let Some(output) = scheduler.poll_output() {
             match output {

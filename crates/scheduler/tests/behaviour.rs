@@ -1,0 +1,322 @@
+//! One fetch at a time, step by step: what the scheduler does when something happens.
+
+use std::time::Duration;
+
+use hubless_content::ChunkSet;
+use hubless_scheduler::{
+    BanReason, Input, Order, Output, Refusal, Scheduler, SchedulerConfig, SourceId,
+};
+
+const ALICE: SourceId = SourceId(1);
+const BOB: SourceId = SourceId(2);
+const CHUNK: u32 = 256 * 1024;
+
+/// A fetch and its clock.
+struct Fetch {
+    scheduler: Scheduler,
+    now: Duration,
+    wake_at: Option<Duration>,
+}
+
+impl Fetch {
+    fn of(chunks: u32, order: Order) -> Self {
+        let config = SchedulerConfig {
+            order,
+            seed: 1,
+            ..SchedulerConfig::default()
+        };
+        let scheduler = Scheduler::new(config, &ChunkSet::full(chunks));
+        Self {
+            scheduler,
+            now: Duration::ZERO,
+            wake_at: None,
+        }
+    }
+
+    /// What comes of an input, except when to wake.
+    fn tell(&mut self, input: Input) -> Vec<Output> {
+        self.scheduler.handle(self.now, input);
+        let mut outputs = Vec::new();
+        while let Some(output) = self.scheduler.poll_output() {
+            match output {
+                Output::WakeAt(at) => self.wake_at = Some(at),
+                output => outputs.push(output),
+            }
+        }
+        outputs
+    }
+
+    fn complete_source(&mut self, id: SourceId) -> Vec<Output> {
+        self.tell(Input::SourceJoined(id));
+        self.tell(Input::SourceComplete(id))
+    }
+
+    fn receive(&mut self, source: SourceId, chunk: u32) -> Vec<Output> {
+        self.now += Duration::from_millis(20);
+        self.tell(Input::Received {
+            source,
+            chunk,
+            bytes: CHUNK,
+        })
+    }
+
+    fn refuse(&mut self, source: SourceId, chunk: u32, refusal: Refusal) -> Vec<Output> {
+        self.tell(Input::Refused {
+            source,
+            chunk,
+            refusal,
+        })
+    }
+
+    /// Lets time pass up to `until`, waking when asked to.
+    fn pass(&mut self, until: Duration) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        while let Some(at) = self.wake_at.filter(|&at| at <= until) {
+            self.wake_at = None;
+            self.now = self.now.max(at);
+            outputs.extend(self.tell(Input::Tick));
+        }
+        self.now = until;
+        outputs
+    }
+}
+
+fn requests(outputs: &[Output]) -> Vec<(SourceId, u32)> {
+    outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Request(id, chunk) => Some((*id, *chunk)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_wanted_is_done_at_once() {
+    let mut scheduler = Scheduler::new(SchedulerConfig::default(), &ChunkSet::empty(10));
+    assert_eq!(scheduler.poll_output(), Some(Output::Done));
+    assert_eq!(scheduler.poll_output(), None);
+}
+
+#[test]
+fn nobody_to_ask_is_said_once_until_somebody_was_asked() {
+    let mut fetch = Fetch::of(8, Order::Sequential);
+    assert_eq!(fetch.tell(Input::Tick), [Output::Starved]);
+    assert_eq!(fetch.tell(Input::Tick), []);
+    assert_eq!(fetch.scheduler.unavailable(), 8);
+    fetch.complete_source(ALICE);
+    assert_eq!(fetch.scheduler.unavailable(), 0);
+    assert_eq!(fetch.tell(Input::SourceGone(ALICE)), [Output::Starved]);
+}
+
+#[test]
+fn a_stream_is_asked_for_in_order_and_a_jump_comes_first() {
+    let mut fetch = Fetch::of(1000, Order::Sequential);
+    let asked = fetch.complete_source(ALICE);
+    assert_eq!(
+        requests(&asked),
+        [(ALICE, 0), (ALICE, 1), (ALICE, 2), (ALICE, 3)]
+    );
+    fetch.tell(Input::Prioritize(500..502));
+    let mut asked = Vec::new();
+    for chunk in 0..4 {
+        asked.extend(requests(&fetch.receive(ALICE, chunk)));
+    }
+    assert_eq!(
+        asked[..3],
+        [(ALICE, 500), (ALICE, 501), (ALICE, 4)],
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_busy_source_is_asked_again_when_it_said() {
+    let mut fetch = Fetch::of(1, Order::RarestFirst);
+    fetch.complete_source(ALICE);
+    let busy = Refusal::Busy(Duration::from_secs(3));
+    assert_eq!(fetch.refuse(ALICE, 0, busy), [], "busy is not starved");
+    assert_eq!(fetch.pass(Duration::from_millis(2_990)), []);
+    assert_eq!(
+        fetch.pass(Duration::from_millis(3_010)),
+        [Output::Request(ALICE, 0)]
+    );
+}
+
+#[test]
+fn a_failed_ask_goes_elsewhere_and_its_source_rests() {
+    let mut fetch = Fetch::of(1, Order::RarestFirst);
+    fetch.complete_source(ALICE);
+    fetch.complete_source(BOB);
+    let failed = |source| Input::Failed { source, chunk: 0 };
+    assert_eq!(fetch.tell(failed(ALICE)), [Output::Request(BOB, 0)]);
+    assert_eq!(fetch.tell(failed(BOB)), [Output::Starved]);
+    let again = requests(&fetch.pass(Duration::from_secs(1)));
+    assert!(
+        matches!(again[..], [(_, 0)] | [(_, 0), (_, 0)]),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn wrong_bytes_ban_their_source_and_free_all_its_asks() {
+    let mut fetch = Fetch::of(4, Order::Sequential);
+    let asked = fetch.complete_source(ALICE);
+    assert_eq!(requests(&asked).len(), 4);
+    fetch.complete_source(BOB);
+    let outputs = fetch.tell(Input::Wrong {
+        source: ALICE,
+        chunk: 2,
+    });
+    assert!(outputs.contains(&Output::Ban(ALICE, BanReason::WrongBytes(2))));
+    let asked: Vec<u32> = requests(&outputs)
+        .into_iter()
+        .map(|(_, chunk)| chunk)
+        .collect();
+    assert_eq!(asked, [0, 1, 2, 3]);
+    assert_eq!(
+        fetch.complete_source(ALICE),
+        [],
+        "a banned source does not come back"
+    );
+    assert_eq!(fetch.scheduler.sources().count(), 1);
+}
+
+#[test]
+fn what_a_source_does_not_have_is_asked_of_another() {
+    let mut fetch = Fetch::of(1, Order::RarestFirst);
+    fetch.complete_source(ALICE);
+    fetch.complete_source(BOB);
+    assert_eq!(
+        fetch.refuse(ALICE, 0, Refusal::NotHere),
+        [Output::Request(BOB, 0)]
+    );
+    assert_eq!(fetch.refuse(BOB, 0, Refusal::NotHere), [Output::Starved]);
+    let gained = fetch.tell(Input::SourceGained(ALICE, vec![0..1, 5..9]));
+    assert_eq!(gained, [Output::Request(ALICE, 0)]);
+}
+
+#[test]
+fn a_silent_source_is_late_then_given_up_and_a_late_answer_counts() {
+    let mut fetch = Fetch::of(1, Order::RarestFirst);
+    assert_eq!(fetch.complete_source(ALICE), [Output::Request(ALICE, 0)]);
+    assert_eq!(
+        fetch.pass(Duration::from_secs(5)),
+        [],
+        "nobody else to ask: it may still answer"
+    );
+    assert_eq!(
+        fetch
+            .scheduler
+            .sources()
+            .map(|source| source.late)
+            .sum::<usize>(),
+        1
+    );
+    assert_eq!(fetch.complete_source(BOB), [Output::Request(BOB, 0)]);
+    assert_eq!(
+        fetch.receive(ALICE, 0),
+        [Output::Cancel(BOB, 0), Output::Done]
+    );
+
+    let mut fetch = Fetch::of(1, Order::RarestFirst);
+    fetch.complete_source(ALICE);
+    let outputs = fetch.pass(Duration::from_secs(62));
+    assert_eq!(outputs[0], Output::Cancel(ALICE, 0), "{outputs:?}");
+    assert!(
+        outputs.contains(&Output::Request(ALICE, 0)),
+        "asked again after its rest"
+    );
+}
+
+#[test]
+fn the_last_chunk_is_asked_of_a_second_source_and_the_loser_is_cancelled() {
+    let mut fetch = Fetch::of(9, Order::Sequential);
+    fetch.complete_source(ALICE);
+    (0..8).for_each(|chunk| {
+        fetch.receive(ALICE, chunk);
+    });
+    assert_eq!(
+        (fetch.scheduler.missing(), fetch.scheduler.in_flight()),
+        (1, 1)
+    );
+    fetch.complete_source(BOB);
+    // Bob is unknown; Alice is fast, but now she is silent.
+    let until = fetch.now + Duration::from_millis(2_200);
+    assert_eq!(fetch.pass(until), [Output::Request(BOB, 8)]);
+    assert_eq!(
+        fetch.receive(BOB, 8),
+        [Output::Cancel(ALICE, 8), Output::Done]
+    );
+    assert_eq!(
+        fetch.receive(ALICE, 8),
+        [],
+        "too late, and done is said once"
+    );
+    assert_eq!(fetch.scheduler.bytes_wasted(), u64::from(CHUNK));
+}
+
+#[test]
+fn wanting_more_makes_it_done_once_more() {
+    let mut scheduler = Scheduler::new(SchedulerConfig::default(), &ChunkSet::empty(2));
+    assert_eq!(scheduler.poll_output(), Some(Output::Done));
+    let mut fetch = Fetch {
+        scheduler,
+        now: Duration::ZERO,
+        wake_at: None,
+    };
+    fetch.complete_source(ALICE);
+    assert_eq!(fetch.tell(Input::Want(1..9)), [Output::Request(ALICE, 1)]);
+    assert_eq!(fetch.receive(ALICE, 1), [Output::Done]);
+    assert_eq!(fetch.tell(Input::Want(1..2)), [], "it is here");
+    assert_eq!(fetch.tell(Input::Want(0..1)), [Output::Request(ALICE, 0)]);
+    assert_eq!(
+        fetch.tell(Input::Unwanted(0..1)),
+        [Output::Cancel(ALICE, 0), Output::Done]
+    );
+}
+
+#[test]
+fn strange_inputs_are_ignored() {
+    let mut fetch = Fetch::of(3, Order::RarestFirst);
+    fetch.tell(Input::Tick);
+    let (source, chunk) = (SourceId(99), u32::MAX);
+    for input in [
+        Input::SourceGone(source),
+        Input::SourceHas(source, ChunkSet::full(1000)),
+        Input::SourceGained(source, vec![0..u32::MAX, 9..2]),
+        Input::SourceComplete(source),
+        Input::Received {
+            source,
+            chunk,
+            bytes: u32::MAX,
+        },
+        Input::Wrong { source, chunk },
+        Input::Refused {
+            source,
+            chunk,
+            refusal: Refusal::Busy(Duration::MAX),
+        },
+        Input::Refused {
+            source,
+            chunk,
+            refusal: Refusal::NotHere,
+        },
+        Input::Failed { source, chunk },
+        Input::Want(5..u32::MAX),
+        Input::Unwanted(9..2),
+    ] {
+        assert_eq!(fetch.tell(input.clone()), [], "{input:?}");
+    }
+    // The end of time, and back.
+    fetch.now = Duration::MAX;
+    assert_eq!(requests(&fetch.complete_source(ALICE)).len(), 3);
+    fetch.now = Duration::ZERO;
+    for chunk in 0..3 {
+        fetch.tell(Input::Received {
+            source: ALICE,
+            chunk,
+            bytes: CHUNK,
+        });
+    }
+    assert_eq!(fetch.scheduler.missing(), 0);
+}
