@@ -292,15 +292,13 @@ impl Shared {
             file: partial.file,
             partial: partial.id,
         };
-        if partial.lock().published {
+        // Held while it is opened, so that it does not move to another place in between.
+        let state = partial.lock();
+        if state.published {
             return self.handle(key, Access::Read, || self.home.owned(partial.file));
         }
-        let opened = self.handle(key, Access::Update, || self.home.partial(partial.file));
-        match opened {
-            // It was published in between.
-            Err(_) if partial.lock().published => self.owned_handle(partial.file),
-            opened => opened,
-        }
+        // Made if somebody removed it: the chunks are then found to be missing, and come again.
+        self.handle(key, Access::Create, || self.home.partial(partial.file))
     }
 }
 

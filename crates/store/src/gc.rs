@@ -16,6 +16,7 @@ use crate::{
     files::{HandleKey, decode_record},
     in_use::InUseState,
     index::IndexResult,
+    partial::PartialMap,
     record::{Place, Record},
     sync::lock,
     tables,
@@ -179,21 +180,22 @@ impl Shared {
     ) -> Result<Vec<(FileHash, Record)>, StoreError> {
         let mut partials = self.partials.lock();
         let removed = self.index.write(|write| remove_rows(write, files))?;
-        let mut handles = lock(&self.handles);
         for file in files {
-            handles.remove(HandleKey {
-                file: *file,
-                partial: 0,
-            });
-            if let Some(partial) = partials.remove(file) {
-                handles.remove(HandleKey {
-                    file: *file,
-                    partial: partial.id,
-                });
-                partial.lock().removed = true;
-            }
+            self.forget_in_memory(*file, &mut partials);
         }
         Ok(removed)
+    }
+
+    /// Whoever still works with the file looks again.
+    pub(crate) fn forget_in_memory(&self, file: FileHash, partials: &mut PartialMap) {
+        let partial = partials.remove(&file);
+        if let Some(partial) = &partial {
+            partial.lock().removed = true;
+        }
+        let mut handles = lock(&self.handles);
+        for partial in [0, partial.map_or(0, |partial| partial.id)] {
+            handles.remove(HandleKey { file, partial });
+        }
     }
 
     pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {

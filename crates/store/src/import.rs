@@ -27,7 +27,7 @@ use crate::{
     disk::{Access, Disk, DiskFile, Signature, clone_into},
     error::{IoContext, StoreError},
     external::external_record,
-    files::{HandleKey, decode_record, encode_list},
+    files::{decode_record, encode_list},
     in_use::FilesGuard,
     observer::Observer,
     parallel::{self, CvSlots, Meter, Span},
@@ -37,6 +37,9 @@ use crate::{
     tables,
     walk::{Found, walk},
 };
+
+/// Chunks after which a copy is synced, so that the disk is busy while others still hash: 64 MiB.
+const SYNC_CHUNKS: u32 = 256;
 
 /// How a directory is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -204,6 +207,11 @@ impl Import<'_> {
                 }
             },
         )?;
+        if let Some(copy) = &source.write_to
+            && span.chunks.end.is_multiple_of(SYNC_CHUNKS)
+        {
+            copy.sync().context("sync", path)?;
+        }
         let is_last = job.spans_left.fetch_sub(1, Ordering::AcqRel) == 1;
         if is_last {
             lock(&job.source).take();
@@ -440,15 +448,8 @@ impl Shared {
         self.sync_directories(directories)?;
         let mut partials = self.partials.lock();
         let before = self.write_import(placed, manifest)?;
-        let mut handles = lock(&self.handles);
         for file in placed.keys() {
-            handles.remove(HandleKey {
-                file: *file,
-                partial: 0,
-            });
-            if let Some(partial) = partials.remove(file) {
-                partial.lock().removed = true;
-            }
+            self.forget_in_memory(*file, &mut partials);
         }
         Ok(before)
     }

@@ -82,15 +82,15 @@ fn check(disk: &SimDisk, acknowledged: &Acknowledged, case: &str) {
             "{case}: the manifest"
         );
     }
-    for data in files() {
-        store.recover(list_of(data).file()).unwrap();
-    }
     for (file, chunk) in &acknowledged.chunks {
         let data = &files()[*file];
         let read = store.read_chunk(list_of(data).file(), ChunkIndex(*chunk));
         let read = read.unwrap_or_else(|error| panic!("{case}: {error}"));
         let read = read.unwrap_or_else(|| panic!("{case}: chunk {chunk} of file {file} is lost"));
         assert_eq!(read, chunk_of(data, *chunk).bytes(), "{case}");
+    }
+    for data in files() {
+        store.recover(list_of(data).file()).unwrap();
     }
     assert_eq!(
         store.verify(None, &()).unwrap().damaged,

@@ -282,3 +282,23 @@ fn an_export_stays_in_its_target() {
     assert_eq!(fs::read(victim.join("README.md")).unwrap(), b"precious");
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
 }
+
+#[test]
+fn a_partial_file_that_somebody_removed_is_fetched_again() {
+    let home = tempfile::tempdir().unwrap();
+    let data = bytes(1, 3 * CHUNK);
+    let file = list_of(&data).file();
+    let store = open(home.path());
+    store.put_chunk_list(&list_of(&data)).unwrap();
+    store.put(&chunk_of(&data, 1)).unwrap();
+    store.close().unwrap();
+    fs::remove_file(home.path().join("partial").join(file.to_string())).unwrap();
+    let store = open(home.path());
+    assert_eq!(
+        store.verify(None, &()).unwrap().damaged[0].chunks,
+        [ChunkIndex(1)]
+    );
+    put_all(&store, &data);
+    store.flush().unwrap();
+    assert_eq!(store.read_range(file, 0, data.len() as u64).unwrap(), data);
+}
