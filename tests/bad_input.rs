@@ -197,14 +197,6 @@ fn a_second_node_on_the_same_home() {
 }
 
 #[test]
-fn commands_that_need_a_running_node() {
-    let lab = Lab::new(HUBLESS);
-    for command in ["status", "peers"] {
-        lab.machine("home").run([command]).failed(6, "node");
-    }
-}
-
-#[test]
 fn ctrl_c_during_a_fetch() {
     let lab = Lab::new(HUBLESS);
     let source = model_in(&lab);

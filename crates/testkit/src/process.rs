@@ -491,24 +491,37 @@ impl Finished {
         self
     }
 
-    /// It must have failed as the contract says: with this code, nothing on stdout that looks like
-    /// a result, a sentence that names `about`, and a hint what to do next.
+    /// It must have failed as the contract says: with this code, a sentence that names `about`, and
+    /// a hint what to do next.
     pub fn failed(self, code: i32, about: &str) -> Self {
         let finished = self.code(code);
-        let (error, hint) = (finished.line("error: "), finished.line("hint: "));
-        let told = error.is_some_and(|line| line.len() > 10) && finished.stderr.contains(about);
+        let (error, hint) = finished.failure();
         assert!(
-            told,
+            error.contains(about),
             "expected a sentence about {about:?}\n{}",
             finished.show()
         );
-        assert!(
-            hint.is_some_and(|line| line.len() > 5),
-            "expected a hint\n{}",
-            finished.show()
-        );
+        assert!(hint.len() > 5, "expected a hint\n{}", finished.show());
         assert!(!finished.stderr.contains("panicked"), "{}", finished.show());
         finished
+    }
+
+    /// The sentence and the hint of a failure: `error: ...` and `hint: ...`, or with `--json` an
+    /// object with both.
+    fn failure(&self) -> (String, String) {
+        let objects = self
+            .stderr
+            .lines()
+            .rev()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        if let Some(error) = objects.map(|object: Value| object["error"].clone()).next() {
+            return (field(&error, "message"), field(&error, "hint"));
+        }
+        let Some((_, told)) = self.stderr.split_once("error: ") else {
+            return Default::default();
+        };
+        let (error, hint) = told.split_once("hint: ").unwrap_or((told, ""));
+        (error.to_owned(), hint.to_owned())
     }
 
     /// It must have been ended by this signal.
@@ -532,17 +545,6 @@ impl Finished {
                 self.show()
             ),
         }
-    }
-
-    fn line(&self, start: &str) -> Option<&str> {
-        let lines = self.stderr.lines();
-        lines
-            .filter(|line| {
-                line.get(..start.len())
-                    .is_some_and(|head| head.eq_ignore_ascii_case(start))
-            })
-            .map(|line| &line[start.len()..])
-            .next()
     }
 
     fn show(&self) -> String {
@@ -644,7 +646,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "no event")]
     fn a_wait_has_an_end() {
-        shell("sleep 60").next_event(Duration::from_millis(50));
+        shell("exec sleep 60").next_event(Duration::from_millis(50));
     }
 
     #[test]
@@ -655,7 +657,7 @@ mod tests {
 
     #[test]
     fn a_dropped_process_is_gone() {
-        let process = shell("sleep 60");
+        let process = shell("exec sleep 60");
         let pid = process.pid();
         drop(process);
         assert!(!Path::new(&format!("/proc/{pid}")).exists());
@@ -663,7 +665,7 @@ mod tests {
 
     #[test]
     fn signals_and_codes_are_told_apart() {
-        let killed = shell("sleep 60");
+        let killed = shell("exec sleep 60");
         killed.signal(Signal::KILL);
         killed.wait(LIMIT).signalled(Signal::KILL);
         shell("echo 'error: it does not work'; exit 3")
@@ -672,6 +674,9 @@ mod tests {
         shell("echo 'error: no such thing as x' >&2; echo 'hint: try y instead' >&2; exit 3")
             .wait(LIMIT)
             .failed(3, "as x");
+        shell(r#"echo '{"error":{"message":"no x","hint":"try y instead"}}' >&2; exit 3"#)
+            .wait(LIMIT)
+            .failed(3, "no x");
     }
 
     #[test]
@@ -681,6 +686,6 @@ mod tests {
         let usage = Usage::parse(status, stat);
         assert_eq!((usage.rss, usage.rss_peak), (1 << 20, 2 << 20));
         assert_eq!(usage.cpu, Duration::from_secs(3));
-        assert!(shell("sleep 60").usage().rss > 0);
+        assert!(shell("exec sleep 60").usage().rss > 0);
     }
 }
