@@ -48,12 +48,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(store);
     fs::remove_dir_all(&home)?;
 
-    let store = Store::open(&home, StoreOptions::default())?;
-    let start = Instant::now();
-    store.import(&tree, &ImportOptions::default(), &())?;
-    speed("import with a copy", start);
-    drop(store);
-    fs::remove_dir_all(&home)?;
+    // Twice: the first time the system also finds memory for its cache.
+    for _ in 0..2 {
+        let store = Store::open(&home, StoreOptions::default())?;
+        let start = Instant::now();
+        store.import(&tree, &ImportOptions::default(), &())?;
+        speed("import with a copy", start);
+        drop(store);
+        fs::remove_dir_all(&home)?;
+    }
 
     let bytes = Bytes::from(data);
     let chunk = |n: u32| {
