@@ -72,7 +72,7 @@ fn a_large_swarm_is_nearly_as_fast_as_its_uploads_allow() {
         "{ratio:.3} of the shortest time, wasted {:.4}",
         run.wasted_ratio()
     );
-    assert!(ratio < 1.10, "{ratio:.3} of the shortest time");
+    assert!(ratio < 1.07, "{ratio:.3} of the shortest time");
 }
 
 #[test]
@@ -99,6 +99,11 @@ fn slow_leaving_and_lying_peers_hurt_only_themselves() {
         let finished = finished.filter(|peer| !(6..10).contains(peer)).count();
         assert_eq!(finished, honest_that_stay, "seed {seed}");
         assert_eq!(run.poisoned(), 0, "seed {seed}");
+        println!(
+            "seed {seed}: wasted {:.4}, last {:?}",
+            run.wasted_ratio(),
+            run.last_finished_at()
+        );
         assert!(run.bans() > 0, "seed {seed}");
         assert!(
             run.wasted_ratio() < 0.05,

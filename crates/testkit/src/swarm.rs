@@ -113,7 +113,7 @@ pub enum What {
     Wasted(u32, PeerIndex),
     /// Another peer was banned.
     Banned(PeerIndex, BanReason),
-    /// It has no more neighbours to ask.
+    /// It asked nobody, and no neighbour had what it lacked.
     Starved,
     /// It left.
     Left,
@@ -206,8 +206,7 @@ impl Swarm {
         self
     }
 
-    /// Changes `count` of the fetching peers, beginning with the first; the graph is random, so it
-    /// does not matter which.
+    /// Changes `count` of the fetching peers, beginning with the one after `from` others.
     pub fn change(mut self, from: usize, count: usize, change: impl Fn(&mut PeerSpec)) -> Self {
         self.fetching
             .iter_mut()
@@ -269,7 +268,7 @@ impl Run {
             .map(|happened| happened.at)
     }
 
-    /// When the last honest peer that is not slow finished: `None` for an empty run.
+    /// When the last of the peers that `wanted` accepts finished.
     pub fn last_finished_of(&self, wanted: impl Fn(&PeerSpec) -> bool) -> Option<Duration> {
         let counts = |happened: &&Happened| {
             happened.what == What::Finished && wanted(&self.specs[happened.peer])
