@@ -46,7 +46,7 @@
 //! | `pace` | how fast one source is: rate, round trip, window, deadlines |
 //! | `requests` | the open asks, and those that are late |
 //! | `choose` | what to ask one source for next |
-//! | `scheduler` | the order in which all this happens |
+//! | `scheduler` | the order in which all this happens; below it how asks end, what sources gain and lose, what is due with time, and who is asked next |
 
 mod bits;
 mod choose;

@@ -1,0 +1,80 @@
+//! How asks end.
+
+use super::Scheduler;
+use crate::types::{BanReason, Output, Refusal, SourceId};
+
+/// Banned sources remembered; the caller bans peers, this only keeps late inputs from reviving
+/// them.
+const BANNED_MAX: usize = 4096;
+
+impl Scheduler {
+    pub(super) fn received(&mut self, id: SourceId, chunk: u32, bytes: u32) {
+        if chunk >= self.pool.len() {
+            return;
+        }
+        let ask = self.end_ask(id, chunk);
+        let now = self.now;
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.worked();
+            match ask {
+                Some(ask) => source.pace.answered(now, ask.mark, bytes),
+                None => source.pace.add_unmeasured(bytes),
+            }
+            self.to_fill.push(id);
+        }
+        if self.pool.receive(chunk) {
+            self.bytes_received += u64::from(bytes);
+            self.cancel_all(chunk);
+        } else {
+            self.bytes_wasted += u64::from(bytes);
+            self.chunks_wasted += 1;
+        }
+    }
+
+    pub(super) fn wrong(&mut self, id: SourceId, chunk: u32) {
+        if self.sources.contains_key(&id) {
+            self.gone(id);
+            self.outputs
+                .push_back(Output::Ban(id, BanReason::WrongBytes(chunk)));
+            self.banned.insert(id);
+            if self.banned.len() > BANNED_MAX {
+                self.banned.pop_first();
+            }
+        }
+    }
+
+    pub(super) fn refused(&mut self, id: SourceId, chunk: u32, refusal: Refusal) {
+        let ended = self.end_ask(id, chunk).is_some();
+        let now = self.now;
+        let Some(source) = self.sources.get_mut(&id) else {
+            return;
+        };
+        match refusal {
+            Refusal::Busy(wait) => source.refused_busy(now, wait),
+            Refusal::NotHere => {
+                if source.refused_not_here() {
+                    source.failed(now, &mut self.rng);
+                }
+            }
+        }
+        self.wake_after_rest(id);
+        if refusal == Refusal::NotHere && chunk < self.pool.len() {
+            self.lacks(id, chunk);
+        }
+        if ended {
+            self.to_fill.push(id);
+            self.release(chunk);
+        }
+    }
+
+    pub(super) fn failed(&mut self, id: SourceId, chunk: u32) {
+        if self.end_ask(id, chunk).is_none() {
+            return;
+        }
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.failed(self.now, &mut self.rng);
+        }
+        self.wake_after_rest(id);
+        self.release(chunk);
+    }
+}
