@@ -323,7 +323,8 @@ impl Lane {
     }
 }
 
-/// Paces the announcement of own keys. See the [module](self).
+/// Paces the announcement of own keys: new ones at once, then each at its own moment of every
+/// interval. The head of this module tells how.
 pub struct Announcer {
     max_in_flight: usize,
     ttl: Duration,
