@@ -41,6 +41,7 @@ pub(crate) struct Core {
     network: Option<Network>,
     /// Chunks that were just verified, for those who asked what we have.
     pub(crate) gains: Gains,
+    swarms: Swarms,
     pub(crate) fetches: FetchLocks,
     /// What is held or pinned changed: announcements may have to.
     changed: Notify,
@@ -76,7 +77,7 @@ impl Core {
             let settings = network_config(&config)?;
             let network =
                 Network::start(settings, identity.clone(), records, Arc::new(service)).await?;
-            swarms.learn_addresses_from(network.clone());
+            swarms.set_network(Some(network.clone()));
             Some(network)
         } else {
             None
@@ -89,6 +90,7 @@ impl Core {
             blocking: Blocking::default(),
             network,
             gains,
+            swarms,
             fetches: FetchLocks::default(),
             changed: Notify::new(),
             chunks_rejected: AtomicU64::new(0),
@@ -140,6 +142,7 @@ impl Core {
         self.cancel.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.swarms.set_network(None);
         if let Some(network) = &self.network {
             network.stop().await;
         }

@@ -81,7 +81,7 @@ pub(crate) fn id(core: &Core) -> Identified {
 
 pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
     let network = core.network()?;
-    let state = network.status().await.ok_or_else(interrupted)?;
+    let state = network.status().await;
     let counters = network.counters();
     let store = core.store.clone();
     let (usage, stale) = core
@@ -163,7 +163,7 @@ pub(crate) async fn ticket(core: &Arc<Core>, hash: ContentHash) -> Result<Ticket
     core.blocking
         .run(move || store.model_info(hash)?.ok_or_else(|| unknown(hash)))
         .await??;
-    let status = core.network()?.status().await.ok_or_else(interrupted)?;
+    let status = core.network()?.status().await;
     let ticket = Ticket::fitting(
         hash,
         status
@@ -206,7 +206,7 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
     match core.network() {
         Err(_) => facts.push("No node runs on this home directory, so nobody can fetch it.".into()),
         Ok(network) => {
-            facts.extend(network.status().await.iter().flat_map(network_facts));
+            facts.extend(network_facts(&network.status().await));
         }
     }
     Ok(Why { hash, facts })

@@ -311,11 +311,7 @@ fn largest(layout: &Layout, missing: &ChunkSet) -> Vec<FileHash> {
 /// Waits until the DHT has somebody to ask; false if that takes too long.
 pub(crate) async fn join(network: &Network) -> bool {
     let joined = async {
-        while network
-            .status()
-            .await
-            .is_some_and(|status| status.dht.routing_peers == 0)
-        {
+        while network.status().await.dht.routing_peers == 0 {
             tokio::time::sleep(JOIN_LOOK_EVERY).await;
         }
     };

@@ -23,7 +23,7 @@ use hubless_store::StoreError;
 use hubless_wire::{Answer, Ask, Scope};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    time::timeout,
+    time::{Interval, interval, timeout},
 };
 
 use super::{
@@ -47,6 +47,9 @@ const CANCELLED_MAX: usize = hubless_wire::ASKS_PER_STREAM_MAX;
 
 /// How long a source may say nothing about a chunk list before another is asked.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often that is looked at.
+const LIST_WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// Sources from which the manifest is asked at once: one may be slow, another may lie.
 pub(super) const MANIFEST_ASKS_MAX: usize = 3;
@@ -153,6 +156,7 @@ async fn connect(args: SourceArgs) -> Result<Source, End> {
         cancelled: VecDeque::new(),
         storing: FuturesUnordered::new(),
         lists: 0,
+        list_watch: interval(LIST_WATCH_EVERY),
         refused_lists: HashSet::new(),
     })
 }
@@ -217,6 +221,7 @@ struct Source {
     cancelled: VecDeque<(u64, u32)>,
     storing: FuturesUnordered<BoxFuture<'static, Stored>>,
     lists: usize,
+    list_watch: Interval,
     refused_lists: HashSet<FileNumber>,
 }
 
@@ -271,7 +276,7 @@ impl Source {
             claim = self.shared.lists.claim(&self.refused_lists), if self.lists < LISTS_MAX => {
                 Step::List(claim)
             }
-            () = tokio::time::sleep(LIST_TIMEOUT), if self.lists > 0 => Step::Tick,
+            _ = self.list_watch.tick(), if self.lists > 0 => Step::Tick,
         }
     }
 

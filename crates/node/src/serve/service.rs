@@ -93,18 +93,17 @@ impl Service {
         offset: u32,
         reply: &Reply,
     ) -> Result<(), AskerGone> {
-        let bytes = match self.manifests.get(content) {
-            Some(bytes) => Some(bytes),
-            None => {
-                let manifests = self.manifests.clone();
-                let encode = move |store: &Store| {
-                    Ok(store
-                        .manifest(content)?
-                        .map(|found| manifests.insert(content, &found)))
-                };
-                self.read(encode).await
-            }
+        let kept = self.manifests.clone();
+        let encoded = move |store: &Store| {
+            // Asked of the store first: what was removed is not here any more.
+            let manifest = store.manifest(content)?;
+            let encode = |manifest| {
+                kept.get(content)
+                    .unwrap_or_else(|| kept.insert(content, manifest))
+            };
+            Ok(manifest.as_deref().map(encode))
         };
+        let bytes = self.read(encoded).await;
         let start = offset as usize;
         match bytes {
             Some(bytes) if start < bytes.len() => {

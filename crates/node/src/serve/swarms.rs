@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -21,19 +21,19 @@ const MEMBERS_MAX: usize = 64;
 #[derive(Clone, Default)]
 pub(crate) struct Swarms {
     members: Arc<Mutex<HashMap<ContentHash, VecDeque<PeerId>>>>,
-    network: Arc<OnceLock<Network>>,
+    network: Arc<Mutex<Option<Network>>>,
 }
 
 impl Swarms {
-    /// Where the addresses of members come from. To be called once, when the network has started:
-    /// it needs the service, and the service needs this.
-    pub(crate) fn learn_addresses_from(&self, network: Network) {
-        let _ = self.network.set(network);
+    /// Where the addresses of members come from: `None` before the network has started, because it
+    /// needs the service first, and when it is to stop, because the two hold each other.
+    pub(crate) fn set_network(&self, network: Option<Network>) {
+        *lock(&self.network) = network;
     }
 
     /// A peer wants, or has, this model.
     pub(crate) fn note(&self, content: ContentHash, peer: PeerId) {
-        let mut swarms = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut swarms = lock(&self.members);
         if swarms.len() >= SWARMS_MAX
             && !swarms.contains_key(&content)
             && let Some(any) = swarms.keys().next().copied()
@@ -49,11 +49,12 @@ impl Swarms {
     /// Members of a swarm that are connected now, but for the one that asks.
     pub(crate) async fn members(&self, content: ContentHash, asker: PeerId) -> Vec<PeerAddresses> {
         let members: Vec<PeerId> = {
-            let swarms = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+            let swarms = lock(&self.members);
             let members = swarms.get(&content).into_iter().flatten().copied();
             members.filter(|member| *member != asker).collect()
         };
-        let Some(network) = self.network.get().filter(|_| !members.is_empty()) else {
+        let network = lock(&self.network).clone();
+        let Some(network) = network.filter(|_| !members.is_empty()) else {
             return Vec::new();
         };
         let connected = network.peers().await;
@@ -74,4 +75,8 @@ impl Swarms {
             .take(PEERS_PER_ANSWER_MAX)
             .collect()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
