@@ -57,8 +57,8 @@ fn a_swarm_is_nearly_as_fast_as_its_uploads_allow() {
     }
 }
 
+/// Ten seconds in release, minutes without.
 #[test]
-#[ignore = "ten seconds in release, minutes without"]
 fn a_large_swarm_is_nearly_as_fast_as_its_uploads_allow() {
     let (peers, chunks) = (256, 1024);
     let run = swarm(Seed(1))

@@ -1,5 +1,4 @@
-//! What a chunk costs. Run by hand, in release:
-//! `cargo test --release -p hubless-scheduler --test cost -- --ignored --nocapture`
+//! What a chunk costs: `cargo run --release -p hubless-scheduler --example cost`.
 
 use std::{
     collections::VecDeque,
@@ -60,9 +59,7 @@ fn nanoseconds_per_chunk(chunks: u32, sources: u32, partial: u32) -> f64 {
     panic!("the fetch did not end: {} missing", scheduler.missing());
 }
 
-#[test]
-#[ignore = "a measurement"]
-fn a_chunk_costs_about_a_microsecond() {
+fn main() {
     for (chunks, sources, partial) in [
         (1 << 20, 8, 0),
         (1 << 20, 50, 0),
@@ -73,10 +70,5 @@ fn a_chunk_costs_about_a_microsecond() {
         let cost = nanoseconds_per_chunk(chunks, sources, partial);
         let kind = if partial == 0 { "complete" } else { "partial" };
         println!("{chunks} chunks, {sources} {kind} sources: {cost:.0} ns per chunk");
-        // Ten times what it is, for slow machines.
-        assert!(
-            cost < 10_000.0,
-            "{chunks} chunks, {sources} {kind} sources: {cost:.0} ns"
-        );
     }
 }
