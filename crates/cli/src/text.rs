@@ -79,10 +79,11 @@ pub(crate) fn rate(bytes: u64, time: Duration) -> String {
     format!("{}/s", size((bytes as f64 / seconds) as u64))
 }
 
-/// A time: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+/// A time: `40 ms`, `1.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
 pub(crate) fn duration(time: Duration) -> String {
     match time.as_secs() {
-        0..=9 => format!("{:.1} s", time.as_secs_f64()),
+        0 => format!("{} ms", time.as_millis()),
+        1..=9 => format!("{:.1} s", time.as_secs_f64()),
         seconds @ 10..=119 => format!("{seconds} s"),
         seconds @ 120..=7_199 => format!("{} min {} s", seconds / 60, seconds % 60),
         seconds => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
@@ -234,8 +235,9 @@ mod tests {
     #[test]
     fn durations() {
         for (millis, shown) in [
-            (0, "0.0 s"),
-            (400, "0.4 s"),
+            (0, "0 ms"),
+            (400, "400 ms"),
+            (1_400, "1.4 s"),
             (12_300, "12 s"),
             (185_000, "3 min 5 s"),
             (7_800_000, "2 h 10 min"),

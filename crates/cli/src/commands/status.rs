@@ -22,7 +22,7 @@ fn lines(status: &Status) -> Vec<String> {
     let Status { dht, store, .. } = status;
     let backlog = match dht.backlog {
         0 => String::new(),
-        keys => format!(", {} due", text::count(keys, "key")),
+        keys => format!(", {keys} due"),
     };
     let quota = match store.quota {
         Some(quota) => format!(" of {}", text::size(quota)),
