@@ -78,7 +78,12 @@ fn what_one_of_24_nodes_seeds_is_found_by_hash_alone() {
     let [flag, address] = e_knows.each_ref().map(String::as_str);
     let fetched = lab.machine("e").get(&[&hash, flag, address]);
     model::assert_same_tree(&minilm, &fetched.path);
-    assert_eq!(fetched.bytes_fetched, fetched.bytes_total);
+    // From C and D at once: the last chunks are asked from both, and some come twice.
+    let least = fetched.bytes_total;
+    assert!(
+        (least..least + least / 20).contains(&fetched.bytes_fetched),
+        "{fetched:?}"
+    );
 }
 
 fn providers(node: &Node, hash: &str) -> Vec<String> {

@@ -415,6 +415,9 @@ impl Drop for Process {
         let _ = self.child.wait();
         if thread::panicking() && !self.readers.is_empty() {
             let output = lock(&self.output);
+            if output.stderr.is_empty() {
+                return;
+            }
             eprintln!("{}\n{}", self.what, show(&output.stdout, &output.stderr));
         }
     }
