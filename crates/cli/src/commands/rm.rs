@@ -8,8 +8,9 @@ use crate::{cli::parse_hash, failure::Error, work::Context};
 
 /// Forget a model
 ///
-/// It is no longer announced or served. Its bytes stay on the disk until `hubless gc`; files that
-/// were added in place are never touched.
+/// It is no longer announced or served, and what `hubless get` put into models/HASH in the home
+/// directory is deleted. The store keeps the bytes until `hubless gc`. Files that were added in
+/// place, or fetched with `--output`, are never touched.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The model's content hash
