@@ -153,7 +153,7 @@ impl Candidates {
 }
 
 /// Time between the first and the second walk; doubled each time.
-const WALK_AGAIN_FIRST: Duration = Duration::from_secs(2);
+const WALK_AGAIN_FIRST: Duration = Duration::from_secs(1);
 
 /// The longest time between two walks.
 const WALK_AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -168,9 +168,9 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(4);
 /// How often it is looked whether there is somebody to ask: a tenth of a handshake over a slow line.
 const JOIN_LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Walks without a result after which nobody is expected to have it: the second one finds what was
+/// Walks without a result after which nobody is expected to have it: later ones find what was
 /// announced while the first was on its way.
-const FRUITLESS_WALKS: u32 = 2;
+const FRUITLESS_WALKS: u32 = 3;
 
 /// The largest missing files, which are looked for by their own hashes when the model's has too few
 /// providers: another model may share them.
