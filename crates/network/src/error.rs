@@ -1,6 +1,6 @@
 //! Why a node does not start, or a peer is not reached.
 
-use std::{error::Error, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use libp2p::{Multiaddr, PeerId, swarm::DialError};
 
@@ -32,25 +32,10 @@ impl StartError {
     /// Whether somebody else listens there already.
     pub fn is_address_in_use(&self) -> bool {
         match self {
-            Self::Listen { source, .. } => is_in_use(source),
+            Self::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
             Self::Transport(_) | Self::StaticPeer { .. } => false,
         }
     }
-}
-
-/// libp2p wraps the error of the socket in errors of each layer, all of them [`io::Error`]s.
-fn is_in_use(error: &io::Error) -> bool {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        return true;
-    }
-    let mut inner = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
-    while let Some(error) = inner {
-        if error.downcast_ref::<io::Error>().is_some_and(is_in_use) {
-            return true;
-        }
-        inner = error.source();
-    }
-    false
 }
 
 /// Why there is no connection with a peer.

@@ -92,7 +92,7 @@ pub struct DhtStatus {
 }
 
 /// What a node knows about its place in the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkStatus {
     /// Where it listens; each address ends in `/p2p/<peer id>`.
     pub addresses: Vec<Multiaddr>,

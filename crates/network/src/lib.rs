@@ -37,6 +37,7 @@ mod exchange;
 mod fair;
 mod identity;
 mod info;
+mod local_socket;
 mod network;
 mod network_key;
 mod reach;
@@ -48,7 +49,7 @@ mod tls;
 mod transport;
 mod worker;
 
-pub use libp2p::{Multiaddr, PeerId};
+pub use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 pub use self::{
     announcer::{Announcer, AnnouncerConfig, Priority},

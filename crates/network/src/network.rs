@@ -118,9 +118,11 @@ impl Network {
             .unwrap_or_default()
     }
 
-    /// What the node knows about its place in the network; `None` once it is stopping.
-    pub async fn status(&self) -> Option<NetworkStatus> {
-        self.ask(|reply| Cmd::Status { reply }).await
+    /// What the node knows about its place in the network; nothing once it is stopping.
+    pub async fn status(&self) -> NetworkStatus {
+        self.ask(|reply| Cmd::Status { reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// Announces these keys too, from now on.

@@ -13,6 +13,9 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::fair::{Fair, Step};
 
+/// Bytes that pass at once without a limit, so that counters move while a chunk is on its way.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
 /// Bytes that may pass; comes when it is the waiter's turn.
 pub(crate) type Turn = oneshot::Receiver<usize>;
 
@@ -62,10 +65,10 @@ impl Shaper {
         self.shared.changed.notify_one();
     }
 
-    /// Asks to let bytes pass: either all at once, or a turn to wait for. At least one is wanted.
+    /// Asks to let bytes pass: either some at once, or a turn to wait for. At least one is wanted.
     pub(crate) fn request(&self, peer: PeerId, want: usize) -> Result<usize, Turn> {
         if !self.shared.limited.load(Ordering::Relaxed) {
-            return Ok(want);
+            return Ok(want.min(PIECE_BYTES_MAX));
         }
         let (sender, turn) = oneshot::channel();
         self.fair().request(peer, sender, want);

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashSet,
-    io, net,
+    io,
+    net::Ipv6Addr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -26,6 +27,7 @@ use crate::{
     bans::Bans,
     behaviour::Behaviour,
     exchange::{Answerers, Askers},
+    local_socket::LocalSocket,
     reach::{is_quic, split_peer_id},
     records::Records,
     shaper::{Shaper, Shapers},
@@ -225,36 +227,21 @@ async fn wait_for_addresses(
 }
 
 /// libp2p shares TCP ports (`SO_REUSEPORT`), so a second node on one would start without an error
-/// and steal half of the first one's connections. An exclusive bind finds the first one.
+/// and steal half of the first one's connections; and what it reports of UDP ports is wrapped so
+/// often that the reason is lost. Taking the port alone, for a moment, tells.
 fn check_port(address: &Multiaddr) -> Result<(), StartError> {
-    let Some(socket) = tcp_socket(address).filter(|socket| socket.port() != 0) else {
-        return Ok(());
-    };
-    match net::TcpListener::bind(socket) {
-        Err(source) if source.kind() == io::ErrorKind::AddrInUse => Err(StartError::Listen {
+    match LocalSocket::of(address).map(LocalSocket::try_bind) {
+        Some(Err(source)) if source.kind() == io::ErrorKind::AddrInUse => Err(StartError::Listen {
             address: address.clone(),
             source,
         }),
-        // Other errors will come again, with the right address.
+        // Other errors will come again.
         _ => Ok(()),
     }
 }
 
-fn tcp_socket(address: &Multiaddr) -> Option<net::SocketAddr> {
-    let mut parts = address.iter();
-    let ip = match parts.next()? {
-        Protocol::Ip4(ip) => net::IpAddr::from(ip),
-        Protocol::Ip6(ip) => net::IpAddr::from(ip),
-        _ => return None,
-    };
-    match parts.next()? {
-        Protocol::Tcp(port) => Some(net::SocketAddr::new(ip, port)),
-        _ => None,
-    }
-}
-
 fn is_any_ip6(address: &Multiaddr) -> bool {
-    address.iter().next() == Some(Protocol::Ip6(net::Ipv6Addr::UNSPECIFIED))
+    address.iter().next() == Some(Protocol::Ip6(Ipv6Addr::UNSPECIFIED))
 }
 
 /// Writes batches of records in their order, off the event loop.

@@ -1,7 +1,7 @@
 //! Drives the announcer: walks through the DHT for own keys, and what of it is persistent.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -58,8 +58,11 @@ impl Announcing {
     }
 
     pub(super) fn set(&mut self, kad: &mut Kad, keys: Vec<(AnnounceKey, Priority)>) {
-        let old = own_keys(kad);
-        kad.store_mut().unprovide(old);
+        let wanted: HashSet<AnnounceKey> = keys.iter().map(|(key, _)| *key).collect();
+        let unwanted = own_keys(kad)
+            .into_iter()
+            .filter(|key| !wanted.contains(key));
+        kad.store_mut().unprovide(unwanted);
         provide(kad, &keys);
         self.announcer.set(keys, SystemTime::now());
         self.start_walks(kad, SystemTime::now());

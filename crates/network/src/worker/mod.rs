@@ -46,6 +46,7 @@ use crate::{
     bans::Bans,
     behaviour::Behaviour,
     exchange::{Answerers, Violation},
+    local_socket::LocalSocket,
     reach::{is_meant_for_us, split_peer_id, with_peer_id},
     streams::StreamReply,
 };
@@ -219,6 +220,11 @@ impl Worker {
         self.announcing
             .write_all(&mut self.swarm.behaviour_mut().kad)
             .await;
+        let sockets: Vec<_> = self.swarm.listeners().filter_map(LocalSocket::of).collect();
+        drop(self.swarm);
+        for socket in sockets {
+            socket.wait_until_free().await;
+        }
     }
 
     fn peer_infos(&self) -> Vec<PeerInfo> {

@@ -1,5 +1,4 @@
 //! Nodes for tests: on this machine, each with its own identity.
-#![allow(dead_code, unreachable_pub, missing_docs)]
 
 use std::{sync::Arc, time::Duration};
 

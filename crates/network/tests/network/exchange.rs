@@ -1,12 +1,23 @@
-//! Two nodes talk.
+//! Two nodes ask and answer.
 
-mod common;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use common::*;
+use futures::future::BoxFuture;
 use hubless_content::ChunkIndex;
-use hubless_network::{AnswerFrame, NetworkConfig};
-use hubless_wire::{Answer, Ask, Scope};
+use hubless_network::{
+    AnswerFrame, ConnectError, ExchangeService, NetworkEvent, OpenError, PeerId, Reply,
+};
+use hubless_wire::{ASKS_PER_STREAM_MAX, Answer, Ask, Scope};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::common::*;
 
 #[tokio::test]
 async fn frames_travel_both_ways() {
@@ -47,4 +58,384 @@ async fn frames_travel_both_ways() {
         assert_eq!(node.counters().bytes_sent, expected);
     }
     assert_eq!(bob.peers().await[0].peer_id, alice.peer_id());
+}
+
+#[tokio::test]
+async fn quic_and_a_peer_that_is_connected_already() {
+    let quic = "/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap();
+    let bob = start(hubless_network::NetworkConfig {
+        listen: vec![quic],
+        ..config()
+    })
+    .await;
+    let alice = start(config()).await;
+    let mut exchange = open(&alice, &bob).await;
+    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    assert_eq!(answer.payload, chunk(0));
+    let again = within(alice.open(bob.peer_id(), Vec::new())).await;
+    assert!(
+        again.is_ok(),
+        "no address is needed for a peer that is connected"
+    );
+}
+
+/// Answers chunks as permits come, and counts the futures that are dropped before their end.
+#[derive(Clone)]
+struct Slow {
+    permits: Arc<Semaphore>,
+    begun: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    fn new() -> Self {
+        let permits = Arc::new(Semaphore::new(0));
+        Self {
+            permits,
+            begun: Arc::default(),
+            dropped: Arc::default(),
+        }
+    }
+}
+
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl ExchangeService for Slow {
+    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        let this = self.clone();
+        Box::pin(async move {
+            this.begun.fetch_add(1, Ordering::SeqCst);
+            let on_drop = CountDrop(this.dropped.clone());
+            this.permits.acquire().await.unwrap().forget();
+            std::mem::forget(on_drop);
+            if let Ask::Chunks { first, .. } = ask {
+                reply
+                    .send(Answer::Chunk(first), chunk(first.0))
+                    .await
+                    .unwrap();
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_work_and_frees_its_place() {
+    let service = Slow::new();
+    let (alice, bob) = (
+        start(config()).await,
+        start_with(config(), service.clone()).await,
+    );
+    let mut exchange = open(&alice, &bob).await;
+    for id in 1..=8 {
+        exchange.asks.send(id, chunks(id as u32, 1)).await.unwrap();
+    }
+    until(async || service.begun.load(Ordering::SeqCst) == 4).await;
+    // Four are in work, four wait. Two of each are cancelled.
+    for id in [1, 3, 5, 7] {
+        exchange.asks.send(id, Ask::Cancel).await.unwrap();
+    }
+    until(async || service.dropped.load(Ordering::SeqCst) == 2).await;
+    service.permits.add_permits(100);
+    let mut answered = Vec::new();
+    while answered.len() < 4 {
+        answered.push(within(exchange.answers.recv()).await.unwrap().unwrap().id);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [2, 4, 6, 8]);
+    // The id of a cancelled ask is free again.
+    exchange.asks.send(1, chunks(9, 1)).await.unwrap();
+    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    assert_eq!((answer.id, answer.payload), (1, chunk(9)));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_in_mid_chunk_ends_the_work_on_the_other_side() {
+    let service = Slow::new();
+    let (alice, bob) = (
+        start(config()).await,
+        start_with(config(), service.clone()).await,
+    );
+    let mut exchange = open(&alice, &bob).await;
+    exchange.asks.send(1, chunks(1, 1)).await.unwrap();
+    exchange.asks.send(2, chunks(2, 1)).await.unwrap();
+    until(async || service.begun.load(Ordering::SeqCst) == 2).await;
+    service.permits.add_permits(1);
+    // Reads a part of the first answer, perhaps; the reader keeps what it has.
+    let early = tokio::time::timeout(Duration::from_micros(500), exchange.answers.recv()).await;
+    drop((early, exchange));
+    until(async || service.dropped.load(Ordering::SeqCst) == 1).await;
+    // The connection serves the next stream.
+    service.permits.add_permits(1);
+    let mut exchange = open(&alice, &bob).await;
+    exchange.asks.send(1, chunks(3, 1)).await.unwrap();
+    assert_eq!(
+        within(exchange.answers.recv())
+            .await
+            .unwrap()
+            .unwrap()
+            .payload,
+        chunk(3)
+    );
+}
+
+#[tokio::test]
+async fn receiving_can_be_interrupted_anywhere() {
+    let (alice, bob) = (start(config()).await, start(config()).await);
+    let mut exchange = open(&alice, &bob).await;
+    for id in 1..=4 {
+        exchange
+            .asks
+            .send(id, chunks(16 * id as u32, 16))
+            .await
+            .unwrap();
+    }
+    let mut received = 0;
+    within(async {
+        while received < 64 {
+            tokio::select! {
+                biased;
+                answer = exchange.answers.recv() => {
+                    let AnswerFrame { answer, payload, .. } = answer.unwrap().unwrap();
+                    let Answer::Chunk(index) = answer else { panic!("{answer:?}") };
+                    assert_eq!(payload, chunk(index.0));
+                    received += 1;
+                }
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn too_many_asks_are_told_to_wait() {
+    let service = Slow::new();
+    let (alice, bob) = (
+        start(config()).await,
+        start_with(config(), service.clone()).await,
+    );
+    let mut exchange = open(&alice, &bob).await;
+    for id in 1..=ASKS_PER_STREAM_MAX as u64 + 1 {
+        exchange.asks.send(id, chunks(0, 1)).await.unwrap();
+    }
+    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    assert_eq!(answer.id, ASKS_PER_STREAM_MAX as u64 + 1);
+    assert!(matches!(answer.answer, Answer::Busy(_)));
+    assert_eq!(
+        service.begun.load(Ordering::SeqCst),
+        4,
+        "the others wait without costing a chunk"
+    );
+}
+
+#[tokio::test]
+async fn a_fifth_stream_is_refused() {
+    let (alice, bob) = (start(config()).await, start(config()).await);
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(open(&alice, &bob).await);
+    }
+    let fifth = within(alice.open(bob.peer_id(), Vec::new())).await;
+    assert!(matches!(fifth, Err(OpenError::Refused { .. })), "{fifth:?}");
+    streams.pop();
+    until(async || alice.open(bob.peer_id(), Vec::new()).await.is_ok()).await;
+}
+
+/// Panics on its first ask.
+struct Panicking(AtomicUsize);
+
+impl ExchangeService for Panicking {
+    fn answer(&self, peer: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Box::pin(async { panic!("this panic is part of a test") });
+        }
+        Chunks.answer(peer, ask, reply)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_service_is_an_answer_to_come_back_later() {
+    let service = Panicking(AtomicUsize::new(0));
+    let (alice, bob) = (start(config()).await, start_with(config(), service).await);
+    let mut exchange = open(&alice, &bob).await;
+    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    assert!(matches!(answer.answer, Answer::Busy(_)), "{answer:?}");
+    exchange.asks.send(2, chunks(0, 1)).await.unwrap();
+    assert_eq!(
+        within(exchange.answers.recv())
+            .await
+            .unwrap()
+            .unwrap()
+            .payload,
+        chunk(0)
+    );
+}
+
+#[tokio::test]
+async fn a_banned_peer_is_cut_off_in_both_directions() {
+    let (alice, bob) = (start(config()).await, start(config()).await);
+    let mut exchange = open(&alice, &bob).await;
+    let mut events = alice.events();
+    alice.ban(bob.peer_id(), Duration::from_secs(3600)).await;
+    assert!(alice.is_banned(&bob.peer_id()));
+    assert_eq!(alice.banned()[0].0, bob.peer_id());
+    assert!(!matches!(
+        within(exchange.answers.recv()).await,
+        Some(Ok(_))
+    ));
+    within(async {
+        while !matches!(events.recv().await.unwrap(), NetworkEvent::Disconnected { peer, .. }
+            if peer == bob.peer_id())
+        {}
+    })
+    .await;
+    let outbound = within(alice.open(bob.peer_id(), bob.listen_addresses())).await;
+    assert!(
+        matches!(outbound, Err(OpenError::Connect(ConnectError::Banned(_)))),
+        "{outbound:?}"
+    );
+    let inbound = within(bob.open(alice.peer_id(), alice.listen_addresses())).await;
+    assert!(
+        inbound.is_err(),
+        "a connection that the other side closes at once is none"
+    );
+    assert!(alice.peers().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_ban_ends() {
+    let (alice, bob) = (start(config()).await, start(config()).await);
+    alice.ban(bob.peer_id(), Duration::from_millis(50)).await;
+    until(async || {
+        alice
+            .open(bob.peer_id(), bob.listen_addresses())
+            .await
+            .is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unreachable_peers_are_an_error_at_once() {
+    let (alice, gone) = (start(config()).await, start(config()).await);
+    let (peer, addresses) = (gone.peer_id(), gone.listen_addresses());
+    gone.stop().await;
+    let error = within(alice.open(peer, addresses)).await.unwrap_err();
+    assert!(
+        matches!(error, OpenError::Connect(ConnectError::Unreachable { .. })),
+        "{error:?}"
+    );
+    let nowhere = within(alice.open(PeerId::random(), Vec::new())).await;
+    assert!(matches!(
+        nowhere,
+        Err(OpenError::Connect(ConnectError::Unreachable { .. }))
+    ));
+}
+
+#[tokio::test]
+async fn somebody_else_at_the_address_is_refused() {
+    let (alice, bob) = (start(config()).await, start(config()).await);
+    let bare = hubless_network::Multiaddr::from_iter(
+        only_address(&bob)
+            .iter()
+            .filter(|part| !matches!(part, hubless_network::Protocol::P2p(_))),
+    );
+    let error = within(alice.connect(PeerId::random(), vec![bare.clone()]))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Unreachable { .. }),
+        "{error:?}"
+    );
+    assert_eq!(within(alice.connect_to(bare)).await.unwrap(), bob.peer_id());
+}
+
+#[tokio::test]
+async fn limits_hold() {
+    let up = hubless_network::NetworkConfig {
+        limit_up: Some(4_000_000),
+        ..config()
+    };
+    let (alice, bob) = (start(config()).await, start(up).await);
+    let mut exchange = open(&alice, &bob).await;
+    let started = tokio::time::Instant::now();
+    exchange.asks.send(1, chunks(0, 16)).await.unwrap();
+    for _ in 0..16 {
+        within(exchange.answers.recv()).await.unwrap().unwrap();
+    }
+    // 4 MiB at 4 MB/s, less what passes at once.
+    assert!(
+        started.elapsed() > Duration::from_millis(900),
+        "{:?}",
+        started.elapsed()
+    );
+    bob.set_limits(None, None);
+    alice.set_limits(None, Some(8_000_000));
+    let started = tokio::time::Instant::now();
+    exchange.asks.send(2, chunks(0, 16)).await.unwrap();
+    for _ in 0..16 {
+        within(exchange.answers.recv()).await.unwrap().unwrap();
+    }
+    assert!(
+        started.elapsed() > Duration::from_millis(400),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn lifting_a_limit_frees_those_who_wait() {
+    let up = hubless_network::NetworkConfig {
+        limit_up: Some(1),
+        ..config()
+    };
+    let (alice, bob) = (start(config()).await, start(up).await);
+    let mut exchange = open(&alice, &bob).await;
+    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    bob.set_limits(None, None);
+    within(exchange.answers.recv()).await.unwrap().unwrap();
+}
+
+/// Keeps the notification that the test waits for.
+struct Notifying(Arc<Notify>);
+
+impl ExchangeService for Notifying {
+    fn answer(&self, _: PeerId, _: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        let notify = self.0.clone();
+        Box::pin(async move {
+            while reply
+                .send(Answer::Chunk(ChunkIndex(0)), chunk(0))
+                .await
+                .is_ok()
+            {}
+            notify.notify_one();
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_ends_an_endless_answer() {
+    let notify = Arc::new(Notify::new());
+    let bob = start_with(config(), Notifying(notify.clone())).await;
+    let alice = start(config()).await;
+    let exchange = open(&alice, &bob).await;
+    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    until(async || bob.counters().bytes_sent > 1 << 16).await;
+    alice.stop().await;
+    let sent = within(async {
+        let sent = bob.counters().bytes_sent;
+        until(async || bob.peers().await.is_empty()).await;
+        sent
+    })
+    .await;
+    assert!(bob.counters().bytes_sent - sent < 1 << 24);
+    assert!(exchange.asks.send(2, chunks(0, 1)).await.is_err());
 }

@@ -1,0 +1,225 @@
+//! Peers that break the rules: a foreign libp2p node that writes what it likes.
+
+use bytes::BytesMut;
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
+use hubless_network::{Network, NetworkEvent};
+use hubless_wire::{Answer, Body, EXCHANGE_PROTOCOL, Frame, FrameHead, header_len};
+use libp2p::{Stream, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, tls, yamux};
+use libp2p_stream::Control;
+
+use crate::common::*;
+
+/// A node made of libp2p's own parts.
+struct Mallory {
+    control: Control,
+    swarm: tokio::task::JoinHandle<()>,
+    address: libp2p::Multiaddr,
+}
+
+impl Drop for Mallory {
+    fn drop(&mut self) {
+        self.swarm.abort();
+    }
+}
+
+fn foreign_swarm() -> Swarm<libp2p_stream::Behaviour> {
+    SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default(),
+            (tls::Config::new, noise::Config::new),
+            yamux::Config::default,
+        )
+        .unwrap()
+        .with_behaviour(|_| libp2p_stream::Behaviour::new())
+        .unwrap()
+        .with_swarm_config(|config| {
+            config.with_idle_connection_timeout(std::time::Duration::from_secs(60))
+        })
+        .build()
+}
+
+impl Mallory {
+    async fn start() -> Self {
+        let mut swarm = foreign_swarm();
+        swarm
+            .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
+            .unwrap();
+        let address = loop {
+            let event = swarm.select_next_some().await;
+            if let libp2p::swarm::SwarmEvent::NewListenAddr { address, .. } = event {
+                break address.with_p2p(*swarm.local_peer_id()).unwrap();
+            }
+        };
+        let control = swarm.behaviour().new_control();
+        let swarm = tokio::spawn(async move {
+            loop {
+                swarm.select_next_some().await;
+            }
+        });
+        Self {
+            control,
+            swarm,
+            address,
+        }
+    }
+
+    /// A stream on which nothing has been said.
+    async fn stream_to(&mut self, victim: &Network) -> Stream {
+        within(victim.connect_to(self.address.clone()))
+            .await
+            .unwrap();
+        let protocol = StreamProtocol::new(EXCHANGE_PROTOCOL);
+        within(async {
+            loop {
+                // Fails until its own side has noticed the connection.
+                match self
+                    .control
+                    .open_stream(victim.peer_id(), protocol.clone())
+                    .await
+                {
+                    Ok(stream) => break stream,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        })
+        .await
+    }
+}
+
+fn hello() -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    Frame::new(0, Body::Hello).encode_head(&mut bytes);
+    bytes.to_vec()
+}
+
+fn head(frame: Frame) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    frame.encode_head(&mut bytes);
+    bytes.to_vec()
+}
+
+/// All frames until the stream ends, without their payload, of which there must be none.
+async fn frames(mut stream: Stream) -> Vec<FrameHead> {
+    let mut bytes = Vec::new();
+    // An error is an end too.
+    let _ = within(stream.read_to_end(&mut bytes)).await;
+    let mut frames = Vec::new();
+    let mut rest = &bytes[..];
+    while let Ok(Some((length, prefix))) = header_len(rest) {
+        frames.push(FrameHead::decode(&rest[prefix..prefix + length]).unwrap());
+        rest = &rest[prefix + length..];
+    }
+    frames
+}
+
+#[tokio::test]
+async fn a_broken_rule_is_answered_by_its_name_and_the_end_of_the_connection() {
+    let long_header = vec![0xff, 0xff, 0x7f];
+    let garbage = vec![5, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let long_payload = vec![7, 8, 1, 16, 0x81, 0x80, 0x10, 0x4a];
+    let ask_twice = [
+        head(Frame::new(1, chunks(0, 16))),
+        head(Frame::new(1, chunks(0, 16))),
+    ]
+    .concat();
+    let answer = head(Frame::new(1, Answer::NotHere));
+    let cases = [
+        long_header,
+        garbage,
+        long_payload,
+        ask_twice,
+        hello(),
+        answer,
+    ];
+    for (number, case) in cases.into_iter().enumerate() {
+        let victim = start_with(config(), Silent).await;
+        let mut events = victim.events();
+        let mut mallory = Mallory::start().await;
+        let mut stream = mallory.stream_to(&victim).await;
+        stream.write_all(&[hello(), case].concat()).await.unwrap();
+        stream.flush().await.unwrap();
+        let frames = frames(stream).await;
+        let bodies: Vec<&Body> = frames.iter().map(|frame| &frame.body).collect();
+        let malformed = Body::Answer(Answer::Malformed);
+        assert_eq!(bodies, [&Body::Hello, &malformed], "case {number}");
+        let violation = within(async {
+            loop {
+                if let NetworkEvent::Disconnected { violation, .. } = events.recv().await.unwrap() {
+                    break violation;
+                }
+            }
+        })
+        .await;
+        let violation = violation.expect("the reason is known");
+        assert!(violation.is_violation(), "case {number}: {violation}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_begin_with_hello_is_ended() {
+    let victim = start(config()).await;
+    let mut mallory = Mallory::start().await;
+    let mut stream = mallory.stream_to(&victim).await;
+    stream
+        .write_all(&head(Frame::new(1, chunks(0, 1))))
+        .await
+        .unwrap();
+    stream.flush().await.unwrap();
+    frames(stream).await;
+    until(async || victim.peers().await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_garbage_is_disconnected_by_who_asked() {
+    let alice = start(config()).await;
+    let mut mallory = Mallory::start().await;
+    let mut inbound = mallory
+        .control
+        .accept(StreamProtocol::new(EXCHANGE_PROTOCOL))
+        .unwrap();
+    let answering = tokio::spawn(async move {
+        let (_, mut stream) = inbound.next().await.unwrap();
+        stream.write_all(&hello()).await.unwrap();
+        stream.write_all(&[3, 0xff, 0xff, 0xff]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    });
+    let peer = within(alice.connect_to(mallory.address.clone()))
+        .await
+        .unwrap();
+    let mut exchange = within(alice.open(peer, Vec::new())).await.unwrap();
+    let error = within(exchange.answers.recv()).await.unwrap().unwrap_err();
+    assert!(error.is_violation(), "{error}");
+    assert!(within(exchange.answers.recv()).await.is_none());
+    until(async || alice.peers().await.is_empty()).await;
+    drop(answering.await);
+}
+
+#[tokio::test]
+async fn a_node_of_something_else_is_told_apart() {
+    let alice = start(config()).await;
+    let mallory = Mallory::start().await;
+    let peer = within(alice.connect_to(mallory.address.clone()))
+        .await
+        .unwrap();
+    let error = within(alice.open(peer, Vec::new())).await.unwrap_err();
+    assert!(
+        matches!(error, hubless_network::OpenError::NotSpoken { .. }),
+        "{error:?}"
+    );
+}
+
+/// Never answers.
+struct Silent;
+
+impl hubless_network::ExchangeService for Silent {
+    fn answer(
+        &self,
+        _: hubless_network::PeerId,
+        _: hubless_wire::Ask,
+        _: hubless_network::Reply,
+    ) -> futures::future::BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}

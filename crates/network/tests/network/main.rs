@@ -1,0 +1,11 @@
+//! Real nodes on this machine, talking over real sockets.
+
+// Helpers of tests may panic as tests do; nobody reads their documentation.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+mod common;
+mod dht;
+mod exchange;
+mod hostile;
+mod lifecycle;
+mod throughput;
