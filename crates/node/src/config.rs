@@ -236,17 +236,36 @@ pub fn resolve(
     ];
     for (origin, layer) in layers {
         for (key, value) in layer {
+            check(origin, &key, &value)?;
             origins.insert(key.clone(), origin);
             merged.insert(key, value);
         }
     }
     let config = merged
         .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::Value {
-            name: "configuration".into(),
-            message: error.message().to_owned(),
-        })?;
+        .map_err(|error| wrong_value("configuration", &error))?;
     Ok(Resolved { config, origins })
+}
+
+/// Checks one value by itself, so that a mistake is told with its own name.
+fn check(origin: Origin, key: &str, value: &toml::Value) -> Result<(), ConfigError> {
+    let name = match origin {
+        Origin::Environment => format!("HUBLESS_{}", key.to_uppercase()),
+        Origin::Flag => format!("--{}", key.replace('_', "-")),
+        Origin::File | Origin::Default => key.to_owned(),
+    };
+    let alone = toml::Table::from_iter([(key.to_owned(), value.clone())]);
+    let checked: Result<Config, toml::de::Error> = alone.try_into();
+    checked
+        .map(drop)
+        .map_err(|error| wrong_value(&name, &error))
+}
+
+fn wrong_value(name: &str, error: &toml::de::Error) -> ConfigError {
+    ConfigError::Value {
+        name: name.to_owned(),
+        message: error.message().to_owned(),
+    }
 }
 
 /// The names of all keys.
@@ -384,6 +403,17 @@ mod tests {
         assert_eq!(origin("quota"), Origin::Environment);
         assert_eq!(origin("mdns"), Origin::File);
         assert_eq!(origin("listen"), Origin::Default);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_the_name_it_came_by() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = toml::Table::from_iter([("quota".to_owned(), "much".into())]);
+        let error = resolve(home.path(), environment, toml::Table::new()).unwrap_err();
+        assert!(
+            error.to_string().starts_with("HUBLESS_QUOTA: \"much\""),
+            "{error}"
+        );
     }
 
     #[test]

@@ -61,7 +61,6 @@ impl Core {
             home.clone(),
             StoreOptions {
                 quota: config.quota.map(|ByteSize(bytes)| bytes),
-                ..StoreOptions::default()
             },
         );
         let store = Blocking::run_long(move || Store::open(opened.path(), options)).await??;

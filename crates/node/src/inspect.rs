@@ -230,7 +230,7 @@ fn pinned_fact(pinned: bool) -> String {
 
 fn network_facts(status: &hubless_network::NetworkStatus) -> Vec<String> {
     let mut facts = vec![format!(
-        "The node has {} peers, {} of them in its DHT routing table; others reach it: {}.",
+        "The node has {} connected peers, and knows {} of the DHT; its reachability is {}.",
         status.peers, status.dht.routing_peers, status.reachability
     )];
     facts.push(match status.dht.backlog {

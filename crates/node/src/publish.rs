@@ -77,12 +77,10 @@ pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Fa
 
 pub(crate) async fn pin(core: &Arc<Core>, hash: ContentHash, pin: bool) -> Result<(), Failure> {
     let store = core.store.clone();
-    let change = move || {
-        if pin {
-            store.pin(hash)
-        } else {
-            store.unpin(hash).map(drop)
-        }
+    let change = move || match (pin, store.manifest(hash)?) {
+        (_, None) => Err(StoreError::UnknownModel { model: hash }),
+        (true, _) => store.pin(hash),
+        (false, _) => store.unpin(hash).map(drop),
     };
     Ok(core.blocking.run(change).await??)
 }

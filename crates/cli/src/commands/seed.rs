@@ -20,8 +20,8 @@ use crate::{
 /// Prints the content hash of each directory, then runs a node as `hubless serve` does. Everything
 /// else that the store holds is served too.
 ///
-/// With --json: {"event":"added","path","hash","files","bytes"} for each directory, then
-/// {"event":"listening","peer_id","addresses"}.
+/// With --json: {"event":"listening","peer_id","addresses"} as soon as it can be dialled, then
+/// {"event":"added","path","hash","files","bytes"} for each directory.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -68,6 +68,7 @@ fn busy(error: Error) -> Error {
 
 async fn add_and_serve(args: &Args, node: &Node, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
+    serve::tell(node, context)?;
     let mut hashes = Vec::new();
     for path in &args.paths {
         let begin = Instant::now();
@@ -90,7 +91,6 @@ async fn add_and_serve(args: &Args, node: &Node, context: &Context<'_>) -> Resul
         }
         hashes.push(added.hash);
     }
-    serve::tell(node, context)?;
     for hash in hashes {
         output.note(&format!("\nhubless get {hash}"));
         let call = node.call(Request::Ticket { hash });
