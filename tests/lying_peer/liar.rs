@@ -164,7 +164,7 @@ impl ExchangeService for Service {
                 }
             }
             if stalls || !ends {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
         .boxed()
