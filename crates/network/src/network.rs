@@ -237,9 +237,9 @@ impl Network {
 
     async fn try_open(&self, peer: PeerId) -> Result<Exchange, OpenError> {
         let refused = OpenError::Refused { peer };
-        let stream = self.ask(|reply| Cmd::OpenStream { peer, reply }).await;
-        let stream = match stream.unwrap_or(Err(StreamError::NotConnected)) {
-            Ok(stream) => stream,
+        let opened = self.ask(|reply| Cmd::OpenStream { peer, reply }).await;
+        let opened = match opened.unwrap_or(Err(StreamError::NotConnected)) {
+            Ok(opened) => opened,
             Err(StreamError::NotConnected) => return Err(refused),
             Err(StreamError::NotSpoken) => return Err(OpenError::NotSpoken { peer }),
             Err(StreamError::Io(source)) => {
@@ -250,7 +250,7 @@ impl Network {
                 .into());
             }
         };
-        match self.inner.askers.begin(peer, stream).await {
+        match self.inner.askers.begin(peer, opened).await {
             Ok(Some(exchange)) => Ok(exchange),
             // What a stream looks like that was dropped on the other side.
             Ok(None) | Err(ExchangeError::Io { .. }) => Err(refused),

@@ -18,7 +18,7 @@ use tokio::{
     sync::{Semaphore, mpsc},
     task::{self, AbortHandle, JoinError, JoinSet},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, error, info_span};
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
     reader::FrameReader,
     writer::{FrameWriter, forward},
 };
-use crate::shaper::Shapers;
+use crate::{shaper::Shapers, streams::Opened};
 
 /// Streams that one peer may hold open: two ends that both fetch, and room for a reconnect.
 const STREAMS_PER_PEER_MAX: usize = 4;
@@ -65,7 +65,6 @@ pub(crate) struct Answerers {
     context: Arc<Context>,
     violations: mpsc::Sender<Violation>,
     tasks: TaskTracker,
-    stop: CancellationToken,
 }
 
 struct Context {
@@ -82,7 +81,6 @@ impl Answerers {
         shapers: Shapers,
         violations: mpsc::Sender<Violation>,
         tasks: TaskTracker,
-        stop: CancellationToken,
     ) -> Self {
         let context = Context {
             service,
@@ -95,22 +93,21 @@ impl Answerers {
             context: Arc::new(context),
             violations,
             tasks,
-            stop,
         }
     }
 
     /// Serves a stream, or drops it if there are too many.
-    pub(crate) fn accept(&self, peer: PeerId, stream: Stream) {
+    pub(crate) fn accept(&self, peer: PeerId, opened: Opened) {
         let Some(place) = Place::take(&self.context, peer) else {
             debug!(%peer, "refused a stream: too many are open");
             return;
         };
         let context = Arc::clone(&self.context);
-        let (violations, stop) = (self.violations.clone(), self.stop.clone());
+        let violations = self.violations.clone();
         let serve = async move {
-            let outcome = stop
-                .run_until_cancelled(serve(peer, stream, &context))
-                .await;
+            let Opened { stream, closed } = opened;
+            let serve = serve(peer, stream, &context);
+            let outcome = closed.run_until_cancelled(serve).await;
             drop(place);
             let Some(Err(rule)) = outcome else { return };
             debug!(

@@ -19,7 +19,7 @@ use super::{
     reader::FrameReader,
     writer::{FrameWriter, forward},
 };
-use crate::shaper::Shapers;
+use crate::{shaper::Shapers, streams::Opened};
 
 /// Asks that wait to be written. They are small; more would only make cancelling slower.
 const ASKS_QUEUED_MAX: usize = 64;
@@ -83,6 +83,7 @@ pub struct AnswerReceiver {
     peer: PeerId,
     reader: FrameReader<ReadHalf<Stream>>,
     violations: mpsc::Sender<Violation>,
+    closed: CancellationToken,
     ended: bool,
     /// Tells the writing task that nobody listens any more.
     _listening: DropGuard,
@@ -120,11 +121,9 @@ impl AnswerReceiver {
 
     async fn next(&mut self) -> Result<Option<AnswerFrame>, ExchangeError> {
         let peer = self.peer;
-        let next = self
-            .reader
-            .next()
-            .await
-            .map_err(|error| ExchangeError::read(peer, error))?;
+        let next = self.closed.run_until_cancelled(self.reader.next()).await;
+        let next = next.ok_or_else(|| ExchangeError::closed(peer))?;
+        let next = next.map_err(|error| ExchangeError::read(peer, error))?;
         let Some((head, payload)) = next else {
             return Ok(None);
         };
@@ -152,7 +151,6 @@ pub(crate) struct Askers {
     pub(crate) shapers: Shapers,
     pub(crate) violations: mpsc::Sender<Violation>,
     pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
 }
 
 impl Askers {
@@ -161,25 +159,26 @@ impl Askers {
     pub(crate) async fn begin(
         &self,
         peer: PeerId,
-        stream: Stream,
+        Opened { stream, closed }: Opened,
     ) -> Result<Option<Exchange>, ExchangeError> {
         let (read, write) = stream.split();
         let mut reader = FrameReader::new(read, peer, self.shapers.down.clone());
         let mut writer = FrameWriter::new(write, peer, self.shapers.up.clone());
-        if hello::exchange(peer, &mut reader, &mut writer)
-            .await?
-            .is_none()
-        {
+        let hello = hello::exchange(peer, &mut reader, &mut writer);
+        let hello = closed.run_until_cancelled(hello).await;
+        if hello.ok_or_else(|| ExchangeError::closed(peer))??.is_none() {
             return Ok(None);
         }
         let (queue, asks) = mpsc::channel(ASKS_QUEUED_MAX);
-        let listening = self.stop.child_token();
+        let listening = CancellationToken::new();
         let write = write_asks(writer, asks, listening.clone());
+        let write = closed.clone().run_until_cancelled_owned(write);
         self.tasks.spawn(write.instrument(info_span!("ask", %peer)));
         let answers = AnswerReceiver {
             peer,
             reader,
             violations: self.violations.clone(),
+            closed,
             ended: false,
             _listening: listening.drop_guard(),
         };

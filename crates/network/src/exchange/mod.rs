@@ -97,6 +97,11 @@ impl ExchangeError {
         }
     }
 
+    /// This side closed the connection.
+    fn closed(peer: PeerId) -> Self {
+        Self::io(peer, io::ErrorKind::ConnectionAborted.into())
+    }
+
     fn read(peer: PeerId, error: reader::ReadError) -> Self {
         match error {
             reader::ReadError::Io(source) => Self::io(peer, source),

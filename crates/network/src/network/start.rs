@@ -83,13 +83,7 @@ pub(super) async fn start(
     let args = WorkerArgs {
         swarm,
         bans: bans.clone(),
-        answerers: Answerers::new(
-            service,
-            shapers.clone(),
-            violations.clone(),
-            tasks.clone(),
-            stop.clone(),
-        ),
+        answerers: Answerers::new(service, shapers.clone(), violations.clone(), tasks.clone()),
         cmds: cmds_in,
         violations: violations_in,
         batches,
@@ -103,7 +97,6 @@ pub(super) async fn start(
         shapers,
         violations,
         tasks: tasks.clone(),
-        stop: stop.clone(),
     };
     let inner = Inner {
         peer_id: identity.peer_id(),

@@ -139,10 +139,10 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         peer: PeerId,
         _: ConnectionId,
-        stream: THandlerOutEvent<Self>,
+        opened: THandlerOutEvent<Self>,
     ) {
         self.actions
-            .push_back(ToSwarm::GenerateEvent(Inbound { peer, stream }));
+            .push_back(ToSwarm::GenerateEvent(Inbound { peer, opened }));
     }
 
     fn poll(

@@ -16,8 +16,9 @@ use libp2p::{
         },
     },
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{StreamError, StreamReply};
+use super::{Opened, StreamError, StreamReply};
 
 /// Inbound streams that wait for the behaviour. A peer may hold four open, so more are not needed.
 const INBOUND_MAX: usize = 8;
@@ -36,6 +37,22 @@ pub(crate) struct Handler {
     inbound: VecDeque<Stream>,
     keep: bool,
     waker: Option<Waker>,
+    closed: CancellationToken,
+}
+
+impl Handler {
+    fn opened(&self, stream: Stream) -> Opened {
+        Opened {
+            stream,
+            closed: self.closed.clone(),
+        }
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
 }
 
 fn upgrade() -> ReadyUpgrade<StreamProtocol> {
@@ -53,7 +70,7 @@ fn opening_failed(error: StreamUpgradeError<Infallible>) -> StreamError {
 
 impl ConnectionHandler for Handler {
     type FromBehaviour = Command;
-    type ToBehaviour = Stream;
+    type ToBehaviour = Opened;
     type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
     type InboundOpenInfo = ();
@@ -74,7 +91,7 @@ impl ConnectionHandler for Handler {
         ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>,
     > {
         if let Some(stream) = self.inbound.pop_front() {
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(stream));
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(self.opened(stream)));
         }
         if let Some(reply) = self.opening.pop_front() {
             let protocol = SubstreamProtocol::new(upgrade(), reply);
@@ -82,6 +99,11 @@ impl ConnectionHandler for Handler {
         }
         self.waker = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
+        self.closed.cancel();
+        Poll::Ready(None)
     }
 
     fn on_behaviour_event(&mut self, command: Command) {
@@ -113,7 +135,7 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
                 info: reply,
-            }) => drop(reply.send(Ok(stream))),
+            }) => drop(reply.send(Ok(self.opened(stream)))),
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info: reply, error }) => {
                 drop(reply.send(Err(opening_failed(error))));
             }

@@ -11,14 +11,23 @@ use std::io;
 
 use libp2p::{PeerId, Stream};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::behaviour::Behaviour;
+
+/// A stream, and whether its connection is still there: yamux does not wake the readers of a
+/// connection that this side closes.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    pub(crate) closed: CancellationToken,
+}
 
 /// A stream that a peer opened.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     pub(crate) peer: PeerId,
-    pub(crate) stream: Stream,
+    pub(crate) opened: Opened,
 }
 
 /// Why a stream could not be opened on an existing connection.
@@ -33,4 +42,4 @@ pub(crate) enum StreamError {
 }
 
 /// Where the stream is waited for.
-pub(crate) type StreamReply = oneshot::Sender<Result<Stream, StreamError>>;
+pub(crate) type StreamReply = oneshot::Sender<Result<Opened, StreamError>>;

@@ -77,7 +77,7 @@ impl Worker {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Streams(inbound) => {
-                self.answerers.accept(inbound.peer, inbound.stream);
+                self.answerers.accept(inbound.peer, inbound.opened);
             }
             BehaviourEvent::Kad(event) => self.on_kad(event),
             BehaviourEvent::Identify(identify::Event::Received {
