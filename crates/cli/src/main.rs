@@ -10,6 +10,9 @@
 //! list, [`hubless_node::api::Request`]; a command turns arguments into a request and the result
 //! into text, and decides nothing about models itself.
 
+// The doc comments of arguments are what `--help` prints, where `<peer id>` needs no quotes.
+#![allow(rustdoc::invalid_html_tags)]
+
 mod cli;
 mod commands;
 mod failure;

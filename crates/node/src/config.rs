@@ -4,6 +4,9 @@
 //! the environment (`HUBLESS_<KEY>`), that before the file, that before the default. Unknown keys
 //! are errors.
 
+// The doc comments of fields are printed to people as they are, where `<peer id>` needs no quotes.
+#![allow(rustdoc::invalid_html_tags)]
+
 use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
