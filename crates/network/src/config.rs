@@ -9,10 +9,11 @@ use crate::{NetworkKey, RecordsConfig};
 /// How a node takes part in the network.
 #[derive(Debug, Clone)]
 pub struct NetworkConfig {
-    /// Where to listen. Port 0 means any free one.
+    /// Where to listen. Port 0 means any free one. In a private network, addresses of QUIC are left
+    /// out.
     pub listen: Vec<Multiaddr>,
-    /// Nodes to find the others through; dialled until one of them is reached, and again when all
-    /// connections are lost.
+    /// Nodes to find the others through; each is dialled until it is reached once, and again when
+    /// all connections are lost.
     pub bootstrap: Vec<Multiaddr>,
     /// Nodes to stay connected to. Each address ends in `/p2p/<peer id>`.
     pub static_peers: Vec<Multiaddr>,

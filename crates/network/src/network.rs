@@ -15,8 +15,9 @@ use crate::{
     RecordDb, StartError,
     bans::Bans,
     exchange::Askers,
-    reach::split_peer_id,
+    reach::{is_meant_for_us, split_peer_id},
     streams::StreamError,
+    transport::DialPolicy,
     worker::{Cmd, PROVIDERS_PER_LOOKUP_MAX},
 };
 
@@ -36,6 +37,7 @@ struct Inner {
     peer_id: PeerId,
     cmds: mpsc::Sender<Cmd>,
     bans: Bans,
+    policy: DialPolicy,
     askers: Askers,
     lookups: Arc<Semaphore>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
@@ -174,6 +176,17 @@ impl Network {
             }
         }
         Err(OpenError::Refused { peer })
+    }
+
+    /// The addresses among these that a stranger may have us dial: all, if this node is part of a
+    /// local network, else public ones. To be asked before addresses that came from a peer are
+    /// given to [`open`](Self::open), which dials whatever it is given.
+    pub fn believable(&self, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        let nearest = self.inner.policy.nearest();
+        addresses
+            .into_iter()
+            .filter(|address| is_meant_for_us(address, nearest))
+            .collect()
     }
 
     /// Refuses all connections with a peer for at least this time, and closes those that exist.

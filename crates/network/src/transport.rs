@@ -3,6 +3,7 @@
 //! TLS comes before Noise, and TCP before QUIC on local networks, because that is what moves large
 //! files fastest.
 
+mod guard;
 mod head_start;
 mod security;
 
@@ -22,7 +23,8 @@ use libp2p::{
 };
 use tracing::warn;
 
-use self::{head_start::AfterTcp, security::Security};
+pub(crate) use self::guard::DialPolicy;
+use self::{guard::Guarded, head_start::AfterTcp, security::Security};
 use crate::{Identity, NetworkKey, tls::TlsSetupError};
 
 /// How long a connection may take to be ready, handshakes included. TCP alone would wait for two
@@ -49,6 +51,7 @@ pub(crate) fn build(
     identity: &Identity,
     network_key: Option<NetworkKey>,
     relay: relay::client::Transport,
+    policy: DialPolicy,
 ) -> Result<Connections, TransportSetupError> {
     let security = Security::new(identity)?;
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
@@ -68,7 +71,7 @@ pub(crate) fn build(
         }
     };
     let all = either(upgrade(relay, security), with_names(direct));
-    Ok(TransportTimeout::new(all, CONNECT_TIME_MAX).boxed())
+    Ok(TransportTimeout::new(Guarded::new(all, policy), CONNECT_TIME_MAX).boxed())
 }
 
 /// Encrypts and multiplexes the byte streams of a transport.

@@ -139,7 +139,7 @@ impl AnswerReceiver {
             }),
             Body::Ask(_) => Err(ExchangeError::Unexpected {
                 peer,
-                rule: "the side that opened asks",
+                rule: "the side that accepted answers",
             }),
         }
     }

@@ -31,7 +31,7 @@ use crate::{
     reach::{is_quic, split_peer_id},
     records::Records,
     shaper::{Shaper, Shapers},
-    transport,
+    transport::{self, DialPolicy},
     worker::{LOOKUPS_MAX, Worker, WorkerArgs},
 };
 
@@ -61,8 +61,15 @@ pub(super) async fn start(
 ) -> Result<Network, StartError> {
     check_static_peers(&config)?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let bans = Bans::default();
-    let mut swarm = build_swarm(&config, &identity, bans.clone(), Arc::clone(&db), &tasks)?;
+    let (bans, policy) = (Bans::default(), DialPolicy::default());
+    let mut swarm = build_swarm(
+        &config,
+        &identity,
+        bans.clone(),
+        Arc::clone(&db),
+        policy.clone(),
+        &tasks,
+    )?;
     listen(&mut swarm, &config).await?;
 
     let shapers = Shapers {
@@ -83,6 +90,7 @@ pub(super) async fn start(
     let args = WorkerArgs {
         swarm,
         bans: bans.clone(),
+        policy: policy.clone(),
         answerers: Answerers::new(service, shapers.clone(), violations.clone(), tasks.clone()),
         cmds: cmds_in,
         violations: violations_in,
@@ -102,6 +110,7 @@ pub(super) async fn start(
         peer_id: identity.peer_id(),
         cmds,
         bans,
+        policy,
         askers,
         lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         addresses: addresses_out,
@@ -130,11 +139,12 @@ fn build_swarm(
     identity: &Identity,
     bans: Bans,
     db: Arc<dyn RecordDb>,
+    policy: DialPolicy,
     tasks: &TaskTracker,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let local = identity.peer_id();
     let (relay_transport, relay_client) = relay::client::new(local);
-    let transport = transport::build(identity, config.network_key, relay_transport)?;
+    let transport = transport::build(identity, config.network_key, relay_transport, policy)?;
     let records = Records::new(local, db, config.records.clone(), SystemTime::now());
     let mdns = if config.mdns { mdns(local) } else { None };
     let behaviour = Behaviour::new(identity, config, bans, records, relay_client, mdns);

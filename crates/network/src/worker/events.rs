@@ -101,6 +101,7 @@ impl Worker {
     fn on_connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
         let is_first = !self.peers.contains(&peer);
         self.peers.connected(peer, id, endpoint);
+        self.policy.met(self.peers.reach(peer, id));
         self.dials.connected(peer, id);
         if self.contacts.connected(peer, id) || self.lan.contains(&peer) {
             self.swarm.behaviour_mut().streams.keep(peer, true);
@@ -197,6 +198,8 @@ impl Worker {
                 continue;
             }
             self.lan.insert(peer);
+            self.policy
+                .allow(addresses.iter().take(ADDRESSES_PER_DIAL_MAX));
             self.emit(NetworkEvent::Discovered {
                 peer,
                 addresses: addresses.clone(),

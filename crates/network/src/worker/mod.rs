@@ -9,6 +9,7 @@ mod peers;
 mod reachability;
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -47,8 +48,9 @@ use crate::{
     behaviour::Behaviour,
     exchange::{Answerers, Violation},
     local_socket::LocalSocket,
-    reach::{is_meant_for_us, split_peer_id, with_peer_id},
+    reach::{Reach, is_meant_for_us, is_quic, split_peer_id, with_peer_id},
     streams::StreamReply,
+    transport::DialPolicy,
 };
 
 /// What is done from time to time is looked at this often.
@@ -104,6 +106,7 @@ pub(crate) enum Cmd {
 pub(crate) struct WorkerArgs {
     pub(crate) swarm: Swarm<Behaviour>,
     pub(crate) bans: Bans,
+    pub(crate) policy: DialPolicy,
     pub(crate) answerers: Answerers,
     pub(crate) cmds: mpsc::Receiver<Cmd>,
     pub(crate) violations: mpsc::Receiver<Violation>,
@@ -118,6 +121,7 @@ pub(crate) struct Worker {
     swarm: Swarm<Behaviour>,
     local: PeerId,
     bans: Bans,
+    policy: DialPolicy,
     answerers: Answerers,
     cmds: mpsc::Receiver<Cmd>,
     violations: mpsc::Receiver<Violation>,
@@ -162,6 +166,7 @@ impl Worker {
             local,
             swarm,
             bans,
+            policy: args.policy,
             answerers,
             cmds,
             violations,
@@ -304,6 +309,8 @@ impl Worker {
             (None, Some(address)) => address.to_string(),
             (None, None) => return drop(reply.send(Err(ConnectError::Busy))),
         };
+        self.policy
+            .allow(addresses.iter().take(ADDRESSES_PER_DIAL_MAX));
         let options = dial_options(peer, addresses);
         let id = options.connection_id();
         match self.swarm.dial(options) {
@@ -315,6 +322,7 @@ impl Worker {
     fn dial_contacts(&mut self) {
         let now = Instant::now();
         while let Some((index, address)) = self.contacts.due(now, self.peers.is_empty()) {
+            self.policy.allow([&address]);
             let (bare, peer) = split_peer_id(address.clone());
             let options = dial_options(peer, vec![bare]);
             let id = options.connection_id();
@@ -345,7 +353,7 @@ impl Worker {
                 .identify
                 .handle_pending_outbound_connection(id, Some(peer), &[], role);
         addresses.extend(from_identify.into_iter().flatten());
-        let nearest = self.peers.nearest();
+        let nearest = self.policy.nearest();
         let mut kept = Vec::new();
         for address in addresses
             .into_iter()
@@ -375,7 +383,7 @@ impl Worker {
         let records = kad.store_mut().foreign_records();
         NetworkStatus {
             addresses: self.addresses.borrow().clone(),
-            external_addresses: self.swarm.external_addresses().cloned().collect(),
+            external_addresses: self.public_addresses().cloned().collect(),
             reachability: self.reachability,
             peers: self.peers.len(),
             dht: DhtStatus {
@@ -387,13 +395,27 @@ impl Worker {
         }
     }
 
+    /// Those that reach farthest come first, TCP before QUIC: who takes only some takes the best.
     fn publish_addresses(&self) {
+        let mut addresses: Vec<_> = self.swarm.listeners().cloned().collect();
+        addresses.sort_by_cached_key(|address| {
+            (
+                Reverse(Reach::of(address)),
+                is_quic(address),
+                address.to_string(),
+            )
+        });
         let local = self.local;
-        let listeners = self.swarm.listeners().cloned();
-        let addresses = listeners
-            .map(|address| with_peer_id(address, local))
-            .collect();
-        self.addresses.send_replace(addresses);
+        let addresses = addresses
+            .into_iter()
+            .map(|address| with_peer_id(address, local));
+        self.addresses.send_replace(addresses.collect());
+    }
+
+    /// Neighbours on the same machine confirm addresses that are of no use to others.
+    fn public_addresses(&self) -> impl Iterator<Item = &Multiaddr> {
+        let external = self.swarm.external_addresses();
+        external.filter(|address| Reach::of(address) == Some(Reach::Public))
     }
 
     fn emit(&self, event: NetworkEvent) {

@@ -125,16 +125,6 @@ impl Peers {
             .unwrap_or(Reach::Public)
     }
 
-    /// How far away the nearest peer is. What the DHT says comes from any of them.
-    pub(super) fn nearest(&self) -> Reach {
-        let connections = self.peers.values().flat_map(|peer| &peer.connections);
-        let direct = connections.filter(|connection| !connection.is_relayed);
-        direct
-            .filter_map(|direct| Reach::of(&direct.address))
-            .min()
-            .unwrap_or(Reach::Public)
-    }
-
     /// The address of the first connection with a peer.
     pub(super) fn address(&self, peer: &PeerId) -> Option<&Multiaddr> {
         Some(&self.peers.get(peer)?.connections.first()?.address)

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use libp2p::{
-    Multiaddr, PeerId, autonat::v2 as autonat, core::transport::ListenerId, kad,
-    multiaddr::Protocol, relay::HOP_PROTOCOL_NAME,
+    PeerId, autonat::v2 as autonat, core::transport::ListenerId, kad, multiaddr::Protocol,
+    relay::HOP_PROTOCOL_NAME,
 };
 use tracing::{debug, info};
 
@@ -69,9 +69,7 @@ impl Worker {
     }
 
     fn assess(&self) -> Reachability {
-        let is_public = |address: &Multiaddr| Reach::of(address) == Some(Reach::Public);
-        let mut external = self.swarm.external_addresses();
-        if external.any(|address| is_public(address) && !is_relayed(address)) {
+        if self.public_addresses().any(|address| !is_relayed(address)) {
             Reachability::Public
         } else if self.swarm.external_addresses().any(is_relayed) {
             Reachability::Relayed

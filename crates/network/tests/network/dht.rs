@@ -99,3 +99,21 @@ async fn a_withdrawn_key_is_no_longer_answered_for_by_its_node() {
         "the record runs out by itself"
     );
 }
+
+/// Peers of the open Internet cannot be had in a test; that such a node dials no local address that
+/// a stranger named is tested where it is decided. Here: what its owner names is dialled.
+#[tokio::test]
+async fn local_addresses_that_the_owner_names_are_dialled() {
+    let (alice, bob) = (start(config()).await, start(config()).await);
+    assert!(
+        alice.believable(bob.listen_addresses()).is_empty(),
+        "it has met nobody near"
+    );
+    within(alice.connect(bob.peer_id(), bob.listen_addresses()))
+        .await
+        .unwrap();
+    assert_eq!(
+        alice.believable(bob.listen_addresses()),
+        bob.listen_addresses()
+    );
+}

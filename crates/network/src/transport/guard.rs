@@ -1,0 +1,188 @@
+//! Strangers do not choose which machines of our own network we knock at.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, PeerId, Transport,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent},
+    },
+};
+
+use crate::reach::{Reach, split_peer_id};
+
+/// Local addresses that were asked for by name; the oldest is forgotten.
+const ALLOWED_MAX: usize = 1024;
+
+/// Which local addresses may be dialled: all, if a peer at that distance was ever connected, so
+/// that the node is part of a local network; else those that its owner, or a neighbour found by
+/// mDNS, has named. What the DHT says is not enough. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DialPolicy {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    nearest: Reach,
+    allowed: VecDeque<Multiaddr>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            nearest: Reach::Public,
+            allowed: VecDeque::new(),
+        }
+    }
+}
+
+impl DialPolicy {
+    /// A peer at this distance is connected.
+    pub(crate) fn met(&self, reach: Reach) {
+        let mut state = self.state();
+        state.nearest = state.nearest.min(reach);
+    }
+
+    /// How far away the nearest peer was that was ever connected.
+    pub(crate) fn nearest(&self) -> Reach {
+        self.state().nearest
+    }
+
+    /// These addresses may be dialled, wherever they lead.
+    pub(crate) fn allow<'a>(&self, addresses: impl IntoIterator<Item = &'a Multiaddr>) {
+        let mut state = self.state();
+        for address in addresses {
+            let (bare, _) = split_peer_id(address.clone());
+            if Reach::of(&bare) >= Some(Reach::Public) || state.allowed.contains(&bare) {
+                continue;
+            }
+            state.allowed.push_back(bare);
+            if state.allowed.len() > ALLOWED_MAX {
+                state.allowed.pop_front();
+            }
+        }
+    }
+
+    fn permits(&self, address: &Multiaddr) -> bool {
+        let state = self.state();
+        // What is no host is a relay's circuit; the way to the relay is dialled by itself.
+        let Some(reach) = Reach::of(address) else {
+            return true;
+        };
+        reach >= state.nearest || state.allowed.contains(&split_peer_id(address.clone()).0)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Connections = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// A transport that dials what the policy permits.
+pub(super) struct Guarded {
+    inner: Connections,
+    policy: DialPolicy,
+}
+
+impl Guarded {
+    pub(super) fn new(inner: Connections, policy: DialPolicy) -> Self {
+        Self { inner, policy }
+    }
+}
+
+impl Transport for Guarded {
+    type Output = <Connections as Transport>::Output;
+    type Error = io::Error;
+    type ListenerUpgrade = <Connections as Transport>::ListenerUpgrade;
+    type Dial = <Connections as Transport>::Dial;
+
+    fn listen_on(
+        &mut self,
+        id: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<io::Error>> {
+        self.inner.listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.inner.remove_listener(id)
+    }
+
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<io::Error>> {
+        if !self.policy.permits(&address) {
+            let reason = "a stranger named this address of a local network";
+            let error = io::Error::new(io::ErrorKind::PermissionDenied, reason);
+            return Err(TransportError::Other(error));
+        }
+        self.inner.dial(address, options)
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
+        Pin::new(&mut self.inner).poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permits(policy: &DialPolicy, address: &str) -> bool {
+        policy.permits(&address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_node_of_the_internet_dials_no_local_address_that_a_stranger_named() {
+        let policy = DialPolicy::default();
+        policy.met(Reach::Public);
+        let local = [
+            "/ip4/127.0.0.1/tcp/22",
+            "/ip4/10.0.0.1/tcp/80",
+            "/ip6/fe80::1/udp/1/quic-v1",
+        ];
+        assert!(local.iter().all(|address| !permits(&policy, address)));
+        assert!(permits(&policy, "/ip4/81.2.3.4/tcp/1"));
+    }
+
+    #[test]
+    fn local_addresses_are_dialled_when_named_by_the_owner_or_among_neighbours() {
+        let policy = DialPolicy::default();
+        let peer = PeerId::random();
+        policy.allow([&format!("/ip4/10.0.0.1/tcp/80/p2p/{peer}").parse().unwrap()]);
+        assert!(permits(&policy, "/ip4/10.0.0.1/tcp/80"));
+        assert!(permits(
+            &policy,
+            &format!("/ip4/10.0.0.1/tcp/80/p2p/{peer}")
+        ));
+        assert!(!permits(&policy, "/ip4/10.0.0.1/tcp/81"));
+        policy.met(Reach::Private);
+        policy.met(Reach::Public);
+        assert!(permits(&policy, "/ip4/10.0.0.2/tcp/80"));
+        assert!(!permits(&policy, "/ip4/127.0.0.1/tcp/80"));
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let policy = DialPolicy::default();
+        for port in 1..=ALLOWED_MAX + 10 {
+            policy.allow([&format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()]);
+        }
+        assert_eq!(policy.state().allowed.len(), ALLOWED_MAX);
+        assert!(!permits(&policy, "/ip4/10.0.0.1/tcp/1"));
+    }
+}
