@@ -3,22 +3,22 @@
 //! The task reads answers itself, so a source that sends faster than chunks can be stored is
 //! slowed down by its own stream and by nothing else.
 
+mod answers;
+mod storing;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use hubless_content::{ChunkList, ContentHash, FileHash, Manifest, chunk_count};
+use hubless_content::{ContentHash, FileHash, Manifest};
 use hubless_network::{
     AnswerFrame, AnswerReceiver, AskSender, Exchange, ExchangeError, Multiaddr, PeerId,
 };
-use hubless_scheduler::{Input, Refusal, SourceId};
+use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
 use hubless_wire::{Answer, Ask, Scope};
 use tokio::{
@@ -26,6 +26,7 @@ use tokio::{
     time::{Interval, interval, timeout},
 };
 
+use self::storing::Stored;
 use super::{
     availability::Availability,
     discovery::Candidate,
@@ -195,16 +196,6 @@ enum Open {
     Peers,
 }
 
-/// How storing a chunk went.
-enum Stored {
-    Right { chunk: u32, bytes: u32 },
-    Wrong { chunk: u32 },
-    Failed { chunk: u32, error: StoreError },
-    Aborted,
-    List(FileNumber),
-    WrongList,
-}
-
 struct Source {
     id: SourceId,
     files: Vec<FileHash>,
@@ -329,295 +320,6 @@ impl Source {
         }
         Ok(())
     }
-
-    async fn answered(&mut self, frame: AnswerFrame) -> Result<(), End> {
-        let AnswerFrame {
-            id,
-            answer,
-            payload,
-        } = frame;
-        match self.open.remove(&id) {
-            Some(Open::Chunk(chunk)) => {
-                self.chunks.remove(&chunk);
-                self.chunk_answered(chunk, answer, payload).await
-            }
-            Some(Open::Availability(availability)) => {
-                self.availability_answered(id, availability, answer, &payload)
-                    .await
-            }
-            Some(Open::List(list)) => self.list_answered(id, list, answer, &payload).await,
-            Some(Open::Peers) => self.peers_answered(answer).await,
-            None => {
-                let cancelled = self
-                    .cancelled
-                    .iter()
-                    .find(|(cancelled, _)| *cancelled == id);
-                match (cancelled, answer) {
-                    (Some((_, chunk)), answer @ Answer::Chunk(_)) => {
-                        self.chunk_answered(*chunk, answer, payload).await
-                    }
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    async fn chunk_answered(
-        &mut self,
-        chunk: u32,
-        answer: Answer,
-        payload: Bytes,
-    ) -> Result<(), End> {
-        let source = self.id;
-        let refusal = match answer {
-            Answer::Chunk(index) => {
-                let place = self
-                    .layout
-                    .place(chunk)
-                    .filter(|(_, asked)| *asked == index);
-                let (file, _) = place.ok_or(End::Lied)?;
-                self.shared
-                    .bytes_fetched
-                    .fetch_add(payload.len() as u64, Ordering::Relaxed);
-                self.store(chunk, file, payload);
-                return Ok(());
-            }
-            Answer::NotHere => Refusal::NotHere,
-            Answer::Busy(wait) => Refusal::Busy(wait),
-            _ => return self.tell(Input::Failed { source, chunk }).await,
-        };
-        self.tell(Input::Refused {
-            source,
-            chunk,
-            refusal,
-        })
-        .await
-    }
-
-    /// Verifies and stores a chunk, beside the reading of the next ones.
-    fn store(&mut self, chunk: u32, file: FileNumber, payload: Bytes) {
-        let (core, layout) = (self.shared.core.clone(), self.layout.clone());
-        self.storing.push(Box::pin(async move {
-            let blocking = core.blocking.clone();
-            let stored = blocking.run(move || put(&core, &layout, chunk, file, payload));
-            stored.await.unwrap_or(Stored::Aborted)
-        }));
-    }
-
-    async fn stored(&mut self, stored: Stored) -> Result<(), End> {
-        let source = self.id;
-        match stored {
-            Stored::Right { chunk, bytes } => {
-                self.tell(Input::Received {
-                    source,
-                    chunk,
-                    bytes,
-                })
-                .await
-            }
-            Stored::Wrong { chunk } => {
-                self.shared.core.count_rejected();
-                self.tell(Input::Wrong { source, chunk }).await?;
-                Err(End::Lied)
-            }
-            Stored::Failed { chunk, error } => {
-                self.tell(Input::Failed { source, chunk }).await?;
-                self.shared
-                    .news
-                    .send(News::Store(error))
-                    .await
-                    .map_err(|_| End::Gone)
-            }
-            Stored::Aborted => Err(End::Gone),
-            Stored::List(file) => self
-                .shared
-                .news
-                .send(News::List(file))
-                .await
-                .map_err(|_| End::Gone),
-            Stored::WrongList => {
-                self.shared.core.count_rejected();
-                Err(End::Lied)
-            }
-        }
-    }
-
-    async fn availability_answered(
-        &mut self,
-        id: u64,
-        mut availability: Availability,
-        answer: Answer,
-        payload: &Bytes,
-    ) -> Result<(), End> {
-        if answer == Answer::NotHere {
-            return match availability.scope() {
-                Scope::Content(_) => self.ask_for_files().await,
-                Scope::File(_) => Ok(()),
-            };
-        }
-        let inputs = availability.take(self.id, &self.layout, answer, payload)?;
-        if !inputs.is_empty() {
-            // It has more than before, perhaps also lists.
-            self.refused_lists.clear();
-        }
-        for input in inputs {
-            self.tell(input).await?;
-        }
-        self.open.insert(id, Open::Availability(availability));
-        Ok(())
-    }
-
-    /// The peer does not know the model, but was named for some of its files.
-    async fn ask_for_files(&mut self) -> Result<(), End> {
-        let files = std::mem::take(&mut self.files);
-        if files.is_empty() {
-            return Err(End::Nothing);
-        }
-        for file in files.into_iter().take(FILE_SCOPES_MAX) {
-            let scope = Scope::File(file);
-            self.ask(
-                Ask::Availability(scope),
-                Open::Availability(Availability::new(scope)),
-            )
-            .await?;
-        }
-        Ok(())
-    }
-
-    async fn ask_list(&mut self, claim: Claim) -> Result<(), End> {
-        self.lists += 1;
-        let entry = self.layout.entry(claim.file());
-        let (file, size) = (entry.hash, entry.size);
-        let list = ListInProgress::new(claim, chunk_count(size));
-        self.ask(
-            Ask::ChunkList {
-                file,
-                size,
-                first: 0,
-            },
-            Open::List(list),
-        )
-        .await?;
-        Ok(())
-    }
-
-    async fn list_answered(
-        &mut self,
-        id: u64,
-        mut list: ListInProgress,
-        answer: Answer,
-        payload: &Bytes,
-    ) -> Result<(), End> {
-        if answer != Answer::ChunkList {
-            self.lists -= 1;
-            self.refused_lists.insert(list.file());
-            return Ok(()); // dropping the claim gives it to another source
-        }
-        let entry = self.layout.entry(list.file());
-        let (file, size) = (entry.hash, entry.size);
-        list.take(payload).ok_or(End::Lied)?;
-        if let Some(first) = list.next() {
-            self.open.insert(id, Open::List(list));
-            // An answer ends its ask, so the id is free again.
-            return self
-                .asks
-                .send(id, Ask::ChunkList { file, size, first })
-                .await
-                .map_err(|_| End::Gone);
-        }
-        self.lists -= 1;
-        let (core, layout) = (self.shared.core.clone(), self.layout.clone());
-        self.storing.push(Box::pin(async move {
-            let blocking = core.blocking.clone();
-            blocking
-                .run(move || put_list(&core, &layout, list))
-                .await
-                .unwrap_or(Stored::Aborted)
-        }));
-        Ok(())
-    }
-
-    async fn give_up_slow_lists(&mut self) -> Result<(), End> {
-        let slow = |open: &Open| matches!(open, Open::List(list) if list.idle() > LIST_TIMEOUT);
-        let ids: Vec<u64> = self
-            .open
-            .iter()
-            .filter(|(_, open)| slow(open))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            if let Some(Open::List(list)) = self.open.remove(&id) {
-                self.lists -= 1;
-                self.refused_lists.insert(list.file());
-                self.asks
-                    .send(id, Ask::Cancel)
-                    .await
-                    .map_err(|_| End::Gone)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn peers_answered(&mut self, answer: Answer) -> Result<(), End> {
-        if let Answer::Peers(peers) = answer {
-            for candidate in peers.iter().filter_map(Candidate::from_exchange) {
-                self.shared
-                    .news
-                    .send(News::Peer(candidate))
-                    .await
-                    .map_err(|_| End::Gone)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Proves a chunk and stores it; tells those who wait for it.
-fn put(core: &Core, layout: &Layout, chunk: u32, file: FileNumber, payload: Bytes) -> Stored {
-    let Some((_, index)) = layout.place(chunk) else {
-        return Stored::Wrong { chunk };
-    };
-    let Some(list) = layout.list(file) else {
-        return Stored::Wrong { chunk };
-    };
-    let bytes = payload.len() as u32;
-    let Ok(verified) = list.verify(index, payload) else {
-        return Stored::Wrong { chunk };
-    };
-    match core.store.put(&verified) {
-        Ok(put) => {
-            if put.new {
-                core.gains.tell(crate::serve::Gain {
-                    file: verified.file(),
-                    index,
-                });
-            }
-            if put.file_complete {
-                core.note_change();
-            }
-            Stored::Right { chunk, bytes }
-        }
-        Err(error) => Stored::Failed { chunk, error },
-    }
-}
-
-/// Proves a chunk list and stores it.
-fn put_list(core: &Core, layout: &Layout, list: ListInProgress) -> Stored {
-    let file = list.file();
-    let entry = layout.entry(file);
-    let (claim, cvs) = list.finish();
-    let Ok(list) = ChunkList::prove(entry.hash, entry.size, cvs) else {
-        return Stored::WrongList;
-    };
-    if let Err(error) = core.store.put_chunk_list(&list) {
-        return Stored::Failed {
-            chunk: layout.range(file).start,
-            error,
-        };
-    }
-    layout.set_list(file, list);
-    claim.done();
-    Stored::List(file)
 }
 
 /// Waits for an answer to one ask, where no others are open.

@@ -1,0 +1,133 @@
+//! Proving and storing, beside the reading of what comes next.
+
+use bytes::Bytes;
+use hubless_content::ChunkList;
+use hubless_scheduler::Input;
+use hubless_store::StoreError;
+
+use super::{End, News, Source};
+use crate::{
+    core::Core,
+    fetch::{
+        layout::{FileNumber, Layout},
+        lists::ListInProgress,
+    },
+    serve::Gain,
+};
+
+/// How storing something went.
+pub(super) enum Stored {
+    Right { chunk: u32, bytes: u32 },
+    Wrong { chunk: u32 },
+    Failed { chunk: u32, error: StoreError },
+    Aborted,
+    List(FileNumber),
+    WrongList,
+}
+
+impl Source {
+    pub(super) fn store(&mut self, chunk: u32, file: FileNumber, payload: Bytes) {
+        let (core, layout) = (self.shared.core.clone(), self.layout.clone());
+        self.storing.push(Box::pin(async move {
+            let blocking = core.blocking.clone();
+            let stored = blocking.run(move || put(&core, &layout, chunk, file, payload));
+            stored.await.unwrap_or(Stored::Aborted)
+        }));
+    }
+
+    pub(super) async fn stored(&mut self, stored: Stored) -> Result<(), End> {
+        let source = self.id;
+        match stored {
+            Stored::Right { chunk, bytes } => {
+                self.tell(Input::Received {
+                    source,
+                    chunk,
+                    bytes,
+                })
+                .await
+            }
+            Stored::Wrong { chunk } => {
+                self.shared.core.count_rejected();
+                self.tell(Input::Wrong { source, chunk }).await?;
+                Err(End::Lied)
+            }
+            Stored::Failed { chunk, error } => {
+                self.tell(Input::Failed { source, chunk }).await?;
+                self.shared
+                    .news
+                    .send(News::Store(error))
+                    .await
+                    .map_err(|_| End::Gone)
+            }
+            Stored::Aborted => Err(End::Gone),
+            Stored::List(file) => self
+                .shared
+                .news
+                .send(News::List(file))
+                .await
+                .map_err(|_| End::Gone),
+            Stored::WrongList => {
+                self.shared.core.count_rejected();
+                Err(End::Lied)
+            }
+        }
+    }
+
+    /// Verifies and stores a chunk list.
+    pub(super) fn store_list(&mut self, list: ListInProgress) {
+        let (core, layout) = (self.shared.core.clone(), self.layout.clone());
+        self.storing.push(Box::pin(async move {
+            let blocking = core.blocking.clone();
+            let stored = blocking.run(move || put_list(&core, &layout, list));
+            stored.await.unwrap_or(Stored::Aborted)
+        }));
+    }
+}
+
+/// Proves a chunk and stores it; tells those who wait for it.
+fn put(core: &Core, layout: &Layout, chunk: u32, file: FileNumber, payload: Bytes) -> Stored {
+    let Some((_, index)) = layout.place(chunk) else {
+        return Stored::Wrong { chunk };
+    };
+    let Some(list) = layout.list(file) else {
+        return Stored::Wrong { chunk };
+    };
+    let bytes = payload.len() as u32;
+    let Ok(verified) = list.verify(index, payload) else {
+        return Stored::Wrong { chunk };
+    };
+    match core.store.put(&verified) {
+        Ok(put) => {
+            if put.new {
+                core.gains.tell(Gain {
+                    file: verified.file(),
+                    index,
+                });
+            }
+            if put.file_complete {
+                core.note_change();
+            }
+            Stored::Right { chunk, bytes }
+        }
+        Err(error) => Stored::Failed { chunk, error },
+    }
+}
+
+/// Proves a chunk list and stores it.
+fn put_list(core: &Core, layout: &Layout, list: ListInProgress) -> Stored {
+    let file = list.file();
+    let entry = layout.entry(file);
+    let (claim, cvs) = list.finish();
+    let Ok(list) = ChunkList::prove(entry.hash, entry.size, cvs) else {
+        return Stored::WrongList;
+    };
+    if let Err(error) = core.store.put_chunk_list(&list) {
+        return Stored::Failed {
+            chunk: layout.range(file).start,
+            error,
+        };
+    }
+    layout.set_list(file, list);
+    claim.done();
+    Stored::List(file)
+}
