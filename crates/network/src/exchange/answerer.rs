@@ -57,6 +57,9 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// How long the last words to a peer that broke a rule may take.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// How long a peer that broke a rule may take to read which.
+const LINGER_TIME: Duration = Duration::from_millis(500);
+
 /// The id in the answer to an ask whose own could not be read.
 const UNREADABLE_ASK: u64 = u64::MAX;
 
@@ -194,8 +197,16 @@ async fn serve(peer: PeerId, stream: Stream, context: &Context) -> Result<(), Ex
         .is_err()
     {
         debug!("the peer left its last answers unread");
+    } else if is_violation(&outcome) {
+        // A connection that is closed at once may be reset, and the reason lost on its way. Who
+        // reads it closes the stream; who does not is none to wait for.
+        let _ = tokio::time::timeout(LINGER_TIME, reader.drain()).await;
     }
     outcome
+}
+
+fn is_violation(outcome: &Result<(), ExchangeError>) -> bool {
+    outcome.as_ref().is_err_and(ExchangeError::is_violation)
 }
 
 /// The writing task ended first: the connection failed, or the peer reads too slowly.
@@ -271,7 +282,7 @@ impl<'a> Asks<'a> {
     /// Ends all work and says why, if there is something to say.
     async fn end(mut self, outcome: &Result<(), ExchangeError>) {
         self.tasks.shutdown().await;
-        if outcome.as_ref().is_err_and(ExchangeError::is_violation) {
+        if is_violation(outcome) {
             self.send(UNREADABLE_ASK, Answer::Malformed).await;
         }
     }

@@ -90,6 +90,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             .map(|payload| (payload.head, Bytes::from(payload.bytes))))
     }
 
+    /// Throws away all that comes until the stream ends.
+    pub(super) async fn drain(&mut self) {
+        while self
+            .io
+            .read(&mut self.buffer)
+            .await
+            .is_ok_and(|read| read > 0)
+        {}
+    }
+
     async fn head(&mut self) -> Result<Option<FrameHead>, ReadError> {
         loop {
             let unread = &self.buffer[self.start..self.end];
