@@ -8,4 +8,3 @@ mod dht;
 mod exchange;
 mod hostile;
 mod lifecycle;
-mod throughput;

@@ -408,7 +408,11 @@ impl Job {
                     self.schedule(Input::Want(run));
                 }
             }
-            News::Peer(candidate) => self.candidates.add(candidate, Instant::now()),
+            News::Peer(mut candidate) => {
+                // A stranger must not have us knock at the doors of our own network.
+                candidate.addresses = self.network.believable(candidate.addresses);
+                self.candidates.add(candidate, Instant::now());
+            }
             News::Store(error) => return Err(failures::store(error, self.wish.hash)),
             News::Ended(source, end) => self.source_ended(source, end).await,
         }

@@ -80,8 +80,6 @@ impl Source {
         .await
     }
 
-    /// Verifies and stores a chunk, beside the reading of the next ones.
-
     async fn availability_answered(
         &mut self,
         id: u64,

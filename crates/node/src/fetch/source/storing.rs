@@ -26,6 +26,7 @@ pub(super) enum Stored {
 }
 
 impl Source {
+    /// Verifies and stores a chunk, beside the reading of the next ones.
     pub(super) fn store(&mut self, chunk: u32, file: FileNumber, payload: Bytes) {
         let (core, layout) = (self.shared.core.clone(), self.layout.clone());
         self.storing.push(Box::pin(async move {

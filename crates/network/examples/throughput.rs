@@ -1,4 +1,10 @@
-//! How fast chunks travel; run by hand: `cargo test --release -p hubless-network -- --ignored`.
+//! How fast chunks travel: `cargo run --release -p hubless-network --example throughput`.
+
+// It shares the helpers of the tests, not all of them.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+#[path = "../tests/network/common.rs"]
+mod common;
 
 use std::time::Instant;
 
@@ -8,7 +14,7 @@ use hubless_content::ChunkIndex;
 use hubless_network::{ExchangeService, NetworkConfig, PeerId, Reply};
 use hubless_wire::{Answer, Ask};
 
-use crate::common::*;
+use common::*;
 
 /// Gives the same chunk again and again, from memory.
 struct OneChunk(Bytes);
@@ -61,9 +67,8 @@ async fn measure(listen: &str, count: u32) {
     println!("{}: {rate:.0} MB/s", only_address(&bob));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures, tests nothing"]
-async fn of_one_peer() {
+#[tokio::main]
+async fn main() {
     for _ in 0..3 {
         measure("/ip4/127.0.0.1/tcp/0", 16 * 1024).await;
     }
