@@ -53,7 +53,13 @@ fn an_unknown_hash() {
     // Nobody to ask at all.
     getter
         .run(["get", UNKNOWN, "--timeout", "2"])
-        .failed(6, &UNKNOWN[..8]);
+        .failed(3, &UNKNOWN[..8]);
+    // Nobody answers where somebody should be.
+    let gone = format!("/ip4/127.0.0.1/tcp/1/p2p/{}", node.peer_id);
+    for flag in ["--bootstrap", "--peer"] {
+        let args = ["get", UNKNOWN, "--timeout", "2", flag, gone.as_str()];
+        getter.run(args).failed(6, &UNKNOWN[..8]);
+    }
     // A node that does not have it, asked directly.
     let args = ["get", UNKNOWN, "--timeout", "2", "--peer", node.address()];
     getter.run(args).failed(3, &UNKNOWN[..8]);

@@ -3,7 +3,6 @@
 use std::error::Error;
 
 use hubless_content::ContentHash;
-use hubless_network::Multiaddr;
 use hubless_store::StoreError;
 
 use crate::api::{Failure, FailureKind};
@@ -34,22 +33,27 @@ pub(super) fn partial(hash: ContentHash, held: u64, total: u64) -> Failure {
     ))
 }
 
+/// None of the peers that were to be there could be reached.
+pub(super) fn no_network(hash: ContentHash) -> Failure {
+    let message = format!("cannot look for {hash}: none of the named peers could be reached");
+    Failure::new(FailureKind::Network, message).hint(
+        "check the network, and `bootstrap` and `peers` in `hubless config show`; `hubless serve` \
+         prints the addresses of a node",
+    )
+}
+
 /// Nobody was found who has it.
-pub(super) fn nobody(
-    hash: ContentHash,
-    named: &[Multiaddr],
-    candidates: usize,
-    joined: bool,
-    walks: u32,
-) -> Failure {
-    let asked = match (candidates, named.len()) {
-        (0, _) => format!("searched the DHT {walks} times"),
-        (asked, _) => format!("searched the DHT {walks} times, asked {asked} peers"),
+pub(super) fn nobody(hash: ContentHash, candidates: usize, walks: u32) -> Failure {
+    let asked = match candidates {
+        0 => format!("searched the DHT {walks} times"),
+        asked => format!("searched the DHT {walks} times, asked {asked} peers"),
     };
-    if !joined && walks == 0 && candidates == 0 {
-        return Failure::new(FailureKind::Network, format!("cannot look for {hash}: no peer could be reached"))
-            .hint("check the network and `bootstrap` in `hubless config show`, or name a peer with `--peer`");
-    }
-    Failure::new(FailureKind::NotFound, format!("no provider of {hash} was found ({asked})"))
-        .hint("check the hash; ask its publisher for a ticket (`hubless ticket`), or join their network with `--bootstrap`")
+    Failure::new(
+        FailureKind::NotFound,
+        format!("no provider of {hash} was found ({asked})"),
+    )
+    .hint(
+        "check the hash; ask its publisher for a ticket (`hubless ticket`), or join their network \
+         with `--bootstrap`",
+    )
 }

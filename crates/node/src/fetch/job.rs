@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -57,7 +58,7 @@ pub(super) struct Wish {
     /// Which files.
     pub(super) wants: Box<dyn Fn(&ManifestEntry) -> bool + Send + Sync>,
     /// Of these files, only the chunks that hold bytes of this range.
-    pub(super) range: Option<std::ops::Range<u64>>,
+    pub(super) range: Option<Range<u64>>,
     pub(super) order: Order,
     /// How long to wait without progress.
     pub(super) patience: Duration,
@@ -109,6 +110,8 @@ pub(super) struct Job {
     bytes_missing: u64,
     bytes_present: u64,
     lists_missing: usize,
+    /// Whether any peer was ever reached.
+    reached: bool,
     /// Whether any source ever had something.
     anyone: bool,
 }
@@ -155,6 +158,7 @@ impl Job {
             bytes_missing: 0,
             bytes_present: 0,
             lists_missing: 0,
+            reached: false,
             anyone: false,
         })
     }
@@ -435,7 +439,10 @@ impl Job {
                 }
                 self.stored.send_modify(|stored| *stored += 1);
             }
-            Input::SourceHas(..) | Input::SourceComplete(_) => self.anyone = true,
+            Input::SourceHas(..) | Input::SourceGained(..) | Input::SourceComplete(_) => {
+                self.anyone = true;
+            }
+            Input::SourceJoined(_) => self.reached = true,
             _ => {}
         }
         self.schedule(input);
@@ -443,6 +450,7 @@ impl Job {
 
     async fn source_ended(&mut self, source: SourceId, end: End) {
         self.schedule(Input::SourceGone(source));
+        self.reached |= end != End::Unreachable;
         let Some(handle) = self.sources.remove(&source) else {
             return;
         };
@@ -502,25 +510,27 @@ impl Job {
                 total,
             ));
         }
-        Err(failures::nobody(
-            self.wish.hash,
-            &self.wish.named,
-            self.candidates.named(),
-            self.search.has_joined(),
-            self.search.walks(),
-        ))
+        let config = &self.shared.core.config;
+        let expected =
+            !(self.wish.named.is_empty() && config.bootstrap.is_empty() && config.peers.is_empty());
+        Err(if expected && !self.reached && !self.search.has_joined() {
+            failures::no_network(self.wish.hash)
+        } else {
+            failures::nobody(self.wish.hash, self.candidates.named(), self.search.walks())
+        })
     }
 }
 
 /// The runs of a set inside a range.
-fn runs_in(set: &ChunkSet, range: std::ops::Range<u32>) -> Vec<std::ops::Range<u32>> {
-    let mut inside = ChunkSet::empty(set.len());
-    range
-        .filter(|chunk| set.contains(*chunk))
-        .for_each(|chunk| {
-            inside.insert(chunk);
-        });
-    inside.ranges().collect()
+fn runs_in(set: &ChunkSet, range: Range<u32>) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for chunk in range.filter(|chunk| set.contains(*chunk)) {
+        match runs.last_mut() {
+            Some(run) if run.end == chunk => run.end += 1,
+            _ => runs.push(chunk..chunk + 1),
+        }
+    }
+    runs
 }
 
 fn bytes_of(layout: &Layout, chunks: &ChunkSet) -> u64 {
