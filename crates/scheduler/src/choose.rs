@@ -31,6 +31,11 @@ const SHORTLIST: Range<usize> = 16..512;
 /// A second source is asked only if it is expected to be faster than the first by this factor.
 const SPARE_GAIN_MIN: u32 = 2;
 
+/// And only if it should be sooner by this much. A cancel takes about a round trip and what lies
+/// in the buffers between two peers comes all the same, so that insurance against less would cost
+/// more than it saves.
+const SPARE_GAIN_TIME_MIN: Duration = Duration::from_millis(100);
+
 /// One free chunk that the source has: the first that somebody waits for, else in order.
 pub(crate) fn free_chunk(
     pool: &mut Pool,
@@ -145,10 +150,10 @@ pub(crate) fn spare_chunk(
     source: &Source,
     now: Duration,
 ) -> Option<u32> {
-    let least = source
-        .pace
-        .answer_time(source.open.len())
-        .saturating_mul(SPARE_GAIN_MIN);
+    let own = source.pace.answer_time(source.open.len());
+    let least = own
+        .saturating_mul(SPARE_GAIN_MIN)
+        .max(own.saturating_add(SPARE_GAIN_TIME_MIN));
     single_asks(requests, id, source)
         .map(|(chunk, ask)| (ask.remaining(now), chunk))
         .filter(|&(remaining, _)| remaining > least)
