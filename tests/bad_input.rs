@@ -323,26 +323,17 @@ fn a_full_disk() {
     let files: Vec<(&str, u64)> = names.iter().map(|name| (&**name, 3_000_000)).collect();
     model::write_tree(&source, &files, 30);
     let seeder = seeder_of(&lab, &source);
-    let disk = lab.path("disk");
-    fs::create_dir(&disk).unwrap();
-    let mount = |options: &str| {
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", options, "tmpfs", text(&disk)]);
-        assert!(
-            command.status().expect("mount").success(),
-            "mount -o {options}"
-        );
-    };
-    mount("size=40m");
-    let getter = lab.machine_in(disk.join("home"));
+    let disk = Disk::at(lab.path("disk"));
+    disk.mount("size=40m");
+    let getter = lab.machine_in(disk.0.join("home"));
     let args = ["get", seeder.hash(), "--peer", seeder.address()];
     getter.run(args).failed(9, "space");
     // What is there can still be read.
     getter.run(["ls"]).ok();
-    let adder = lab.machine_in(disk.join("other"));
+    let adder = lab.machine_in(disk.0.join("other"));
     adder.run(["add", text(&source)]).failed(9, "space");
 
-    mount("remount,size=240m");
+    disk.mount("remount,size=240m");
     let fetched = getter.get(&args[1..]);
     assert!(
         fetched.bytes_present > 10_000_000,
@@ -350,6 +341,32 @@ fn a_full_disk() {
     );
     model::assert_same_tree(&source, &fetched.path);
     assert_mended(&getter, &source);
+}
+
+/// A small file system in memory; gone when dropped, so that the lab can be removed.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn at(path: PathBuf) -> Self {
+        fs::create_dir(&path).expect("a place to mount");
+        Self(path)
+    }
+
+    fn mount(&self, options: &str) {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "tmpfs", text(&self.0)]);
+        assert!(
+            command.status().expect("mount").success(),
+            "mount -o {options}"
+        );
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // If it fails, the mount ends with the namespace all the same.
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
 }
 
 fn assert_mended(machine: &Machine, source: &Path) {
