@@ -4,7 +4,7 @@ use std::io;
 
 use hubless_node::{
     Needs, Replies, Session,
-    api::{Event, Failure, FailureKind, Reply},
+    api::{Event, Failure, FailureKind, Reply, State},
 };
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
@@ -177,18 +177,24 @@ impl Events {
         if self.streamed {
             return self.output.json(event);
         }
-        match event {
+        let (state, done, total, sources) = match event {
             Event::Progress {
                 state,
                 bytes_verified,
                 bytes_total,
                 sources,
-            } => {
-                if let Some(progress) = &mut self.progress {
-                    progress.show(*state, *bytes_verified, *bytes_total, *sources);
-                }
+            } => (*state, *bytes_verified, *bytes_total, *sources),
+            Event::Export {
+                bytes_exported,
+                bytes_total,
+            } => (State::Exporting, *bytes_exported, *bytes_total, 0),
+            Event::Warning { message } => {
+                self.output.warn(message);
+                return Ok(());
             }
-            Event::Warning { message } => self.output.warn(message),
+        };
+        if let Some(progress) = &mut self.progress {
+            progress.show(state, done, total, sources);
         }
         Ok(())
     }

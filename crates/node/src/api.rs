@@ -138,6 +138,13 @@ pub enum Event {
         /// Peers that take part.
         sources: u32,
     },
+    /// How far the writing to the target directory has come; all is verified by then.
+    Export {
+        /// Bytes that are linked, cloned or copied.
+        bytes_exported: u64,
+        /// Bytes in all.
+        bytes_total: u64,
+    },
     /// Something that does not stop the work but that a person should know.
     Warning {
         /// A sentence.
@@ -315,9 +322,9 @@ pub struct Status {
     pub reachability: String,
     /// Connected peers.
     pub peers: u64,
-    /// Chunk payload sent to peers.
+    /// Payload sent to peers: chunks, and a little for manifests, chunk lists and bitmaps.
     pub bytes_sent: u64,
-    /// Chunk payload received from peers.
+    /// Payload received from peers, likewise.
     pub bytes_received: u64,
     /// Chunks that arrived and failed verification.
     pub chunks_rejected: u64,

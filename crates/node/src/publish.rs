@@ -15,21 +15,25 @@ use crate::{
 /// Passes the progress of store work on, and its end.
 pub(crate) struct SinkObserver {
     pub(crate) sink: ReplySink,
-    pub(crate) state: State,
+    pub(crate) event: fn(Progress) -> Event,
 }
 
 impl Observer for SinkObserver {
     fn progress(&self, progress: Progress) {
-        self.sink.event(Event::Progress {
-            state: self.state,
-            bytes_verified: progress.bytes_done,
-            bytes_total: progress.bytes_total,
-            sources: 0,
-        });
+        self.sink.event((self.event)(progress));
     }
 
     fn cancelled(&self) -> bool {
         self.sink.is_cancelled()
+    }
+}
+
+fn hashing(progress: Progress) -> Event {
+    Event::Progress {
+        state: State::Hashing,
+        bytes_verified: progress.bytes_done,
+        bytes_total: progress.bytes_total,
+        sources: 0,
     }
 }
 
@@ -42,7 +46,7 @@ pub(crate) async fn add(
 ) -> Result<Added, Failure> {
     let observer = SinkObserver {
         sink: sink.clone(),
-        state: State::Hashing,
+        event: hashing,
     };
     let store = core.store.clone();
     let options = ImportOptions {
@@ -102,7 +106,7 @@ pub(crate) async fn verify(
 ) -> Result<Verified, Failure> {
     let observer = SinkObserver {
         sink: sink.clone(),
-        state: State::Hashing,
+        event: hashing,
     };
     let store = core.store.clone();
     let report = Blocking::run_long(move || {

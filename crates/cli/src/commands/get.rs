@@ -25,7 +25,8 @@ use crate::{
 /// again: an interrupted fetch goes on where it was. Needs no running node; if one runs on the same
 /// home, it does the work.
 ///
-/// With --json: {"event":"progress","state","bytes_verified","bytes_total","sources"} on the way, and
+/// With --json: {"event":"progress","state","bytes_verified","bytes_total","sources"} on the way,
+/// {"event":"export","bytes_exported","bytes_total"} while the files are put into place, and
 /// {"event":"done","hash","path","bytes_total","bytes_fetched","bytes_present"} at the end, or
 /// {"event":"plan",...} for a dry run.
 #[derive(Debug, clap::Args)]

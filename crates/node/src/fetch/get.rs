@@ -4,13 +4,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use hubless_content::ManifestEntry;
 use hubless_scheduler::Order;
+use hubless_store::Progress;
 
 use super::{
     job::{Fetch, Job, Wish},
     selection::Selection,
 };
 use crate::{
-    api::{Failure, FailureKind, Fetched, FileDetails, GetRequest, Plan, State},
+    api::{Event, Failure, FailureKind, Fetched, FileDetails, GetRequest, Plan},
     blocking::Blocking,
     core::{Core, peer_addresses},
     publish::SinkObserver,
@@ -77,6 +78,13 @@ fn plan(fetch: &Fetch, selection: &Selection) -> Plan {
     }
 }
 
+fn exporting(progress: Progress) -> Event {
+    Event::Export {
+        bytes_exported: progress.bytes_done,
+        bytes_total: progress.bytes_total,
+    }
+}
+
 async fn export(
     core: &Arc<Core>,
     sink: &ReplySink,
@@ -86,7 +94,7 @@ async fn export(
 ) -> Result<(), Failure> {
     let observer = SinkObserver {
         sink: sink.clone(),
-        state: State::Exporting,
+        event: exporting,
     };
     let (store, hash) = (core.store.clone(), fetch.layout.hash);
     Blocking::run_long(move || {
