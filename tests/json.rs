@@ -44,7 +44,13 @@ fn each_documented_name_is_there() {
         (&progress["bytes_total"], &progress["sources"]),
         (&3_000_070.into(), &1.into())
     );
-    let done = get.wait(LIMIT).ok().last_object();
+    let ended = get.wait(LIMIT).ok();
+    let events = ended.stdout.lines().map(serde_json::from_str::<Value>);
+    let verified: Vec<u64> = events
+        .filter_map(|event| event.expect("a line is an object")["bytes_verified"].as_u64())
+        .collect();
+    assert!(verified.len() > 1 && verified.is_sorted(), "{verified:?}");
+    let done = ended.last_object();
     has(
         &done,
         &[
