@@ -12,9 +12,6 @@ const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 /// Nodes of the network, B and C among them.
 const NODES: usize = 24;
 
-/// What may be on its way from one peer.
-const IN_FLIGHT: u64 = 16 << 20;
-
 #[test]
 fn what_one_of_24_nodes_seeds_is_found_by_hash_alone() {
     let lab = Lab::new(HUBLESS);
@@ -81,9 +78,12 @@ fn what_one_of_24_nodes_seeds_is_found_by_hash_alone() {
     let [flag, address] = e_knows.each_ref().map(String::as_str);
     let fetched = lab.machine("e").get(&[&hash, flag, address]);
     model::assert_same_tree(&minilm, &fetched.path);
-    // From C and D at once: what is on its way from one in the end is asked from the other too.
-    let twice = fetched.bytes_fetched.checked_sub(fetched.bytes_total);
-    assert!(twice.is_some_and(|bytes| bytes < IN_FLIGHT), "{fetched:?}");
+    // From C and D at once: the last chunks are asked from both, and some come twice.
+    let least = fetched.bytes_total;
+    assert!(
+        (least..least + least / 20).contains(&fetched.bytes_fetched),
+        "{fetched:?}"
+    );
 }
 
 fn providers(node: &Node, hash: &str) -> Vec<String> {
