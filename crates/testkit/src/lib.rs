@@ -1,8 +1,9 @@
-//! Deterministic bytes, failing stores, simulated swarms, processes.
+//! Deterministic bytes, failing stores, simulated swarms, processes, networks in namespaces.
 //!
 //! For tests only: what goes wrong here panics, with all that is known about it.
 
 pub mod model;
+pub mod net;
 pub mod process;
 pub mod proxy;
 pub mod swarm;

@@ -1,9 +1,9 @@
 //! Machines with a home directory each, and `hubless` processes on them.
 //!
 //! Nothing here sleeps and hopes: each wait is for a line, an end or a condition, with a limit
-//! after which the test fails and shows what the process wrote. All listen on 127.0.0.1 with ports
-//! the system chooses; multicast DNS and UPnP are off; a process ends with the value that stands
-//! for it, and all files with the [`Lab`].
+//! after which the test fails and shows what the process wrote. All listen on 127.0.0.1 (or on the
+//! address of a [`Host`]) with ports the system chooses; multicast DNS and UPnP are off; a process
+//! ends with the value that stands for it, and all files with the [`Lab`].
 
 use std::{
     ffi::OsStr,
@@ -23,6 +23,8 @@ use std::{
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
+
+use crate::net::{self, Host};
 
 /// The longest that anything may take that has no limit of its own: hangs end, slow machines do
 /// not fail.
@@ -69,6 +71,8 @@ impl Lab {
         Machine {
             binary: self.binary.clone(),
             home,
+            namespace: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -79,12 +83,33 @@ pub struct Machine {
     binary: PathBuf,
     /// The home directory.
     pub home: PathBuf,
+    /// The network namespace, if it is not the test's.
+    namespace: Option<String>,
+    /// Variables beside those that all machines have, or instead of them.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Machine {
+    /// The same machine on a host, where it listens over TCP and QUIC.
+    pub fn on(mut self, host: &Host) -> Self {
+        self.namespace = Some(host.namespace().name().to_owned());
+        let ip = host.address();
+        let listen = format!("/ip4/{ip}/tcp/0,/ip4/{ip}/udp/0/quic-v1");
+        self.with("HUBLESS_LISTEN", listen)
+    }
+
+    /// The same machine with a variable in the environment.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
     /// `hubless` with arguments, and nothing from the environment of the test.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = match &self.namespace {
+            Some(namespace) => net::command_in(namespace, &self.binary),
+            None => Command::new(&self.binary),
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("HUBLESS_") {
                 command.env_remove(name);
@@ -95,6 +120,7 @@ impl Machine {
             .env("HUBLESS_LISTEN", "/ip4/127.0.0.1/tcp/0")
             .env("HUBLESS_MDNS", "false")
             .env("HUBLESS_UPNP", "false")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(args);
         command
     }
