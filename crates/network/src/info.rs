@@ -30,6 +30,8 @@ pub struct PeerInfo {
     pub direction: Direction,
     /// Whether all of them lead through a relay.
     pub is_relayed: bool,
+    /// Lanes that are open with it, in either direction: exchanges beside libp2p.
+    pub lanes: usize,
     /// What program it says it is, without control characters.
     pub agent: Option<String>,
     /// What protocols it speaks.

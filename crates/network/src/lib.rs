@@ -37,6 +37,7 @@ mod exchange;
 mod fair;
 mod identity;
 mod info;
+mod lane;
 mod local_socket;
 mod network;
 mod network_key;

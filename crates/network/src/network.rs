@@ -15,8 +15,9 @@ use crate::{
     RecordDb, StartError,
     bans::Bans,
     exchange::Askers,
+    lane::{LaneError, Lanes},
     reach::{is_meant_for_us, split_peer_id},
-    streams::StreamError,
+    streams::{Opened, Purpose, StreamError},
     transport::DialPolicy,
     worker::{Cmd, PROVIDERS_PER_LOOKUP_MAX},
 };
@@ -39,6 +40,7 @@ struct Inner {
     bans: Bans,
     policy: DialPolicy,
     askers: Askers,
+    lanes: Lanes,
     lookups: Arc<Semaphore>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
     events: broadcast::Sender<NetworkEvent>,
@@ -153,8 +155,9 @@ impl Network {
         providers
     }
 
-    /// Opens an exchange with a peer, connecting first if need be. Streams are meant to be kept
-    /// for long; a peer accepts four of one node.
+    /// Opens an exchange with a peer, connecting first if need be: on a lane, if this node has
+    /// dialled the peer over TCP and nothing is in the way, else on a stream of libp2p. They are
+    /// meant to be kept for long; a peer accepts four of one node.
     ///
     /// # Errors
     /// If the peer is not reached, is banned, speaks another protocol or has no room.
@@ -168,6 +171,9 @@ impl Network {
                 return Err(ConnectError::from(Banned { peer }).into());
             }
             self.connect(peer, addresses.clone()).await?;
+            if let Some(exchange) = self.try_lane(peer).await {
+                return Ok(exchange);
+            }
             match self.try_open(peer).await {
                 Err(OpenError::Refused { .. }) if attempt < OPEN_TRIES => {
                     tokio::time::sleep(OPEN_RETRY_WAIT * attempt).await;
@@ -250,8 +256,7 @@ impl Network {
 
     async fn try_open(&self, peer: PeerId) -> Result<Exchange, OpenError> {
         let refused = OpenError::Refused { peer };
-        let opened = self.ask(|reply| Cmd::OpenStream { peer, reply }).await;
-        let opened = match opened.unwrap_or(Err(StreamError::NotConnected)) {
+        let opened = match self.open_stream(peer, Purpose::Exchange).await {
             Ok(opened) => opened,
             Err(StreamError::NotConnected) => return Err(refused),
             Err(StreamError::NotSpoken) => return Err(OpenError::NotSpoken { peer }),
@@ -269,6 +274,39 @@ impl Network {
             Ok(None) | Err(ExchangeError::Io { .. }) => Err(refused),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A lane is worth no error: without one there is a stream of libp2p.
+    async fn try_lane(&self, peer: PeerId) -> Option<Exchange> {
+        let lanes = &self.inner.lanes;
+        if !lanes.may_work(&peer) {
+            return None;
+        }
+        let lane = match self.open_stream(peer, Purpose::Lane).await {
+            Ok(asked) => lanes.dial(peer, asked).await,
+            // That one did not dial the peer over TCP may change with the next connection.
+            Err(StreamError::NotConnected) => return None,
+            Err(StreamError::NotSpoken) => Err(LaneError::NotSpoken),
+            Err(StreamError::Io(error)) => Err(error.into()),
+        };
+        match lane {
+            Ok(lane) => self.inner.askers.begin(peer, lane).await.ok().flatten(),
+            Err(error) => {
+                debug!(%peer, error = &error as &dyn std::error::Error, "no lane");
+                lanes.failed(peer);
+                None
+            }
+        }
+    }
+
+    async fn open_stream(&self, peer: PeerId, purpose: Purpose) -> Result<Opened, StreamError> {
+        let cmd = |reply| Cmd::OpenStream {
+            peer,
+            purpose,
+            reply,
+        };
+        let opened = self.ask(cmd).await;
+        opened.unwrap_or(Err(StreamError::NotConnected))
     }
 
     /// Sends a command and waits for its answer; `None` once the node is stopping.

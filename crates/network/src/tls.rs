@@ -44,7 +44,7 @@ use rustls::{
 };
 
 /// What libp2p says in the ALPN extension.
-const ALPN: &[u8] = b"libp2p";
+pub(crate) const LIBP2P_ALPN: &[u8] = b"libp2p";
 
 /// Why a node cannot offer TLS at all.
 #[derive(Debug, thiserror::Error)]
@@ -76,11 +76,22 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(crate) fn new(keypair: &Keypair) -> Result<Self, TlsSetupError> {
-        Self::with_aes(keypair, cpu_has_aes())
+    /// For one protocol, which both sides name in the ALPN extension.
+    pub(crate) fn new(keypair: &Keypair, alpn: &[u8]) -> Result<Self, TlsSetupError> {
+        Self::with_aes(keypair, alpn, cpu_has_aes())
     }
 
-    fn with_aes(keypair: &Keypair, aes: bool) -> Result<Self, TlsSetupError> {
+    /// For dialling.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.client)
+    }
+
+    /// For being dialled.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
+    fn with_aes(keypair: &Keypair, alpn: &[u8], aes: bool) -> Result<Self, TlsSetupError> {
         let (certificate, key) = certificate::generate(keypair)?;
         let key = aws_lc_rs::sign::any_ecdsa_type(&key)?;
         let certified = CertifiedKey::new(vec![certificate], key);
@@ -95,7 +106,7 @@ impl Config {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier))
             .with_client_cert_resolver(resolver.clone());
-        client.alpn_protocols = vec![ALPN.to_vec()];
+        client.alpn_protocols = vec![alpn.to_vec()];
         // All peers have the same (empty) server name, so a ticket of one would be shown to all.
         client.resumption = Resumption::disabled();
 
@@ -103,7 +114,7 @@ impl Config {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(Arc::new(Verifier))
             .with_cert_resolver(resolver);
-        server.alpn_protocols = vec![ALPN.to_vec()];
+        server.alpn_protocols = vec![alpn.to_vec()];
         server.send_tls13_tickets = 0;
         // With AES here, the client's first choice tells whether it has AES too. Without, only our
         // own order is good for us.
@@ -190,8 +201,8 @@ where
     }
 }
 
-/// Who the other side proved to be. That it is the one we wanted is checked by the swarm.
-fn peer_of(state: &CommonState) -> Result<PeerId, TlsError> {
+/// Who the other side proved to be. That it is the one we wanted is for the caller to check.
+pub(crate) fn peer_of(state: &CommonState) -> Result<PeerId, TlsError> {
     let Some([certificate]) = state.peer_certificates() else {
         return Err(TlsError::CertificateCount);
     };

@@ -3,6 +3,7 @@
 //! TLS comes before Noise, and TCP before QUIC on local networks, because that is what moves large
 //! files fastest.
 
+mod door;
 mod guard;
 mod head_start;
 mod security;
@@ -25,7 +26,7 @@ use tracing::warn;
 
 pub(crate) use self::guard::DialPolicy;
 use self::{guard::Guarded, head_start::AfterTcp, security::Security};
-use crate::{Identity, NetworkKey, tls::TlsSetupError};
+use crate::{Identity, NetworkKey, lane::Lanes, tls::TlsSetupError};
 
 /// How long a connection may take to be ready, handshakes included. TCP alone would wait for two
 /// minutes for a host that does not answer.
@@ -46,15 +47,18 @@ pub enum TransportSetupError {
 }
 
 /// Everything that connections can be made over. With a network key that is TCP only: the key
-/// encrypts a byte stream below everything else, and QUIC has none.
+/// encrypts a byte stream below everything else, and QUIC has none. Sockets on which a lane begins
+/// go to `lanes` instead.
 pub(crate) fn build(
     identity: &Identity,
     network_key: Option<NetworkKey>,
     relay: relay::client::Transport,
     policy: DialPolicy,
+    lanes: Lanes,
 ) -> Result<Connections, TransportSetupError> {
     let security = Security::new(identity)?;
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .and_then(move |socket, point| door::pass(socket, point, lanes));
     let direct = match network_key {
         Some(key) => {
             let pnet = PnetConfig::new(key.pre_shared());

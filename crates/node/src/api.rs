@@ -378,6 +378,8 @@ pub struct PeerDetails {
     pub agent: Option<String>,
     /// The last round trip, in milliseconds.
     pub rtt_ms: Option<f64>,
+    /// Lanes that are open with it: exchanges on connections of their own, faster than libp2p's.
+    pub lanes: usize,
 }
 
 /// Who provides something.

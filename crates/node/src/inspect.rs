@@ -118,6 +118,7 @@ pub(crate) async fn peers(core: &Arc<Core>) -> Result<Peers, Failure> {
         peer_id: peer.peer_id.to_string(),
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         agent: peer.agent,
+        lanes: peer.lanes,
         rtt_ms: peer.round_trip.map(|time| time.as_secs_f64() * 1000.0),
     });
     Ok(Peers {

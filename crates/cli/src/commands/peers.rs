@@ -30,6 +30,7 @@ fn table(connected: Peers) -> Vec<String> {
     let mut table = Table::new([
         ("PEER", Align::Left),
         ("RTT", Align::Right),
+        ("LANES", Align::Right),
         ("AGENT", Align::Left),
         ("ADDRESSES", Align::Left),
     ]);
@@ -39,6 +40,7 @@ fn table(connected: Peers) -> Vec<String> {
             peer.rtt_ms
                 .map(|rtt| format!("{rtt:.1} ms"))
                 .unwrap_or_default(),
+            peer.lanes.to_string(),
             peer.agent.unwrap_or_default(),
             peer.addresses.join(" "),
         ]);
@@ -59,6 +61,7 @@ mod tests {
             addresses: vec!["/dns4/\u{9b}2J.example/tcp/1".into()],
             agent: Some("\u{1b}]0;owned\u{7}\nfake line".into()),
             rtt_ms: None,
+            lanes: 0,
         };
         let lines = table(Peers { peers: vec![peer] });
         assert_eq!(lines.len(), 2, "{lines:?}");

@@ -13,7 +13,7 @@ use futures::{
     io::{ReadHalf, WriteHalf},
 };
 use hubless_wire::{ASKS_PER_STREAM_MAX, Answer, Ask, Body, Frame, FrameHead};
-use libp2p::{PeerId, Stream};
+use libp2p::PeerId;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{self, AbortHandle, JoinError, JoinSet},
@@ -26,7 +26,10 @@ use super::{
     reader::FrameReader,
     writer::{FrameWriter, forward},
 };
-use crate::{shaper::Shapers, streams::Opened};
+use crate::{
+    shaper::Shapers,
+    streams::{Duplex, Opened},
+};
 
 /// Streams that one peer may hold open: two ends that both fetch, and room for a reconnect.
 const STREAMS_PER_PEER_MAX: usize = 4;
@@ -63,7 +66,8 @@ const LINGER_TIME: Duration = Duration::from_millis(500);
 /// The id in the answer to an ask whose own could not be read.
 const UNREADABLE_ASK: u64 = u64::MAX;
 
-/// Serves inbound streams.
+/// Serves inbound streams. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Answerers {
     context: Arc<Context>,
     violations: mpsc::Sender<Violation>,
@@ -108,9 +112,9 @@ impl Answerers {
         let context = Arc::clone(&self.context);
         let violations = self.violations.clone();
         let serve = async move {
-            let Opened { stream, closed } = opened;
+            let Opened { stream, link } = opened;
             let serve = serve(peer, stream, &context);
-            let outcome = closed.run_until_cancelled(serve).await;
+            let outcome = link.closed.run_until_cancelled(serve).await;
             drop(place);
             let Some(Err(rule)) = outcome else { return };
             debug!(
@@ -169,7 +173,11 @@ impl Drop for Place {
 }
 
 /// Serves one stream to its end. Dropping the future ends everything that belongs to it.
-async fn serve(peer: PeerId, stream: Stream, context: &Context) -> Result<(), ExchangeError> {
+async fn serve(
+    peer: PeerId,
+    stream: Box<dyn Duplex>,
+    context: &Context,
+) -> Result<(), ExchangeError> {
     let (read, write) = stream.split();
     let mut reader = FrameReader::new(read, peer, context.shapers.down.clone());
     let mut writer = FrameWriter::new(write, peer, context.shapers.up.clone());
@@ -222,7 +230,7 @@ fn finished(
 }
 
 async fn write_answers(
-    mut writer: FrameWriter<WriteHalf<Stream>>,
+    mut writer: FrameWriter<WriteHalf<Box<dyn Duplex>>>,
     mut answers: mpsc::Receiver<Frame>,
 ) -> io::Result<()> {
     forward(&mut writer, &mut answers).await?;
@@ -265,7 +273,7 @@ impl<'a> Asks<'a> {
     /// Takes asks until the peer closes its side or breaks a rule.
     async fn run(
         &mut self,
-        reader: &mut FrameReader<ReadHalf<Stream>>,
+        reader: &mut FrameReader<ReadHalf<Box<dyn Duplex>>>,
     ) -> Result<(), ExchangeError> {
         loop {
             tokio::select! {

@@ -6,7 +6,7 @@ use futures::{
     io::{ReadHalf, WriteHalf},
 };
 use hubless_wire::{Answer, Ask, Body, Frame};
-use libp2p::{PeerId, Stream};
+use libp2p::PeerId;
 use tokio::sync::mpsc;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -19,7 +19,10 @@ use super::{
     reader::FrameReader,
     writer::{FrameWriter, forward},
 };
-use crate::{shaper::Shapers, streams::Opened};
+use crate::{
+    shaper::Shapers,
+    streams::{Duplex, Link, Opened},
+};
 
 /// Asks that wait to be written. They are small; more would only make cancelling slower.
 const ASKS_QUEUED_MAX: usize = 64;
@@ -81,9 +84,9 @@ pub struct AnswerFrame {
 /// receive makes the peer wait. Dropping it closes the stream.
 pub struct AnswerReceiver {
     peer: PeerId,
-    reader: FrameReader<ReadHalf<Stream>>,
+    reader: FrameReader<ReadHalf<Box<dyn Duplex>>>,
     violations: mpsc::Sender<Violation>,
-    closed: CancellationToken,
+    link: Link,
     ended: bool,
     /// Tells the writing task that nobody listens any more.
     _listening: DropGuard,
@@ -121,7 +124,11 @@ impl AnswerReceiver {
 
     async fn next(&mut self) -> Result<Option<AnswerFrame>, ExchangeError> {
         let peer = self.peer;
-        let next = self.closed.run_until_cancelled(self.reader.next()).await;
+        let next = self
+            .link
+            .closed
+            .run_until_cancelled(self.reader.next())
+            .await;
         let next = next.ok_or_else(|| ExchangeError::closed(peer))?;
         let next = next.map_err(|error| ExchangeError::read(peer, error))?;
         let Some((head, payload)) = next else {
@@ -159,26 +166,26 @@ impl Askers {
     pub(crate) async fn begin(
         &self,
         peer: PeerId,
-        Opened { stream, closed }: Opened,
+        Opened { stream, link }: Opened,
     ) -> Result<Option<Exchange>, ExchangeError> {
         let (read, write) = stream.split();
         let mut reader = FrameReader::new(read, peer, self.shapers.down.clone());
         let mut writer = FrameWriter::new(write, peer, self.shapers.up.clone());
         let hello = hello::exchange(peer, &mut reader, &mut writer);
-        let hello = closed.run_until_cancelled(hello).await;
+        let hello = link.closed.run_until_cancelled(hello).await;
         if hello.ok_or_else(|| ExchangeError::closed(peer))??.is_none() {
             return Ok(None);
         }
         let (queue, asks) = mpsc::channel(ASKS_QUEUED_MAX);
         let listening = CancellationToken::new();
         let write = write_asks(writer, asks, listening.clone());
-        let write = closed.clone().run_until_cancelled_owned(write);
+        let write = link.closed.clone().run_until_cancelled_owned(write);
         self.tasks.spawn(write.instrument(info_span!("ask", %peer)));
         let answers = AnswerReceiver {
             peer,
             reader,
             violations: self.violations.clone(),
-            closed,
+            link,
             ended: false,
             _listening: listening.drop_guard(),
         };
@@ -191,7 +198,7 @@ impl Askers {
 }
 
 async fn write_asks(
-    mut writer: FrameWriter<WriteHalf<Stream>>,
+    mut writer: FrameWriter<WriteHalf<Box<dyn Duplex>>>,
     mut asks: mpsc::Receiver<Frame>,
     listening: CancellationToken,
 ) {

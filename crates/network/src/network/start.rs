@@ -24,9 +24,11 @@ use tracing::warn;
 use super::{Inner, Network};
 use crate::{
     ExchangeService, Identity, NetworkConfig, RecordBatch, RecordDb, StartError,
+    TransportSetupError,
     bans::Bans,
     behaviour::Behaviour,
     exchange::{Answerers, Askers},
+    lane::Lanes,
     local_socket::LocalSocket,
     reach::{is_quic, split_peer_id},
     records::Records,
@@ -62,26 +64,36 @@ pub(super) async fn start(
     check_static_peers(&config)?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (bans, policy) = (Bans::default(), DialPolicy::default());
+    let shapers = Shapers {
+        up: Shaper::new(config.limit_up, config.limit_up_per_peer),
+        down: Shaper::new(config.limit_down, None),
+    };
+    let (violations, violations_in) = mpsc::channel(VIOLATIONS_MAX);
+    let answerers = Answerers::new(service, shapers.clone(), violations.clone(), tasks.clone());
+    let lanes = Lanes::new(
+        identity.keypair(),
+        answerers.clone(),
+        bans.clone(),
+        tasks.clone(),
+        stop.clone(),
+    )
+    .map_err(TransportSetupError::from)?;
     let mut swarm = build_swarm(
         &config,
         &identity,
         bans.clone(),
         Arc::clone(&db),
         policy.clone(),
+        lanes.clone(),
         &tasks,
     )?;
     listen(&mut swarm, &config).await?;
 
-    let shapers = Shapers {
-        up: Shaper::new(config.limit_up, config.limit_up_per_peer),
-        down: Shaper::new(config.limit_down, None),
-    };
     for shaper in [shapers.up.clone(), shapers.down.clone()] {
         let stop = stop.clone();
         tasks.spawn(async move { stop.run_until_cancelled(shaper.run()).await });
     }
     let (cmds, cmds_in) = mpsc::channel(CMDS_MAX);
-    let (violations, violations_in) = mpsc::channel(VIOLATIONS_MAX);
     let (batches, batches_in) = mpsc::channel(BATCHES_MAX);
     let (addresses, addresses_out) = watch::channel(Vec::new());
     let (events, _) = broadcast::channel(EVENTS_MAX);
@@ -91,7 +103,8 @@ pub(super) async fn start(
         swarm,
         bans: bans.clone(),
         policy: policy.clone(),
-        answerers: Answerers::new(service, shapers.clone(), violations.clone(), tasks.clone()),
+        answerers,
+        lanes: lanes.clone(),
         cmds: cmds_in,
         violations: violations_in,
         batches,
@@ -112,6 +125,7 @@ pub(super) async fn start(
         bans,
         policy,
         askers,
+        lanes,
         lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         addresses: addresses_out,
         events,
@@ -140,11 +154,12 @@ fn build_swarm(
     bans: Bans,
     db: Arc<dyn RecordDb>,
     policy: DialPolicy,
+    lanes: Lanes,
     tasks: &TaskTracker,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let local = identity.peer_id();
     let (relay_transport, relay_client) = relay::client::new(local);
-    let transport = transport::build(identity, config.network_key, relay_transport, policy)?;
+    let transport = transport::build(identity, config.network_key, relay_transport, policy, lanes)?;
     let records = Records::new(local, db, config.records.clone(), SystemTime::now());
     let mdns = if config.mdns { mdns(local) } else { None };
     let behaviour = Behaviour::new(identity, config, bans, records, relay_client, mdns);

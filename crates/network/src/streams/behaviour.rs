@@ -5,7 +5,7 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
     swarm::{
         ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
         NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -14,7 +14,7 @@ use libp2p::{
 };
 
 use super::{
-    Inbound, StreamError, StreamReply,
+    Inbound, Link, Purpose, StreamError, StreamReply, dialled_tcp,
     handler::{Command, Handler},
 };
 
@@ -31,18 +31,21 @@ pub(crate) struct Behaviour {
 struct Connection {
     id: ConnectionId,
     is_relayed: bool,
+    may_have_lanes: bool,
 }
 
 impl Behaviour {
     /// Opens a stream on the best connection to a peer: a direct one before a relayed one, an old
-    /// one before a new one, which may be about to be closed as a duplicate.
-    pub(crate) fn open(&mut self, peer: PeerId, reply: StreamReply) {
+    /// one before a new one, which may be about to be closed as a duplicate. For a lane it has to be
+    /// one that this side has dialled over TCP.
+    pub(crate) fn open(&mut self, peer: PeerId, purpose: Purpose, reply: StreamReply) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
         match connections
             .iter()
+            .filter(|connection| purpose != Purpose::Lane || connection.may_have_lanes)
             .min_by_key(|connection| connection.is_relayed)
         {
-            Some(connection) => self.notify(peer, connection.id, Command::Open(reply)),
+            Some(connection) => self.notify(peer, connection.id, Command::Open(purpose, reply)),
             // Nobody waits any more if this fails.
             None => drop(reply.send(Err(StreamError::NotConnected))),
         }
@@ -79,6 +82,11 @@ impl Behaviour {
         let connection = Connection {
             id,
             is_relayed: endpoint.is_relayed(),
+            may_have_lanes: matches!(
+                endpoint,
+                ConnectedPoint::Dialer { address, role_override, .. }
+                    if dialled_tcp(address, *role_override).is_some()
+            ),
         };
         self.connections
             .entry(peer_id)
@@ -107,18 +115,18 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(Link::new(None)))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
         _: PeerId,
-        _: &Multiaddr,
-        _: Endpoint,
+        address: &Multiaddr,
+        role: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(Link::new(dialled_tcp(address, role))))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -139,10 +147,13 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         peer: PeerId,
         _: ConnectionId,
-        opened: THandlerOutEvent<Self>,
+        (purpose, opened): THandlerOutEvent<Self>,
     ) {
-        self.actions
-            .push_back(ToSwarm::GenerateEvent(Inbound { peer, opened }));
+        self.actions.push_back(ToSwarm::GenerateEvent(Inbound {
+            peer,
+            purpose,
+            opened,
+        }));
     }
 
     fn poll(

@@ -5,10 +5,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use hubless_wire::EXCHANGE_PROTOCOL;
+use super::{Link, Opened, Purpose, StreamError, StreamReply};
+use futures::future::Either;
 use libp2p::{
     Stream, StreamProtocol,
-    core::upgrade::ReadyUpgrade,
+    core::upgrade::{ReadyUpgrade, SelectUpgrade},
     swarm::{
         ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
         handler::{
@@ -16,9 +17,6 @@ use libp2p::{
         },
     },
 };
-use tokio_util::sync::CancellationToken;
-
-use super::{Opened, StreamError, StreamReply};
 
 /// Inbound streams that wait for the behaviour. A peer may hold four open, so more are not needed.
 const INBOUND_MAX: usize = 8;
@@ -26,37 +24,48 @@ const INBOUND_MAX: usize = 8;
 /// What the behaviour asks of one connection.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Open(StreamReply),
+    Open(Purpose, StreamReply),
     Keep(bool),
 }
 
 /// One connection's side of the behaviour.
-#[derive(Default)]
 pub(crate) struct Handler {
-    opening: VecDeque<StreamReply>,
-    inbound: VecDeque<Stream>,
+    opening: VecDeque<(Purpose, StreamReply)>,
+    inbound: VecDeque<(Purpose, Stream)>,
     keep: bool,
     waker: Option<Waker>,
-    closed: CancellationToken,
+    link: Link,
 }
 
 impl Handler {
+    pub(super) fn new(link: Link) -> Self {
+        Self {
+            opening: VecDeque::new(),
+            inbound: VecDeque::new(),
+            keep: false,
+            waker: None,
+            link,
+        }
+    }
+
     fn opened(&self, stream: Stream) -> Opened {
         Opened {
-            stream,
-            closed: self.closed.clone(),
+            stream: Box::new(stream),
+            link: self.link.clone(),
         }
     }
 }
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        self.closed.cancel();
+        self.link.closed.cancel();
     }
 }
 
-fn upgrade() -> ReadyUpgrade<StreamProtocol> {
-    ReadyUpgrade::new(StreamProtocol::new(EXCHANGE_PROTOCOL))
+type Upgrade = ReadyUpgrade<StreamProtocol>;
+
+fn upgrade(purpose: Purpose) -> Upgrade {
+    ReadyUpgrade::new(purpose.protocol())
 }
 
 fn opening_failed(error: StreamUpgradeError<Infallible>) -> StreamError {
@@ -70,18 +79,19 @@ fn opening_failed(error: StreamUpgradeError<Infallible>) -> StreamError {
 
 impl ConnectionHandler for Handler {
     type FromBehaviour = Command;
-    type ToBehaviour = Opened;
-    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
-    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type ToBehaviour = (Purpose, Opened);
+    type InboundProtocol = SelectUpgrade<Upgrade, Upgrade>;
+    type OutboundProtocol = Upgrade;
     type InboundOpenInfo = ();
     type OutboundOpenInfo = StreamReply;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol, Self::InboundOpenInfo> {
-        SubstreamProtocol::new(upgrade(), ())
+        let both = SelectUpgrade::new(upgrade(Purpose::Exchange), upgrade(Purpose::Lane));
+        SubstreamProtocol::new(both, ())
     }
 
     fn connection_keep_alive(&self) -> bool {
-        self.keep
+        self.keep || self.link.is_used()
     }
 
     fn poll(
@@ -90,11 +100,12 @@ impl ConnectionHandler for Handler {
     ) -> Poll<
         ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>,
     > {
-        if let Some(stream) = self.inbound.pop_front() {
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(self.opened(stream)));
+        if let Some((purpose, stream)) = self.inbound.pop_front() {
+            let opened = (purpose, self.opened(stream));
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(opened));
         }
-        if let Some(reply) = self.opening.pop_front() {
-            let protocol = SubstreamProtocol::new(upgrade(), reply);
+        if let Some((purpose, reply)) = self.opening.pop_front() {
+            let protocol = SubstreamProtocol::new(upgrade(purpose), reply);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         self.waker = Some(context.waker().clone());
@@ -102,13 +113,13 @@ impl ConnectionHandler for Handler {
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
-        self.closed.cancel();
+        self.link.closed.cancel();
         Poll::Ready(None)
     }
 
     fn on_behaviour_event(&mut self, command: Command) {
         match command {
-            Command::Open(reply) => self.opening.push_back(reply),
+            Command::Open(purpose, reply) => self.opening.push_back((purpose, reply)),
             Command::Keep(keep) => self.keep = keep,
         }
         if let Some(waker) = self.waker.take() {
@@ -130,7 +141,10 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: stream,
                 ..
-            }) if self.inbound.len() < INBOUND_MAX => self.inbound.push_back(stream),
+            }) if self.inbound.len() < INBOUND_MAX => self.inbound.push_back(match stream {
+                Either::Left(stream) => (Purpose::Exchange, stream),
+                Either::Right(stream) => (Purpose::Lane, stream),
+            }),
             // In both cases nobody waits any more if sending fails.
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
@@ -141,5 +155,21 @@ impl ConnectionHandler for Handler {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_kept_while_a_lane_belongs_to_it() {
+        let link = Link::default();
+        let handler = Handler::new(link);
+        assert!(!handler.connection_keep_alive());
+        let lane = handler.link.clone();
+        assert!(handler.connection_keep_alive());
+        drop(lane);
+        assert!(!handler.connection_keep_alive());
     }
 }

@@ -52,7 +52,7 @@ async fn talks_to_libp2p_in_both_directions() {
         (server.public().to_peer_id(), client.public().to_peer_id())
     };
     for aes in [true, false] {
-        let our_config = Config::with_aes(&ours, aes).unwrap();
+        let our_config = Config::with_aes(&ours, LIBP2P_ALPN, aes).unwrap();
         let their_config = libp2p_tls::Config::new(&theirs).unwrap();
         let (server, client, _) = handshake(our_config.clone(), their_config.clone()).await;
         assert_eq!((server, client), ids(&ours, &theirs));
@@ -65,8 +65,8 @@ async fn talks_to_libp2p_in_both_directions() {
 async fn aes_is_used_if_and_only_if_both_sides_have_it() {
     let keypair = Keypair::generate_ed25519();
     for (client, server) in [(true, true), (true, false), (false, true), (false, false)] {
-        let client_config = Config::with_aes(&keypair, client).unwrap();
-        let server_config = Config::with_aes(&keypair, server).unwrap();
+        let client_config = Config::with_aes(&keypair, LIBP2P_ALPN, client).unwrap();
+        let server_config = Config::with_aes(&keypair, LIBP2P_ALPN, server).unwrap();
         let (_, _, stream) = handshake(client_config, server_config).await;
         let expected = if client && server {
             CipherSuite::TLS13_AES_128_GCM_SHA256
@@ -84,7 +84,7 @@ async fn aes_is_used_if_and_only_if_both_sides_have_it() {
 #[tokio::test]
 async fn this_machine_uses_what_it_has() {
     let keypair = Keypair::generate_ed25519();
-    let config = Config::new(&keypair).unwrap();
+    let config = Config::new(&keypair, LIBP2P_ALPN).unwrap();
     let (_, _, stream) = handshake(config.clone(), config).await;
     let is_aes = suite(&stream) == CipherSuite::TLS13_AES_128_GCM_SHA256;
     assert_eq!(is_aes, cpu_has_aes());
@@ -103,13 +103,13 @@ fn strange(resolver: Arc<SingleCertAndKey>, verifies: bool) -> Config {
     } else {
         client.with_no_client_auth()
     };
-    client.alpn_protocols = vec![ALPN.to_vec()];
+    client.alpn_protocols = vec![LIBP2P_ALPN.to_vec()];
     let mut server = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_client_cert_verifier(Arc::new(Verifier))
         .with_cert_resolver(resolver);
-    server.alpn_protocols = vec![ALPN.to_vec()];
+    server.alpn_protocols = vec![LIBP2P_ALPN.to_vec()];
     Config {
         client: Arc::new(client),
         server: Arc::new(server),
@@ -124,7 +124,7 @@ fn certified(keypair: &Keypair, certificates: usize) -> Arc<SingleCertAndKey> {
 
 /// Whether our side refuses, as a server and as a client. It must not panic.
 async fn is_refused(strange: Config, as_server_too: bool) -> bool {
-    let ours = Config::new(&Keypair::generate_ed25519()).unwrap();
+    let ours = Config::new(&Keypair::generate_ed25519(), LIBP2P_ALPN).unwrap();
     let (near, far) = sockets();
     let (_, inbound) = tokio::join!(
         strange.clone().upgrade_outbound(near, "/tls/1.0.0"),
@@ -178,7 +178,7 @@ async fn garbage_instead_of_a_handshake_is_an_error() {
         b"GET / HTTP/1.1\r\n\r\n",
         &[0x16, 3, 3, 0xff, 0xff, 1, 0xff],
     ] {
-        let config = Config::new(&Keypair::generate_ed25519()).unwrap();
+        let config = Config::new(&Keypair::generate_ed25519(), LIBP2P_ALPN).unwrap();
         let (mut near, far) = sockets();
         near.write_all(garbage).await.unwrap();
         near.close().await.unwrap();

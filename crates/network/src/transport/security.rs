@@ -40,7 +40,7 @@ impl Security {
     pub(super) fn new(identity: &Identity) -> Result<Self, TransportSetupError> {
         let keypair = identity.keypair();
         Ok(Self {
-            tls: tls::Config::new(keypair)?,
+            tls: tls::Config::new(keypair, tls::LIBP2P_ALPN)?,
             noise: noise::Config::new(keypair)?,
         })
     }

@@ -18,6 +18,7 @@ use crate::{
     NetworkEvent, Provider,
     behaviour::BehaviourEvent,
     reach::{is_meant_for_us, with_peer_id},
+    streams::{Inbound, Purpose},
 };
 
 /// Pings that may fail in a row. The third means that the other side is gone without a word.
@@ -76,9 +77,14 @@ impl Worker {
 
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Streams(inbound) => {
-                self.answerers.accept(inbound.peer, inbound.opened);
-            }
+            BehaviourEvent::Streams(Inbound {
+                peer,
+                purpose,
+                opened,
+            }) => match purpose {
+                Purpose::Exchange => self.answerers.accept(peer, opened),
+                Purpose::Lane => self.lanes.give_pass(peer, opened),
+            },
             BehaviourEvent::Kad(event) => self.on_kad(event),
             BehaviourEvent::Identify(identify::Event::Received {
                 connection_id,

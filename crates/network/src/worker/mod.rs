@@ -47,9 +47,10 @@ use crate::{
     bans::Bans,
     behaviour::Behaviour,
     exchange::{Answerers, Violation},
+    lane::Lanes,
     local_socket::LocalSocket,
     reach::{Reach, is_meant_for_us, is_quic, split_peer_id, with_peer_id},
-    streams::StreamReply,
+    streams::{Purpose, StreamReply},
     transport::DialPolicy,
 };
 
@@ -78,6 +79,7 @@ pub(crate) enum Cmd {
     },
     OpenStream {
         peer: PeerId,
+        purpose: Purpose,
         reply: StreamReply,
     },
     Peers {
@@ -108,6 +110,7 @@ pub(crate) struct WorkerArgs {
     pub(crate) bans: Bans,
     pub(crate) policy: DialPolicy,
     pub(crate) answerers: Answerers,
+    pub(crate) lanes: Lanes,
     pub(crate) cmds: mpsc::Receiver<Cmd>,
     pub(crate) violations: mpsc::Receiver<Violation>,
     pub(crate) batches: mpsc::Sender<RecordBatch>,
@@ -123,6 +126,7 @@ pub(crate) struct Worker {
     bans: Bans,
     policy: DialPolicy,
     answerers: Answerers,
+    lanes: Lanes,
     cmds: mpsc::Receiver<Cmd>,
     violations: mpsc::Receiver<Violation>,
     addresses: watch::Sender<Vec<Multiaddr>>,
@@ -146,6 +150,7 @@ impl Worker {
             mut swarm,
             bans,
             answerers,
+            lanes,
             cmds,
             violations,
             ..
@@ -168,6 +173,7 @@ impl Worker {
             bans,
             policy: args.policy,
             answerers,
+            lanes,
             cmds,
             violations,
             addresses: args.addresses,
@@ -236,6 +242,7 @@ impl Worker {
         let mut infos = self.peers.infos();
         for info in &mut infos {
             info.is_local = self.lan.contains(&info.peer_id);
+            info.lanes = self.lanes.open_with(&info.peer_id);
         }
         infos
     }
@@ -248,7 +255,14 @@ impl Worker {
                 reply,
             } => self.connect(peer, addresses, reply),
             Cmd::Disconnect { peer } => self.disconnect(peer),
-            Cmd::OpenStream { peer, reply } => self.swarm.behaviour_mut().streams.open(peer, reply),
+            Cmd::OpenStream {
+                peer,
+                purpose,
+                reply,
+            } => {
+                let streams = &mut self.swarm.behaviour_mut().streams;
+                streams.open(peer, purpose, reply);
+            }
             // Who asked may have left; that is no matter of ours.
             Cmd::Peers { reply } => drop(reply.send(self.peer_infos())),
             Cmd::Status { reply } => drop(reply.send(self.status())),

@@ -173,6 +173,7 @@ fn info(peer_id: PeerId, peer: &Peer) -> Option<PeerInfo> {
             .collect(),
         listen_addresses: peer.listen_addresses.clone(),
         is_local: false,
+        lanes: 0,
         direction: oldest.direction,
         is_relayed: peer
             .connections

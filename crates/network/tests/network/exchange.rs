@@ -366,6 +366,7 @@ async fn limits_hold() {
     };
     let (alice, bob) = (start(config()).await, start(up).await);
     let mut exchange = open(&alice, &bob).await;
+    assert_eq!(alice.peers().await[0].lanes, 1, "limits hold on a lane");
     let started = tokio::time::Instant::now();
     exchange.asks.send(1, chunks(0, 16)).await.unwrap();
     for _ in 0..16 {

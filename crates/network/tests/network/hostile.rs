@@ -1,93 +1,14 @@
-//! Peers that break the rules: a foreign libp2p node that writes what it likes.
+//! Peers that break the rules.
 
 use bytes::BytesMut;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use hubless_network::{Network, NetworkEvent};
+use hubless_network::NetworkEvent;
 use hubless_wire::{Answer, Body, EXCHANGE_PROTOCOL, Frame, FrameHead, header_len};
-use libp2p::{Stream, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, tls, yamux};
-use libp2p_stream::Control;
+use libp2p::{Stream, StreamProtocol};
 
-use crate::common::*;
+use crate::{common::*, mallory::Mallory};
 
-/// A node made of libp2p's own parts.
-struct Mallory {
-    control: Control,
-    swarm: tokio::task::JoinHandle<()>,
-    address: libp2p::Multiaddr,
-}
-
-impl Drop for Mallory {
-    fn drop(&mut self) {
-        self.swarm.abort();
-    }
-}
-
-fn foreign_swarm() -> Swarm<libp2p_stream::Behaviour> {
-    SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            (tls::Config::new, noise::Config::new),
-            yamux::Config::default,
-        )
-        .unwrap()
-        .with_behaviour(|_| libp2p_stream::Behaviour::new())
-        .unwrap()
-        .with_swarm_config(|config| {
-            config.with_idle_connection_timeout(std::time::Duration::from_secs(60))
-        })
-        .build()
-}
-
-impl Mallory {
-    async fn start() -> Self {
-        let mut swarm = foreign_swarm();
-        swarm
-            .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
-            .unwrap();
-        let address = loop {
-            let event = swarm.select_next_some().await;
-            if let libp2p::swarm::SwarmEvent::NewListenAddr { address, .. } = event {
-                break address.with_p2p(*swarm.local_peer_id()).unwrap();
-            }
-        };
-        let control = swarm.behaviour().new_control();
-        let swarm = tokio::spawn(async move {
-            loop {
-                swarm.select_next_some().await;
-            }
-        });
-        Self {
-            control,
-            swarm,
-            address,
-        }
-    }
-
-    /// A stream on which nothing has been said.
-    async fn stream_to(&mut self, victim: &Network) -> Stream {
-        within(victim.connect_to(self.address.clone()))
-            .await
-            .unwrap();
-        let protocol = StreamProtocol::new(EXCHANGE_PROTOCOL);
-        within(async {
-            loop {
-                // Fails until its own side has noticed the connection.
-                match self
-                    .control
-                    .open_stream(victim.peer_id(), protocol.clone())
-                    .await
-                {
-                    Ok(stream) => break stream,
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            }
-        })
-        .await
-    }
-}
-
-fn hello() -> Vec<u8> {
+pub fn hello() -> Vec<u8> {
     let mut bytes = BytesMut::new();
     Frame::new(0, Body::Hello).encode_head(&mut bytes);
     bytes.to_vec()
@@ -136,7 +57,7 @@ async fn a_broken_rule_is_answered_by_its_name_and_the_end_of_the_connection() {
         let victim = start_with(config(), Silent).await;
         let mut events = victim.events();
         let mut mallory = Mallory::start().await;
-        let mut stream = mallory.stream_to(&victim).await;
+        let mut stream = mallory.stream_to(&victim, EXCHANGE_PROTOCOL).await;
         stream.write_all(&[hello(), case].concat()).await.unwrap();
         stream.flush().await.unwrap();
         let frames = frames(stream).await;
@@ -160,7 +81,7 @@ async fn a_broken_rule_is_answered_by_its_name_and_the_end_of_the_connection() {
 async fn a_stream_that_does_not_begin_with_hello_is_ended() {
     let victim = start(config()).await;
     let mut mallory = Mallory::start().await;
-    let mut stream = mallory.stream_to(&victim).await;
+    let mut stream = mallory.stream_to(&victim, EXCHANGE_PROTOCOL).await;
     stream
         .write_all(&head(Frame::new(1, chunks(0, 1))))
         .await
@@ -189,6 +110,7 @@ async fn a_peer_that_answers_garbage_is_disconnected_by_who_asked() {
         .await
         .unwrap();
     let mut exchange = within(alice.open(peer, Vec::new())).await.unwrap();
+    assert_eq!(alice.peers().await[0].lanes, 0, "it speaks of none");
     let error = within(exchange.answers.recv()).await.unwrap().unwrap_err();
     assert!(error.is_violation(), "{error}");
     assert!(within(exchange.answers.recv()).await.is_none());

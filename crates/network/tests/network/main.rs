@@ -7,4 +7,6 @@ mod common;
 mod dht;
 mod exchange;
 mod hostile;
+mod lanes;
 mod lifecycle;
+mod mallory;
