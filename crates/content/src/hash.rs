@@ -1,26 +1,31 @@
-//! The three kinds of BLAKE3 values, each its own type so that they cannot be swapped.
+//! Hashes, each kind its own type so that they cannot be swapped.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text that is not a hash of 64 hexadecimal digits.
+/// A text that is not a hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseHashError {
-    /// The text has another length; holds the number of characters found.
-    #[error("a hash has 64 hexadecimal digits, this has {0} characters")]
-    Length(usize),
+    /// The text has another length.
+    #[error("a hash has {digits} hexadecimal digits, this has {found} characters")]
+    Length {
+        /// Digits of such a hash.
+        digits: usize,
+        /// Characters found.
+        found: usize,
+    },
     /// A character is not one of `0-9a-fA-F`; holds it and its position, counted from 1.
-    #[error("a hash has 64 hexadecimal digits, but character {1} is {0:?}")]
+    #[error("a hash has only hexadecimal digits, but character {1} is {0:?}")]
     Digit(char, usize),
 }
 
-fn parse_hex(text: &str) -> Result<[u8; 32], ParseHashError> {
-    let count = text.chars().count();
-    if count != 64 {
-        return Err(ParseHashError::Length(count));
+fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseHashError> {
+    let (digits, found) = (2 * N, text.chars().count());
+    if found != digits {
+        return Err(ParseHashError::Length { digits, found });
     }
-    let mut bytes = [0; 32];
+    let mut bytes = [0; N];
     for (position, char) in text.chars().enumerate() {
         let digit = char
             .to_digit(16)
@@ -31,24 +36,24 @@ fn parse_hex(text: &str) -> Result<[u8; 32], ParseHashError> {
 }
 
 macro_rules! hash_type {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name([u8; 32]);
+        pub struct $name([u8; $len]);
 
         impl $name {
-            /// The value with these 32 bytes.
-            pub const fn new(bytes: [u8; 32]) -> Self {
+            /// The value with these bytes.
+            pub const fn new(bytes: [u8; $len]) -> Self {
                 Self(bytes)
             }
 
-            /// The value from a slice; `None` unless it has 32 bytes.
+            /// The value from a slice; `None` if it has another length.
             pub fn from_slice(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().map(Self)
             }
 
-            /// The 32 bytes.
-            pub const fn as_bytes(&self) -> &[u8; 32] {
+            /// The bytes.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
                 &self.0
             }
 
@@ -58,7 +63,7 @@ macro_rules! hash_type {
             }
         }
 
-        /// 64 lower-case hexadecimal digits.
+        /// Lower-case hexadecimal digits, two a byte.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -80,12 +85,6 @@ macro_rules! hash_type {
             }
         }
 
-        impl From<blake3::Hash> for $name {
-            fn from(hash: blake3::Hash) -> Self {
-                Self(hash.into())
-            }
-        }
-
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -100,21 +99,51 @@ macro_rules! hash_type {
     };
 }
 
+/// For the hashes that are BLAKE3's.
+macro_rules! from_blake3 {
+    ($($name:ident),*) => {
+        $(impl From<blake3::Hash> for $name {
+            fn from(hash: blake3::Hash) -> Self {
+                Self(hash.into())
+            }
+        })*
+    };
+}
+
 hash_type! {
     /// BLAKE3 of a file's bytes: what `b3sum` prints.
-    FileHash
+    FileHash, 32
 }
 
 hash_type! {
     /// BLAKE3 of a manifest's bytes: the address of a model.
-    ContentHash
+    ContentHash, 32
 }
 
 hash_type! {
     /// The BLAKE3 chaining value of one chunk: the non-root output of its subtree, bound to the
     /// chunk's position in the file.
-    ChunkCv
+    ChunkCv, 32
 }
+
+hash_type! {
+    /// SHA-256 of a file's bytes: what other hubs call a large file. Never an address here.
+    Sha256, 32
+}
+
+hash_type! {
+    /// What git calls a file: SHA-1 of `blob `, the size in decimal, a NUL, and the bytes. Two
+    /// files can be made to have the same one, so it identifies a file only to who trusts its
+    /// origin.
+    GitBlobId, 20
+}
+
+hash_type! {
+    /// One [revision](crate::Revision) of a repo: 40 digits, as the clients of other hubs require.
+    CommitId, 20
+}
+
+from_blake3!(FileHash, ContentHash);
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +166,17 @@ mod tests {
 
     #[test]
     fn malformed_text_says_what_is_wrong() {
-        assert_eq!("abc".parse::<FileHash>(), Err(ParseHashError::Length(3)));
+        assert_eq!(
+            "ab".repeat(20).parse::<CommitId>(),
+            Ok(CommitId::new([0xab; 20]))
+        );
+        assert_eq!(
+            "abc".parse::<FileHash>(),
+            Err(ParseHashError::Length {
+                digits: 64,
+                found: 3
+            })
+        );
         let with_dots = format!("{}../etc/passwd", "a".repeat(51));
         assert_eq!(with_dots.len(), 64);
         assert_eq!(
@@ -146,7 +185,10 @@ mod tests {
         );
         assert_eq!(
             "é".repeat(32).parse::<FileHash>(),
-            Err(ParseHashError::Length(32))
+            Err(ParseHashError::Length {
+                digits: 64,
+                found: 32
+            })
         );
         assert_eq!(
             "é".repeat(64).parse::<FileHash>(),

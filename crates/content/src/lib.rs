@@ -11,6 +11,9 @@
 //! A directory is a [`Manifest`]: sorted paths, sizes and file hashes, in one canonical encoding.
 //! BLAKE3 of these bytes is the [`ContentHash`], the address of a model.
 //!
+//! A repo is a name for it ([`RepoId`]): its [`Revision`]s have a content hash each, and refs
+//! ([`RefName`]) lead to them.
+//!
 //! # Not here
 //! No files, sockets or threads: the only input besides memory is [`std::io::Read`]. Where bytes
 //! rest is `store`'s matter, what peers say `wire`'s.
@@ -19,14 +22,18 @@
 
 mod chunk;
 mod chunk_set;
+mod encoding;
 mod hash;
 mod list;
 mod manifest;
 mod path;
+mod ref_name;
+mod repo;
+mod revision;
 
 pub use chunk::{CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset};
 pub use chunk_set::ChunkSet;
-pub use hash::{ChunkCv, ContentHash, FileHash, ParseHashError};
+pub use hash::{ChunkCv, CommitId, ContentHash, FileHash, GitBlobId, ParseHashError, Sha256};
 pub use list::{
     ChunkList, ChunkListMismatch, ChunkMismatch, FileHasher, VerifiedChunk, chunk_cv, hash_reader,
 };
@@ -34,3 +41,9 @@ pub use manifest::{
     MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, Manifest, ManifestEntry, ManifestError,
 };
 pub use path::{ModelPath, PATH_BYTES_MAX, PATH_DEPTH_MAX, PathError};
+pub use ref_name::{REF_NAME_BYTES_MAX, RefName, RefNameError};
+pub use repo::{REPO_SEGMENT_BYTES_MAX, RepoId, RepoIdError, RepoKind};
+pub use revision::{
+    AUTHOR_BYTES_MAX, Lfs, MESSAGE_BYTES_MAX, PARENTS_MAX, Revision, RevisionError,
+    TITLE_BYTES_MAX, Tree, TreeEntry,
+};

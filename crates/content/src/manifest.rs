@@ -8,7 +8,9 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    ContentHash, FILE_SIZE_MAX, FileHash, ModelPath, PathError, chunk_count, path::PATH_BYTES_MAX,
+    ContentHash, FILE_SIZE_MAX, FileHash, ModelPath, PathError, chunk_count,
+    encoding::{NotCanonical, Reader, put_bytes, put_varint},
+    path::PATH_BYTES_MAX,
 };
 
 /// Files of a manifest. The largest Hub repositories have some 100,000.
@@ -64,6 +66,12 @@ pub enum ManifestError {
     /// All files together are larger than can be counted.
     #[error("the files together are too large")]
     TotalTooLarge,
+}
+
+impl From<NotCanonical> for ManifestError {
+    fn from(NotCanonical(at): NotCanonical) -> Self {
+        Self::Encoding(at)
+    }
 }
 
 impl ContentHash {
@@ -162,13 +170,13 @@ impl Manifest {
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(ManifestError::TooLarge(bytes.len()));
         }
-        let mut reader = Reader { bytes, at: 0 };
+        let mut reader = Reader::new(bytes);
         reader.tag(TAG_VERSION)?;
         if reader.varint()? != VERSION {
             return Err(ManifestError::Encoding(0));
         }
         let mut entries = Vec::new();
-        while reader.at < bytes.len() {
+        while reader.peek().is_some() {
             if entries.len() == MANIFEST_FILES_MAX {
                 return Err(ManifestError::TooManyFiles);
             }
@@ -198,13 +206,13 @@ fn decode_entry(
         reader.tag(TAG_SIZE)?;
         size = reader.varint()?;
         if size == 0 {
-            return Err(ManifestError::Encoding(reader.at));
+            return Err(ManifestError::Encoding(reader.at()));
         }
     }
     reader.tag(TAG_HASH)?;
-    let hash = FileHash::from_slice(reader.slice()?).ok_or(ManifestError::Encoding(reader.at))?;
-    if reader.at != end {
-        return Err(ManifestError::Encoding(reader.at));
+    let hash = FileHash::from_slice(reader.slice()?).ok_or(ManifestError::Encoding(reader.at()))?;
+    if reader.at() != end {
+        return Err(ManifestError::Encoding(reader.at()));
     }
     Ok(ManifestEntry { path, size, hash })
 }
@@ -246,86 +254,6 @@ fn check(entries: &[ManifestEntry]) -> Result<u64, ManifestError> {
         }
     }
     Ok(total)
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn put_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
-    out.push(tag);
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-/// A cursor over bytes from outside: every step is checked.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn byte(&mut self) -> Result<u8, ManifestError> {
-        let byte = self.peek().ok_or(ManifestError::Encoding(self.at))?;
-        self.at += 1;
-        Ok(byte)
-    }
-
-    fn tag(&mut self, tag: u8) -> Result<(), ManifestError> {
-        let at = self.at;
-        if self.byte()? == tag {
-            Ok(())
-        } else {
-            Err(ManifestError::Encoding(at))
-        }
-    }
-
-    /// A varint in its shortest form.
-    fn varint(&mut self) -> Result<u64, ManifestError> {
-        let start = self.at;
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            value |= bits << shift;
-            if byte < 0x80 {
-                let shortest = byte != 0 || shift == 0;
-                return if shortest {
-                    Ok(value)
-                } else {
-                    Err(ManifestError::Encoding(start))
-                };
-            }
-        }
-        Err(ManifestError::Encoding(start))
-    }
-
-    /// A length; returns where what it covers ends, which is within the bytes.
-    fn length(&mut self) -> Result<usize, ManifestError> {
-        let start = self.at;
-        let length = usize::try_from(self.varint()?).ok();
-        let end = length.and_then(|length| self.at.checked_add(length));
-        end.filter(|end| *end <= self.bytes.len())
-            .ok_or(ManifestError::Encoding(start))
-    }
-
-    fn slice(&mut self) -> Result<&'a [u8], ManifestError> {
-        let end = self.length()?;
-        let slice = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(slice)
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
 use hubless_content::{ChunkSet, FileHash};
 
 use crate::{
-    Shared, Store,
+    Shared, Store, digests,
     error::{IoContext, StoreError},
     files::encode_list,
     partial::Partial,
@@ -180,6 +180,8 @@ impl Shared {
                     None => records.remove(&key[..])?,
                 };
             }
+            drop(files);
+            digests::write(write, &batch.digests)?;
             Ok(twice)
         })?;
         // Two threads brought the same file, and each took room for it.

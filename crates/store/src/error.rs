@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hubless_content::{ChunkIndex, ContentHash, FileHash, ManifestError, ModelPath, PathError};
+use hubless_content::{
+    ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, ManifestError, ModelPath, PathError,
+    RepoId, RevisionError, Sha256,
+};
 
 /// Why the store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +186,58 @@ pub enum StoreError {
         /// The target directory.
         target: PathBuf,
     },
+    /// A model that is to be removed is a revision of a repo.
+    #[error("model {model} is a revision of a repo: remove that first")]
+    Named {
+        /// The model.
+        model: ContentHash,
+    },
+    /// The repo is not known here.
+    #[error("there is no repo {repo} in this store")]
+    UnknownRepo {
+        /// The repo.
+        repo: RepoId,
+    },
+    /// More of something than the index takes.
+    #[error("there can be at most {max} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        max: u64,
+    },
+    /// A revision breaks a rule.
+    #[error("revision {commit} cannot be kept: {source}")]
+    Revision {
+        /// Its id.
+        commit: CommitId,
+        /// The rule.
+        source: RevisionError,
+    },
+    /// More or fewer bytes came than were expected.
+    #[error("{found} bytes came, but {expected} were expected")]
+    WrongSize {
+        /// Bytes expected.
+        expected: u64,
+        /// Bytes that came; if there were too many, those until this was noticed.
+        found: u64,
+    },
+    /// Other bytes came than were expected.
+    #[error("bytes with SHA-256 {found} came, but {expected} was expected")]
+    WrongSha256 {
+        /// What was expected.
+        expected: Sha256,
+        /// What came.
+        found: Sha256,
+    },
+    /// Other bytes came than were expected.
+    #[error("bytes that git calls {found} came, but {expected} was expected")]
+    WrongGitBlob {
+        /// What was expected.
+        expected: GitBlobId,
+        /// What came.
+        found: GitBlobId,
+    },
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -230,14 +285,22 @@ impl StoreError {
             | Self::Changed { .. }
             | Self::Range { .. }
             | Self::UnsafeTarget { .. }
-            | Self::SameName { .. } => Kind::Input,
+            | Self::SameName { .. }
+            | Self::Named { .. }
+            | Self::TooMany { .. }
+            | Self::Revision { .. } => Kind::Input,
             Self::Io { .. } | Self::Index { .. } => Kind::Io,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Quota { .. } => Kind::Quota,
             Self::Locked { .. } => Kind::Locked,
             Self::Corrupt { .. } | Self::Newer { .. } => Kind::Corrupt,
-            Self::UnknownModel { .. } | Self::Incomplete { .. } => Kind::NotFound,
-            Self::Damaged { .. } => Kind::Integrity,
+            Self::UnknownModel { .. } | Self::UnknownRepo { .. } | Self::Incomplete { .. } => {
+                Kind::NotFound
+            }
+            Self::Damaged { .. }
+            | Self::WrongSize { .. }
+            | Self::WrongSha256 { .. }
+            | Self::WrongGitBlob { .. } => Kind::Integrity,
             Self::Cancelled | Self::Closed => Kind::Cancelled,
         }
     }

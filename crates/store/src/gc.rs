@@ -1,6 +1,6 @@
 //! Garbage collection: removing what no pin reaches, while others work.
 //!
-//! First it is found what the pins reach, on one snapshot. Then the rest is removed in small
+//! First it is found what the pins and the repos reach, on one snapshot. Then the rest is removed in small
 //! batches; between two of them, imports and fetches go on. What they use is kept: see `in_use`.
 //! The index forgets first, then the file goes: a crash in between leaves a file that opening the
 //! store sweeps.
@@ -11,7 +11,7 @@ use hubless_content::{ContentHash, FileHash};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
-    Shared, Store,
+    Shared, Store, digests,
     error::{IoContext, StoreError},
     files::{HandleKey, decode_record},
     in_use::InUseState,
@@ -28,16 +28,16 @@ const BATCH_FILES: usize = 256;
 /// What a collection removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GcReport {
-    /// Models that were known but not pinned.
+    /// Models that were known but neither pinned nor a repo's.
     pub models: u64,
-    /// Files that no pinned model has.
+    /// Files that nothing that is kept has.
     pub files: u64,
     /// Bytes that are free now.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Removes what no pinned or protected model reaches. The user's own files stay.
+    /// Removes what no pinned or protected model and no repo reaches. The user's own files stay.
     ///
     /// # Errors
     /// If the disk or the index fails; what was removed until then is removed.
@@ -70,6 +70,11 @@ impl Shared {
         for model in self.pinned()? {
             self.keep_model(&mut kept, model)?;
         }
+        let named = self.named()?;
+        kept.files.extend(named.files);
+        for model in named.models {
+            self.keep_model(&mut kept, model)?;
+        }
         let mut report = GcReport {
             models: self.forget_models(&mut kept)?,
             ..GcReport::default()
@@ -94,7 +99,7 @@ impl Shared {
         })
     }
 
-    /// Files and chunk lists without a file.
+    /// Files, and chunk lists without a file.
     pub(crate) fn all_files(&self) -> Result<Vec<FileHash>, StoreError> {
         self.index.read(|read| {
             let mut files = HashSet::new();
@@ -228,5 +233,6 @@ fn remove_rows(
             removed.push((*file, decode_record(value.value())?));
         }
     }
+    digests::forget(write, files)?;
     Ok(removed)
 }

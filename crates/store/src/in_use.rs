@@ -89,15 +89,16 @@ impl Drop for Guard {
     }
 }
 
-/// Keeps files from being collected that no model reaches yet.
-pub(crate) struct FilesGuard {
+/// Keeps files from being collected that no model reaches yet, until it is dropped.
+#[must_use = "the files are protected only as long as this lives"]
+pub struct FilesGuard {
     in_use: Arc<InUse>,
     files: Mutex<Vec<FileHash>>,
 }
 
 impl FilesGuard {
     /// From now on `file` is kept. Add it before looking whether it is held.
-    pub(crate) fn add(&self, file: FileHash) {
+    pub fn add(&self, file: FileHash) {
         lock(&self.files).push(file);
         let mut state = self.in_use.lock();
         *state.files.entry(file).or_default() += 1;

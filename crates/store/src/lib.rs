@@ -8,7 +8,9 @@
 //!
 //! # Rules
 //! - **Only proven bytes come in.** The network's way in is [`Store::put`], which takes a
-//!   [`VerifiedChunk`](hubless_content::VerifiedChunk), and nothing else.
+//!   [`VerifiedChunk`](hubless_content::VerifiedChunk). Bytes whose BLAKE3 nobody knows, as other
+//!   hubs have them, wait aside until all are there and prove what was expected
+//!   ([`Store::incoming`]).
 //! - **Data before index.** Bytes are written and synced, then the index learns of them. After a
 //!   crash it may claim less than is there, never more; [`Store::recover`] finds the rest.
 //! - **Group commits.** What is put can be read and counts as held at once; it is made durable in
@@ -21,6 +23,7 @@
 
 mod chunks;
 mod commit;
+mod digests;
 mod disk;
 mod error;
 mod export;
@@ -43,6 +46,8 @@ mod quota;
 mod record;
 mod records;
 mod recover;
+mod repos;
+mod revisions;
 mod sync;
 mod tables;
 mod verify;
@@ -53,6 +58,7 @@ use std::sync::{Arc, Mutex};
 use hubless_content::{ContentHash, Manifest};
 
 pub use chunks::Put;
+pub use digests::{DigestHasher, Digests};
 pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
 pub use export::Exported;
@@ -60,12 +66,14 @@ pub use external::ExternalChange;
 pub use files::{AnnounceKeys, FileInfo, FilePlace};
 pub use gc::GcReport;
 pub use import::{ImportOptions, Imported};
-pub use in_use::Guard;
+pub use in_use::{FilesGuard, Guard};
 pub use manifests::ModelInfo;
 pub use observer::{Observer, Progress};
 pub use open::StoreOptions;
 pub use quota::Usage;
 pub use records::{RecordChange, StoredRecord};
+pub use repos::{REFS_MAX, REPOS_MAX, Repo, RepoOrigin};
+pub use revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
 pub use verify::{Damaged, VerifyReport};
 
 /// A store of models in one directory. Cloning is cheap; the last clone that goes commits what is

@@ -137,7 +137,8 @@ fn has_owned_files(disk: &dyn Disk, home: &Home) -> Result<bool, StoreError> {
     Ok(!disk.list(&files).context("list", &files)?.is_empty())
 }
 
-/// Makes all tables at once, so that later nobody has to ask whether there is one.
+/// Makes all tables that are not there at once, so that later nobody has to ask whether there is
+/// one.
 fn make_tables(index: &Index) -> Result<(), StoreError> {
     index.write(|write| {
         write
@@ -150,6 +151,12 @@ fn make_tables(index: &Index) -> Result<(), StoreError> {
         write.open_table(tables::MANIFESTS)?;
         write.open_table(tables::PINS)?;
         write.open_table(tables::RECORDS)?;
+        write.open_table(tables::DIGESTS)?;
+        write.open_table(tables::SHA256S)?;
+        write.open_table(tables::GIT_BLOBS)?;
+        write.open_table(tables::REPOS)?;
+        write.open_table(tables::REFS)?;
+        write.open_table(tables::REVISIONS)?;
         Ok(())
     })
 }
@@ -161,6 +168,7 @@ fn check_schema(index: &Index, path: &Path) -> Result<(), StoreError> {
     })?;
     match schema {
         Some(tables::SCHEMA) => Ok(()),
+        Some(1..tables::SCHEMA) => make_tables(index),
         Some(found) if found > tables::SCHEMA => Err(StoreError::Newer {
             path: path.to_owned(),
             found,

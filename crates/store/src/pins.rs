@@ -3,7 +3,13 @@
 use hubless_content::ContentHash;
 use redb::ReadableTable;
 
-use crate::{Store, error::StoreError, in_use::Guard, sync::lock, tables};
+use crate::{
+    Store,
+    error::StoreError,
+    in_use::{FilesGuard, Guard},
+    sync::lock,
+    tables,
+};
 
 impl Store {
     /// Keeps a model from being collected.
@@ -62,8 +68,12 @@ impl Store {
     /// Forgets a model. The room of its files is free after [`Store::gc`].
     ///
     /// # Errors
-    /// [`StoreError::UnknownModel`] if it is not known.
+    /// [`StoreError::UnknownModel`] if it is not known, [`StoreError::Named`] if it is a revision of
+    /// a repo.
     pub fn remove(&self, model: ContentHash) -> Result<(), StoreError> {
+        if self.shared.is_named(model)? {
+            return Err(StoreError::Named { model });
+        }
         let was_known = self.shared.index.write(|write| {
             write.open_table(tables::PINS)?.remove(model.as_bytes())?;
             let mut manifests = write.open_table(tables::MANIFESTS)?;
@@ -82,5 +92,11 @@ impl Store {
     /// from before its manifest is put.
     pub fn protect(&self, model: ContentHash) -> Guard {
         self.shared.in_use.protect_model(model)
+    }
+
+    /// Keeps single files from being collected, those that are added to the guard, as long as it
+    /// lives: for a fetch of what no model names yet.
+    pub fn protect_files(&self) -> FilesGuard {
+        self.shared.in_use.protect_files()
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use hubless_content::{ChunkList, FileHash};
 
-use crate::{records::RecordChange, sync::lock};
+use crate::{digests::Digests, records::RecordChange, sync::lock};
 
 /// Bytes after which a commit begins. Large enough that its two or three syncs (some
 /// milliseconds) do not matter at disk speed.
@@ -38,6 +38,7 @@ pub(crate) struct Batch {
     /// Partial files with more chunks than the index knows.
     pub(crate) dirty: HashSet<FileHash>,
     pub(crate) records: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    pub(crate) digests: HashMap<FileHash, Digests>,
 }
 
 impl Batch {
@@ -46,6 +47,7 @@ impl Batch {
             && self.lists.is_empty()
             && self.dirty.is_empty()
             && self.records.is_empty()
+            && self.digests.is_empty()
     }
 
     /// Puts back what could not be written, under what came since.
@@ -56,6 +58,7 @@ impl Batch {
                 .map(|(file, bytes)| (*file, bytes.clone())),
         );
         newer.dirty.extend(&self.dirty);
+        newer.digests.extend(&self.digests);
         for (file, list) in &self.lists {
             newer.lists.entry(*file).or_insert_with(|| list.clone());
         }
@@ -160,6 +163,12 @@ impl Queue {
         self.wake(&mut state, COMMIT_RECORDS_AFTER);
     }
 
+    pub(crate) fn push_digests(&self, file: FileHash, digests: Digests) {
+        let mut state = lock(&self.state);
+        state.next.digests.insert(file, digests);
+        self.more(&mut state, size_of::<Digests>() as u64);
+    }
+
     fn more(&self, state: &mut State, bytes: u64) {
         state.bytes += bytes;
         self.wake(state, COMMIT_AFTER);
@@ -199,6 +208,24 @@ impl Queue {
         state
             .batches()
             .find_map(|batch| batch.lists.get(&file).cloned())
+    }
+
+    pub(crate) fn digests(&self, file: FileHash) -> Option<Digests> {
+        let state = lock(&self.state);
+        state
+            .batches()
+            .find_map(|batch| batch.digests.get(&file).copied())
+    }
+
+    /// A file whose digests wait and are such. There are few: they wait for the next commit.
+    pub(crate) fn file_with(&self, is_such: impl Fn(&Digests) -> bool) -> Option<FileHash> {
+        let state = lock(&self.state);
+        state.batches().find_map(|batch| {
+            let mut waiting = batch.digests.iter();
+            waiting
+                .find(|(_, digests)| is_such(digests))
+                .map(|(file, _)| *file)
+        })
     }
 
     pub(crate) fn has_failed(&self) -> bool {

@@ -8,8 +8,9 @@ use redb::TableDefinition;
 /// A hash as a key.
 pub(crate) type Hash = &'static [u8; 32];
 
-/// The version of all of this. A store with a higher one is not opened.
-pub(crate) const SCHEMA: u64 = 1;
+/// The version of all of this. A store with a higher one is not opened; one with a lower one gets
+/// the tables that it lacks. Version 1 ended with [`RECORDS`].
+pub(crate) const SCHEMA: u64 = 2;
 
 /// Key of the schema's version in [`META`].
 pub(crate) const META_SCHEMA: &str = "schema";
@@ -37,3 +38,21 @@ pub(crate) const PINS: TableDefinition<Hash, ()> = TableDefinition::new("pins.v1
 
 /// Records of others, opaque to the store.
 pub(crate) const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records.v1");
+
+/// File hash -> SHA-256 of the file's bytes, 32 bytes, then its id as a git blob, 20 bytes.
+pub(crate) const DIGESTS: TableDefinition<Hash, &[u8; 52]> = TableDefinition::new("digests.v1");
+
+/// SHA-256 -> file hash.
+pub(crate) const SHA256S: TableDefinition<Hash, Hash> = TableDefinition::new("sha256s.v1");
+
+/// Id as a git blob -> file hash.
+pub(crate) const GIT_BLOBS: TableDefinition<&[u8; 20], Hash> = TableDefinition::new("git_blobs.v1");
+
+/// Repo (see `repos.rs`) -> its record, in JSON.
+pub(crate) const REPOS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("repos.v1");
+
+/// Repo, then the full name of a ref -> the id of a revision.
+pub(crate) const REFS: TableDefinition<&[u8], &[u8; 20]> = TableDefinition::new("refs.v1");
+
+/// Repo, then the id of a revision, 20 bytes -> the encoded revision.
+pub(crate) const REVISIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("revisions.v1");

@@ -7,6 +7,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::*;
+use hubless_content::{RepoId, RepoKind};
 use hubless_store::{FilePlace, Store};
 
 /// What `data/v1` holds: an imported model, a partial file, and records.
@@ -32,6 +33,12 @@ fn a_store_of_version_1_opens_and_reads() {
         home.path(),
     );
     read_v1(&open(home.path()));
+    // It has the newer tables now.
+    let store = open(home.path());
+    let file = list_of(&model_v1()["model.bin"]).file();
+    store.compute_digests(file, &()).unwrap();
+    let repo = RepoId::new(RepoKind::Model, "org/name").unwrap();
+    assert_eq!(store.refs(&repo).unwrap(), []);
 }
 
 #[test]

@@ -5,7 +5,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use hubless_content::{ChunkIndex, ContentHash, FileHash, Manifest, ManifestEntry};
+use hubless_content::{
+    ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, Lfs, Manifest, ManifestEntry, Revision,
+    Sha256, Tree, TreeEntry,
+};
 use hubless_wire::{Answer, Ask, Body, Frame, FrameHead, Scope, header_len};
 
 /// Reads hexadecimal text with `#` comments and `xx*n` repetitions.
@@ -22,8 +25,7 @@ fn hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
-fn frames() -> BTreeMap<String, Vec<u8>> {
-    let text = include_str!("../../../proto/vectors/frames.txt");
+fn sections(text: &str) -> BTreeMap<String, Vec<u8>> {
     let sections = text.split("\n= ").skip(1);
     sections
         .map(|section| {
@@ -126,7 +128,7 @@ fn expected() -> Vec<(&'static str, Frame)> {
 
 #[test]
 fn frames_have_the_documented_bytes() {
-    let vectors = frames();
+    let vectors = sections(include_str!("../../../proto/vectors/frames.txt"));
     let expected = expected();
     assert_eq!(vectors.len(), expected.len());
     for (name, frame) in expected {
@@ -161,4 +163,53 @@ fn a_manifest_has_the_documented_bytes() {
     assert_eq!(manifest.encode(), bytes);
     assert_eq!(manifest.content_hash().to_string(), hash.trim());
     assert_eq!(Manifest::decode(&bytes), Ok(manifest));
+}
+
+#[test]
+fn revisions_have_the_documented_bytes() {
+    let vectors = sections(include_str!("../../../proto/vectors/revision.txt"));
+    let content = Revision {
+        tree: Tree::Content(ContentHash::new([0x11; 32])),
+        parents: vec![CommitId::new([0x22; 20])],
+        time: 1_700_000_000_000,
+        title: "first".into(),
+        message: String::new(),
+        author: "me".into(),
+    };
+    let entries = vec![
+        TreeEntry {
+            path: "a".parse().unwrap(),
+            size: 7,
+            git_blob: None,
+            lfs: None,
+            file: None,
+        },
+        TreeEntry {
+            path: "b/c".parse().unwrap(),
+            size: 300,
+            git_blob: Some(GitBlobId::new([0x33; 20])),
+            lfs: Some(Lfs {
+                sha256: Sha256::new([0x44; 32]),
+                pointer_size: 134,
+            }),
+            file: Some(FileHash::new([0x55; 32])),
+        },
+    ];
+    let listed = Revision {
+        tree: Tree::listed(entries),
+        parents: Vec::new(),
+        time: 1,
+        title: String::new(),
+        message: "\nx".into(),
+        author: String::new(),
+    };
+    assert_eq!(vectors.len(), 2);
+    for (name, revision) in [("content", &content), ("listed", &listed)] {
+        assert_eq!(revision.encode().unwrap(), vectors[name], "{name}");
+        assert_eq!(Revision::decode(&vectors[name]).as_ref(), Ok(revision));
+    }
+    assert_eq!(
+        content.commit_id().unwrap().to_string(),
+        "44d8e28003efe31cf49e9c8ef27b93361bc36936"
+    );
 }

@@ -1,0 +1,306 @@
+//! SHA-256 and git's SHA-1 of files: what other hubs call them.
+//!
+//! They cost several times what BLAKE3 does, so an import does not compute them; they are found
+//! when somebody asks, or in the background, and kept as long as the file. Kept digests are true:
+//! they come from bytes that were read and verified, all of them ([`Store::compute_digests`]), or
+//! from who did that already.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hubless_content::{ChunkIndex, FileHash, GitBlobId, Sha256, chunk_count};
+use redb::{ReadableTable, WriteTransaction};
+use sha1::{Digest, Sha1};
+
+use crate::{
+    Shared, Store,
+    error::StoreError,
+    files::{Located, decode_record},
+    index::{IndexError, IndexResult},
+    observer::Observer,
+    parallel::Meter,
+    tables,
+};
+
+/// What other hubs call a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256,
+    /// Its id as a git blob.
+    pub git_blob: GitBlobId,
+}
+
+impl Digests {
+    /// Those of a file of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = DigestHasher::new(bytes.len() as u64);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    fn to_bytes(self) -> [u8; 52] {
+        let mut bytes = [0; 52];
+        bytes[..32].copy_from_slice(self.sha256.as_bytes());
+        bytes[32..].copy_from_slice(self.git_blob.as_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; 52]) -> Option<Self> {
+        Some(Self {
+            sha256: Sha256::from_slice(&bytes[..32])?,
+            git_blob: GitBlobId::from_slice(&bytes[32..])?,
+        })
+    }
+}
+
+/// Computes [`Digests`] from a file's bytes in order.
+#[derive(Clone)]
+pub struct DigestHasher {
+    sha256: sha2::Sha256,
+    git_blob: Sha1,
+}
+
+impl DigestHasher {
+    /// For a file of `size` bytes: git puts the size before them.
+    pub fn new(size: u64) -> Self {
+        Self {
+            sha256: sha2::Sha256::new(),
+            git_blob: Sha1::new_with_prefix(format!("blob {size}\0")),
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.git_blob.update(bytes);
+    }
+
+    /// What the bytes were.
+    pub fn finish(self) -> Digests {
+        Digests {
+            sha256: Sha256::new(self.sha256.finalize().into()),
+            git_blob: GitBlobId::new(self.git_blob.finalize().into()),
+        }
+    }
+}
+
+impl Store {
+    /// The digests of a file, if they are known.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn digests(&self, file: FileHash) -> Result<Option<Digests>, StoreError> {
+        if let Some(waiting) = self.shared.queue.digests(file) {
+            return Ok(Some(waiting));
+        }
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::DIGESTS)?;
+            let row = table.get(file.as_bytes())?;
+            row.map(|row| decode(row.value())).transpose()
+        })
+    }
+
+    /// Keeps digests that were proven over the whole of a file that is held; durable with the next
+    /// group commit. A digest that is known of another file stays with that one.
+    ///
+    /// # Errors
+    /// [`StoreError::Incomplete`] if not all of the file is held; others if the index fails.
+    pub fn put_digests(&self, file: FileHash, digests: Digests) -> Result<(), StoreError> {
+        if !self.shared.is_whole(file)? {
+            return Err(StoreError::Incomplete { file });
+        }
+        self.shared.queue.push_digests(file, digests);
+        Ok(())
+    }
+
+    /// The file with this SHA-256, if its digests are known.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn file_by_sha256(&self, sha256: Sha256) -> Result<Option<FileHash>, StoreError> {
+        let waiting = |digests: &Digests| digests.sha256 == sha256;
+        if let Some(file) = self.shared.queue.file_with(waiting) {
+            return Ok(Some(file));
+        }
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::SHA256S)?;
+            let row = table.get(sha256.as_bytes())?;
+            Ok(row.map(|row| FileHash::new(*row.value())))
+        })
+    }
+
+    /// The file that git calls this, if its digests are known.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn file_by_git_blob(&self, git_blob: GitBlobId) -> Result<Option<FileHash>, StoreError> {
+        let waiting = |digests: &Digests| digests.git_blob == git_blob;
+        if let Some(file) = self.shared.queue.file_with(waiting) {
+            return Ok(Some(file));
+        }
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::GIT_BLOBS)?;
+            let row = table.get(git_blob.as_bytes())?;
+            Ok(row.map(|row| FileHash::new(*row.value())))
+        })
+    }
+
+    /// Up to `max` complete files whose digests are not known, in the order of their hashes, those
+    /// after `after`. Fewer than `max` are the last ones.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn files_without_digests(
+        &self,
+        after: Option<FileHash>,
+        max: usize,
+    ) -> Result<Vec<FileHash>, StoreError> {
+        self.flush()?;
+        let start = after.unwrap_or(FileHash::new([0; 32]));
+        self.shared.index.read(|read| {
+            let known = read.open_table(tables::DIGESTS)?;
+            let files = read.open_table(tables::FILES)?;
+            let mut without = Vec::new();
+            for row in files.range::<&[u8; 32]>(start.as_bytes()..)? {
+                let (key, value) = row?;
+                let file = FileHash::new(*key.value());
+                let is_next = after != Some(file)
+                    && decode_record(value.value())?.is_complete()
+                    && known.get(file.as_bytes())?.is_none();
+                if is_next {
+                    without.push(file);
+                }
+                if without.len() >= max {
+                    break;
+                }
+            }
+            Ok(without)
+        })
+    }
+
+    /// The digests of a file that is held: those that are known, or else found by reading it once,
+    /// on this thread, and kept. Every chunk is verified on the way.
+    ///
+    /// # Errors
+    /// [`StoreError::Incomplete`] if not all of it is held, [`StoreError::Damaged`] if stored bytes
+    /// are wrong, [`StoreError::Cancelled`]; others if the disk or the index fails.
+    pub fn compute_digests(
+        &self,
+        file: FileHash,
+        observer: &dyn Observer,
+    ) -> Result<Digests, StoreError> {
+        if let Some(known) = self.digests(file)? {
+            return Ok(known);
+        }
+        let incomplete = || StoreError::Incomplete { file };
+        let list = self.chunk_list(file)?.ok_or_else(incomplete)?;
+        let meter = Meter::new(observer, 1, list.size());
+        let mut hasher = DigestHasher::new(list.size());
+        for index in (0..chunk_count(list.size())).map(ChunkIndex) {
+            let bytes: Bytes = self.read_chunk(file, index)?.ok_or_else(incomplete)?;
+            list.check(index, &bytes)
+                .map_err(|_| StoreError::Damaged { file, chunk: index })?;
+            hasher.update(&bytes);
+            meter.add(0, bytes.len() as u64)?;
+        }
+        let digests = hasher.finish();
+        self.put_digests(file, digests)?;
+        Ok(digests)
+    }
+}
+
+impl Shared {
+    fn is_whole(&self, file: FileHash) -> Result<bool, StoreError> {
+        Ok(match self.locate(file)? {
+            Located::Missing => false,
+            Located::Waiting(_) => true,
+            Located::Partial(partial) => partial.lock().held.is_full(),
+            Located::Stored(record) => record.is_complete(),
+        })
+    }
+}
+
+fn decode(bytes: &[u8; 52]) -> IndexResult<Digests> {
+    Digests::from_bytes(bytes).ok_or(IndexError::Malformed("the digests of a file"))
+}
+
+/// Writes the digests of those files that are still there.
+pub(crate) fn write(
+    write: &WriteTransaction,
+    digests: &HashMap<FileHash, Digests>,
+) -> IndexResult<()> {
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let files = write.open_table(tables::FILES)?;
+    let mut table = write.open_table(tables::DIGESTS)?;
+    let mut sha256s = write.open_table(tables::SHA256S)?;
+    let mut git_blobs = write.open_table(tables::GIT_BLOBS)?;
+    for (file, digests) in digests {
+        if files.get(file.as_bytes())?.is_none() {
+            continue;
+        }
+        table.insert(file.as_bytes(), &digests.to_bytes())?;
+        let sha256 = digests.sha256.as_bytes();
+        if sha256s.get(sha256)?.is_none() {
+            sha256s.insert(sha256, file.as_bytes())?;
+        }
+        // SHA-1 can be made to collide: who comes second does not take the place of the first.
+        let git_blob = digests.git_blob.as_bytes();
+        if git_blobs.get(git_blob)?.is_none() {
+            git_blobs.insert(git_blob, file.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the digests of files that are removed.
+pub(crate) fn forget(write: &WriteTransaction, files: &[FileHash]) -> IndexResult<()> {
+    let mut table = write.open_table(tables::DIGESTS)?;
+    let mut sha256s = write.open_table(tables::SHA256S)?;
+    let mut git_blobs = write.open_table(tables::GIT_BLOBS)?;
+    for file in files {
+        let row = table.remove(file.as_bytes())?;
+        let Some(digests) = row.map(|row| decode(row.value())).transpose()? else {
+            continue;
+        };
+        let is_own = |other: redb::AccessGuard<'_, tables::Hash>| other.value() == file.as_bytes();
+        let sha256 = digests.sha256.as_bytes();
+        if sha256s.get(sha256)?.is_some_and(is_own) {
+            sha256s.remove(sha256)?;
+        }
+        let git_blob = digests.git_blob.as_bytes();
+        if git_blobs.get(git_blob)?.is_some_and(is_own) {
+            git_blobs.remove(git_blob)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From `sha256sum` and `git hash-object`.
+    #[test]
+    fn equal_to_those_of_others() {
+        for (bytes, sha256, git_blob) in [
+            (
+                &b""[..],
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+            ),
+            (
+                b"hello\n",
+                "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+                "ce013625030ba8dba906f756967f9e9ca394464a",
+            ),
+        ] {
+            let digests = Digests::of(bytes);
+            assert_eq!(digests.sha256.to_string(), sha256);
+            assert_eq!(digests.git_blob.to_string(), git_blob);
+            assert_eq!(Digests::from_bytes(&digests.to_bytes()), Some(digests));
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Repos: names that lead to models, one revision after the other.
+//!
+//! A repo has a record, refs, and revisions by their ids. Rows of all three begin with the repo's
+//! key: a byte for its kind, its name in lower case, and a NUL, so that one range has all of a repo
+//! and no other's. What a revision names stays in the store until the revision or its repo is
+//! removed; see `revisions.rs`.
+
+use std::ops::Range;
+
+use hubless_content::{CommitId, RefName, RepoId, RepoKind};
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Store,
+    error::StoreError,
+    index::{IndexError, IndexResult},
+    tables,
+};
+
+/// Repos of a store. A mirror learns of one whenever a client asks for it, so clients would make
+/// the index grow; the whole of the largest hub has some millions.
+pub const REPOS_MAX: u64 = 1_000_000;
+
+/// Refs of a repo: upstream's pull requests are refs too, and busy repos have thousands.
+pub const REFS_MAX: usize = 100_000;
+
+/// Where a repo comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepoOrigin {
+    /// It was made here.
+    Local,
+    /// It is a hub's; holds the hub's URL.
+    Upstream(String),
+}
+
+/// What is known about a repo, beside its refs and revisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repo {
+    /// Its name, in the spelling that is shown.
+    pub id: RepoId,
+    /// When it was made: milliseconds since 1970, UTC.
+    pub created: u64,
+    /// Where it comes from.
+    pub origin: RepoOrigin,
+    /// Only for those who may see it.
+    #[serde(default)]
+    pub private: bool,
+    /// Its files only for those who accepted its terms.
+    #[serde(default)]
+    pub gated: bool,
+}
+
+impl Store {
+    /// Makes a repo known, or changes what is known about it. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::TooMany`] beyond [`REPOS_MAX`]; others if the disk is full or fails.
+    pub fn put_repo(&self, repo: &Repo) -> Result<(), StoreError> {
+        let key = repo_key(&repo.id);
+        let fits = self.shared.index.write(|write| {
+            let mut table = write.open_table(tables::REPOS)?;
+            if table.len()? >= REPOS_MAX && table.get(&key[..])?.is_none() {
+                return Ok(false);
+            }
+            let value = serde_json::to_vec(repo).map_err(|_| MALFORMED)?;
+            table.insert(&key[..], &value[..])?;
+            Ok(true)
+        })?;
+        if fits {
+            return Ok(());
+        }
+        Err(StoreError::TooMany {
+            what: "repos",
+            max: REPOS_MAX,
+        })
+    }
+
+    /// What is known about a repo.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn repo(&self, id: &RepoId) -> Result<Option<Repo>, StoreError> {
+        let key = repo_key(id);
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REPOS)?;
+            let row = table.get(&key[..])?;
+            row.map(|row| decode_repo(row.value())).transpose()
+        })
+    }
+
+    /// Up to `max` repos of a kind whose names begin with `prefix` (in any case), ordered by name,
+    /// those after `after`. Fewer than `max` are the last ones.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn repos(
+        &self,
+        kind: RepoKind,
+        prefix: &str,
+        after: Option<&RepoId>,
+        max: usize,
+    ) -> Result<Vec<Repo>, StoreError> {
+        let mut first = vec![kind_byte(kind)];
+        first.extend(prefix.to_ascii_lowercase().bytes());
+        let after = after.map(repo_key);
+        self.shared.index.read(|read| {
+            let start = after.as_ref().filter(|after| **after > first);
+            let table = read.open_table(tables::REPOS)?;
+            let mut repos = Vec::new();
+            for row in table.range(&start.unwrap_or(&first)[..]..)? {
+                let (key, value) = row?;
+                if !key.value().starts_with(&first) || repos.len() >= max {
+                    break;
+                }
+                if after.as_deref() != Some(key.value()) {
+                    repos.push(decode_repo(value.value())?);
+                }
+            }
+            Ok(repos)
+        })
+    }
+
+    /// Forgets a repo with its refs and revisions; true if there was one. The room of what it named
+    /// is free after [`Store::gc`].
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn remove_repo(&self, id: &RepoId) -> Result<bool, StoreError> {
+        let key = repo_key(id);
+        self.shared.index.write(|write| {
+            let rows = rows_of(id);
+            let rows = &rows.start[..]..&rows.end[..];
+            let mut refs = write.open_table(tables::REFS)?;
+            refs.retain_in(rows.clone(), |_, _| false)?;
+            let mut revisions = write.open_table(tables::REVISIONS)?;
+            revisions.retain_in(rows, |_, _| false)?;
+            let was_there = write.open_table(tables::REPOS)?.remove(&key[..])?.is_some();
+            Ok(was_there)
+        })
+    }
+
+    /// Where a ref leads.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn get_ref(&self, repo: &RepoId, name: &RefName) -> Result<Option<CommitId>, StoreError> {
+        let key = row_key(repo, name.as_str().as_bytes());
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REFS)?;
+            Ok(table.get(&key[..])?.map(|row| CommitId::new(*row.value())))
+        })
+    }
+
+    /// All refs of a repo, ordered by name.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn refs(&self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
+        let rows = rows_of(repo);
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REFS)?;
+            let mut refs = Vec::new();
+            for row in table.range(&rows.start[..]..&rows.end[..])? {
+                let (key, value) = row?;
+                let name = std::str::from_utf8(&key.value()[rows.start.len()..]).ok();
+                let name = name.and_then(|name| name.parse().ok());
+                let name = name.ok_or(IndexError::Malformed("the name of a ref"))?;
+                refs.push((name, CommitId::new(*value.value())));
+            }
+            Ok(refs)
+        })
+    }
+
+    /// Has refs lead to revisions, which need not be known, or for `None` removes them; all or
+    /// none, durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownRepo`], [`StoreError::TooMany`] beyond [`REFS_MAX`]; others if the disk
+    /// is full or fails.
+    pub fn set_refs(
+        &self,
+        repo: &RepoId,
+        refs: &[(RefName, Option<CommitId>)],
+    ) -> Result<(), StoreError> {
+        let outcome = self
+            .shared
+            .index
+            .write(|write| write_refs(write, repo, refs))?;
+        outcome.explain(repo)
+    }
+}
+
+/// How a transaction ended; it wrote nothing unless it is `Done`.
+pub(crate) enum Outcome {
+    Done,
+    NoRepo,
+    TooMany(&'static str, usize),
+}
+
+impl Outcome {
+    pub(crate) fn explain(self, repo: &RepoId) -> Result<(), StoreError> {
+        match self {
+            Self::Done => Ok(()),
+            Self::NoRepo => Err(StoreError::UnknownRepo { repo: repo.clone() }),
+            Self::TooMany(what, max) => Err(StoreError::TooMany {
+                what,
+                max: max as u64,
+            }),
+        }
+    }
+}
+
+pub(crate) fn write_refs(
+    write: &WriteTransaction,
+    repo: &RepoId,
+    refs: &[(RefName, Option<CommitId>)],
+) -> IndexResult<Outcome> {
+    let key = repo_key(repo);
+    if write.open_table(tables::REPOS)?.get(&key[..])?.is_none() {
+        return Ok(Outcome::NoRepo);
+    }
+    let mut table = write.open_table(tables::REFS)?;
+    let rows = rows_of(repo);
+    let mut count = table.range(&rows.start[..]..&rows.end[..])?.count();
+    for (name, _) in refs.iter().filter(|(_, commit)| commit.is_some()) {
+        let key = row_key(repo, name.as_str().as_bytes());
+        count += usize::from(table.get(&key[..])?.is_none());
+    }
+    if count > REFS_MAX {
+        return Ok(Outcome::TooMany("refs of a repo", REFS_MAX));
+    }
+    for (name, commit) in refs {
+        let key = row_key(repo, name.as_str().as_bytes());
+        match commit {
+            Some(commit) => drop(table.insert(&key[..], commit.as_bytes())?),
+            None => drop(table.remove(&key[..])?),
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn kind_byte(kind: RepoKind) -> u8 {
+    match kind {
+        RepoKind::Model => 1,
+        RepoKind::Dataset => 2,
+        RepoKind::Space => 3,
+    }
+}
+
+fn repo_key(repo: &RepoId) -> Vec<u8> {
+    let mut key = vec![kind_byte(repo.kind())];
+    key.extend(repo.folded().bytes());
+    key.push(0);
+    key
+}
+
+pub(crate) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
+    let mut key = repo_key(repo);
+    key.extend(rest);
+    key
+}
+
+/// The keys of all rows of a repo.
+pub(crate) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
+    let start = repo_key(repo);
+    let mut end = start.clone();
+    // The NUL that ends the repo's key becomes what comes after it.
+    end.pop();
+    end.push(1);
+    start..end
+}
+
+const MALFORMED: IndexError = IndexError::Malformed("the record of a repo");
+
+fn decode_repo(bytes: &[u8]) -> IndexResult<Repo> {
+    serde_json::from_slice(bytes).map_err(|_| MALFORMED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written is frozen.
+    #[test]
+    fn the_record_of_a_repo() {
+        let upstream = Repo {
+            id: "datasets/Org/Name".parse().unwrap(),
+            created: 1_700_000_000_000,
+            origin: RepoOrigin::Upstream("https://hub.example".into()),
+            private: true,
+            gated: false,
+        };
+        let text = concat!(
+            r#"{"id":"datasets/Org/Name","created":1700000000000,"#,
+            r#""origin":{"upstream":"https://hub.example"},"private":true,"gated":false}"#
+        );
+        assert_eq!(serde_json::to_string(&upstream).unwrap(), text);
+        assert_eq!(decode_repo(text.as_bytes()).unwrap(), upstream);
+        let local = r#"{"id":"gpt2","created":1,"origin":"local"}"#;
+        assert_eq!(
+            decode_repo(local.as_bytes()).unwrap().origin,
+            RepoOrigin::Local
+        );
+        assert_eq!(repo_key(&upstream.id), b"\x02org/name\0");
+    }
+}

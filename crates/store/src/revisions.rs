@@ -1,0 +1,241 @@
+//! Revisions of repos, and what they keep from being collected.
+
+use std::collections::HashSet;
+
+use hubless_content::{
+    CommitId, ContentHash, FileHash, RefName, RepoId, Revision, Tree, TreeEntry,
+};
+use redb::{ReadTransaction, ReadableTable};
+
+use crate::{
+    Shared, Store,
+    error::StoreError,
+    in_use::{FilesGuard, Guard},
+    index::{IndexError, IndexResult},
+    repos::{Outcome, row_key, rows_of, write_refs},
+    tables,
+};
+
+/// Revisions of a repo. Each may list as many files as a manifest.
+pub const REVISIONS_MAX: usize = 100_000;
+
+/// Digits of an id that are enough to look for a revision: as hubs have it.
+pub const COMMIT_PREFIX_MIN: usize = 5;
+
+/// What all revisions of all repos name.
+#[derive(Default)]
+pub(crate) struct Named {
+    pub(crate) models: Vec<ContentHash>,
+    pub(crate) files: HashSet<FileHash>,
+}
+
+impl Store {
+    /// Keeps a revision, and has `refs` lead to it; durable when it returns. One with the same id
+    /// is replaced: what was listed may have become a manifest.
+    ///
+    /// # Errors
+    /// [`StoreError::Revision`] if it breaks a rule, [`StoreError::UnknownRepo`],
+    /// [`StoreError::TooMany`]; others if the disk is full or fails.
+    pub fn put_revision(
+        &self,
+        repo: &RepoId,
+        commit: CommitId,
+        revision: &Revision,
+        refs: &[RefName],
+    ) -> Result<(), StoreError> {
+        let bytes = revision
+            .encode()
+            .map_err(|source| StoreError::Revision { commit, source })?;
+        // A collection that began before the revision is there must see it nevertheless.
+        let _guard = self.shared.guard_tree(&revision.tree)?;
+        let key = row_key(repo, commit.as_bytes());
+        let refs: Vec<_> = refs
+            .iter()
+            .map(|name| (name.clone(), Some(commit)))
+            .collect();
+        let rows = rows_of(repo);
+        let outcome = self.shared.index.write(|write| {
+            let mut table = write.open_table(tables::REVISIONS)?;
+            let is_new = table.get(&key[..])?.is_none();
+            let count = table.range(&rows.start[..]..&rows.end[..])?.count();
+            if is_new && count >= REVISIONS_MAX {
+                return Ok(Outcome::TooMany("revisions of a repo", REVISIONS_MAX));
+            }
+            let outcome = write_refs(write, repo, &refs)?;
+            if matches!(outcome, Outcome::Done) {
+                table.insert(&key[..], &bytes[..])?;
+            }
+            Ok(outcome)
+        })?;
+        outcome.explain(repo)
+    }
+
+    /// A revision of a repo, if it is known.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn revision(
+        &self,
+        repo: &RepoId,
+        commit: CommitId,
+    ) -> Result<Option<Revision>, StoreError> {
+        let key = row_key(repo, commit.as_bytes());
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REVISIONS)?;
+            let row = table.get(&key[..])?;
+            row.map(|row| decode_revision(row.value())).transpose()
+        })
+    }
+
+    /// The ids of all known revisions of a repo, in their order.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn revisions(&self, repo: &RepoId) -> Result<Vec<CommitId>, StoreError> {
+        let rows = rows_of(repo);
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REVISIONS)?;
+            let rows = table.range(&rows.start[..]..&rows.end[..])?;
+            rows.map(|row| commit_of(row?.0.value())).collect()
+        })
+    }
+
+    /// The one known revision of a repo whose id begins with these hexadecimal digits; `None` if
+    /// there is none or more than one, or if they are fewer than [`COMMIT_PREFIX_MIN`].
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn revision_by_prefix(
+        &self,
+        repo: &RepoId,
+        digits: &str,
+    ) -> Result<Option<CommitId>, StoreError> {
+        let is_prefix = (COMMIT_PREFIX_MIN..=40).contains(&digits.len())
+            && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !is_prefix {
+            return Ok(None);
+        }
+        let bound = |fill: &str| {
+            let padded = format!("{digits}{}", fill.repeat(40 - digits.len()));
+            padded.parse::<CommitId>().ok()
+        };
+        let (Some(low), Some(high)) = (bound("0"), bound("f")) else {
+            return Ok(None);
+        };
+        let (low, high) = (
+            row_key(repo, low.as_bytes()),
+            row_key(repo, high.as_bytes()),
+        );
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REVISIONS)?;
+            let mut found = table.range(&low[..]..=&high[..])?;
+            let (first, second) = (found.next().transpose()?, found.next());
+            match (first, second) {
+                (Some((key, _)), None) => commit_of(key.value()).map(Some),
+                _ => Ok(None),
+            }
+        })
+    }
+
+    /// Forgets a revision; true if it was known. Refs that lead to it stay.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn remove_revision(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
+        let key = row_key(repo, commit.as_bytes());
+        self.shared.index.write(|write| {
+            let mut table = write.open_table(tables::REVISIONS)?;
+            let was_there = table.remove(&key[..])?.is_some();
+            Ok(was_there)
+        })
+    }
+}
+
+impl Shared {
+    /// What garbage collection keeps for the sake of revisions: their models, and the files of
+    /// listings as far as it is known which these are.
+    pub(crate) fn named(&self) -> Result<Named, StoreError> {
+        self.index.read(|read| {
+            let mut named = Named::default();
+            for row in read.open_table(tables::REVISIONS)?.iter()? {
+                let (_, value) = row?;
+                match Revision::content_of(value.value()) {
+                    Some(model) => named.models.push(model),
+                    None => {
+                        let tree = decode_revision(value.value())?.tree;
+                        named.files.extend(files_of(read, &tree)?);
+                    }
+                }
+            }
+            Ok(named)
+        })
+    }
+
+    /// Whether a revision names this model.
+    pub(crate) fn is_named(&self, model: ContentHash) -> Result<bool, StoreError> {
+        self.index.read(|read| {
+            for row in read.open_table(tables::REVISIONS)?.iter()? {
+                if Revision::content_of(row?.1.value()) == Some(model) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Protects what a tree names, as long as the result lives.
+    fn guard_tree(&self, tree: &Tree) -> Result<(Option<Guard>, FilesGuard), StoreError> {
+        let files = self.in_use.protect_files();
+        let model = match tree {
+            Tree::Content(model) => Some(self.in_use.protect_model(*model)),
+            Tree::Listed(_) => {
+                let listed = self.index.read(|read| files_of(read, tree))?;
+                listed.into_iter().for_each(|file| files.add(file));
+                None
+            }
+        };
+        Ok((model, files))
+    }
+}
+
+/// The files of a listing that are known by an address or a digest.
+fn files_of(read: &ReadTransaction, tree: &Tree) -> IndexResult<Vec<FileHash>> {
+    let Tree::Listed(entries) = tree else {
+        return Ok(Vec::new());
+    };
+    let sha256s = read.open_table(tables::SHA256S)?;
+    let git_blobs = read.open_table(tables::GIT_BLOBS)?;
+    let mut files = Vec::new();
+    for TreeEntry {
+        git_blob,
+        lfs,
+        file,
+        ..
+    } in entries
+    {
+        files.extend(file);
+        match (lfs, git_blob) {
+            (Some(lfs), _) => {
+                let row = sha256s.get(lfs.sha256.as_bytes())?;
+                files.extend(row.map(|row| FileHash::new(*row.value())));
+            }
+            (None, Some(git_blob)) => {
+                let row = git_blobs.get(git_blob.as_bytes())?;
+                files.extend(row.map(|row| FileHash::new(*row.value())));
+            }
+            (None, None) => {}
+        }
+    }
+    Ok(files)
+}
+
+/// The id at the end of a row's key.
+fn commit_of(key: &[u8]) -> IndexResult<CommitId> {
+    let id = key.last_chunk::<20>();
+    id.map(|id| CommitId::new(*id))
+        .ok_or(IndexError::Malformed("the id of a revision"))
+}
+
+fn decode_revision(bytes: &[u8]) -> IndexResult<Revision> {
+    Revision::decode(bytes).map_err(|_| IndexError::Malformed("a revision"))
+}
