@@ -68,6 +68,10 @@ async fn execute(
         }
         Request::Ticket { hash } => json(inspect::ticket(core, hash).await?),
         Request::Why { hash } => json(inspect::why(core, hash).await?),
+        Request::Limit {
+            direction,
+            bytes_per_second,
+        } => json(core.limit(direction, bytes_per_second)?),
     }
 }
 
