@@ -17,6 +17,6 @@ test:
 demo *path:
     scripts/demo {{path}}
 
-# hubless beside what one would use instead; `just bench --quick` is the regression guard.
+# First figures: hashing and transfer against what one would use instead.
 bench *args:
     scripts/bench {{args}}

@@ -6,3 +6,65 @@
 //!
 //! # Not here
 //! Where bytes come from (`node`), and how they are stored (`store`).
+//!
+//! # The way of a request
+//! ```text
+//! server (connections, bounds) -> http::guard (host, origin, token) -> http::request_id
+//!   -> a fixed route of the router, or else hub::route (raw path -> one of the hub's calls)
+//!   -> hub::* (the answer) -> hubless_node::repos (what there is, and its bytes)
+//! ```
+//!
+//! # Adding routes
+//! A fixed path (`/metrics`, `/static/...`) is a route of the router that [`router`] builds; merge
+//! another `Router<Shared>` there, and guard, request id and bounds hold for it too. A path that
+//! begins with the name of a repository cannot be told apart by a router, because names have one
+//! or two segments and revisions hold `%2F`: add a variant to [`hub::route::Route`] and answer it
+//! in [`hub`].
+
+mod http;
+mod hub;
+mod server;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, middleware};
+use hubless_node::NodeHandle;
+
+pub use self::{
+    http::token::{Token, TokenError},
+    server::{Gateway, StartError},
+};
+
+/// Where and for whom a gateway answers.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who has it may ask; without, everybody who can reach the address, which then must be a
+    /// loopback address.
+    pub token: Option<Token>,
+    /// Names by which the gateway is reached beside the loopback names and its address, such as
+    /// that of a proxy in front of it; without port.
+    pub names: Vec<String>,
+}
+
+/// What all requests share.
+pub(crate) struct App {
+    pub(crate) node: NodeHandle,
+    pub(crate) config: GatewayConfig,
+}
+
+/// The state of the router.
+pub(crate) type Shared = Arc<App>;
+
+/// Everything that can be asked.
+pub(crate) fn router(app: Shared) -> Router {
+    Router::new()
+        .fallback(hub::answer)
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            http::guard::guard,
+        ))
+        .layer(middleware::from_fn(http::request_id::request_id))
+        .with_state(app)
+}

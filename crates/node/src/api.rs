@@ -4,9 +4,9 @@
 //! (`node.sock` in the home directory). Results serialize to what `--json` prints: scripts rely on
 //! these names.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use hubless_content::{ContentHash, FileHash, ModelPath};
+use hubless_content::{CommitId, ContentHash, FileHash, ModelPath, RefName, RepoId, RepoKind};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do.
@@ -84,28 +84,34 @@ pub enum Request {
         /// The model.
         hash: ContentHash,
     },
+    /// Give content a name. Result: [`Named`].
+    NameSet(NameSet),
+    /// All names. Result: [`Names`].
+    NameList,
+    /// One name. Result: [`NameDetails`].
+    NameShow {
+        /// The repo.
+        repo: RepoId,
+    },
+    /// Forget a name, or one of its refs. Result: none.
+    NameRemove {
+        /// The repo.
+        repo: RepoId,
+        /// Only this ref.
+        name: Option<RefName>,
+    },
+    /// What a name leads to. Result: [`ResolvedName`].
+    NameResolve {
+        /// The repo.
+        repo: RepoId,
+        /// A branch, tag, ref, commit id or the beginning of one.
+        revision: String,
+    },
     /// Why a model is held, announced, missing or slow. Result: [`Why`].
     Why {
         /// The model.
         hash: ContentHash,
     },
-    /// Set limits of the running node, which hold at once and until it stops. Result: none.
-    Limit {
-        /// Which.
-        direction: Direction,
-        /// Bytes per second; none for no limit.
-        bytes_per_second: Option<u64>,
-    },
-}
-
-/// Which way bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// To others.
-    Up,
-    /// From others.
-    Down,
 }
 
 /// What to fetch, and where to put it.
@@ -125,6 +131,21 @@ pub struct GetRequest {
     pub dry_run: bool,
     /// Seconds to wait without progress.
     pub timeout_s: u64,
+}
+
+/// A name to be given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameSet {
+    /// The repo; made if there is none.
+    pub repo: RepoId,
+    /// The branch that gets a new revision.
+    pub branch: RefName,
+    /// Tags that lead to that revision from then on.
+    pub tags: Vec<RefName>,
+    /// Its content.
+    pub hash: ContentHash,
+    /// What is said about it, in a line.
+    pub message: Option<String>,
 }
 
 /// What comes back for a request: any number of events and data, then one result or failure.
@@ -286,6 +307,84 @@ pub struct ModelDetails {
     pub pinned: bool,
     /// The files, sorted by path.
     pub files: Vec<FileDetails>,
+}
+
+/// A name was given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Named {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// The branch.
+    pub branch: String,
+    /// Tags that were set.
+    pub tags: Vec<String>,
+    /// The id of the branch's revision.
+    pub commit: CommitId,
+    /// Its content.
+    pub hash: ContentHash,
+    /// Whether the revision is new; if not, the branch held this content already.
+    pub new: bool,
+}
+
+/// All names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Names {
+    /// By kind and name.
+    pub names: Vec<NameRef>,
+}
+
+/// One name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameRef {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// The revision of its main branch.
+    pub commit: Option<CommitId>,
+    /// The content of that, if its address is known.
+    pub hash: Option<ContentHash>,
+}
+
+/// All about one name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameDetails {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// Its branches, tags and other refs.
+    pub refs: BTreeMap<RefName, CommitId>,
+    /// Its revisions, newest first.
+    pub revisions: Vec<NameRevision>,
+}
+
+/// One revision of a name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameRevision {
+    /// Its id.
+    pub commit: CommitId,
+    /// Its content, if its address is known.
+    pub hash: Option<ContentHash>,
+    /// When it was made: milliseconds since 1970, UTC.
+    pub time: u64,
+    /// What was said about it.
+    pub title: String,
+}
+
+/// What a name leads to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedName {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// The revision.
+    pub commit: CommitId,
+    /// Its content.
+    pub hash: ContentHash,
 }
 
 /// What garbage collection freed.

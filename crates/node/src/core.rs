@@ -5,22 +5,23 @@ use std::{
     io::Read,
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use hubless_content::{ContentHash, FileHash};
 use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
 use hubless_store::{Store, StoreOptions};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Direction, Failure, FailureKind},
+    api::{Failure, FailureKind},
     blocking::Blocking,
     config::{ByteSize, Config},
-    fetch::FetchLocks,
+    fetch::{Feeds, Locks},
     home::Home,
     records::StoreRecords,
     serve::{Gains, Service, Swarms},
@@ -42,9 +43,11 @@ pub(crate) struct Core {
     /// Chunks that were just verified, for those who asked what we have.
     pub(crate) gains: Gains,
     swarms: Swarms,
-    /// The limits that hold now, up and down: those of the configuration until they are changed.
-    limits: Mutex<(Option<u64>, Option<u64>)>,
-    pub(crate) fetches: FetchLocks,
+    /// Models that are fetched as a whole.
+    pub(crate) fetches: Locks<ContentHash>,
+    /// Files whose digests are computed.
+    pub(crate) digesting: Locks<FileHash>,
+    pub(crate) feeds: Feeds,
     /// What is held or pinned changed: announcements may have to.
     changed: Notify,
     chunks_rejected: AtomicU64,
@@ -83,7 +86,6 @@ impl Core {
         } else {
             None
         };
-        let limits = (bytes(config.limit_up), bytes(config.limit_down));
         Ok(Arc::new(Self {
             home,
             config,
@@ -93,8 +95,9 @@ impl Core {
             network,
             gains,
             swarms,
-            limits: Mutex::new(limits),
-            fetches: FetchLocks::default(),
+            fetches: Locks::default(),
+            digesting: Locks::default(),
+            feeds: Feeds::default(),
             changed: Notify::new(),
             chunks_rejected: AtomicU64::new(0),
             tasks: TaskTracker::new(),
@@ -111,21 +114,6 @@ impl Core {
             Failure::new(FailureKind::Other, "no node runs on this home directory")
                 .hint("start one with `hubless serve`, in another terminal or as a service")
         })
-    }
-
-    /// Changes a limit; it holds at once.
-    ///
-    /// # Errors
-    /// If this process did not join a network.
-    pub(crate) fn limit(&self, direction: Direction, rate: Option<u64>) -> Result<(), Failure> {
-        let network = self.network()?;
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        match direction {
-            Direction::Up => limits.0 = rate,
-            Direction::Down => limits.1 = rate,
-        }
-        network.set_limits(limits.0, limits.1);
-        Ok(())
     }
 
     /// To be called when content came or went.
@@ -173,15 +161,12 @@ impl Core {
     }
 }
 
-fn bytes(rate: Option<ByteSize>) -> Option<u64> {
-    rate.map(|ByteSize(bytes)| bytes)
-}
-
 fn network_config(config: &Config) -> Result<NetworkConfig, Failure> {
     let network_key = match &config.network_key {
         Some(path) => Some(load_network_key(path)?),
         None => None,
     };
+    let bytes = |rate: Option<ByteSize>| rate.map(|ByteSize(bytes)| bytes);
     Ok(NetworkConfig {
         listen: addresses("listen", &config.listen)?,
         bootstrap: peer_addresses("bootstrap", &config.bootstrap)?,

@@ -15,7 +15,6 @@ mod announcing;
 pub mod api;
 mod blocking;
 pub mod config;
-pub mod config_file;
 mod control;
 mod core;
 mod externals;
@@ -27,12 +26,14 @@ mod node;
 mod publish;
 mod records;
 mod replies;
+pub mod repos;
 mod requests;
 mod serve;
 mod session;
 
 pub use self::{
-    node::Node,
+    fetch::FileStream,
+    node::{Node, NodeHandle},
     replies::Replies,
     session::{Needs, Session},
 };

@@ -71,10 +71,37 @@ impl Node {
         Ok(requests::spawn(self.core.clone(), request))
     }
 
+    /// What others in this process ask the node through, as a gateway does. They are to end before
+    /// the node is stopped.
+    pub fn handle(&self) -> NodeHandle {
+        NodeHandle {
+            core: self.core.clone(),
+        }
+    }
+
     /// Stops in order; the home directory can be opened again at once.
     pub async fn stop(self) {
         self.core.cancel.cancel();
         self.control.stop().await;
         self.core.stop().await;
+    }
+}
+
+/// A way to a running node. Cloning is cheap.
+#[derive(Clone)]
+pub struct NodeHandle {
+    pub(crate) core: Arc<Core>,
+}
+
+impl std::fmt::Debug for NodeHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NodeHandle({})", self.core.home.path().display())
+    }
+}
+
+impl NodeHandle {
+    /// Sends a request.
+    pub fn call(&self, request: Request) -> Replies {
+        requests::spawn(self.core.clone(), request)
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     core::Core,
     fetch, inspect, publish,
     replies::{Replies, ReplySink, replies},
+    repos,
 };
 
 /// Starts the work. It ends by itself, or soon after the replies are dropped or the node stops.
@@ -67,11 +68,14 @@ async fn execute(
             json(inspect::providers(core, sink, hash, timeout_s).await?)
         }
         Request::Ticket { hash } => json(inspect::ticket(core, hash).await?),
+        Request::NameSet(name) => json(repos::set(core, name).await?),
+        Request::NameList => json(repos::list(core).await?),
+        Request::NameShow { repo } => json(repos::show(core, repo).await?),
+        Request::NameRemove { repo, name } => json(repos::remove(core, repo, name).await?),
+        Request::NameResolve { repo, revision } => {
+            json(repos::resolve_name(core, repo, &revision).await?)
+        }
         Request::Why { hash } => json(inspect::why(core, hash).await?),
-        Request::Limit {
-            direction,
-            bytes_per_second,
-        } => json(core.limit(direction, bytes_per_second)?),
     }
 }
 

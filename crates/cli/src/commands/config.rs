@@ -1,7 +1,5 @@
 //! `hubless config`: what is configured, and by whom.
 
-mod change;
-
 use hubless_node::config::{CONFIG_FILE, Config, Origin, Resolved, keys};
 use serde_json::json;
 
@@ -12,7 +10,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Show and change the configuration
+/// Show the configuration
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,8 +20,6 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Show(Show),
-    Set(change::Set),
-    Unset(change::Unset),
 }
 
 /// Print the configuration that is in effect, as a config.toml
@@ -54,10 +50,9 @@ struct Show {
 impl Args {
     /// Adds the configuration that the flags set.
     pub(crate) fn put(&self, flags: &mut toml::Table) {
-        if let Command::Show(show) = &self.command {
-            show.network.put(flags);
-            show.serving.put(flags);
-        }
+        let Command::Show(show) = &self.command;
+        show.network.put(flags);
+        show.serving.put(flags);
     }
 }
 
@@ -66,18 +61,7 @@ pub(crate) fn run(
     output: &Output,
     settings: impl FnOnce() -> Result<Settings, Error>,
 ) -> Result<(), Error> {
-    match &args.command {
-        Command::Show(args) => show(args, output, settings),
-        Command::Set(set) => set.run(output, settings()?),
-        Command::Unset(unset) => unset.run(output, settings()?),
-    }
-}
-
-fn show(
-    show: &Show,
-    output: &Output,
-    settings: impl FnOnce() -> Result<Settings, Error>,
-) -> Result<(), Error> {
+    let Command::Show(show) = &args.command;
     let resolved = match show.defaults {
         // Also for a person whose configuration has a mistake.
         true => Resolved {

@@ -35,6 +35,7 @@ pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<
         named: peer_addresses("peer", &cat.peers)?,
         wants: Box::new(move |entry: &ManifestEntry| entry.path == path),
         range: Some(start..end.unwrap_or(u64::MAX)),
+        demands: None,
         order: Order::Sequential,
         patience: Duration::from_secs(cat.timeout_s),
         keep: false,

@@ -31,6 +31,7 @@ pub(crate) async fn get(
         named: peer_addresses("peer", &request.peers)?,
         wants: Box::new(move |entry: &ManifestEntry| wanted.wants(&entry.path)),
         range: None,
+        demands: None,
         order: Order::RarestFirst,
         patience: Duration::from_secs(request.timeout_s),
         keep: !request.dry_run,

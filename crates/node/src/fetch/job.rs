@@ -1,16 +1,16 @@
 //! One fetch: keeps sources, feeds the scheduler, does what it says, and knows when to give up.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ops::Range,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use hubless_content::{ChunkSet, ContentHash, ManifestEntry, chunk_len};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ContentHash, ManifestEntry, chunk_len};
 use hubless_network::{Multiaddr, Network, PeerId};
 use hubless_scheduler::{Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
 use tokio::{
@@ -22,7 +22,8 @@ use tokio::{
 use super::{
     discovery::{Candidate, Candidates, Search},
     failures,
-    layout::Layout,
+    feed::Demand,
+    layout::{FileNumber, Layout},
     lists::Lists,
     plan::{self, Planned},
     source::{self, Command, End, MANIFEST_ASKS_MAX, News, Shared, SourceArgs},
@@ -59,6 +60,8 @@ pub(super) struct Wish {
     pub(super) wants: Box<dyn Fn(&ManifestEntry) -> bool + Send + Sync>,
     /// Of these files, only the chunks that hold bytes of this range.
     pub(super) range: Option<Range<u64>>,
+    /// What else is to be fetched, as it becomes known; the fetch then ends with this.
+    pub(super) demands: Option<mpsc::Receiver<Demand>>,
     pub(super) order: Order,
     /// How long to wait without progress.
     pub(super) patience: Duration,
@@ -110,6 +113,8 @@ pub(super) struct Job {
     bytes_missing: u64,
     bytes_present: u64,
     lists_missing: usize,
+    /// Files whose lists were asked for.
+    lists_asked: HashSet<FileNumber>,
     /// Whether any peer was ever reached.
     reached: bool,
     /// Whether any source ever had something.
@@ -158,6 +163,7 @@ impl Job {
             bytes_missing: 0,
             bytes_present: 0,
             lists_missing: 0,
+            lists_asked: HashSet::new(),
             reached: false,
             anyone: false,
         })
@@ -213,6 +219,9 @@ impl Job {
                 Some(_) = self.tasks.join_next() => {}
                 () = tokio::time::sleep_until(wake) => self.tick(),
                 _ = progress.tick() => self.show_progress(),
+                demand = next_demand(&mut self.wish.demands), if self.scheduler.is_some() => {
+                    self.demanded(demand).await?;
+                }
                 () = self.sink.cancelled() => return Err(interrupted()),
             }
             self.check_patience()?;
@@ -220,7 +229,20 @@ impl Job {
         self.finish().await
     }
 
+    /// As [`Job::run`]; what failed is told before those who wait for chunks hear of the end.
+    pub(super) async fn run_telling(self, failure: &OnceLock<Failure>) {
+        let (_layout, _stored) = (self.layout.clone(), self.stored.clone());
+        if let Err(error) = self.run().await {
+            let _ = failure.set(error);
+        }
+    }
+
     fn is_done(&self) -> bool {
+        self.wish.demands.is_none() && self.has_all()
+    }
+
+    /// Whether nothing is missing now.
+    fn has_all(&self) -> bool {
         self.scheduler.is_some()
             && (self.wish.only_plan || (self.lists_missing == 0 && self.missing.is_empty()))
     }
@@ -272,11 +294,55 @@ impl Job {
         self.bytes_present = layout.bytes_total.saturating_sub(self.bytes_missing);
         self.missing = missing;
         self.lists_missing = lists.len();
+        self.lists_asked.extend(&lists);
         self.scheduler = Some(Scheduler::new(config, &wanted_now));
         self.shared.lists.add(lists);
         self.layout.send_replace(Some(layout));
         self.shared.core.note_change();
         self.last_progress = Instant::now();
+        Ok(())
+    }
+
+    /// Somebody waits for more, or nobody will any more.
+    async fn demanded(&mut self, demand: Option<Demand>) -> Result<(), Failure> {
+        let Some(demand) = demand else {
+            self.wish.demands = None;
+            return Ok(());
+        };
+        let Some(layout) = self.layout.borrow().clone() else {
+            return Ok(());
+        };
+        let entries = layout.manifest.entries();
+        let Some(file) = entries.iter().position(|entry| entry.hash == demand.file) else {
+            return Ok(());
+        };
+        if self.has_all() {
+            self.last_progress = Instant::now();
+        }
+        let (core, bytes) = (self.shared.core.clone(), demand.bytes);
+        let planned = {
+            let layout = layout.clone();
+            Blocking::run_long(move || plan::plan_one(&core.store, &layout, file, bytes)).await??
+        };
+        let mut added = ChunkSet::empty(layout.chunks());
+        for chunk in planned.missing.iter() {
+            if self.missing.insert(chunk) {
+                added.insert(chunk);
+            }
+        }
+        self.bytes_missing += bytes_of(&layout, &added);
+        // A list is asked for once, whoever else waits for it.
+        if let Some(file) = planned.lists.first()
+            && self.lists_asked.insert(*file)
+        {
+            self.lists_missing += 1;
+            self.shared.lists.add([*file]);
+        }
+        let chunks = layout.range(file);
+        for run in runs_in(&planned.wanted_now, chunks.clone()) {
+            self.schedule(Input::Want(run));
+        }
+        self.schedule(Input::Prioritize(chunks_of(&chunks, &demand.next)));
         Ok(())
     }
 
@@ -493,6 +559,9 @@ impl Job {
 
     /// Gives up when nothing comes for too long, or earlier when it is certain that nobody has it.
     fn check_patience(&self) -> Result<(), Failure> {
+        if self.has_all() {
+            return Ok(());
+        }
         let hopeless = !self.anyone && self.sources.is_empty() && self.search.is_fruitless();
         let nobody_left = hopeless && self.candidates.next_try().is_none();
         if !nobody_left && self.last_progress.elapsed() < self.wish.patience {
@@ -519,6 +588,23 @@ impl Job {
             failures::nobody(self.wish.hash, self.candidates.named(), self.search.walks())
         })
     }
+}
+
+/// The next demand; never ends for a fetch that takes none.
+async fn next_demand(demands: &mut Option<mpsc::Receiver<Demand>>) -> Option<Demand> {
+    match demands {
+        Some(demands) => demands.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The chunks of a file, given as their numbers in the model, that hold bytes of a range.
+fn chunks_of(file: &Range<u32>, bytes: &Range<u64>) -> Range<u32> {
+    let chunk = |chunks: u64| {
+        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        file.start.saturating_add(chunks).min(file.end)
+    };
+    chunk(bytes.start / CHUNK_SIZE as u64)..chunk(bytes.end.div_ceil(CHUNK_SIZE as u64))
 }
 
 /// The runs of a set inside a range.

@@ -40,6 +40,22 @@ pub(super) fn plan(
     Ok(planned)
 }
 
+/// What is missing of a range of one file.
+pub(super) fn plan_one(
+    store: &Store,
+    layout: &Layout,
+    file: FileNumber,
+    range: Range<u64>,
+) -> Result<Planned, StoreError> {
+    let mut planned = Planned {
+        wanted_now: ChunkSet::empty(layout.chunks()),
+        missing: ChunkSet::empty(layout.chunks()),
+        lists: Vec::new(),
+    };
+    plan_file(store, layout, file, Some(&range), &mut planned)?;
+    Ok(planned)
+}
+
 fn plan_file(
     store: &Store,
     layout: &Layout,

@@ -1,0 +1,147 @@
+//! What goes wrong, as clients of the hub read it: status, `X-Error-Code`, `X-Error-Message`.
+//!
+//! The code is in a header because the answer to `HEAD` has no body; without it, clients on plain
+//! HTTP cannot tell a missing file from a broken server.
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hubless_node::repos::RepoError;
+use serde_json::json;
+
+pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
+pub(crate) const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-error-message");
+
+/// Characters of `X-Error-Message`; the body has all of it.
+const MESSAGE_CHARS_MAX: usize = 500;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: Option<&'static str>,
+    message: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: None,
+            message: message.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Nothing is at this path at all.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "There is nothing at this path.")
+    }
+
+    pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.")
+            .header(header::ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    fn coded(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code: Some(code),
+            ..Self::new(StatusCode::NOT_FOUND, message)
+        }
+    }
+
+    pub(crate) fn repo_not_found() -> Self {
+        Self::coded("RepoNotFound", "Repository not found")
+    }
+
+    pub(crate) fn entry_not_found(path: &str) -> Self {
+        Self::coded("EntryNotFound", format!("Entry not found: {path}"))
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl From<RepoError> for ApiError {
+    fn from(error: RepoError) -> Self {
+        match error {
+            RepoError::NoRepo => Self::repo_not_found(),
+            RepoError::NoRevision { revision } => {
+                Self::coded("RevisionNotFound", format!("Invalid rev id: {revision}"))
+            }
+            RepoError::NoEntry { path } => Self::entry_not_found(&path),
+            RepoError::Gated { message } => Self {
+                code: Some("GatedRepo"),
+                ..Self::new(StatusCode::FORBIDDEN, message)
+            },
+            RepoError::Busy { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy; try again later.")
+                    .header(header::RETRY_AFTER, HeaderValue::from(seconds))
+            }
+            // 504 would be repeated by clients for half a minute; what peers do not have now is
+            // mostly not there a moment later.
+            RepoError::Unavailable { failure } => {
+                Self::new(StatusCode::BAD_GATEWAY, sentence(&failure))
+            }
+            RepoError::Failed { failure } => {
+                tracing::error!(error = %failure, "a request failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, sentence(&failure))
+            }
+        }
+    }
+}
+
+fn sentence(failure: &hubless_node::api::Failure) -> String {
+    match &failure.hint {
+        Some(hint) => format!("{} ({hint})", failure.message),
+        None => failure.message.clone(),
+    }
+}
+
+/// Text that a header can have: printable ASCII, in one line.
+fn header_text(text: &str) -> HeaderValue {
+    let plain = |char: char| match char {
+        ' '..='~' => char,
+        _ => '?',
+    };
+    let text: String = text.chars().take(MESSAGE_CHARS_MAX).map(plain).collect();
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("error"))
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.message }));
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.extend(self.headers);
+        if let Some(code) = self.code {
+            headers.insert(ERROR_CODE, HeaderValue::from_static(code));
+        }
+        headers.insert(ERROR_MESSAGE, header_text(&self.message));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_in_a_header_and_hostile_text_in_none() {
+        let response = ApiError::entry_not_found("a\r\nSet-Cookie: x\u{e9}").into_response();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.headers()[ERROR_CODE], "EntryNotFound");
+        let message = &response.headers()[ERROR_MESSAGE];
+        assert_eq!(message, "Entry not found: a??Set-Cookie: x?");
+    }
+}

@@ -1,0 +1,148 @@
+//! What all calls know of the request they answer.
+
+use axum::http::{HeaderName, HeaderValue, header, request::Parts};
+use hubless_content::{CommitId, RepoId, RepoKind};
+use hubless_node::repos::{Caller, Repos, Resolved};
+
+use crate::{
+    Shared,
+    http::{error::ApiError, token::bearer},
+};
+
+pub(crate) const REPO_COMMIT: HeaderName = HeaderName::from_static("x-repo-commit");
+
+/// One request.
+pub(crate) struct Ask {
+    pub(crate) repos: Repos,
+    pub(crate) caller: Caller,
+    /// Whether it sent any token.
+    pub(crate) has_credentials: bool,
+    pub(crate) query: Query,
+    /// The URL that the client used, without its query.
+    url: String,
+}
+
+impl Ask {
+    pub(crate) fn new(app: Shared, parts: &Parts) -> Self {
+        let token = bearer(&parts.headers);
+        // The gateway's own token is for nobody else.
+        let own = app.config.token.as_ref();
+        let token = token.filter(|token| !own.is_some_and(|own| own.is(token)));
+        Self {
+            repos: app.node.repos(),
+            has_credentials: bearer(&parts.headers).is_some(),
+            caller: Caller {
+                token: token.map(Into::into),
+            },
+            query: Query::new(parts.uri.query()),
+            url: url(&app, parts),
+        }
+    }
+
+    /// The state of a repo that a client names.
+    pub(crate) async fn resolve(
+        &self,
+        repo: &RepoId,
+        revision: &str,
+    ) -> Result<Resolved, ApiError> {
+        Ok(self.repos.resolve(repo, revision, &self.caller).await?)
+    }
+
+    /// The header that leads a client to the next page: the URL it used, with another query.
+    pub(crate) fn next_link(&self, key: &str, value: &str) -> (HeaderName, HeaderValue) {
+        let others = self.query.0.iter().filter(|(name, _)| name != key);
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(others)
+            .append_pair(key, value)
+            .finish();
+        let link = format!("<{}?{query}>; rel=\"next\"", self.url);
+        let value = HeaderValue::from_str(&link);
+        // All of it was a header or a URL before, so it can be one again.
+        (header::LINK, value.unwrap_or(HeaderValue::from_static("")))
+    }
+}
+
+/// From the name by which the client came, which the guard has checked.
+fn url(app: &Shared, parts: &Parts) -> String {
+    let text = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let host = text("host").or(parts.uri.authority().map(|authority| authority.as_str()));
+    let host = host.unwrap_or("localhost");
+    // Only a proxy that is configured may say how it was reached.
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_proxied = app
+        .config
+        .names
+        .iter()
+        .any(|own| own.eq_ignore_ascii_case(name));
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") if is_proxied => "https",
+        _ => "http",
+    };
+    format!("{scheme}://{host}{}", parts.uri.path())
+}
+
+/// A repo's name. What cannot be one names nothing.
+pub(crate) fn repo_id(kind: RepoKind, id: &str) -> Result<RepoId, ApiError> {
+    RepoId::new(kind, id).map_err(|_| ApiError::repo_not_found())
+}
+
+pub(crate) fn commit_header(commit: CommitId) -> HeaderValue {
+    HeaderValue::from_str(&commit.to_string()).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The keys and values of a query or a form, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn new(text: Option<&str>) -> Self {
+        Self::from_form(text.unwrap_or_default().as_bytes())
+    }
+
+    pub(crate) fn from_form(bytes: &[u8]) -> Self {
+        Self(form_urlencoded::parse(bytes).into_owned().collect())
+    }
+
+    pub(crate) fn get<'a>(&'a self, key: &'a str) -> Option<&'a str> {
+        self.all(key).next()
+    }
+
+    /// All values of a key, also where it is written as a list.
+    pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        let fits = move |name: &str| name == key || name.strip_suffix("[]") == Some(key);
+        self.0
+            .iter()
+            .filter(move |(name, _)| fits(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a switch is on, in any client's spelling.
+    pub(crate) fn is_on(&self, key: &str) -> bool {
+        matches!(self.get(key), Some("true" | "True" | "1"))
+    }
+
+    /// A page size: `default` without one, at most `max`.
+    pub(crate) fn limit(&self, default: usize, max: usize) -> usize {
+        let asked = self.get("limit").and_then(|limit| limit.parse().ok());
+        asked.unwrap_or(default).clamp(1, max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_switches_in_all_spellings() {
+        let query = Query::new(Some("expand=a&expand[]=b&full=True&x=1&limit=5000&y"));
+        assert_eq!(query.all("expand").collect::<Vec<_>>(), ["a", "b"]);
+        assert!(query.is_on("full") && query.is_on("x") && !query.is_on("y"));
+        assert_eq!(query.limit(10, 1000), 1000);
+        assert_eq!(Query::new(None).limit(10, 1000), 10);
+    }
+}

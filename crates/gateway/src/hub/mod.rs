@@ -1,0 +1,81 @@
+//! The hub's API: what Hugging Face clients ask, and how it is answered.
+
+mod ask;
+mod card;
+mod commits;
+mod file;
+mod info;
+mod list;
+mod refs;
+pub(crate) mod route;
+mod tree;
+mod whoami;
+
+use axum::{
+    extract::{Request, State},
+    http::Method,
+    response::{IntoResponse, Response},
+};
+
+use self::{
+    ask::Ask,
+    route::{ApiCall, NotText, Route},
+};
+use crate::{Shared, http::error::ApiError};
+
+/// Answers what no fixed route of the router does.
+pub(crate) async fn answer(State(app): State<Shared>, request: Request) -> Response {
+    let answered = match route::route(request.uri().path()) {
+        Ok(route) => dispatch(app, route, request).await,
+        Err(NotText) => Err(ApiError::bad_request("The path is not UTF-8.")),
+    };
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn dispatch(app: Shared, route: Route, request: Request) -> Result<Response, ApiError> {
+    let is_post = matches!(&route, Route::Api(_, _, ApiCall::PathsInfo(_)));
+    let (parts, body) = request.into_parts();
+    match &parts.method {
+        &Method::POST if is_post => {}
+        _ if is_post => return Err(ApiError::method_not_allowed("POST")),
+        &Method::GET | &Method::HEAD => {}
+        _ if route == Route::None => return Err(ApiError::not_found()),
+        _ => return Err(ApiError::method_not_allowed("GET, HEAD")),
+    }
+    let ask = Ask::new(app, &parts);
+    match route {
+        Route::WhoAmI => whoami::whoami(&ask),
+        Route::List(kind) => list::list(&ask, kind).await,
+        Route::File {
+            kind,
+            repo,
+            revision,
+            path,
+            raw,
+        } => {
+            let repo = ask::repo_id(kind, &repo)?;
+            let wanted = file::Wanted {
+                repo,
+                revision,
+                path,
+                raw,
+            };
+            file::file(&ask, &parts.method, &parts.headers, &wanted).await
+        }
+        Route::Api(kind, repo, call) => {
+            let repo = ask::repo_id(kind, &repo)?;
+            match call {
+                ApiCall::Info(revision) => info::info(&ask, &repo, revision.as_deref()).await,
+                ApiCall::Tree(revision, path) => tree::tree(&ask, &repo, &revision, &path).await,
+                ApiCall::PathsInfo(revision) => {
+                    tree::paths_info(&ask, &repo, &revision, &parts.headers, body).await
+                }
+                ApiCall::Refs => refs::refs(&ask, &repo).await,
+                ApiCall::Commits(revision) => commits::commits(&ask, &repo, &revision).await,
+                ApiCall::AuthCheck => whoami::auth_check(&ask, &repo).await,
+                ApiCall::Likers => whoami::likers(&ask, &repo).await,
+            }
+        }
+        Route::None => Err(ApiError::not_found()),
+    }
+}

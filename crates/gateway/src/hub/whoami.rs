@@ -1,0 +1,51 @@
+//! Who the caller is, and what it may see.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use hubless_content::RepoId;
+use serde_json::json;
+
+use super::ask::Ask;
+use crate::http::error::ApiError;
+
+/// Whoever reaches the gateway is its one user: the guard has checked the gateway's token, and a
+/// token for another hub says nothing here.
+pub(crate) fn whoami(ask: &Ask) -> Result<Response, ApiError> {
+    if !ask.has_credentials {
+        let message = "Invalid username or password.";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, message));
+    }
+    let answer = json!({
+        "type": "user",
+        "id": "hubless",
+        "name": "hubless",
+        "fullname": "This hubless node",
+        "email": null,
+        "emailVerified": false,
+        "isPro": false,
+        "canPay": false,
+        "periodEnd": null,
+        "avatarUrl": "",
+        "orgs": [],
+        "auth": {
+            "type": "access_token",
+            "accessToken": { "displayName": "hubless", "role": "read" },
+        },
+    });
+    Ok(Json(answer).into_response())
+}
+
+/// Succeeds if the caller may read the repository.
+pub(crate) async fn auth_check(ask: &Ask, repo: &RepoId) -> Result<Response, ApiError> {
+    ask.resolve(repo, "HEAD").await?;
+    Ok(Json(json!({})).into_response())
+}
+
+/// Nobody likes anything here: likes belong to accounts, and there are none.
+pub(crate) async fn likers(ask: &Ask, repo: &RepoId) -> Result<Response, ApiError> {
+    ask.repos.repo(repo, &ask.caller).await?;
+    Ok(Json(json!([])).into_response())
+}

@@ -1,0 +1,181 @@
+//! A fetch that several readers share: what each of them waits for is fetched once, and comes
+//! before what nobody waits for.
+//!
+//! There is one feed for a model at a time. It fetches nothing by itself, only what its readers
+//! ask for, and ends some seconds after the last of them left: a client that lost its connection
+//! then finds it still under way.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use hubless_content::{ContentHash, FileHash, Manifest};
+use hubless_scheduler::Order;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    job::{Job, Wish},
+    layout::Layout,
+};
+use crate::{
+    api::Failure,
+    core::Core,
+    replies::{Replies, interrupted, replies},
+};
+
+/// Demands that wait for the job; those who make more wait with them.
+const DEMANDS_MAX: usize = 64;
+
+/// How long a feed goes on without readers, at least.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// How long a feed waits without progress while somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a reader waits for.
+#[derive(Debug, Clone)]
+pub(super) struct Demand {
+    pub(super) file: FileHash,
+    /// The bytes it will read.
+    pub(super) bytes: Range<u64>,
+    /// Those of them that it reads next: they come first.
+    pub(super) next: Range<u64>,
+}
+
+/// The feeds under way; as many as there are models that somebody reads, which the gateway's
+/// connections bound.
+#[derive(Default)]
+pub(crate) struct Feeds(Mutex<HashMap<ContentHash, Weak<Shared>>>);
+
+/// A reader's share of a feed.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    shared: Arc<Shared>,
+    stored: watch::Receiver<u64>,
+}
+
+struct Shared {
+    demands: mpsc::Sender<Demand>,
+    layout: watch::Receiver<Option<Arc<Layout>>>,
+    stored: watch::Receiver<u64>,
+    failure: Arc<OnceLock<Failure>>,
+    /// Dropping them ends the fetch.
+    _replies: Replies,
+}
+
+impl Feed {
+    /// The feed of a model, begun if there is none.
+    ///
+    /// # Errors
+    /// If this process has no network.
+    pub(crate) fn join(core: &Arc<Core>, model: ContentHash) -> Result<Self, Failure> {
+        let mut feeds = core.feeds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.retain(|_, feed| feed.strong_count() > 0);
+        let alive = feeds
+            .get(&model)
+            .and_then(Weak::upgrade)
+            .filter(|shared| shared.stored.has_changed().is_ok());
+        let shared = match alive {
+            Some(shared) => shared,
+            None => {
+                let shared = begin(core, model)?;
+                feeds.insert(model, Arc::downgrade(&shared));
+                shared
+            }
+        };
+        let stored = shared.stored.clone();
+        Ok(Self { shared, stored })
+    }
+
+    /// The list of files, as soon as some peer gave it.
+    ///
+    /// # Errors
+    /// If nobody has it.
+    pub(crate) async fn manifest(&self) -> Result<Arc<Manifest>, Failure> {
+        let mut layout = self.shared.layout.clone();
+        let known = layout.wait_for(Option::is_some).await;
+        let known = known.ok().and_then(|layout| layout.clone());
+        known
+            .map(|layout| layout.manifest.clone())
+            .ok_or_else(|| self.failure())
+    }
+
+    /// Asks for bytes of a file.
+    ///
+    /// # Errors
+    /// If the fetch failed.
+    pub(crate) async fn demand(
+        &self,
+        file: FileHash,
+        bytes: Range<u64>,
+        next: Range<u64>,
+    ) -> Result<(), Failure> {
+        let demand = Demand { file, bytes, next };
+        let sent = self.shared.demands.send(demand).await;
+        sent.map_err(|_| self.failure())
+    }
+
+    /// To be called before looking at what is stored: [`Feed::more`] then ends for what comes
+    /// after the look.
+    pub(crate) fn look(&mut self) {
+        self.stored.borrow_and_update();
+    }
+
+    /// Ends when something was stored since [`Feed::look`].
+    ///
+    /// # Errors
+    /// If the fetch failed.
+    pub(crate) async fn more(&mut self) -> Result<(), Failure> {
+        let changed = self.stored.changed().await;
+        changed.map_err(|_| self.failure())
+    }
+
+    fn failure(&self) -> Failure {
+        let failure = self.shared.failure.get().cloned();
+        failure.unwrap_or_else(interrupted)
+    }
+}
+
+fn begin(core: &Arc<Core>, model: ContentHash) -> Result<Arc<Shared>, Failure> {
+    let (sink, replies) = replies(&core.cancel);
+    let (demands, received) = mpsc::channel(DEMANDS_MAX);
+    let wish = Wish {
+        hash: model,
+        named: Vec::new(),
+        wants: Box::new(|_| true),
+        range: Some(0..0),
+        demands: Some(received),
+        order: Order::Sequential,
+        patience: PATIENCE,
+        keep: false,
+        only_plan: false,
+    };
+    let job = Job::new(core, &sink, wish)?;
+    let failure = Arc::new(OnceLock::new());
+    let shared = Arc::new(Shared {
+        demands,
+        layout: job.layout(),
+        stored: job.stored(),
+        failure: failure.clone(),
+        _replies: replies,
+    });
+    core.tasks.spawn(async move {
+        // The job tells its end by dropping what it told its progress by: the reason comes first.
+        job.run_telling(&failure).await;
+    });
+    core.tasks.spawn(linger(core.clone(), shared.clone()));
+    Ok(shared)
+}
+
+/// Keeps a feed until nobody has used it for a while.
+async fn linger(core: Arc<Core>, shared: Arc<Shared>) {
+    while Arc::strong_count(&shared) > 1 {
+        tokio::select! {
+            () = tokio::time::sleep(LINGER) => {}
+            () = core.cancel.cancelled() => return,
+        }
+    }
+}

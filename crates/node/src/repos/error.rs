@@ -1,0 +1,77 @@
+//! Why a repo, or something in it, cannot be had.
+
+use std::time::Duration;
+
+use crate::api::{Failure, FailureKind};
+
+/// Why a repo, or something in it, cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RepoError {
+    /// There is no such repo, or not for this caller.
+    #[error("there is no such repo")]
+    NoRepo,
+    /// The repo has no such revision.
+    #[error("the repo has no revision {revision:?}")]
+    NoRevision {
+        /// What was asked for.
+        revision: String,
+    },
+    /// The revision has no such file.
+    #[error("there is no {path:?} in this revision")]
+    NoEntry {
+        /// What was asked for.
+        path: String,
+    },
+    /// The caller has not accepted its terms.
+    #[error("{message}")]
+    Gated {
+        /// What the hub says.
+        message: String,
+    },
+    /// Not now.
+    #[error("busy")]
+    Busy {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// It is not here, and nobody gives it now.
+    #[error("{failure}")]
+    Unavailable {
+        /// What was tried.
+        failure: Failure,
+    },
+    /// This node could not do it.
+    #[error("{failure}")]
+    Failed {
+        /// What failed.
+        failure: Failure,
+    },
+}
+
+impl From<Failure> for RepoError {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            FailureKind::NotFound | FailureKind::Network | FailureKind::Partial => {
+                Self::Unavailable { failure }
+            }
+            _ => Self::Failed { failure },
+        }
+    }
+}
+
+impl From<RepoError> for Failure {
+    fn from(error: RepoError) -> Self {
+        let message = error.to_string();
+        match error {
+            RepoError::Unavailable { failure } | RepoError::Failed { failure } => failure,
+            RepoError::NoRepo => Self::new(FailureKind::NotFound, message)
+                .hint("`hubless name ls` prints the names that this node knows"),
+            RepoError::NoRevision { .. } | RepoError::NoEntry { .. } => {
+                Self::new(FailureKind::NotFound, message)
+                    .hint("`hubless name show NAME` prints its branches, tags and revisions")
+            }
+            RepoError::Gated { .. } => Self::new(FailureKind::Denied, message),
+            RepoError::Busy { .. } => Self::new(FailureKind::Busy, message),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What clients of a hub call a file: git's SHA-1, and the SHA-256 of a large one.
+//!
+//! They are found in the background after an import, and kept. Asked for before that, they are
+//! computed now, within the time that clients wait for an answer.
+
+use std::{sync::Arc, time::Duration};
+
+use hubless_content::{FileHash, GitBlobId, Lfs, Sha256, Tree};
+use hubless_store::{Digests, Store, StoreError};
+use tokio::time::{Instant, timeout_at};
+
+use super::{RepoError, RepoFile, Repos, Resolved, attributes::Attributes};
+use crate::{
+    api::Failure, blocking::Blocking, core::Core, fetch::FileStream, replies::interrupted,
+};
+
+/// Clients wait 10 s for the answer to a question about a file.
+const ANSWER_WITHIN: Duration = Duration::from_secs(6);
+
+/// Who wants the bytes waits no longer for the ids than a disk takes for a file of some MiB.
+const ANSWER_SOON: Duration = Duration::from_millis(200);
+
+/// A file that is not here is fetched for its ids up to this size; more does not come in time.
+const FETCH_FOR_IDS_MAX: u64 = 1024 * 1024 * 1024;
+
+/// The bytes by which a hub tells text from other content.
+const SAMPLE_BYTES: usize = 512;
+
+/// Bytes of `.gitattributes` that are read.
+const ATTRIBUTES_BYTES_MAX: u64 = 256 * 1024;
+
+/// What a hub calls a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileIds {
+    /// A regular file.
+    Regular(GitBlobId),
+    /// A large file: git holds a pointer to it.
+    Large {
+        /// SHA-256 of the content.
+        sha256: Sha256,
+        /// What git calls the pointer.
+        pointer: GitBlobId,
+        /// Bytes of the pointer.
+        pointer_size: u32,
+    },
+    /// Its bytes are not here, or were not read yet: only its address is known.
+    Unknown(Option<FileHash>),
+}
+
+impl FileIds {
+    fn large(sha256: Sha256, size: u64) -> Self {
+        let pointer = pointer(sha256, size);
+        Self::Large {
+            sha256,
+            pointer: Digests::of(pointer.as_bytes()).git_blob,
+            pointer_size: pointer.len() as u32,
+        }
+    }
+
+    /// What git holds at the path: 40 digits.
+    pub fn oid(&self) -> String {
+        match self {
+            Self::Regular(id) => id.to_string(),
+            Self::Large { pointer, .. } => pointer.to_string(),
+            Self::Unknown(file) => {
+                file.map_or_else(|| "0".repeat(40), |file| file.to_string()[..40].to_owned())
+            }
+        }
+    }
+
+    /// What identifies the content: 40 digits of a regular file, 64 of a large one.
+    pub fn etag(&self) -> String {
+        match self {
+            Self::Regular(id) => id.to_string(),
+            Self::Large { sha256, .. } => sha256.to_string(),
+            Self::Unknown(file) => file.map_or_else(String::new, |file| file.to_string()),
+        }
+    }
+}
+
+/// The text that git holds in place of a large file.
+pub fn pointer(sha256: Sha256, size: u64) -> String {
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n")
+}
+
+impl Repos {
+    /// The ids of a file. For a caller that is `patient`, because it asks for nothing else, the
+    /// file is fetched and read if that can be done while a client waits.
+    ///
+    /// # Errors
+    /// If the store fails. That nobody has the file is no error: its ids are not known then.
+    pub async fn ids(
+        &self,
+        resolved: &Resolved,
+        file: &RepoFile,
+        patient: bool,
+    ) -> Result<FileIds, RepoError> {
+        let within = if patient { ANSWER_WITHIN } else { ANSWER_SOON };
+        let deadline = Instant::now() + within;
+        let wanted = self.ids_until(resolved, std::slice::from_ref(file), deadline, patient);
+        let mut ids = wanted.await?;
+        Ok(ids.pop().unwrap_or(FileIds::Unknown(file.hash)))
+    }
+
+    /// The ids of files, as many as are known or can be computed from what is held while a client
+    /// waits.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn ids_of(
+        &self,
+        resolved: &Resolved,
+        files: &[RepoFile],
+    ) -> Result<Vec<FileIds>, RepoError> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        self.ids_until(resolved, files, deadline, false).await
+    }
+
+    async fn ids_until(
+        &self,
+        resolved: &Resolved,
+        files: &[RepoFile],
+        deadline: Instant,
+        fetch: bool,
+    ) -> Result<Vec<FileIds>, RepoError> {
+        let attributes = self.attributes(resolved).await?;
+        let mut all = Vec::with_capacity(files.len());
+        for file in files {
+            if let Some(listed) = listed(file) {
+                all.push(listed);
+                continue;
+            }
+            let digests = match file.hash {
+                Some(hash) => self.digests(resolved, file, hash, deadline, fetch).await?,
+                None => None,
+            };
+            all.push(match digests {
+                None => FileIds::Unknown(file.hash),
+                Some((digests, is_text)) => {
+                    if attributes.is_large(file.path.as_str(), file.size) || !is_text {
+                        FileIds::large(digests.sha256, file.size)
+                    } else {
+                        FileIds::Regular(digests.git_blob)
+                    }
+                }
+            });
+        }
+        Ok(all)
+    }
+
+    /// A file's digests, and whether it is text.
+    async fn digests(
+        &self,
+        resolved: &Resolved,
+        file: &RepoFile,
+        hash: FileHash,
+        deadline: Instant,
+        fetch: bool,
+    ) -> Result<Option<(Digests, bool)>, RepoError> {
+        let before = self.store(move |store| known(store, hash)).await?;
+        if before.is_some() {
+            return Ok(before);
+        }
+        let is_held = self.store(move |store| is_held(store, hash)).await?;
+        let stream = match resolved.addressed(file) {
+            Some((model, entry)) if fetch && !is_held && file.size <= FETCH_FOR_IDS_MAX => Some(
+                FileStream::new(self.core.clone(), model, entry, 0..file.size),
+            ),
+            _ if !is_held => return Ok(None),
+            _ => None,
+        };
+        let found = timeout_at(deadline, find(self.core.clone(), hash, stream)).await;
+        match found {
+            Ok(Ok(())) => self.store(move |store| known(store, hash)).await,
+            // In time or not at all: the client gets an answer without.
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    async fn attributes(&self, resolved: &Resolved) -> Result<Attributes, RepoError> {
+        let Tree::Content(_) = resolved.revision.tree else {
+            return Ok(Attributes::new(None));
+        };
+        let tree = self.tree(resolved).await?;
+        let Some(file) = tree
+            .get(".gitattributes")
+            .filter(|file| file.size <= ATTRIBUTES_BYTES_MAX)
+        else {
+            return Ok(Attributes::new(None));
+        };
+        let text = self.read_small(resolved, &file).await;
+        let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+        Ok(Attributes::new(text.ok().as_deref()))
+    }
+
+    /// A small file as a whole, within the time that a client waits.
+    ///
+    /// # Errors
+    /// If it cannot be had in time.
+    pub async fn read_small(
+        &self,
+        resolved: &Resolved,
+        file: &RepoFile,
+    ) -> Result<Vec<u8>, RepoError> {
+        let mut stream = self.open(resolved, file, 0..file.size)?;
+        let read = async {
+            let mut bytes = Vec::new();
+            while let Some(piece) = stream.next().await? {
+                bytes.extend_from_slice(&piece);
+            }
+            Ok::<_, Failure>(bytes)
+        };
+        let read = tokio::time::timeout(ANSWER_WITHIN, read).await;
+        let late = || RepoError::Busy {
+            retry_after: Duration::from_secs(1),
+        };
+        Ok(read.map_err(|_| late())??)
+    }
+}
+
+/// What another hub says about a file.
+fn listed(file: &RepoFile) -> Option<FileIds> {
+    match (file.lfs, file.git_blob) {
+        (
+            Some(Lfs {
+                sha256,
+                pointer_size,
+            }),
+            Some(pointer),
+        ) => Some(FileIds::Large {
+            sha256,
+            pointer,
+            pointer_size,
+        }),
+        (Some(lfs), None) => Some(FileIds::large(lfs.sha256, file.size)),
+        (None, Some(git_blob)) => Some(FileIds::Regular(git_blob)),
+        (None, None) => None,
+    }
+}
+
+fn is_held(store: &Store, file: FileHash) -> Result<bool, StoreError> {
+    Ok(store.file(file)?.is_some_and(|file| file.complete))
+}
+
+fn known(store: &Store, file: FileHash) -> Result<Option<(Digests, bool)>, StoreError> {
+    match store.digests(file)? {
+        Some(digests) => Ok(Some((digests, is_text(store, file)?))),
+        None => Ok(None),
+    }
+}
+
+/// Whether the beginning of a file is text; one that is not here is taken for it.
+fn is_text(store: &Store, file: FileHash) -> Result<bool, StoreError> {
+    let first = store.read_chunk(file, hubless_content::ChunkIndex(0))?;
+    let Some(first) = first else {
+        return Ok(true);
+    };
+    let sample = &first[..first.len().min(SAMPLE_BYTES)];
+    Ok(match std::str::from_utf8(sample) {
+        Ok(text) => !text.contains('\0'),
+        // The sample may end inside a character.
+        Err(error) => error.error_len().is_none() && sample.len() == SAMPLE_BYTES,
+    })
+}
+
+/// Reads a file to its end, so that it is held, and has its digests computed: once, whoever asks.
+async fn find(core: Arc<Core>, file: FileHash, stream: Option<FileStream>) -> Result<(), Failure> {
+    if let Some(mut stream) = stream {
+        while stream.next().await?.is_some() {}
+    }
+    // Goes on if this caller does not wait any longer: the next one finds it done.
+    let work = core.clone();
+    let computed = core.tasks.spawn(async move {
+        let _alone = work.digesting.lock(file).await;
+        let store = work.store.clone();
+        Blocking::run_long(move || store.compute_digests(file, &())).await
+    });
+    computed.await.map_err(|_| interrupted())???;
+    Ok(())
+}

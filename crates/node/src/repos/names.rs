@@ -1,0 +1,218 @@
+//! Requests about names: give content a name, list, show and remove names.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hubless_content::{RefName, RepoId, RepoKind, Revision, Tree};
+use hubless_store::{Repo, RepoOrigin, Store, StoreError};
+
+use super::{Caller, Repos};
+use crate::{
+    api::{
+        Failure, FailureKind, NameDetails, NameRef, NameRevision, NameSet, Named, Names,
+        ResolvedName,
+    },
+    core::Core,
+};
+
+/// Names that one list has; more are for a search.
+const NAMES_MAX: usize = 100_000;
+
+pub(crate) async fn set(core: &Arc<Core>, request: NameSet) -> Result<Named, Failure> {
+    let store = core.store.clone();
+    let named = core.blocking.run(move || put(&store, &request)).await??;
+    core.note_change();
+    Ok(named)
+}
+
+/// Puts a revision behind the branch's last one. A branch that holds the content already keeps its
+/// revision, so that naming the same thing again changes nothing.
+fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
+    let NameSet {
+        repo,
+        branch,
+        tags,
+        hash,
+        message,
+    } = request;
+    let now = milliseconds();
+    if let Some(known) = store.repo(repo)?
+        && let RepoOrigin::Upstream(hub) = &known.origin
+    {
+        let message = format!("{repo} is a repo of {hub}");
+        return Err(Failure::new(FailureKind::Denied, message)
+            .hint("choose another name, or `hubless name rm` it first"));
+    }
+    if store.repo(repo)?.is_none() {
+        store.put_repo(&Repo {
+            id: repo.clone(),
+            created: now,
+            origin: RepoOrigin::Local,
+            private: false,
+            gated: false,
+        })?;
+    }
+    let head = store.get_ref(repo, branch)?;
+    let last = match head {
+        Some(head) => store.revision(repo, head)?,
+        None => None,
+    };
+    let same = last.is_some_and(|last| last.tree == Tree::Content(*hash));
+    let commit = match head {
+        Some(head) if same => head,
+        _ => {
+            let title = match head {
+                None => "initial commit",
+                Some(_) => "Update",
+            };
+            let revision = Revision {
+                tree: Tree::Content(*hash),
+                parents: head.into_iter().collect(),
+                time: now,
+                title: message.clone().unwrap_or_else(|| title.to_owned()),
+                message: String::new(),
+                author: String::new(),
+            };
+            let commit = revision.commit_id().map_err(|error| {
+                Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
+            })?;
+            store.put_revision(repo, commit, &revision, std::slice::from_ref(branch))?;
+            commit
+        }
+    };
+    let refs: Vec<_> = tags.iter().map(|tag| (tag.clone(), Some(commit))).collect();
+    store.set_refs(repo, &refs)?;
+    Ok(Named {
+        kind: repo.kind(),
+        name: repo.id().to_owned(),
+        branch: branch.short().to_owned(),
+        tags: tags.iter().map(|tag| tag.short().to_owned()).collect(),
+        commit,
+        hash: *hash,
+        new: !same,
+    })
+}
+
+fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+pub(crate) async fn list(core: &Arc<Core>) -> Result<Names, Failure> {
+    let store = core.store.clone();
+    let names = core.blocking.run(move || names(&store)).await??;
+    Ok(Names { names })
+}
+
+fn names(store: &Store) -> Result<Vec<NameRef>, StoreError> {
+    let mut names = Vec::new();
+    for kind in RepoKind::ALL {
+        for repo in store.repos(kind, "", None, NAMES_MAX)? {
+            let head = store.get_ref(&repo.id, &RefName::main())?;
+            let revision = match head {
+                Some(head) => store.revision(&repo.id, head)?,
+                None => None,
+            };
+            names.push(NameRef {
+                kind,
+                name: repo.id.id().to_owned(),
+                commit: head,
+                hash: revision.and_then(|revision| content(&revision)),
+            });
+        }
+    }
+    Ok(names)
+}
+
+fn content(revision: &Revision) -> Option<hubless_content::ContentHash> {
+    match revision.tree {
+        Tree::Content(hash) => Some(hash),
+        Tree::Listed(_) => None,
+    }
+}
+
+pub(crate) async fn show(core: &Arc<Core>, repo: RepoId) -> Result<NameDetails, Failure> {
+    let repos = Repos { core: core.clone() };
+    let known = repos.repo(&repo, &Caller::default()).await?;
+    let id = known.id.clone();
+    let (refs, revisions) = repos.store(move |store| all_of(store, &id)).await?;
+    Ok(NameDetails {
+        kind: known.id.kind(),
+        name: known.id.id().to_owned(),
+        refs,
+        revisions,
+    })
+}
+
+type AllOf = (
+    std::collections::BTreeMap<RefName, hubless_content::CommitId>,
+    Vec<NameRevision>,
+);
+
+fn all_of(store: &Store, repo: &RepoId) -> Result<AllOf, StoreError> {
+    let mut revisions = Vec::new();
+    for commit in store.revisions(repo)? {
+        if let Some(revision) = store.revision(repo, commit)? {
+            revisions.push(NameRevision {
+                commit,
+                hash: content(&revision),
+                time: revision.time,
+                title: revision.title,
+            });
+        }
+    }
+    revisions.sort_by_key(|revision| std::cmp::Reverse(revision.time));
+    Ok((store.refs(repo)?.into_iter().collect(), revisions))
+}
+
+pub(crate) async fn remove(
+    core: &Arc<Core>,
+    repo: RepoId,
+    name: Option<RefName>,
+) -> Result<(), Failure> {
+    let store = core.store.clone();
+    let (id, refs) = (repo.clone(), name.clone());
+    let was_there = core
+        .blocking
+        .run(move || match refs {
+            None => store.remove_repo(&id),
+            Some(name) => match store.get_ref(&id, &name)? {
+                None => Ok(false),
+                Some(_) => store.set_refs(&id, &[(name, None)]).map(|()| true),
+            },
+        })
+        .await??;
+    core.note_change();
+    if was_there {
+        return Ok(());
+    }
+    let what = match name {
+        Some(name) => format!("{repo} has no {name}"),
+        None => format!("there is no name {repo}"),
+    };
+    Err(Failure::new(FailureKind::NotFound, what)
+        .hint("`hubless name ls` prints the names that this node knows"))
+}
+
+/// The content that a name and a revision lead to.
+pub(crate) async fn resolve(
+    core: &Arc<Core>,
+    repo: RepoId,
+    revision: &str,
+) -> Result<ResolvedName, Failure> {
+    let repos = Repos { core: core.clone() };
+    let resolved = repos.resolve(&repo, revision, &Caller::default()).await?;
+    let hash = content(&resolved.revision).ok_or_else(|| {
+        let message = format!("the content hash of {repo}@{revision} is not known yet");
+        Failure::new(FailureKind::NotFound, message)
+            .hint("download it once through the gateway; its content hash is known after that")
+    })?;
+    Ok(ResolvedName {
+        kind: resolved.repo.id.kind(),
+        name: resolved.repo.id.id().to_owned(),
+        commit: resolved.commit,
+        hash,
+    })
+}

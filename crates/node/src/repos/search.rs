@@ -1,0 +1,85 @@
+//! Lists of repos.
+
+use hubless_content::{RepoId, RepoKind};
+use hubless_store::Repo;
+
+use super::{RepoError, Repos, Resolved};
+
+/// Repos that are read from the store at once.
+const BATCH: usize = 1000;
+
+/// Repos that one search looks at: what a mirror knows is far below, and the search ends.
+const LOOKED_AT_MAX: usize = 100_000;
+
+/// What is searched for.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// All of these are in the name, in any case.
+    pub words: Vec<String>,
+    /// What stands before the slash, in any case.
+    pub author: Option<String>,
+}
+
+impl Search {
+    fn fits(&self, repo: &Repo) -> bool {
+        let name = repo.id.folded();
+        let author = repo.id.namespace();
+        self.words
+            .iter()
+            .all(|word| name.contains(&word.to_ascii_lowercase()))
+            && self
+                .author
+                .as_ref()
+                .is_none_or(|wanted| author.is_some_and(|a| a.eq_ignore_ascii_case(wanted)))
+    }
+}
+
+impl Repos {
+    /// Up to `max` repos of a kind that fit, ordered by name, those after `after`; private ones
+    /// are left out.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn search(
+        &self,
+        kind: RepoKind,
+        search: &Search,
+        after: Option<RepoId>,
+        max: usize,
+    ) -> Result<Vec<Repo>, RepoError> {
+        let (mut found, mut after, mut looked_at) = (Vec::new(), after, 0);
+        let prefix = match &search.author {
+            Some(author) => format!("{author}/"),
+            None => String::new(),
+        };
+        while found.len() < max && looked_at < LOOKED_AT_MAX {
+            let (from, prefix) = (after.clone(), prefix.clone());
+            let batch = self
+                .store(move |store| store.repos(kind, &prefix, from.as_ref(), BATCH))
+                .await?;
+            let is_last = batch.len() < BATCH;
+            looked_at += batch.len();
+            after = batch.last().map(|repo| repo.id.clone());
+            let fitting = batch
+                .into_iter()
+                .filter(|repo| !repo.private && search.fits(repo));
+            found.extend(fitting.take(max - found.len()));
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest state of a repo's main branch, if there is one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn head(&self, repo: &RepoId) -> Result<Option<Resolved>, RepoError> {
+        match self.resolve(repo, "HEAD", &super::Caller::default()).await {
+            Ok(resolved) => Ok(Some(resolved)),
+            Err(RepoError::NoRevision { .. } | RepoError::NoRepo) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
