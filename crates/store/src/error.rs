@@ -223,6 +223,14 @@ pub enum StoreError {
         found: u64,
     },
     /// Other bytes came than were expected.
+    #[error("file {found} came, but {expected} was expected")]
+    WrongFile {
+        /// What was expected.
+        expected: FileHash,
+        /// What came.
+        found: FileHash,
+    },
+    /// Other bytes came than were expected.
     #[error("bytes with SHA-256 {found} came, but {expected} was expected")]
     WrongSha256 {
         /// What was expected.
@@ -299,6 +307,7 @@ impl StoreError {
             }
             Self::Damaged { .. }
             | Self::WrongSize { .. }
+            | Self::WrongFile { .. }
             | Self::WrongSha256 { .. }
             | Self::WrongGitBlob { .. } => Kind::Integrity,
             Self::Cancelled | Self::Closed => Kind::Cancelled,

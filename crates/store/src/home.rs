@@ -4,7 +4,7 @@
 //! store.redb         the index; store.redb.new while it is made
 //! files/ab/<hash>    complete files, read-only; ab: first two digits of the hash
 //! partial/<hash>     files that are being fetched
-//! partial/import-N   files that are being copied, whose hash is not known yet
+//! partial/import-N   files that are being copied or come from another hub: their hash is not known yet
 //! ```
 
 use std::{

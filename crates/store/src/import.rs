@@ -7,8 +7,8 @@
 //! fails before leaves nothing.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    path::{Path, PathBuf},
+    collections::{HashMap, HashSet},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -24,14 +24,14 @@ use redb::ReadableTable;
 
 use crate::{
     Shared, Store,
-    disk::{Access, Disk, DiskFile, Signature, clone_into},
+    disk::{Access, DiskFile, Signature, clone_into},
     error::{IoContext, StoreError},
     external::external_record,
-    files::{decode_record, encode_list},
+    files::decode_record,
     in_use::FilesGuard,
     observer::Observer,
     parallel::{self, CvSlots, Meter, Span},
-    quota::Reservation,
+    place::{Placed, TempFile},
     record::{Place, Record},
     sync::lock,
     tables,
@@ -139,27 +139,6 @@ struct Source {
     write_to: Option<Arc<dyn DiskFile>>,
 }
 
-/// A file that the last transaction makes known.
-struct Placed {
-    record: Record,
-    list: ChunkList,
-    copy: Option<TempFile>,
-}
-
-/// A copy that goes, with the room it takes, unless it is kept.
-struct TempFile {
-    disk: Arc<dyn Disk>,
-    path: PathBuf,
-    reservation: Option<Reservation>,
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        // After it was moved to its place there is nothing to remove.
-        let _ = self.disk.remove(&self.path);
-    }
-}
-
 impl Job {
     fn new(found: Found) -> Self {
         let spans_left = AtomicU32::new(parallel::span_count(found.size));
@@ -264,15 +243,7 @@ impl Import<'_> {
         from: &dyn DiskFile,
         size: u64,
     ) -> Result<(TempFile, Arc<dyn DiskFile>, Cloned), StoreError> {
-        let reservation = Some(self.shared.quota.reserve(size)?);
-        let path = self.shared.home.new_import();
-        let disk = self.shared.disk.clone();
-        let handle = disk.open(&path, Access::Create).context("make", &path)?;
-        let copy = TempFile {
-            disk,
-            path,
-            reservation,
-        };
+        let (copy, handle) = self.shared.make_temporary(size)?;
         let cloned = clone_into(from, &*handle);
         if !cloned {
             handle.allocate(size).context("make", &copy.path)?;
@@ -322,17 +293,19 @@ impl Import<'_> {
                 record,
                 list,
                 copy: None,
+                digests: None,
             }
         } else {
             let copy = match lock(&source.copy).take() {
                 Some(copy) => copy,
                 None => self.copy_hashed(job, source, &list, buffer)?,
             };
-            self.seal(&copy)?;
+            copy.seal()?;
             Placed {
                 record: Record::new(list.size(), Place::Owned),
                 list,
                 copy: Some(copy),
+                digests: None,
             }
         };
         lock(&self.placed).entry(file).or_insert(placed);
@@ -366,19 +339,6 @@ impl Import<'_> {
         Ok(copy)
     }
 
-    /// Makes a copy durable and read-only.
-    fn seal(&self, copy: &TempFile) -> Result<(), StoreError> {
-        let handle = self
-            .shared
-            .disk
-            .open(&copy.path, Access::Update)
-            .context("open", &copy.path)?;
-        handle.sync().context("sync", &copy.path)?;
-        handle
-            .set_read_only(true)
-            .context("make read-only", &copy.path)
-    }
-
     fn manifest(&self, directory: &Path) -> Result<Manifest, StoreError> {
         let entries = self.jobs.iter().filter_map(|job| {
             let hash = (*lock(&job.hash))?;
@@ -401,14 +361,7 @@ impl Import<'_> {
         let _guard = self.shared.in_use.protect_model(manifest.content_hash());
         // The payload of small files first: what the manifest names must be there.
         self.shared.commit()?;
-        let _no_commit_meanwhile = lock(&self.shared.committing);
-        let outcome = self.shared.publish_import(&placed, manifest);
-        if outcome.is_err() {
-            self.shared.take_back(&placed);
-            return outcome.map(drop);
-        }
-        self.shared.settle_import(placed, outcome?);
-        Ok(())
+        self.shared.place(placed, Some(manifest))
     }
 }
 
@@ -429,95 +382,5 @@ impl Shared {
             }
             Ok(sizes)
         })
-    }
-
-    /// Moves the copies and commits. Returns the records that were there before.
-    fn publish_import(
-        &self,
-        placed: &HashMap<FileHash, Placed>,
-        manifest: &Manifest,
-    ) -> Result<HashMap<FileHash, Record>, StoreError> {
-        let mut directories = BTreeSet::new();
-        for (file, placed) in placed {
-            if let Some(copy) = &placed.copy {
-                let moved = self.move_to_owned(&copy.path, *file);
-                moved.context("rename to", &self.home.owned(*file))?;
-                directories.insert(self.home.owned_dir(*file));
-            }
-        }
-        self.sync_directories(directories)?;
-        let mut partials = self.partials.lock();
-        let before = self.write_import(placed, manifest)?;
-        for file in placed.keys() {
-            self.forget_in_memory(*file, &mut partials);
-        }
-        Ok(before)
-    }
-
-    fn write_import(
-        &self,
-        placed: &HashMap<FileHash, Placed>,
-        manifest: &Manifest,
-    ) -> Result<HashMap<FileHash, Record>, StoreError> {
-        let bytes = manifest.encode();
-        let model = manifest.content_hash();
-        self.index.write(|write| {
-            let mut files = write.open_table(tables::FILES)?;
-            let mut held = write.open_table(tables::HELD)?;
-            let mut lists = write.open_table(tables::CHUNK_LISTS)?;
-            let mut before = HashMap::new();
-            for (file, placed) in placed {
-                lists.insert(file.as_bytes(), &encode_list(&placed.list)[..])?;
-                held.remove(file.as_bytes())?;
-                if let Some(old) = files.insert(file.as_bytes(), &placed.record.encode()[..])? {
-                    before.insert(*file, decode_record(old.value())?);
-                }
-            }
-            write
-                .open_table(tables::MANIFESTS)?
-                .insert(model.as_bytes(), &bytes[..])?;
-            write
-                .open_table(tables::PINS)?
-                .insert(model.as_bytes(), ())?;
-            Ok(before)
-        })
-    }
-
-    /// After the commit: the room that the copies take is theirs, that of what they replaced is
-    /// free.
-    fn settle_import(&self, placed: HashMap<FileHash, Placed>, before: HashMap<FileHash, Record>) {
-        for (file, mut placed) in placed {
-            let reservation = placed
-                .copy
-                .as_mut()
-                .and_then(|copy| copy.reservation.take());
-            if let Some(reservation) = reservation {
-                reservation.keep();
-            }
-            let Some(old) = before.get(&file) else {
-                continue;
-            };
-            self.quota.give_back(old.bytes_owned());
-            if old.place == Place::Partial {
-                // Opening the store sweeps it if this fails.
-                let _ = self.disk.remove(&self.home.partial(file));
-            }
-        }
-    }
-
-    /// After a failure: removes those copies from their places that the index does not know.
-    fn take_back(&self, placed: &HashMap<FileHash, Placed>) {
-        for file in placed
-            .iter()
-            .filter(|(_, placed)| placed.copy.is_some())
-            .map(|(file, _)| file)
-        {
-            let is_owned = self
-                .record(*file)
-                .map(|record| record.is_some_and(|r| r.place == Place::Owned));
-            if matches!(is_owned, Ok(false)) {
-                let _ = self.disk.remove(&self.home.owned(*file));
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! What survives a crash is what was synced: the bytes of files as of their last sync, and the
 //! names of directories as of their last sync. Between the two extremes, a crash may also keep
 //! what was not synced, as disks do; `keep_unsynced` chooses.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

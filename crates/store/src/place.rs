@@ -1,0 +1,188 @@
+//! From a temporary name to the place of complete files: how an import and what comes from other
+//! hubs end.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use hubless_content::{ChunkList, FileHash, Manifest};
+
+use crate::{
+    Shared,
+    digests::{self, Digests},
+    disk::{Access, Disk, DiskFile},
+    error::{IoContext, StoreError},
+    files::{decode_record, encode_list},
+    quota::Reservation,
+    record::{Place, Record},
+    sync::lock,
+    tables,
+};
+
+/// A file that is about to be known.
+pub(crate) struct Placed {
+    pub(crate) record: Record,
+    pub(crate) list: ChunkList,
+    pub(crate) copy: Option<TempFile>,
+    pub(crate) digests: Option<Digests>,
+}
+
+/// A file under a temporary name that goes, with the room it takes, unless it is placed.
+pub(crate) struct TempFile {
+    disk: Arc<dyn Disk>,
+    pub(crate) path: PathBuf,
+    reservation: Option<Reservation>,
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // After it was moved to its place there is nothing to remove.
+        let _ = self.disk.remove(&self.path);
+    }
+}
+
+impl TempFile {
+    /// Makes it durable and read-only.
+    pub(crate) fn seal(&self) -> Result<(), StoreError> {
+        let handle = self
+            .disk
+            .open(&self.path, Access::Update)
+            .context("open", &self.path)?;
+        handle.sync().context("sync", &self.path)?;
+        handle
+            .set_read_only(true)
+            .context("make read-only", &self.path)
+    }
+}
+
+impl Shared {
+    /// An empty file under a temporary name, and room for `size` bytes.
+    pub(crate) fn make_temporary(
+        &self,
+        size: u64,
+    ) -> Result<(TempFile, Arc<dyn DiskFile>), StoreError> {
+        let reservation = Some(self.quota.reserve(size)?);
+        let path = self.home.new_import();
+        let disk = self.disk.clone();
+        let handle = disk.open(&path, Access::Create).context("make", &path)?;
+        let file = TempFile {
+            disk,
+            path,
+            reservation,
+        };
+        Ok((file, handle))
+    }
+
+    /// Puts sealed files in their places and makes all known, and a manifest with them, in one
+    /// transaction; all or none.
+    pub(crate) fn place(
+        &self,
+        placed: HashMap<FileHash, Placed>,
+        manifest: Option<&Manifest>,
+    ) -> Result<(), StoreError> {
+        let _no_commit_meanwhile = lock(&self.committing);
+        let outcome = self.publish_placed(&placed, manifest);
+        if outcome.is_err() {
+            self.take_back(&placed);
+        }
+        self.settle_placed(placed, outcome?);
+        Ok(())
+    }
+
+    /// Moves the copies and commits. Returns the records that were there before.
+    fn publish_placed(
+        &self,
+        placed: &HashMap<FileHash, Placed>,
+        manifest: Option<&Manifest>,
+    ) -> Result<HashMap<FileHash, Record>, StoreError> {
+        let mut directories = BTreeSet::new();
+        for (file, placed) in placed {
+            if let Some(copy) = &placed.copy {
+                let moved = self.move_to_owned(&copy.path, *file);
+                moved.context("rename to", &self.home.owned(*file))?;
+                directories.insert(self.home.owned_dir(*file));
+            }
+        }
+        self.sync_directories(directories)?;
+        let mut partials = self.partials.lock();
+        let before = self.write_placed(placed, manifest)?;
+        for file in placed.keys() {
+            self.forget_in_memory(*file, &mut partials);
+        }
+        Ok(before)
+    }
+
+    fn write_placed(
+        &self,
+        placed: &HashMap<FileHash, Placed>,
+        manifest: Option<&Manifest>,
+    ) -> Result<HashMap<FileHash, Record>, StoreError> {
+        let model = manifest.map(|manifest| (manifest.content_hash(), manifest.encode()));
+        let digests = placed
+            .iter()
+            .filter_map(|(file, placed)| Some((*file, placed.digests?)));
+        let digests: HashMap<FileHash, Digests> = digests.collect();
+        self.index.write(|write| {
+            let mut files = write.open_table(tables::FILES)?;
+            let mut held = write.open_table(tables::HELD)?;
+            let mut lists = write.open_table(tables::CHUNK_LISTS)?;
+            let mut before = HashMap::new();
+            for (file, placed) in placed {
+                lists.insert(file.as_bytes(), &encode_list(&placed.list)[..])?;
+                held.remove(file.as_bytes())?;
+                if let Some(old) = files.insert(file.as_bytes(), &placed.record.encode()[..])? {
+                    before.insert(*file, decode_record(old.value())?);
+                }
+            }
+            drop(files);
+            digests::write(write, &digests)?;
+            if let Some((model, bytes)) = &model {
+                let mut manifests = write.open_table(tables::MANIFESTS)?;
+                manifests.insert(model.as_bytes(), &bytes[..])?;
+                let mut pins = write.open_table(tables::PINS)?;
+                pins.insert(model.as_bytes(), ())?;
+            }
+            Ok(before)
+        })
+    }
+
+    /// After the commit: the room that the copies take is theirs, that of what they replaced is
+    /// free.
+    fn settle_placed(&self, placed: HashMap<FileHash, Placed>, before: HashMap<FileHash, Record>) {
+        for (file, mut placed) in placed {
+            let reservation = placed
+                .copy
+                .as_mut()
+                .and_then(|copy| copy.reservation.take());
+            if let Some(reservation) = reservation {
+                reservation.keep();
+            }
+            let Some(old) = before.get(&file) else {
+                continue;
+            };
+            self.quota.give_back(old.bytes_owned());
+            if old.place == Place::Partial {
+                // Opening the store sweeps it if this fails.
+                let _ = self.disk.remove(&self.home.partial(file));
+            }
+        }
+    }
+
+    /// After a failure: removes those copies from their places that the index does not know.
+    fn take_back(&self, placed: &HashMap<FileHash, Placed>) {
+        for file in placed
+            .iter()
+            .filter(|(_, placed)| placed.copy.is_some())
+            .map(|(file, _)| file)
+        {
+            let is_owned = self
+                .record(*file)
+                .map(|record| record.is_some_and(|r| r.place == Place::Owned));
+            if matches!(is_owned, Ok(false)) {
+                let _ = self.disk.remove(&self.home.owned(*file));
+            }
+        }
+    }
+}
