@@ -175,7 +175,7 @@ pub(crate) fn movable_chunk(
     single_asks(requests, id, source)
         .filter(|(chunk, ask)| {
             let other = sources.get(&ask.source);
-            other.is_some_and(|other| other.open.first() != Some(chunk))
+            !ask.started && other.is_some_and(|other| other.open.first() != Some(chunk))
         })
         .map(|(chunk, ask)| (ask.remaining(now), chunk, ask.source))
         .filter(|&(remaining, ..)| remaining > least || source.pace.round_trip().is_none())

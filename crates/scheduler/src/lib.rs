@@ -46,6 +46,7 @@
 //! | `pace` | how fast one source is: rate, round trip, window, deadlines |
 //! | `requests` | the open asks, and those that are late |
 //! | `choose` | what to ask one source for next |
+//! | `uploads` | the other side: which of those that wait is sent its chunk next |
 //! | `scheduler` | the order in which all this happens; below it how asks end, what sources gain and lose, what is due with time, and who is asked next |
 
 mod bits;
@@ -59,7 +60,9 @@ mod rng;
 mod scheduler;
 mod source;
 mod types;
+mod uploads;
 
 pub use config::{ASKS_PER_SOURCE_MAX, IN_FLIGHT_BYTES_MAX, Order, SOURCES_MAX, SchedulerConfig};
 pub use scheduler::Scheduler;
 pub use types::{BanReason, Input, Output, Refusal, SourceId, SourceView};
+pub use uploads::Uploads;

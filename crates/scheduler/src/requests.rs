@@ -22,6 +22,8 @@ pub(crate) struct Ask {
     pub(crate) late: bool,
     /// The chunk was asked of another source in time: this ask is insurance.
     pub(crate) spare: bool,
+    /// Its answer is on its way.
+    pub(crate) started: bool,
     pub(crate) mark: Mark,
 }
 
@@ -68,6 +70,15 @@ impl Requests {
             self.late.insert(chunk);
         }
         Some(ask)
+    }
+
+    /// The answer to an ask is on its way and is expected at this time.
+    pub(crate) fn mark_started(&mut self, chunk: u32, source: SourceId, expected_at: Duration) {
+        let asks = self.by_chunk.get_mut(&chunk).into_iter().flatten();
+        for ask in asks.filter(|ask| ask.source == source) {
+            ask.started = true;
+            ask.expected_at = expected_at;
+        }
     }
 
     /// Marks an ask as late.
@@ -122,6 +133,7 @@ mod tests {
             deadline: Duration::from_secs(4),
             late: false,
             spare,
+            started: false,
             mark: Mark::default(),
         }
     }

@@ -106,6 +106,7 @@ impl Scheduler {
             Input::SourceGained(id, ranges) => self.gained(id, &ranges),
             Input::SourceComplete(id) => self.set_has(id, Has::Complete { lacks: Vec::new() }),
             Input::SourceGone(id) => self.gone(id),
+            Input::Started { source, chunk } => self.started(source, chunk),
             Input::Received {
                 source,
                 chunk,
@@ -217,6 +218,7 @@ impl Scheduler {
             deadline,
             late: false,
             spare,
+            started: false,
             mark: source.pace.mark(now),
         };
         self.pool.take(chunk);

@@ -36,6 +36,14 @@ pub enum Input {
     /// A source left, or was let go: it is asked no more, and what it was asked for is asked
     /// elsewhere.
     SourceGone(SourceId),
+    /// The first bytes of a chunk arrived; the others follow. Optional, but what is known to be on
+    /// its way is not asked of anybody else, and what waits at one source can go to another.
+    Started {
+        /// Who sends it.
+        source: SourceId,
+        /// Which one.
+        chunk: u32,
+    },
     /// A chunk arrived, was verified and is stored. Also for one that was not asked for, was
     /// cancelled or is late.
     Received {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hubless_scheduler::Order;
-use hubless_testkit::swarm::{Leave, LeaveWhen, PeerSpec, Run, Seed, What, swarm};
+use hubless_testkit::swarm::{Leave, LeaveWhen, PeerSpec, Run, Seed, Swarm, What, swarm};
 
 /// Upload rate of a peer unless a test says otherwise, in bytes per second.
 const RATE: f64 = 5e6;
@@ -48,7 +48,7 @@ fn a_swarm_is_nearly_as_fast_as_its_uploads_allow() {
             "seed {seed}: {ratio:.3} of the shortest time, wasted {:.4}",
             run.wasted_ratio()
         );
-        assert!(ratio < 1.15, "seed {seed}: {ratio:.3} of the shortest time");
+        assert!(ratio < 1.12, "seed {seed}: {ratio:.3} of the shortest time");
         assert!(
             run.wasted_ratio() < 0.05,
             "seed {seed}: wasted {:.4}",
@@ -57,59 +57,78 @@ fn a_swarm_is_nearly_as_fast_as_its_uploads_allow() {
     }
 }
 
-/// Ten seconds in release, minutes without.
+/// Half a minute in release, far more without.
 #[test]
 fn a_large_swarm_is_nearly_as_fast_as_its_uploads_allow() {
     let (peers, chunks) = (256, 1024);
-    let run = swarm(Seed(1))
-        .peers(peers)
-        .chunks(chunks)
-        .neighbours(16)
-        .run();
-    assert_eq!(run.finished(), peers);
-    let ratio = ratio(&run, shortest_time(&run, peers, chunks));
-    println!(
-        "{ratio:.3} of the shortest time, wasted {:.4}",
-        run.wasted_ratio()
-    );
-    assert!(ratio < 1.07, "{ratio:.3} of the shortest time");
-}
-
-#[test]
-fn slow_leaving_and_lying_peers_hurt_only_themselves() {
-    let peers = 50;
     for seed in 1..=3 {
-        let run = swarm(Seed(seed))
-            .peers(peers)
-            .chunks(128)
-            .change(0, 5, |slow| {
-                (slow.upload, slow.download) = (RATE / 20.0, RATE / 2.0);
-            })
-            .change(5, 2, |leaver| {
-                leaver.leaves = leave(LeaveWhen::At(Duration::from_secs(3)));
-            })
-            .change(7, 1, |silent| {
-                let when = LeaveWhen::At(Duration::from_secs(4));
-                silent.leaves = Some(Leave { when, silent: true });
-            })
-            .change(8, 1, |liar| liar.lies = true)
-            .run();
-        let honest_that_stay = peers - 4;
-        let finished = (0..=peers).filter(|&peer| run.finished_at(peer).is_some());
-        let finished = finished.filter(|peer| !(6..10).contains(peer)).count();
-        assert_eq!(finished, honest_that_stay, "seed {seed}");
-        assert_eq!(run.poisoned(), 0, "seed {seed}");
+        let run = large(seed, peers, chunks).run();
+        let ratio = ratio(&run, shortest_time(&run, peers, chunks));
         println!(
-            "seed {seed}: wasted {:.4}, last {:?}",
-            run.wasted_ratio(),
-            run.last_finished_at()
-        );
-        assert!(run.bans() > 0, "seed {seed}");
-        assert!(
-            run.wasted_ratio() < 0.05,
-            "seed {seed}: wasted {:.4}",
+            "seed {seed}: {ratio:.4} of the shortest time, wasted {:.4}",
             run.wasted_ratio()
         );
+        assert_eq!(run.finished(), peers, "seed {seed}");
+        assert!(ratio < 1.05, "seed {seed}: {ratio:.4} of the shortest time");
+    }
+}
+
+/// A minute in release.
+#[test]
+fn a_thousand_peers_are_nearly_as_fast_as_their_uploads_allow() {
+    let (peers, chunks) = (1000, 1024);
+    let run = large(1, peers, chunks).run();
+    let ratio = ratio(&run, shortest_time(&run, peers, chunks));
+    println!("{ratio:.4} of the shortest time");
+    assert_eq!(run.finished(), peers);
+    assert!(ratio < 1.08, "{ratio:.4} of the shortest time");
+}
+
+fn large(seed: u64, peers: usize, chunks: u32) -> Swarm {
+    swarm(Seed(seed)).peers(peers).chunks(chunks).neighbours(20)
+}
+
+/// Of 256 peers, 26 have a tenth of the speed, 13 leave at random times, half of them without a
+/// word, and 5 lie.
+#[test]
+fn slow_leaving_and_lying_peers_hurt_only_themselves() {
+    let (peers, chunks) = (256, 1024);
+    for seed in 1..=3 {
+        let run = large(seed, peers, chunks)
+            .change(0, 26, |slow| {
+                (slow.upload, slow.download) = (slow.upload / 10.0, slow.download / 10.0);
+            })
+            .change(26, 5, |liar| liar.lies = true);
+        let run = (0..13u64)
+            .fold(run, |run, leaver| {
+                // Anywhere in the first 50 s, nearly as long as all takes.
+                let millis = (seed * 7919 + leaver * 104_729) % 50_000;
+                let leave = Leave {
+                    when: LeaveWhen::At(Duration::from_millis(millis)),
+                    silent: leaver % 2 == 0,
+                };
+                run.change(31 + leaver as usize, 1, |peer| peer.leaves = Some(leave))
+            })
+            .run();
+        let usual = |peer: &PeerSpec| peer.upload == RATE && peer.leaves.is_none() && !peer.lies;
+        let last = run.last_finished_of(usual).expect("somebody finished");
+        let ratio = last.as_secs_f64() / shortest_time(&run, peers, chunks).as_secs_f64();
+        let wasted = run.wasted_ratio();
+        println!(
+            "seed {seed}: {ratio:.4} of the shortest time, wasted {wasted:.4}, {} bans",
+            run.bans()
+        );
+        let staying = (1..=peers).filter(|peer| !(27..=44).contains(peer));
+        assert!(
+            staying
+                .into_iter()
+                .all(|peer| run.finished_at(peer).is_some()),
+            "seed {seed}"
+        );
+        assert_eq!(run.poisoned(), 0, "seed {seed}");
+        assert!(run.bans() > 0, "seed {seed}");
+        assert!(ratio < 1.25, "seed {seed}: {ratio:.4} of the shortest time");
+        assert!(wasted < 0.05, "seed {seed}: wasted {wasted:.4}");
     }
 }
 

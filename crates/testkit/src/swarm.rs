@@ -11,13 +11,14 @@
 //! ```
 //!
 //! # What is simulated
-//! Each peer sends one chunk at a time at its upload rate; see [`UploadOrder`] for which. A chunk then passes the latency
+//! Each peer sends one chunk at a time at its upload rate; the real [`Uploads`] choose which. A chunk then passes the latency
 //! and the receiver's download rate. Messages without a chunk take the latency and no room. A
 //! cancel takes back what waits, not what is being sent. Bytes are a number for each chunk, which
 //! receivers check.
+//!
+//! [`Uploads`]: hubless_scheduler::Uploads
 
 mod peer;
-mod upload;
 
 use std::{
     cmp::Reverse,
@@ -28,11 +29,7 @@ use std::{
 use hubless_content::{CHUNK_SIZE, ChunkSet};
 use hubless_scheduler::{BanReason, Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
 
-pub use self::upload::{ROUNDS_PASSED_OVER_MAX, UploadOrder};
-use self::{
-    peer::{Peer, Token},
-    upload::Sent,
-};
+use self::peer::{Peer, Token};
 
 /// Where all chance of a run comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +126,6 @@ pub struct Swarm {
     neighbours: usize,
     announce_every: Duration,
     order: Order,
-    upload_order: UploadOrder,
     complete: Vec<PeerSpec>,
     fetching: Vec<PeerSpec>,
 }
@@ -143,7 +139,6 @@ pub fn swarm(seed: Seed) -> Swarm {
         neighbours: 32,
         announce_every: Duration::from_millis(10),
         order: Order::RarestFirst,
-        upload_order: UploadOrder::UnsentFirst,
         complete: vec![PeerSpec {
             complete: true,
             ..PeerSpec::default()
@@ -197,12 +192,6 @@ impl Swarm {
     /// In which order peers ask.
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
-        self
-    }
-
-    /// In which order peers send what one of them waits for.
-    pub fn upload_order(mut self, order: UploadOrder) -> Self {
-        self.upload_order = order;
         self
     }
 
@@ -285,10 +274,11 @@ impl Run {
         self.poisoned
     }
 
-    /// Chunks that came a second time, as a share of those that were kept.
+    /// Chunks that came a second time or were wrong, as a share of those that were kept.
     pub fn wasted_ratio(&self) -> f64 {
         let kept = self.count(|what| matches!(what, What::Kept(..))).max(1);
-        self.count(|what| matches!(what, What::Wasted(..))) as f64 / kept as f64
+        let wasted = |what| matches!(what, What::Wasted(..) | What::Banned(..));
+        self.count(wasted) as f64 / kept as f64
     }
 
     /// How often somebody was banned.
@@ -351,6 +341,11 @@ enum Event {
         to: PeerIndex,
         from: PeerIndex,
     },
+    Started {
+        to: PeerIndex,
+        from: PeerIndex,
+        chunk: u32,
+    },
     Answer {
         to: PeerIndex,
         from: PeerIndex,
@@ -388,6 +383,8 @@ struct World {
     /// Peers that are to finish and have not.
     unfinished: BTreeSet<PeerIndex>,
     history: Vec<Happened>,
+    /// Whether somebody leaves when the last peer holds some share.
+    leaves_by_share: bool,
 }
 
 impl World {
@@ -405,7 +402,7 @@ impl World {
                     };
                     Scheduler::new(config, &ChunkSet::full(swarm.chunks))
                 });
-                Peer::new(spec, swarm.chunks, scheduler, swarm.upload_order)
+                Peer::new(spec, swarm.chunks, scheduler)
             })
             .collect();
         connect(&mut peers, swarm.neighbours, &mut chance);
@@ -413,7 +410,13 @@ impl World {
         let unfinished = (0..peers.len())
             .filter(|&peer| stays(&peers[peer].spec))
             .collect();
+        let by_share = |peer: &Peer| {
+            let leave = peer.spec.leaves.map(|leave| leave.when);
+            matches!(leave, Some(LeaveWhen::LastPeerHolds(_)))
+        };
+        let leaves_by_share = peers.iter().any(by_share);
         Self {
+            leaves_by_share,
             swarm,
             now: Duration::ZERO,
             events: BinaryHeap::new(),
@@ -468,6 +471,18 @@ impl World {
                 self.tell_from(to, from, Input::SourceGone(source(from)));
                 self.peers[to].neighbours.remove(&from);
             }
+            Event::Started { to, from, chunk } => {
+                if !self.peers[from].gone {
+                    self.tell_from(
+                        to,
+                        from,
+                        Input::Started {
+                            source: source(from),
+                            chunk,
+                        },
+                    );
+                }
+            }
             Event::Answer {
                 to,
                 from,
@@ -484,7 +499,7 @@ impl World {
                 self.tell_from(to, from, refused);
             }
             Event::SentAll { by } => {
-                self.peers[by].uploads.sent_all();
+                self.peers[by].sending = false;
                 self.send_next(by);
             }
             Event::Announce { by } => self.announce(by),
@@ -557,6 +572,9 @@ impl World {
     }
 
     fn leave_if_due(&mut self) {
+        if !self.leaves_by_share {
+            return;
+        }
         let Some(last) = self.peers.last() else {
             return;
         };
@@ -596,21 +614,31 @@ impl World {
     /// Begins to send the next chunk, if none is being sent.
     fn send_next(&mut self, by: PeerIndex) {
         let peer = &mut self.peers[by];
-        if peer.gone {
+        if peer.gone || peer.sending {
             return;
         }
-        let Some(Sent { to, chunk }) = peer.uploads.next() else {
+        let Some((to, chunk)) = peer.uploads.next() else {
             return;
         };
+        peer.sending = true;
         let token = peer.token(chunk).unwrap_or_default();
         let sending = Duration::from_secs_f64(CHUNK_SIZE as f64 / peer.spec.upload);
         let latency = self.latency(by, to);
         let (sent_at, arrives) = (self.now + sending, self.now + latency);
         let receiver = &mut self.peers[to];
         let receiving = Duration::from_secs_f64(CHUNK_SIZE as f64 / receiver.spec.download);
-        receiver.download_free = receiver.download_free.max(arrives) + receiving;
+        let begins = receiver.download_free.max(arrives);
+        receiver.download_free = begins + receiving;
         let here = receiver.download_free.max(sent_at + latency);
         self.schedule(sent_at, Event::SentAll { by });
+        self.schedule(
+            begins,
+            Event::Started {
+                to,
+                from: by,
+                chunk,
+            },
+        );
         self.schedule(
             here,
             Event::Answer {

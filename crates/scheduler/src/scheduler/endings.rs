@@ -8,6 +8,31 @@ use crate::types::{BanReason, Output, Refusal, SourceId};
 const BANNED_MAX: usize = 4096;
 
 impl Scheduler {
+    /// An answer is on its way. Who was asked for the same and has not begun need not.
+    pub(super) fn started(&mut self, id: SourceId, chunk: u32) {
+        let Some(source) = self.sources.get(&id) else {
+            return;
+        };
+        let Some(shortest) = source.pace.round_trip() else {
+            return;
+        };
+        let now = self.now;
+        let asks = self.requests.of(chunk);
+        if asks.iter().all(|ask| ask.source != id) {
+            return;
+        }
+        let losers: Vec<SourceId> = asks
+            .iter()
+            .filter(|ask| ask.source != id && !ask.started)
+            .map(|ask| ask.source)
+            .collect();
+        self.requests
+            .mark_started(chunk, id, now.saturating_add(shortest));
+        losers
+            .into_iter()
+            .for_each(|loser| self.cancel(loser, chunk));
+    }
+
     pub(super) fn received(&mut self, id: SourceId, chunk: u32, bytes: u32) {
         if chunk >= self.pool.len() {
             return;

@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use hubless_scheduler::Scheduler;
+use hubless_scheduler::{Scheduler, Uploads};
 
-use super::{
-    PeerIndex, PeerSpec,
-    upload::{UploadOrder, Uploads},
-};
+use super::{PeerIndex, PeerSpec};
 
 /// The bytes of a chunk, as a number.
 pub(super) type Token = u64;
@@ -26,7 +23,10 @@ pub(super) struct Peer {
     pub(super) neighbours: BTreeSet<PeerIndex>,
     pub(super) scheduler: Option<Scheduler>,
     pub(super) wake_at: Option<Duration>,
-    pub(super) uploads: Uploads,
+    /// Chunks that neighbours wait for.
+    pub(super) uploads: Uploads<PeerIndex, u32>,
+    /// A chunk is being sent.
+    pub(super) sending: bool,
     /// When all that is under way to this peer has passed its download link.
     pub(super) download_free: Duration,
     /// Chunks gained since the last announcement.
@@ -37,19 +37,15 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(
-        spec: PeerSpec,
-        chunks: u32,
-        scheduler: Option<Scheduler>,
-        order: UploadOrder,
-    ) -> Self {
+    pub(super) fn new(spec: PeerSpec, chunks: u32, scheduler: Option<Scheduler>) -> Self {
         let complete = spec.complete;
         Self {
             spec,
             neighbours: BTreeSet::new(),
             scheduler,
             wake_at: None,
-            uploads: Uploads::new(chunks, order),
+            uploads: Uploads::default(),
+            sending: false,
             download_free: Duration::ZERO,
             to_announce: Vec::new(),
             gone: false,
