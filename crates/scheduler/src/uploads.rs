@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// us; simulated swarms are slowest with 1 and with no end, and the same between 4 and 8.
 const SENDINGS_MAX: u8 = 4;
 
-/// Rounds of turns after which a peer is served whatever it asked for. In simulated swarms of 256
-/// the last one needs 1.05 of the shortest time with 2 rounds, and 1.04 with 6.
+/// Rounds of turns after which a peer is served whatever it asked for. See
+/// `docs/decisions/0005-what-simulated-swarms-taught.md`.
 const ROUNDS_PASSED_OVER_MAX: usize = 6;
 
 /// Turns looked at for the best one: a choice among more costs time and gains nothing.

@@ -8,7 +8,8 @@ use crate::types::{BanReason, Output, Refusal, SourceId};
 const BANNED_MAX: usize = 4096;
 
 impl Scheduler {
-    /// An answer is on its way. Who was asked for the same and has not begun need not.
+    /// An answer is on its way. Who was asked for the same and has not begun need not, unless the
+    /// answer was late already: who begins late may also end late.
     pub(super) fn started(&mut self, id: SourceId, chunk: u32) {
         let Some(source) = self.sources.get(&id) else {
             return;
@@ -18,12 +19,12 @@ impl Scheduler {
         };
         let now = self.now;
         let asks = self.requests.of(chunk);
-        if asks.iter().all(|ask| ask.source != id) {
+        let Some(begun) = asks.iter().find(|ask| ask.source == id) else {
             return;
-        }
+        };
         let losers: Vec<SourceId> = asks
             .iter()
-            .filter(|ask| ask.source != id && !ask.started)
+            .filter(|ask| ask.source != id && !ask.started && !begun.late)
             .map(|ask| ask.source)
             .collect();
         self.requests
