@@ -92,7 +92,7 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
     }
 
     /// Takes out the ask to serve now, and counts it as sent.
-    pub fn next(&mut self) -> Option<(P, C)> {
+    pub fn take_next(&mut self) -> Option<(P, C)> {
         let index = self.best_turn();
         self.turns
             .iter_mut()
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn served(uploads: &mut Uploads<char, u32>) -> Vec<(char, u32)> {
-        std::iter::from_fn(|| uploads.next()).collect()
+        std::iter::from_fn(|| uploads.take_next()).collect()
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
     fn what_was_sent_the_fewest_times_goes_first() {
         let mut uploads = Uploads::default();
         uploads.ask('a', 7);
-        assert_eq!(uploads.next(), Some(('a', 7)));
+        assert_eq!(uploads.take_next(), Some(('a', 7)));
         uploads.ask('b', 7);
         uploads.ask('c', 7);
         uploads.ask('c', 8);
@@ -190,7 +190,7 @@ mod tests {
     fn nobody_is_passed_over_for_ever() {
         let mut uploads = Uploads::default();
         uploads.ask('a', 0);
-        uploads.next();
+        uploads.take_next();
         uploads.ask('b', 0);
         (0..100).for_each(|chunk| uploads.ask('c', 1 + chunk));
         let turn = served(&mut uploads)
@@ -208,7 +208,7 @@ mod tests {
         uploads.cancel('a', 5);
         uploads.forget('b');
         assert_eq!(served(&mut uploads), [('a', 1)]);
-        assert_eq!(uploads.next(), None);
+        assert_eq!(uploads.take_next(), None);
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         let mut uploads = Uploads::default();
         for chunk in 0..REMEMBERED_MAX as u32 + 10 {
             uploads.ask('a', chunk);
-            uploads.next();
+            uploads.take_next();
         }
         assert!(uploads.sendings.len() <= REMEMBERED_MAX);
     }
