@@ -17,6 +17,6 @@ test:
 demo *path:
     scripts/demo {{path}}
 
-# First figures: hashing and transfer against what one would use instead.
+# hubless beside what one would use instead; `just bench --quick` is the regression guard.
 bench *args:
     scripts/bench {{args}}

@@ -1,0 +1,1 @@
+"""What `scripts/bench` is made of: `main` chooses cases, `cases/` has one file a system, `measure` reads the clocks."""

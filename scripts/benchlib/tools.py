@@ -1,0 +1,87 @@
+"""Finds the programs that are measured, and installs what is missing."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from .measure import Failed
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+HUBLESS = TARGET / "release" / "hubless"
+TOOLS = TARGET / "tools"
+
+# What Debian calls the packages of programs with another name.
+DEBIAN = {"nginx": "nginx-light", "aria2c": "aria2"}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def build_hubless():
+    _install(["cargo", "build", "--quiet", "--release", "--locked", "--package", "hubless"], cwd=ROOT)
+
+
+def debian(name):
+    """A program of a Debian package."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    if not shutil.which(name, path=path):
+        say(f"installing {name}")
+        _install(["apt-get", "install", "--yes", "--quiet", DEBIAN.get(name, name)])
+    return _found(name, shutil.which(name, path=path))
+
+
+def cargo(name, version):
+    """A program of a crate, built once."""
+    path = TOOLS / "bin" / name
+    if not path.exists():
+        say(f"building {name} {version}")
+        _install(["cargo", "install", "--quiet", "--locked", "--root", TOOLS, "--target-dir", TOOLS / f"build-{name}",
+                  "--version", version, name])
+    return _found(name, path if path.exists() else None)
+
+
+def python(name, version):
+    """The Python of an environment with a package in it."""
+    environment = TOOLS / f"{name}-{version}"
+    interpreter = environment / "bin" / "python"
+    if not interpreter.exists():
+        say(f"installing {name} {version}")
+        _install([sys.executable, "-m", "venv", environment])
+        _install([interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                  f"{name}=={version}"])
+    return interpreter
+
+
+def first_line(command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip().splitlines()[0]
+
+
+def free_port():
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _install(command, cwd=None):
+    done = subprocess.run([str(part) for part in command], cwd=cwd, check=False, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Failed(f"{command[0]} {command[1]} failed: {done.stderr.strip()[-300:]}")
+
+
+def _found(name, path):
+    if path is None:
+        raise Failed(f"{name} could not be installed")
+    return str(path)
