@@ -67,6 +67,14 @@ impl From<ConfigError> for Error {
                 let hint = format!("make {} readable for you, or choose --home", path.display());
                 (FailureKind::Other, hint)
             }
+            ConfigError::Write { path, .. } => {
+                let hint = format!("make {} writable for you, or choose --home", path.display());
+                (FailureKind::Other, hint)
+            }
+            ConfigError::UnknownKey { .. } => (
+                FailureKind::Usage,
+                "`hubless config show` explains each key".to_owned(),
+            ),
             ConfigError::File { path, .. } => (
                 FailureKind::Usage,
                 format!(

@@ -112,6 +112,23 @@ pub enum Request {
         /// The model.
         hash: ContentHash,
     },
+    /// Set limits of the running node, which hold at once and until it stops. Result: none.
+    Limit {
+        /// Which.
+        direction: Direction,
+        /// Bytes per second; none for no limit.
+        bytes_per_second: Option<u64>,
+    },
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// To others.
+    Up,
+    /// From others.
+    Down,
 }
 
 /// What to fetch, and where to put it.

@@ -188,6 +188,20 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file could not be written.
+    #[error("could not write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no such key.
+    #[error("there is no key {key:?}; there are {}", keys().join(", "))]
+    UnknownKey {
+        /// What was given.
+        key: String,
+    },
     /// The file has a mistake.
     #[error("{path}: {message}")]
     File {
@@ -312,6 +326,30 @@ pub fn environment(
     Ok(table)
 }
 
+/// The value of a key in TOML terms, from the form that the environment has.
+///
+/// # Errors
+/// [`ConfigError`] if there is no such key, or the value is not one of it.
+pub fn parse(key: &str, text: &str) -> Result<toml::Value, ConfigError> {
+    check_key(key)?;
+    let value = from_text(key, text).map_err(|message| ConfigError::Value {
+        name: key.to_owned(),
+        message,
+    })?;
+    check(Origin::File, key, &value)?;
+    Ok(value)
+}
+
+/// Whether there is such a key.
+pub(crate) fn check_key(key: &str) -> Result<(), ConfigError> {
+    match keys().iter().any(|known| known == key) {
+        true => Ok(()),
+        false => Err(ConfigError::UnknownKey {
+            key: key.to_owned(),
+        }),
+    }
+}
+
 fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
     match key {
         "listen" | "bootstrap" | "peers" => {
@@ -333,13 +371,14 @@ fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
     }
 }
 
-fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
+/// The file's text, if there is a file.
+pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ConfigError> {
     let read = |source| ConfigError::Read {
         path: path.to_owned(),
         source,
     };
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(read(error)),
         Ok(found) if found.len() > CONFIG_BYTES_MAX => {
             let message = format!("larger than {CONFIG_BYTES_MAX} bytes");
@@ -350,7 +389,13 @@ fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
         }
         Ok(_) => {}
     }
-    let text = std::fs::read_to_string(path).map_err(read)?;
+    std::fs::read_to_string(path).map(Some).map_err(read)
+}
+
+fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
+    let Some(text) = read_text(path)? else {
+        return Ok(Default::default());
+    };
     let wrong = |error: toml::de::Error| ConfigError::File {
         path: path.to_owned(),
         message: error.to_string().trim_end().to_owned(),

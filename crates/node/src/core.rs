@@ -5,7 +5,7 @@ use std::{
     io::Read,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Failure, FailureKind},
+    api::{Direction, Failure, FailureKind},
     blocking::Blocking,
     config::{ByteSize, Config},
     fetch::{Feeds, Locks},
@@ -43,6 +43,8 @@ pub(crate) struct Core {
     /// Chunks that were just verified, for those who asked what we have.
     pub(crate) gains: Gains,
     swarms: Swarms,
+    /// The limits that hold now, up and down: those of the configuration until they are changed.
+    limits: Mutex<(Option<u64>, Option<u64>)>,
     /// Models that are fetched as a whole.
     pub(crate) fetches: Locks<ContentHash>,
     /// Files whose digests are computed.
@@ -86,6 +88,7 @@ impl Core {
         } else {
             None
         };
+        let limits = (bytes(config.limit_up), bytes(config.limit_down));
         Ok(Arc::new(Self {
             home,
             config,
@@ -95,6 +98,7 @@ impl Core {
             network,
             gains,
             swarms,
+            limits: Mutex::new(limits),
             fetches: Locks::default(),
             digesting: Locks::default(),
             feeds: Feeds::default(),
@@ -114,6 +118,21 @@ impl Core {
             Failure::new(FailureKind::Other, "no node runs on this home directory")
                 .hint("start one with `hubless serve`, in another terminal or as a service")
         })
+    }
+
+    /// Changes a limit; it holds at once.
+    ///
+    /// # Errors
+    /// If this process did not join a network.
+    pub(crate) fn limit(&self, direction: Direction, rate: Option<u64>) -> Result<(), Failure> {
+        let network = self.network()?;
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        match direction {
+            Direction::Up => limits.0 = rate,
+            Direction::Down => limits.1 = rate,
+        }
+        network.set_limits(limits.0, limits.1);
+        Ok(())
     }
 
     /// To be called when content came or went.
@@ -161,12 +180,15 @@ impl Core {
     }
 }
 
+fn bytes(rate: Option<ByteSize>) -> Option<u64> {
+    rate.map(|ByteSize(bytes)| bytes)
+}
+
 fn network_config(config: &Config) -> Result<NetworkConfig, Failure> {
     let network_key = match &config.network_key {
         Some(path) => Some(load_network_key(path)?),
         None => None,
     };
-    let bytes = |rate: Option<ByteSize>| rate.map(|ByteSize(bytes)| bytes);
     Ok(NetworkConfig {
         listen: addresses("listen", &config.listen)?,
         bootstrap: peer_addresses("bootstrap", &config.bootstrap)?,

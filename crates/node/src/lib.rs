@@ -15,6 +15,7 @@ mod announcing;
 pub mod api;
 mod blocking;
 pub mod config;
+pub mod config_file;
 mod control;
 mod core;
 mod externals;

@@ -76,6 +76,10 @@ async fn execute(
             json(repos::resolve_name(core, repo, &revision).await?)
         }
         Request::Why { hash } => json(inspect::why(core, hash).await?),
+        Request::Limit {
+            direction,
+            bytes_per_second,
+        } => json(core.limit(direction, bytes_per_second)?),
     }
 }
 

@@ -44,6 +44,13 @@ impl Session {
         Ok(Self(Place::Local(core)))
     }
 
+    /// The node that runs on the home directory, if one does.
+    pub async fn running(home: &Path) -> Option<Self> {
+        let home = Home::new(home);
+        let runs = control::is_running(&home.socket()).await;
+        runs.then(|| Self(Place::Remote(home)))
+    }
+
     /// Whether requests go to a running node.
     pub fn is_remote(&self) -> bool {
         matches!(self.0, Place::Remote(_))

@@ -1,5 +1,7 @@
 //! `hubless config`: what is configured, and by whom.
 
+mod change;
+
 use hubless_node::config::{CONFIG_FILE, Config, Origin, Resolved, keys};
 use serde_json::json;
 
@@ -10,7 +12,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Show the configuration
+/// Show and change the configuration
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -20,6 +22,8 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Show(Show),
+    Set(change::Set),
+    Unset(change::Unset),
 }
 
 /// Print the configuration that is in effect, as a config.toml
@@ -50,9 +54,10 @@ struct Show {
 impl Args {
     /// Adds the configuration that the flags set.
     pub(crate) fn put(&self, flags: &mut toml::Table) {
-        let Command::Show(show) = &self.command;
-        show.network.put(flags);
-        show.serving.put(flags);
+        if let Command::Show(show) = &self.command {
+            show.network.put(flags);
+            show.serving.put(flags);
+        }
     }
 }
 
@@ -61,7 +66,18 @@ pub(crate) fn run(
     output: &Output,
     settings: impl FnOnce() -> Result<Settings, Error>,
 ) -> Result<(), Error> {
-    let Command::Show(show) = &args.command;
+    match &args.command {
+        Command::Show(args) => show(args, output, settings),
+        Command::Set(set) => set.run(output, settings()?),
+        Command::Unset(unset) => unset.run(output, settings()?),
+    }
+}
+
+fn show(
+    show: &Show,
+    output: &Output,
+    settings: impl FnOnce() -> Result<Settings, Error>,
+) -> Result<(), Error> {
     let resolved = match show.defaults {
         // Also for a person whose configuration has a mistake.
         true => Resolved {

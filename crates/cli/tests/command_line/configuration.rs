@@ -142,3 +142,46 @@ fn the_home_directory() {
         );
     }
 }
+
+#[test]
+fn set_and_unset_change_one_line_of_the_file() {
+    let file = "# by day\nlimit_up = \"1MB\"  # for now\n";
+    let hubless = Hubless::new().with_config(file);
+    let read = || std::fs::read_to_string(hubless.home().join("config.toml")).unwrap();
+    hubless.run(["config", "set", "limit_up", "2MB"]).ok();
+    assert_eq!(read(), file.replace("1MB", "2MB"));
+    let set = hubless.run(["config", "set", "mdns", "off", "--json"]).ok();
+    let set: serde_json::Value = serde_json::from_str(&set).unwrap();
+    let wanted = serde_json::json!({ "key": "mdns", "value": false, "holds": "from_next_start" });
+    assert_eq!(set, wanted);
+    assert!(read().ends_with("# for now\nmdns = false\n"), "{}", read());
+    hubless.run(["config", "unset", "mdns"]).ok();
+    assert_eq!(read(), file.replace("1MB", "2MB"));
+}
+
+#[test]
+fn what_cannot_be_set() {
+    let hubless = Hubless::new().with_config(FILE);
+    for (args, texts) in [
+        (
+            &["config", "set", "colour", "red"][..],
+            ["colour", "limit_up", "hint: "],
+        ),
+        (
+            &["config", "unset", "colour"],
+            ["colour", "limit_up", "hint: "],
+        ),
+        (
+            &["config", "set", "limit_up", "fast"],
+            ["limit_up", "fast", "10MB"],
+        ),
+        (
+            &["config", "set", "announce", "all"],
+            ["announce", "all", "roots"],
+        ),
+    ] {
+        hubless.run(args).failed(2, &texts);
+    }
+    let file = std::fs::read_to_string(hubless.home().join("config.toml")).unwrap();
+    assert_eq!(file, FILE);
+}

@@ -95,8 +95,11 @@ impl Line {
 
     /// The next packet that has arrived by now.
     pub fn pop(&mut self, now: Duration) -> Option<Box<[u8]>> {
-        let arrived = self.on_the_way.pop_front_if(|(at, _)| *at <= now);
-        arrived.map(|(_, packet)| packet)
+        let (arrival, _) = self.on_the_way.front()?;
+        if *arrival > now {
+            return None;
+        }
+        self.on_the_way.pop_front().map(|(_, packet)| packet)
     }
 
     /// What became of the packets so far.
