@@ -20,6 +20,9 @@ const ROUND_TRIP: Duration = Duration::from_millis(100);
 /// What TCP and the scheduler may need to find the rate.
 const WARM_UP: Duration = Duration::from_secs(5);
 
+/// A fetch that takes longer is ended: its rate is known by then.
+const LONG_ENOUGH: Duration = Duration::from_secs(30);
+
 const MIB: u64 = 1 << 20;
 
 /// A name, and what to do with the addresses of the seeder.
@@ -93,7 +96,7 @@ fn fetch(lab: &Lab, line: &LongLine, size: u64, name: &str, only: Option<&str>) 
     loop {
         let event = process.event(|_| true);
         let at = started.elapsed();
-        if event["event"] == "done" {
+        if event["event"] == "done" || at > LONG_ENOUGH {
             break;
         }
         let Some(bytes) = event["bytes_verified"].as_u64() else {
@@ -106,7 +109,7 @@ fn fetch(lab: &Lab, line: &LongLine, size: u64, name: &str, only: Option<&str>) 
             first = Some(last);
         }
     }
-    process.wait(Duration::from_secs(60)).ok();
+    drop(process);
     let whole = last.1 as f64 * 8.0 / last.0.as_secs_f64() / 1e6;
     let usage = seeder.process.usage();
     eprintln!(
