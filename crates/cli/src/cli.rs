@@ -10,7 +10,7 @@ use hubless_content::{ContentHash, ModelPath, PathError};
 use hubless_node::{
     Ticket,
     api::{Failure, FailureKind},
-    config::ByteSize,
+    config::{ByteSize, GatewayAt},
 };
 
 use crate::{commands, failure::with_causes};
@@ -101,6 +101,7 @@ pub(crate) enum Command {
     Get(commands::get::Args),
     Cat(commands::cat::Args),
     Ls(commands::ls::Args),
+    Name(commands::name::Args),
     Info(commands::info::Args),
     Rm(commands::rm::Args),
     Pin(commands::pin::Args),
@@ -186,12 +187,7 @@ impl Network {
         put_list(flags, "peers", &self.peer);
         put(flags, "mdns", self.no_mdns.then_some(false));
         put(flags, "upnp", self.no_upnp.then_some(false));
-        let key = self.network_key.as_deref().map(absolute);
-        put(
-            flags,
-            "network_key",
-            key.map(|path| path.to_string_lossy().into_owned()),
-        );
+        put_path(flags, "network_key", self.network_key.as_deref());
         put(flags, "limit_up", self.limit_up.map(String::from));
         put(flags, "limit_down", self.limit_down.map(String::from));
     }
@@ -220,6 +216,19 @@ pub(crate) struct Serving {
     /// Relay connections for nodes that cannot be reached directly, within limits
     #[arg(long)]
     relay: bool,
+
+    /// Answer Hugging Face clients and browsers over HTTP at this address, or "off" [default:
+    /// 127.0.0.1:8421]
+    #[arg(long, value_name = "ADDRESS|off")]
+    gateway: Option<GatewayAt>,
+
+    /// Ask for the token in this file; needed where other machines reach the gateway
+    #[arg(long, value_name = "FILE")]
+    gateway_token: Option<PathBuf>,
+
+    /// Answer under this name too, such as that of a proxy before the gateway (repeatable)
+    #[arg(long, value_name = "NAME")]
+    gateway_name: Vec<String>,
 }
 
 impl Serving {
@@ -227,6 +236,9 @@ impl Serving {
         put(flags, "quota", self.quota.map(String::from));
         put(flags, "announce", self.announce.clone());
         put(flags, "relay", self.relay.then_some(true));
+        put(flags, "gateway", self.gateway.map(String::from));
+        put_path(flags, "gateway_token", self.gateway_token.as_deref());
+        put_list(flags, "gateway_names", &self.gateway_name);
     }
 }
 
@@ -234,6 +246,15 @@ fn put(flags: &mut toml::Table, key: &str, value: Option<impl Into<toml::Value>>
     if let Some(value) = value {
         flags.insert(key.to_owned(), value.into());
     }
+}
+
+fn put_path(flags: &mut toml::Table, key: &str, path: Option<&std::path::Path>) {
+    let absolute = path.map(absolute);
+    put(
+        flags,
+        key,
+        absolute.map(|path| path.to_string_lossy().into_owned()),
+    );
 }
 
 fn put_list(flags: &mut toml::Table, key: &str, items: &[String]) {

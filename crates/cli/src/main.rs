@@ -22,6 +22,7 @@ mod output;
 mod progress;
 mod settings;
 mod text;
+mod what;
 mod work;
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! Who may ask: hosts, origins, tokens, and bytes that are no requests.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be prepared fails the test")]
+
 mod common;
 
 use std::time::Duration;

@@ -7,7 +7,13 @@
 // The doc comments of fields are printed to people as they are, where `<peer id>` needs no quotes.
 #![allow(rustdoc::invalid_html_tags)]
 
-use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +49,12 @@ pub struct Config {
     pub quota: Option<ByteSize>,
     /// A file with a pre-shared key: the node then talks only to nodes with the same key.
     pub network_key: Option<PathBuf>,
+    /// Where Hugging Face clients and browsers are answered over HTTP, or "off".
+    pub gateway: GatewayAt,
+    /// A file with the token that the gateway asks for; needed where other machines reach it.
+    pub gateway_token: Option<PathBuf>,
+    /// Names by which the gateway is reached beside its address, such as that of a proxy before it.
+    pub gateway_names: Vec<String>,
 }
 
 impl Default for Config {
@@ -61,6 +73,9 @@ impl Default for Config {
             limit_down: None,
             quota: None,
             network_key: None,
+            gateway: GatewayAt::default(),
+            gateway_token: None,
+            gateway_names: Vec::new(),
         }
     }
 }
@@ -75,6 +90,61 @@ pub enum AnnouncePolicy {
     Files,
     /// Chunks too, one record each: for small networks.
     Chunks,
+}
+
+/// Where the gateway listens: `127.0.0.1:8421`, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum GatewayAt {
+    /// Nowhere.
+    Off,
+    /// At this address.
+    Address(SocketAddr),
+}
+
+/// The gateway's port, beside 8420 of the node itself.
+const GATEWAY_PORT: u16 = 8421;
+
+impl Default for GatewayAt {
+    fn default() -> Self {
+        Self::Address((Ipv4Addr::LOCALHOST, GATEWAY_PORT).into())
+    }
+}
+
+/// A text that says not where a gateway listens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither \"off\" nor an address with a port such as 127.0.0.1:8421")]
+pub struct ParseGatewayAtError(String);
+
+impl FromStr for GatewayAt {
+    type Err = ParseGatewayAtError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text
+                .parse()
+                .map(Self::Address)
+                .map_err(|_| ParseGatewayAtError(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for GatewayAt {
+    type Error = ParseGatewayAtError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<GatewayAt> for String {
+    fn from(at: GatewayAt) -> Self {
+        match at {
+            GatewayAt::Off => "off".to_owned(),
+            GatewayAt::Address(address) => address.to_string(),
+        }
+    }
 }
 
 /// A number of bytes: `500GB`, `10MiB`, `1048576`.
@@ -294,6 +364,7 @@ pub fn keys() -> Vec<String> {
         limit_down: size,
         quota: size,
         network_key: Some(PathBuf::new()),
+        gateway_token: Some(PathBuf::new()),
         ..Config::default()
     };
     match toml::Table::try_from(all) {
@@ -352,7 +423,7 @@ pub(crate) fn check_key(key: &str) -> Result<(), ConfigError> {
 
 fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
     match key {
-        "listen" | "bootstrap" | "peers" => {
+        "listen" | "bootstrap" | "peers" | "gateway_names" => {
             let items = text
                 .split(',')
                 .map(str::trim)

@@ -118,6 +118,7 @@ impl Machine {
         command
             .env("HUBLESS_HOME", &self.home)
             .env("HUBLESS_LISTEN", "/ip4/127.0.0.1/tcp/0")
+            .env("HUBLESS_GATEWAY", "off")
             .env("HUBLESS_MDNS", "false")
             .env("HUBLESS_UPNP", "false")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -180,12 +181,14 @@ impl Machine {
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect();
+        let gateway = listening["gateway"].as_str().map(str::to_owned);
         let peer_id = field(&listening, "peer_id");
         Node {
             machine: self.clone(),
             process,
             peer_id,
             addresses,
+            gateway,
             hashes,
         }
     }
@@ -244,6 +247,8 @@ pub struct Node {
     pub peer_id: String,
     /// Where it can be dialled.
     pub addresses: Vec<String>,
+    /// The URL of its gateway.
+    pub gateway: Option<String>,
     /// Content hashes of what it seeds, as it said at its start.
     pub hashes: Vec<String>,
 }

@@ -2,14 +2,15 @@
 
 use hubless_content::ModelPath;
 use hubless_node::{
-    Needs, Ticket,
+    Needs,
     api::{Failure, FailureKind, Request},
 };
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    cli::{Network, parse_path, parse_ticket},
+    cli::{Network, parse_path},
     failure::Error,
+    what::What,
     work::{Context, Events},
 };
 
@@ -22,9 +23,9 @@ Examples:
   hubless cat HASH config.json
   hubless cat HASH model.safetensors --range 0-7 | xxd")]
 pub(crate) struct Args {
-    /// The model's content hash, or a ticket
-    #[arg(value_name = "HASH", value_parser = parse_ticket)]
-    what: Ticket,
+    /// The model's content hash, a ticket, or a name that this node knows (see `hubless name`)
+    #[arg(value_name = "HASH|TICKET|NAME", value_parser = What::parse)]
+    what: What,
 
     /// The file's path in the model
     #[arg(value_name = "PATH", value_parser = parse_path)]
@@ -46,16 +47,17 @@ pub(crate) struct Args {
 type Range = (u64, Option<u64>);
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let request = Request::Cat {
-        hash: args.what.hash(),
-        peers: args.network.peers_to_ask(&args.what),
-        path: args.path.clone(),
-        range: args.range,
-        timeout_s: args.timeout,
-    };
     let mut stdout = tokio::io::stdout();
     context
         .session(Needs::Network, async |session| {
+            let what = args.what.find(session, context).await?;
+            let request = Request::Cat {
+                hash: what.hash(),
+                peers: args.network.peers_to_ask(&what),
+                path: args.path.clone(),
+                range: args.range,
+                timeout_s: args.timeout,
+            };
             let events = &mut Events::drawn(context.output);
             let take = async |bytes: &[u8]| Ok(stdout.write_all(bytes).await?);
             context.follow(session.call(request), events, take).await?;

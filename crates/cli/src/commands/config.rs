@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Show(Show),
+    Show(Box<Show>),
     Set(change::Set),
     Unset(change::Unset),
 }
@@ -144,7 +144,7 @@ fn origin_text(origin: Origin, key: &str) -> String {
 
 /// What each key means, in the order in which people think of them. The texts are the doc comments
 /// of [`Config`]'s fields, which a program cannot read; a test holds both equal.
-const TEXTS: [(&str, &str); 11] = [
+const TEXTS: [(&str, &str); 14] = [
     ("listen", "Addresses to listen on, as multiaddrs."),
     (
         "bootstrap",
@@ -179,6 +179,18 @@ const TEXTS: [(&str, &str); 11] = [
     (
         "network_key",
         "A file with a pre-shared key: the node then talks only to nodes with the same key.",
+    ),
+    (
+        "gateway",
+        "Where Hugging Face clients and browsers are answered over HTTP, or \"off\".",
+    ),
+    (
+        "gateway_token",
+        "A file with the token that the gateway asks for; needed where other machines reach it.",
+    ),
+    (
+        "gateway_names",
+        "Names by which the gateway is reached beside its address, such as that of a proxy before it.",
     ),
 ];
 

@@ -12,9 +12,10 @@ use hubless_node::{
 
 use super::info::file_table;
 use crate::{
-    cli::{Network, absolute, parse_ticket},
+    cli::{Network, absolute},
     failure::Error,
     text,
+    what::What,
     work::{Context, Events},
 };
 
@@ -35,11 +36,12 @@ Examples:
   hubless get HASH
   hubless get HASH -o ./my-model --exclude '*.bin'
   hubless get HASH --include '*.json' --dry-run
+  hubless get acme/my-model@v1.0
   hubless get 'hubless:HASH?peer=/ip4/192.0.2.7/tcp/8420/p2p/12D3...'")]
 pub(crate) struct Args {
-    /// The model's content hash, or a ticket
-    #[arg(value_name = "HASH|TICKET", value_parser = parse_ticket)]
-    what: Ticket,
+    /// The model's content hash, a ticket, or a name that this node knows (see `hubless name`)
+    #[arg(value_name = "HASH|TICKET|NAME", value_parser = What::parse)]
+    what: What,
 
     /// Put the files into this directory [default: models/HASH in the home directory]
     ///
@@ -69,10 +71,10 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn request(&self) -> Request {
+    fn request(&self, what: &Ticket) -> Request {
         Request::Get(GetRequest {
-            hash: self.what.hash(),
-            peers: self.network.peers_to_ask(&self.what),
+            hash: what.hash(),
+            peers: self.network.peers_to_ask(what),
             output: self.output.as_deref().map(absolute),
             include: self.include.clone(),
             exclude: self.exclude.clone(),
@@ -95,7 +97,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
                 "interrupted; what was fetched and verified is kept",
                 format!(
                     "the same command goes on from there: hubless get {}",
-                    args.what.hash()
+                    args.what
                 ),
             )
         })
@@ -104,7 +106,8 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 async fn fetch(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
     let begin = Instant::now();
-    let call = session.call(args.request());
+    let what = args.what.find(session, context).await?;
+    let call = session.call(args.request(&what));
     let fetched: Fetched = context.finish(call, &mut Events::streamed(output)).await?;
     if output.json {
         return output.json_event("done", &fetched);
@@ -135,7 +138,8 @@ fn summary(fetched: &Fetched, time: Duration) -> String {
 
 async fn plan(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let call = session.call(args.request());
+    let what = args.what.find(session, context).await?;
+    let call = session.call(args.request(&what));
     let plan: Plan = context.finish(call, &mut Events::streamed(output)).await?;
     if output.json {
         return output.json_event("plan", &plan);

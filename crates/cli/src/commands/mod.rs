@@ -10,6 +10,7 @@ pub(crate) mod id;
 pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod name;
 pub(crate) mod peers;
 pub(crate) mod pin;
 pub(crate) mod providers;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<(), Error> {
             Command::Get(args) => get::run(args, context).await,
             Command::Cat(args) => cat::run(args, context).await,
             Command::Ls(args) => ls::run(args, context).await,
+            Command::Name(args) => name::run(args, context).await,
             Command::Info(args) => info::run(args, context).await,
             Command::Rm(args) => rm::run(args, context).await,
             Command::Pin(args) => pin::run(args, context).await,

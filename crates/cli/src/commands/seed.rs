@@ -2,13 +2,18 @@
 
 use std::{borrow::Cow, path::PathBuf, time::Instant};
 
+use hubless_content::{RefName, RepoId};
 use hubless_node::{
     Node,
-    api::{Added, FailureKind, Request, TicketText},
+    api::{Added, Failure, FailureKind, Named, Request, TicketText},
 };
 use serde::Serialize;
 
-use super::{add, serve};
+use super::{
+    add,
+    name::{self, parse_repo_and_branch},
+    serve,
+};
 use crate::{
     cli::{Network, Serving},
     failure::Error,
@@ -20,19 +25,25 @@ use crate::{
 /// Prints the content hash of each directory, then runs a node as `hubless serve` does. Everything
 /// else that the store holds is served too.
 ///
-/// With --json: {"event":"listening","peer_id","addresses"} as soon as it can be dialled, then
-/// {"event":"added","path","hash","files","bytes"} for each directory.
+/// With --json: {"event":"listening","peer_id","addresses","gateway"} as soon as it can be dialled,
+/// then {"event":"added","path","hash","files","bytes"} for each directory, and
+/// {"event":"named","kind","name","branch","commit","hash","new"} if it got a name.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   hubless seed ./my-model
-  hubless seed --in-place --limit-up 10MB /data/model-a /data/model-b")]
+  hubless seed --in-place --limit-up 10MB /data/model-a /data/model-b
+  hubless seed ./my-model --name acme/my-model")]
 pub(crate) struct Args {
     /// The directories to import
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     how: add::How,
+    /// Give the directory this name, for clients of the gateway: ORG/NAME[@BRANCH], or
+    /// datasets/ORG/NAME, spaces/ORG/NAME
+    #[arg(long, value_name = "NAME", value_parser = parse_repo_and_branch)]
+    name: Option<(RepoId, RefName)>,
     #[command(flatten)]
     pub(crate) network: Network,
     #[command(flatten)]
@@ -50,9 +61,15 @@ struct Seeded<'a> {
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     // The node first: a port or a home in use is then told before hours of hashing, and what the
     // store already holds is served meanwhile.
-    let node = serve::start(context).await.map_err(busy)?;
-    let outcome = add_and_serve(args, &node, context).await;
-    node.stop().await;
+    if args.name.is_some() && args.paths.len() > 1 {
+        let message = "a name is for one directory";
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("seed the others without --name, and name them with `hubless name set`")
+            .into());
+    }
+    let running = serve::start(context).await.map_err(busy)?;
+    let outcome = add_and_serve(args, &running, context).await;
+    running.stop().await;
     outcome
 }
 
@@ -66,9 +83,14 @@ fn busy(error: Error) -> Error {
     }
 }
 
-async fn add_and_serve(args: &Args, node: &Node, context: &Context<'_>) -> Result<(), Error> {
+async fn add_and_serve(
+    args: &Args,
+    running: &serve::Running,
+    context: &Context<'_>,
+) -> Result<(), Error> {
     let output = context.output;
-    serve::tell(node, context)?;
+    let node = &running.node;
+    serve::tell(running, context)?;
     let mut hashes = Vec::new();
     for path in &args.paths {
         let begin = Instant::now();
@@ -89,6 +111,9 @@ async fn add_and_serve(args: &Args, node: &Node, context: &Context<'_>) -> Resul
             output.line(&added.hash.to_string())?;
             output.note(&add::summary(&added, begin));
         }
+        if let Some((repo, branch)) = &args.name {
+            give_name(node, context, repo, branch, &added).await?;
+        }
         hashes.push(added.hash);
     }
     for hash in hashes {
@@ -100,5 +125,24 @@ async fn add_and_serve(args: &Args, node: &Node, context: &Context<'_>) -> Resul
         }
     }
     context.interrupt.wait().await;
+    Ok(())
+}
+
+async fn give_name(
+    node: &Node,
+    context: &Context<'_>,
+    repo: &RepoId,
+    branch: &RefName,
+    added: &Added,
+) -> Result<(), Error> {
+    let output = context.output;
+    let request = name::request(repo.clone(), branch.clone(), added.hash);
+    let named: Named = context
+        .finish(node.call(request), &mut Events::silent(output))
+        .await?;
+    if output.json {
+        return output.json_event("named", &named);
+    }
+    output.note(&name::summary(&named));
     Ok(())
 }

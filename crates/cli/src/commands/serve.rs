@@ -1,20 +1,26 @@
 //! `hubless serve`: run a node in the foreground.
 
-use hubless_node::Node;
+use hubless_gateway::{Gateway, GatewayConfig, StartError, Token};
+use hubless_node::{
+    Node,
+    api::{Failure, FailureKind},
+    config::{GatewayAt, Origin},
+};
 use serde::Serialize;
 
 use crate::{
     cli::{Network, Serving},
-    failure::Error,
+    failure::{Error, with_causes},
     work::Context,
 };
 
 /// Run a node in the foreground until Ctrl-C
 ///
 /// Announces and serves what the store holds. Other commands with the same home directory talk to
-/// this node. SIGTERM and Ctrl-C end it in order, with exit code 0.
+/// this node. Hugging Face clients and browsers talk to its gateway: set HF_ENDPOINT to the address
+/// that is printed. SIGTERM and Ctrl-C end it in order, with exit code 0.
 ///
-/// With --json: {"event":"listening","peer_id","addresses"} as soon as it can be dialled.
+/// With --json: {"event":"listening","peer_id","addresses","gateway"} as soon as it can be dialled.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -29,21 +35,86 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let node = start(context).await?;
-    let outcome = tell(&node, context);
+    let serving = start(context).await?;
+    let outcome = tell(&serving, context);
     if outcome.is_ok() {
         context.interrupt.wait().await;
     }
-    node.stop().await;
+    serving.stop().await;
     outcome
 }
 
-pub(crate) async fn start(context: &Context<'_>) -> Result<Node, Error> {
+/// A node that serves, and what answers HTTP for it.
+pub(crate) struct Running {
+    pub(crate) node: Node,
+    gateway: Option<Gateway>,
+}
+
+impl Running {
+    /// Stops in order: who asks the node first.
+    pub(crate) async fn stop(self) {
+        if let Some(gateway) = self.gateway {
+            gateway.stop().await;
+        }
+        self.node.stop().await;
+    }
+}
+
+pub(crate) async fn start(context: &Context<'_>) -> Result<Running, Error> {
     let settings = &context.settings;
-    context
+    let node = context
         .interrupt
         .guard(Node::start(&settings.home, settings.config()))
-        .await
+        .await?;
+    match start_gateway(&node, context).await {
+        Ok(gateway) => Ok(Running { node, gateway }),
+        Err(failure) => {
+            node.stop().await;
+            Err(failure.into())
+        }
+    }
+}
+
+/// The gateway, if there is to be one. That nobody asked for is not worth failing for: another
+/// node may have its port.
+async fn start_gateway(node: &Node, context: &Context<'_>) -> Result<Option<Gateway>, Failure> {
+    let config = context.settings.config();
+    let GatewayAt::Address(address) = config.gateway else {
+        return Ok(None);
+    };
+    let token = config.gateway_token.as_deref().map(Token::read).transpose();
+    let token = token.map_err(|error| {
+        Failure::new(FailureKind::Usage, with_causes(&error))
+            .hint("make one: (umask 077; openssl rand -hex 32 > FILE)")
+    })?;
+    let gateway = GatewayConfig {
+        address,
+        token,
+        names: config.gateway_names.clone(),
+    };
+    let origin = context.settings.resolved.origins.get("gateway");
+    match Gateway::start(node.handle(), gateway).await {
+        Ok(gateway) => Ok(Some(gateway)),
+        Err(error @ StartError::Listen { .. }) if origin == Some(&Origin::Default) => {
+            let why = with_causes(&error);
+            let output = context.output;
+            output.warn(&format!(
+                "no gateway for Hugging Face clients: {why}; choose an address with --gateway"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn refused(error: &StartError) -> Failure {
+    let message = with_causes(error);
+    match error {
+        StartError::Open(_) => Failure::new(FailureKind::Usage, message)
+            .hint("give it one with --gateway-token FILE, or listen on a loopback address only"),
+        StartError::Listen { .. } => Failure::new(FailureKind::Network, message)
+            .hint("choose another address with --gateway, or turn it off: --gateway off"),
+    }
 }
 
 /// What `--json` prints of a node that can be dialled.
@@ -51,15 +122,25 @@ pub(crate) async fn start(context: &Context<'_>) -> Result<Node, Error> {
 struct Listening {
     peer_id: String,
     addresses: Vec<String>,
+    gateway: Option<String>,
 }
 
 /// Tells where the node can be reached.
-pub(crate) fn tell(node: &Node, context: &Context<'_>) -> Result<(), Error> {
+pub(crate) fn tell(running: &Running, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let (peer_id, addresses) = (node.peer_id(), node.addresses());
+    let listening = Listening {
+        peer_id: running.node.peer_id(),
+        addresses: running.node.addresses(),
+        gateway: running.gateway.as_ref().map(Gateway::url),
+    };
     if output.json {
-        return output.json_event("listening", &Listening { peer_id, addresses });
+        return output.json_event("listening", &listening);
     }
+    let Listening {
+        peer_id,
+        addresses,
+        gateway,
+    } = listening;
     output.note(&format!(
         "serving from {} until Ctrl-C",
         context.settings.home.display()
@@ -67,6 +148,9 @@ pub(crate) fn tell(node: &Node, context: &Context<'_>) -> Result<(), Error> {
     output.note(&format!("peer id  {peer_id}"));
     for address in addresses {
         output.note(&format!("address  {address}"));
+    }
+    if let Some(url) = gateway {
+        output.note(&format!("gateway  {url}  (export HF_ENDPOINT={url})"));
     }
     output.note("Others fetch with `hubless get HASH`; `hubless ls` prints the hashes.");
     Ok(())

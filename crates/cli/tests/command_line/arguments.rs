@@ -31,9 +31,19 @@ fn a_malformed_hash() {
             .run([command, &digits])
             .failed(2, &["but character 7 is 'g'", "\nhint: "]);
     }
+}
+
+#[test]
+fn a_name_that_the_node_does_not_know() {
+    let hubless = Hubless::new();
+    for name in ["meta-llama/Llama-3.1-8B", "hf:datasets/acme/corpus@v1"] {
+        hubless
+            .run(["get", name])
+            .failed(3, &["no such repo", "hint: `hubless name ls`"]);
+    }
     hubless
-        .run(["get", "meta-llama/Llama-3.1-8B"])
-        .failed(2, &["64 hexadecimal", "\nhint: "]);
+        .run(["get", "acme/../model"])
+        .failed(2, &["ORG/NAME", "\nhint: "]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A node with one directory in it and a gateway before it, and a client that sends what it is told.
 
-#![allow(dead_code, unreachable_pub)]
+// Each test binary uses a part of it, and a helper that fails is a test that fails.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::path::Path;
 
