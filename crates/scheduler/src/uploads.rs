@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 const SENDINGS_MAX: u8 = 4;
 
 /// Rounds of turns after which a peer is served whatever it asked for. See
-/// `docs/decisions/0005-what-simulated-swarms-taught.md`.
+/// `docs/decisions/0007-what-simulated-swarms-taught.md`.
 const ROUNDS_PASSED_OVER_MAX: usize = 6;
 
 /// Turns looked at for the best one: a choice among more costs time and gains nothing.
