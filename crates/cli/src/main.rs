@@ -10,8 +10,8 @@
 //! list, [`hubless_node::api::Request`]; a command turns arguments into a request and the result
 //! into text, and decides nothing about models itself.
 
-// The doc comments of arguments are what `--help` prints, where `<peer id>` needs no quotes.
-#![allow(rustdoc::invalid_html_tags)]
+// The doc comments of arguments are what `--help` prints, where `<peer id>` and `[@REV]` need no quotes.
+#![allow(rustdoc::invalid_html_tags, rustdoc::broken_intra_doc_links)]
 
 mod cli;
 mod commands;
