@@ -20,6 +20,7 @@
 //!
 //! Source: the BLAKE3 paper (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), section 2.
 
+mod alias;
 mod chunk;
 mod chunk_set;
 mod encoding;
@@ -31,6 +32,7 @@ mod ref_name;
 mod repo;
 mod revision;
 
+pub use alias::{Alias, ParseAliasError};
 pub use chunk::{CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset};
 pub use chunk_set::ChunkSet;
 pub use hash::{ChunkCv, CommitId, ContentHash, FileHash, GitBlobId, ParseHashError, Sha256};

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hubless_content::Alias;
 use hubless_network::{AnnounceKey, Priority};
 use hubless_store::StoreError;
 use tracing::warn;
@@ -46,9 +47,11 @@ fn keys(
     let held = store.announce_keys()?;
     let root = |model| (AnnounceKey::from(model), Priority::Root);
     let file = |file| (AnnounceKey::from(file), Priority::File);
+    let alias = |sha256| (AnnounceKey::from(Alias::Sha256(sha256)), Priority::File);
     let mut keys: Vec<_> = held.models.into_iter().map(root).collect();
     if policy != AnnouncePolicy::Roots {
         keys.extend(held.files.iter().copied().map(file));
+        keys.extend(held.sha256s.into_iter().map(alias));
     }
     if policy == AnnouncePolicy::Chunks {
         for file in held.files {

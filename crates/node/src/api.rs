@@ -6,7 +6,9 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use hubless_content::{CommitId, ContentHash, FileHash, ModelPath, RefName, RepoId, RepoKind};
+use hubless_content::{
+    Alias, CommitId, ContentHash, FileHash, ModelPath, RefName, RepoId, RepoKind,
+};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do.
@@ -76,6 +78,15 @@ pub enum Request {
     Providers {
         /// A content hash or a file hash.
         hash: ContentHash,
+        /// Seconds until the search ends.
+        timeout_s: u64,
+    },
+    /// Who claims to hold the file that another hub calls so. Result: [`Claims`].
+    Claims {
+        /// What it is called.
+        alias: Alias,
+        /// Addresses of peers to ask, each ending in `/p2p/<peer id>`.
+        peers: Vec<String>,
         /// Seconds until the search ends.
         timeout_s: u64,
     },
@@ -529,6 +540,24 @@ pub struct ProviderDetails {
     pub peer_id: String,
     /// Its addresses, as far as the DHT told.
     pub addresses: Vec<String>,
+}
+
+/// What peers say about a file that is known by an alias. Only the file's bytes prove a claim.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    /// First what most peers say.
+    pub claims: Vec<ClaimDetails>,
+}
+
+/// A file that peers claim to be the wanted one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClaimDetails {
+    /// BLAKE3 of its bytes.
+    pub hash: FileHash,
+    /// Its bytes.
+    pub size: u64,
+    /// The ids of the peers that say so.
+    pub peers: Vec<String>,
 }
 
 /// A ticket.

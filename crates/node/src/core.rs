@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) fetches: Locks<ContentHash>,
     /// Files whose digests are computed.
     pub(crate) digesting: Locks<FileHash>,
+    /// Peers that are asked which file has an alias.
+    pub(crate) claims: Locks<PeerId>,
     pub(crate) feeds: Feeds,
     /// What is held or pinned changed: announcements may have to.
     changed: Notify,
@@ -101,6 +103,7 @@ impl Core {
             limits: Mutex::new(limits),
             fetches: Locks::default(),
             digesting: Locks::default(),
+            claims: Locks::default(),
             feeds: Feeds::default(),
             changed: Notify::new(),
             chunks_rejected: AtomicU64::new(0),

@@ -2,18 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubless_content::{ContentHash, Manifest};
+use hubless_content::{Alias, ContentHash, Manifest};
 use hubless_network::{AnnounceKey, Ticket};
 use hubless_store::{ModelInfo, Store, StoreError};
 
 use crate::{
     api::{
-        DhtStatus, Event, Failure, FailureKind, FileDetails, Identified, ModelDetails,
-        ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State, Status,
-        StoreStatus, TicketText, Why,
+        ClaimDetails, Claims, DhtStatus, Event, Failure, FailureKind, FileDetails, Identified,
+        ModelDetails, ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State,
+        Status, StoreStatus, TicketText, Why,
     },
-    core::Core,
-    fetch::discovery,
+    core::{Core, peer_addresses},
+    fetch::{
+        claims::{self, Wanted},
+        discovery,
+    },
     replies::{ReplySink, interrupted},
 };
 
@@ -126,6 +129,14 @@ pub(crate) async fn peers(core: &Arc<Core>) -> Result<Peers, Failure> {
     })
 }
 
+/// What is told while peers are looked for.
+const FINDING: Event = Event::Progress {
+    state: State::FindingProviders,
+    bytes_verified: 0,
+    bytes_total: 0,
+    sources: 0,
+};
+
 pub(crate) async fn providers(
     core: &Arc<Core>,
     sink: &ReplySink,
@@ -133,12 +144,7 @@ pub(crate) async fn providers(
     timeout_s: u64,
 ) -> Result<Providers, Failure> {
     let network = core.network()?;
-    sink.event(Event::Progress {
-        state: State::FindingProviders,
-        bytes_verified: 0,
-        bytes_total: 0,
-        sources: 0,
-    });
+    sink.event(FINDING);
     let mut providers: Vec<ProviderDetails> = Vec::new();
     let search = async {
         discovery::join(network).await;
@@ -157,6 +163,35 @@ pub(crate) async fn providers(
         () = sink.cancelled() => return Err(interrupted()),
     }
     Ok(Providers { providers })
+}
+
+pub(crate) async fn claims(
+    core: &Arc<Core>,
+    sink: &ReplySink,
+    alias: Alias,
+    peers: &[String],
+    timeout_s: u64,
+) -> Result<Claims, Failure> {
+    sink.event(FINDING);
+    let wanted = Wanted {
+        alias,
+        size: None,
+        named: peer_addresses("peer", peers)?,
+        within: Duration::from_secs(timeout_s),
+    };
+    let found = claims::search(core, wanted)?;
+    let found = tokio::select! {
+        found = claims::gather(found) => found,
+        () = sink.cancelled() => return Err(interrupted()),
+    };
+    let claims = found.into_iter().map(|claimed| ClaimDetails {
+        hash: claimed.file,
+        size: claimed.size,
+        peers: claimed.peers.iter().map(ToString::to_string).collect(),
+    });
+    Ok(Claims {
+        claims: claims.collect(),
+    })
 }
 
 pub(crate) async fn ticket(core: &Arc<Core>, hash: ContentHash) -> Result<TicketText, Failure> {

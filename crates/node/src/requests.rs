@@ -67,6 +67,11 @@ async fn execute(
         Request::Providers { hash, timeout_s } => {
             json(inspect::providers(core, sink, hash, timeout_s).await?)
         }
+        Request::Claims {
+            alias,
+            peers,
+            timeout_s,
+        } => json(inspect::claims(core, sink, alias, &peers, timeout_s).await?),
         Request::Ticket { hash } => json(inspect::ticket(core, hash).await?),
         Request::NameSet(name) => json(repos::set(core, name).await?),
         Request::NameList => json(repos::list(core).await?),

@@ -1,7 +1,7 @@
 //! What is known about a file, from the index and from what waits to get there.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
 };
@@ -9,12 +9,13 @@ use std::{
 use bytes::Bytes;
 use hubless_content::{
     CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, ChunkSet, ContentHash, FileHash, ManifestEntry,
-    chunk_count, chunk_len,
+    Sha256, chunk_count, chunk_len,
 };
 use redb::{ReadTransaction, ReadableTable};
 
 use crate::{
     Shared, Store,
+    digests::Digests,
     disk::{Access, DiskFile},
     error::{IoContext, StoreError},
     index::{IndexError, IndexResult},
@@ -63,6 +64,8 @@ pub struct AnnounceKeys {
     pub models: Vec<ContentHash>,
     /// Files of which at least one chunk can be served.
     pub files: Vec<FileHash>,
+    /// SHA-256 of those of which all chunks can be served, as far as it is known.
+    pub sha256s: Vec<Sha256>,
 }
 
 /// An open file of the store. `partial` tells apart the files that one hash may have one after
@@ -402,7 +405,9 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn announce_keys(&self) -> Result<AnnounceKeys, StoreError> {
+        let digests = self.shared.queue.all_digests();
         let files = self.held_files()?;
+        let sha256s = self.sha256s_of(&files, digests)?;
         let mut models = Vec::new();
         for model in self.shared.model_hashes()? {
             let Some(manifest) = self.shared.manifest(model)? else {
@@ -411,22 +416,50 @@ impl Store {
             if manifest
                 .entries()
                 .iter()
-                .any(|entry| files.contains(&entry.hash))
+                .any(|entry| files.contains_key(&entry.hash))
             {
                 models.push(model);
             }
         }
         Ok(AnnounceKeys {
             models,
-            files: files.into_iter().collect(),
+            files: files.into_keys().collect(),
+            sha256s,
         })
     }
 
-    fn held_files(&self) -> Result<BTreeSet<FileHash>, StoreError> {
-        let mut files: BTreeSet<FileHash> = self.shared.queue.inline_files().into_iter().collect();
+    /// The SHA-256 of those files that are held completely, from the index and from what waits to
+    /// get there.
+    fn sha256s_of(
+        &self,
+        files: &BTreeMap<FileHash, bool>,
+        waiting: HashMap<FileHash, Digests>,
+    ) -> Result<Vec<Sha256>, StoreError> {
+        let is_whole = |file: &FileHash| files.get(file) == Some(&true);
+        let waiting = waiting.into_iter().filter(|(file, _)| is_whole(file));
+        let mut found: BTreeSet<Sha256> = waiting.map(|(_, digests)| digests.sha256).collect();
+        let committed = self.shared.index.read(|read| {
+            let mut committed = Vec::new();
+            for row in read.open_table(tables::SHA256S)?.iter()? {
+                let (sha256, file) = row?;
+                if is_whole(&FileHash::new(*file.value())) {
+                    committed.push(Sha256::new(*sha256.value()));
+                }
+            }
+            Ok(committed)
+        })?;
+        found.extend(committed);
+        Ok(found.into_iter().collect())
+    }
+
+    /// The files of which at least one chunk can be served, and whether all can.
+    fn held_files(&self) -> Result<BTreeMap<FileHash, bool>, StoreError> {
+        let waiting = self.shared.queue.inline_files();
+        let mut files: BTreeMap<_, _> = waiting.into_iter().map(|file| (file, true)).collect();
         for (file, partial) in self.shared.partials.lock().iter() {
-            if !partial.lock().held.is_empty() {
-                files.insert(*file);
+            let state = partial.lock();
+            if !state.held.is_empty() {
+                files.insert(*file, state.held.is_full());
             }
         }
         let committed = self.shared.index.read(|read| {
@@ -437,17 +470,22 @@ impl Store {
                 let (key, value) = row?;
                 let file = FileHash::new(*key.value());
                 let record = decode_record(value.value())?;
+                let whole = record.is_complete();
                 let any = match record.place {
                     Place::Partial => !get_held(&held, file, record.size)?.is_empty(),
-                    _ => record.is_complete(),
+                    _ => whole,
                 };
                 if any {
-                    files.push(file);
+                    files.push((file, whole));
                 }
             }
             Ok(files)
         })?;
-        files.extend(committed);
+        // What was looked at before may have become complete since, and what is complete may wait
+        // for its commit: either is enough.
+        for (file, whole) in committed {
+            *files.entry(file).or_default() |= whole;
+        }
         Ok(files)
     }
 }

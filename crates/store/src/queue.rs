@@ -217,6 +217,15 @@ impl Queue {
             .find_map(|batch| batch.digests.get(&file).copied())
     }
 
+    /// All digests that wait.
+    pub(crate) fn all_digests(&self) -> HashMap<FileHash, Digests> {
+        let state = lock(&self.state);
+        let batches = state.batches();
+        batches
+            .flat_map(|batch| batch.digests.iter().map(|(file, of)| (*file, *of)))
+            .collect()
+    }
+
     /// A file whose digests wait and are such. There are few: they wait for the next commit.
     pub(crate) fn file_with(&self, is_such: impl Fn(&Digests) -> bool) -> Option<FileHash> {
         let state = lock(&self.state);

@@ -47,7 +47,7 @@ fn digests_come_from_the_bytes_and_go_with_them() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
     let files = [bytes(1, 100), bytes(2, 2 * CHUNK + 9)];
-    for data in &files {
+    for (before, data) in files.iter().enumerate() {
         let file = list_of(data).file();
         let expected = Digests::of(data);
         assert_eq!(store.digests(file).unwrap(), None);
@@ -56,12 +56,15 @@ fn digests_come_from_the_bytes_and_go_with_them() {
         let early = store.compute_digests(file, &());
         assert!(matches!(early, Err(StoreError::Incomplete { .. })));
         put_all(&store, data);
+        assert_eq!(store.announce_keys().unwrap().sha256s.len(), before);
         assert_eq!(store.compute_digests(file, &()).unwrap(), expected);
         for _ in 0..2 {
             assert_eq!(store.digests(file).unwrap(), Some(expected));
             assert_eq!(store.file_by_sha256(expected.sha256).unwrap(), Some(file));
             let by_git = store.file_by_git_blob(expected.git_blob).unwrap();
             assert_eq!(by_git, Some(file));
+            let announced = store.announce_keys().unwrap().sha256s;
+            assert!(announced.contains(&expected.sha256) && announced.len() == before + 1);
             store.flush().unwrap();
         }
     }
@@ -70,7 +73,9 @@ fn digests_come_from_the_bytes_and_go_with_them() {
     let expected = Digests::of(&files[1]);
     let file = list_of(&files[1]).file();
     assert_eq!(store.digests(file).unwrap(), Some(expected));
+    assert_eq!(store.announce_keys().unwrap().sha256s.len(), 2);
     assert_eq!(store.gc().unwrap().files, 2);
+    assert_eq!(store.announce_keys().unwrap().sha256s, []);
     assert_eq!(store.digests(file).unwrap(), None);
     assert_eq!(store.file_by_sha256(expected.sha256).unwrap(), None);
     assert_eq!(store.file_by_git_blob(expected.git_blob).unwrap(), None);

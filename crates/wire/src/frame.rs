@@ -65,7 +65,7 @@ impl Frame {
         let header = proto::Header {
             id: self.id,
             payload: u32::try_from(self.payload.len()).unwrap_or(u32::MAX),
-            body: Some(self.body.clone().into()),
+            body: self.body.clone().into_proto(),
         };
         out.reserve(header.encoded_len() + 10);
         // Cannot fail: `BytesMut` grows.
@@ -87,10 +87,10 @@ impl FrameHead {
         if payload > PAYLOAD_BYTES_MAX {
             return Err(FrameError::PayloadTooLong(header.payload));
         }
-        let body = header
-            .body
-            .ok_or(FrameError::Rule("a header needs a body"))?;
-        let body = Body::try_from(body)?;
+        let body = match header.body {
+            Some(body) => Body::try_from(body)?,
+            None => Body::UnknownAsk,
+        };
         if (header.id == 0) != (body == Body::Hello) {
             return Err(FrameError::Rule("only a hello has id 0"));
         }

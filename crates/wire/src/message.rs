@@ -3,7 +3,9 @@
 use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
-use hubless_content::{ChunkIndex, ContentHash, FILE_SIZE_MAX, FileHash, MANIFEST_BYTES_MAX};
+use hubless_content::{
+    Alias, ChunkIndex, ContentHash, FILE_SIZE_MAX, FileHash, GitBlobId, MANIFEST_BYTES_MAX, Sha256,
+};
 
 use crate::{
     ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, BUSY_WAIT_MS_MAX, CHUNKS_PER_ASK_MAX,
@@ -63,6 +65,8 @@ pub enum Ask {
     },
     /// Other members of the swarm.
     Peers(ContentHash),
+    /// Which file is held that another hub calls so.
+    Alias(Alias),
     /// End the ask with this id; not answered.
     Cancel,
 }
@@ -92,6 +96,13 @@ pub enum Answer {
     Chunk(ChunkIndex),
     /// At most [`PEERS_PER_ANSWER_MAX`] peers.
     Peers(Vec<PeerAddresses>),
+    /// This file, says the peer; nothing proves it but the file's bytes.
+    Alias {
+        /// The file.
+        file: FileHash,
+        /// Its bytes.
+        size: u64,
+    },
     /// Not held, or not for you.
     NotHere,
     /// Ask again after this time; at most [`BUSY_WAIT_MS_MAX`].
@@ -109,6 +120,8 @@ pub enum Body {
     Hello,
     /// From the side that opened the stream.
     Ask(Ask),
+    /// An ask of a later version; answered [`Answer::NotHere`].
+    UnknownAsk,
     /// From the other side.
     Answer(Answer),
 }
@@ -140,19 +153,21 @@ impl From<Answer> for Body {
     }
 }
 
-impl From<Body> for Proto {
-    fn from(body: Body) -> Self {
-        match body {
-            Body::Hello => Self::Hello(proto::Hello {
+impl Body {
+    /// As protobuf; of what is not known, there is nothing to say.
+    pub(crate) fn into_proto(self) -> Option<Proto> {
+        match self {
+            Self::Hello => Some(Proto::Hello(proto::Hello {
                 version: EXCHANGE_VERSION,
-            }),
-            Body::Ask(ask) => ask.into(),
-            Body::Answer(answer) => answer.into(),
+            })),
+            Self::Ask(ask) => Some(ask.into()),
+            Self::UnknownAsk => None,
+            Self::Answer(answer) => Some(answer.into()),
         }
     }
 }
 
-fn hash_bytes(hash: &[u8; 32]) -> Bytes {
+fn hash_bytes(hash: &[u8]) -> Bytes {
     Bytes::copy_from_slice(hash)
 }
 
@@ -199,6 +214,7 @@ impl From<Ask> for Proto {
             Ask::Peers(content) => Self::GetPeers(proto::GetPeers {
                 content: content_bytes(content),
             }),
+            Ask::Alias(alias) => Self::GetAlias(alias_bytes(alias)),
             Ask::Cancel => Self::Cancel(proto::Cancel {}),
         }
     }
@@ -210,6 +226,14 @@ fn content_bytes(hash: ContentHash) -> Bytes {
 
 fn file_bytes(hash: FileHash) -> Bytes {
     hash_bytes(hash.as_bytes())
+}
+
+fn alias_bytes(alias: Alias) -> proto::GetAlias {
+    let (sha256, git_blob) = match alias {
+        Alias::Sha256(sha256) => (hash_bytes(sha256.as_bytes()), Bytes::new()),
+        Alias::GitBlob(id) => (Bytes::new(), hash_bytes(id.as_bytes())),
+    };
+    proto::GetAlias { sha256, git_blob }
 }
 
 impl From<Answer> for Proto {
@@ -242,6 +266,10 @@ impl From<Answer> for Proto {
                     peers: peers.into_iter().map(peer).collect(),
                 })
             }
+            Answer::Alias { file, size } => Self::Alias(proto::AliasOf {
+                file: file_bytes(file),
+                size,
+            }),
             Answer::NotHere => Self::NotHere(proto::NotHere {}),
             Answer::Busy(wait) => {
                 let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
@@ -301,6 +329,7 @@ impl TryFrom<Proto> for Body {
             Proto::GetAvailability(ask) => Ask::Availability(scope(&ask)?).into(),
             Proto::GetChunks(ask) => chunks(&ask)?.into(),
             Proto::GetPeers(ask) => Ask::Peers(content(&ask.content)?).into(),
+            Proto::GetAlias(ask) => Ask::Alias(alias(&ask)?).into(),
             Proto::Cancel(_) => Ask::Cancel.into(),
             Proto::Manifest(page) => {
                 rule(
@@ -330,6 +359,10 @@ impl TryFrom<Proto> for Body {
             Proto::Have(have) => Answer::Have(ranges(&have)?).into(),
             Proto::Chunk(chunk) => Answer::Chunk(ChunkIndex(chunk.index)).into(),
             Proto::Peers(answer) => Answer::Peers(peers(answer)?).into(),
+            Proto::Alias(answer) => {
+                let (file, size) = (file(&answer.file)?, size(answer.size)?);
+                Answer::Alias { file, size }.into()
+            }
             Proto::NotHere(_) => Answer::NotHere.into(),
             Proto::Busy(busy) => {
                 let wait = busy.wait_ms.min(BUSY_WAIT_MS_MAX);
@@ -350,6 +383,23 @@ fn scope(ask: &proto::GetAvailability) -> Result<Scope, FrameError> {
         Ok(Scope::Content(content(&ask.content)?))
     } else {
         Ok(Scope::File(file(&ask.file)?))
+    }
+}
+
+fn alias(ask: &proto::GetAlias) -> Result<Alias, FrameError> {
+    rule(
+        ask.sha256.is_empty() != ask.git_blob.is_empty(),
+        "one alias of a file",
+    )?;
+    if ask.git_blob.is_empty() {
+        let sha256 = Sha256::from_slice(&ask.sha256);
+        sha256
+            .map(Alias::Sha256)
+            .ok_or(FrameError::Rule("a hash has 32 bytes"))
+    } else {
+        let id = GitBlobId::from_slice(&ask.git_blob);
+        id.map(Alias::GitBlob)
+            .ok_or(FrameError::Rule("a git blob id has 20 bytes"))
     }
 }
 

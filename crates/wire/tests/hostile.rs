@@ -55,7 +55,6 @@ fn rules_are_held() {
         FrameError::Rule(found) => assert!(found.contains(text), "{found}"),
         other => panic!("{other}"),
     };
-    rule(&[], "body");
     rule(&[0x1a, 2, 8, 1], "id 0"); // a hello with id 1
     rule(&[0x10, 1, 0xb2, 1, 0], "no payload"); // a payload behind `NotHere`
     rule(&[0x22, 3, 0x0a, 1, 7], "32 bytes"); // a hash of one byte
@@ -78,6 +77,16 @@ fn rules_are_held() {
     size.push(1);
     rule(&chunks(&[&size[..], &[0x20, 1]].concat()), "that large");
     rule(&[0x82, 1, 5, 8, 0xff, 0xff, 0xff, 0x7f], "no manifest");
+    rule(&[0x52, 0], "one alias"); // neither of the two
+    rule(&[0x52, 6, 0x0a, 1, 7, 0x12, 1, 7], "one alias"); // both
+    rule(&[0x52, 3, 0x0a, 1, 7], "32 bytes");
+    rule(&[0x52, 3, 0x12, 1, 7], "20 bytes");
+    rule(&[0xd2, 1, 3, 0x0a, 1, 7], "32 bytes");
+    let alias_of = |rest: &[u8]| {
+        let body = [&hash[..], rest].concat();
+        [&[0xd2, 1, body.len() as u8][..], &body].concat()
+    };
+    rule(&alias_of(&size), "that large");
     assert_eq!(refused(&[0xff]), FrameError::NotProtobuf);
 }
 
@@ -87,6 +96,21 @@ fn numbers_that_would_be_too_large_are_cut() {
     assert_eq!(
         busy.body,
         Body::Answer(Answer::Busy(std::time::Duration::from_secs(60)))
+    );
+}
+
+#[test]
+fn an_ask_of_a_later_version_is_told_from_a_broken_rule() {
+    for fields in [&[][..], &[0x5a, 0], &[0xf8, 0x3f, 1]] {
+        let head = FrameHead::decode(&header(fields)).unwrap();
+        assert_eq!((head.id, head.body), (1, Body::UnknownAsk));
+    }
+    let without_id = FrameHead::decode(&[0x5a, 0]).unwrap_err();
+    assert!(matches!(without_id, FrameError::Rule(_)), "{without_id}");
+    let with_payload = refused(&[0x10, 1, 0x5a, 0]);
+    assert!(
+        matches!(with_payload, FrameError::Rule(_)),
+        "{with_payload}"
     );
 }
 

@@ -85,6 +85,14 @@ fn expected() -> Vec<(&'static str, Frame)> {
             ),
         ),
         ("ask peers", Frame::new(9, Ask::Peers(content))),
+        (
+            "ask alias by SHA-256",
+            Frame::new(10, Ask::Alias(Sha256::new([0xcc; 32]).into())),
+        ),
+        (
+            "ask alias by git blob id",
+            Frame::new(11, Ask::Alias(GitBlobId::new([0xdd; 20]).into())),
+        ),
         ("cancel", Frame::new(128, Ask::Cancel)),
         (
             "manifest page of 3 bytes",
@@ -117,6 +125,16 @@ fn expected() -> Vec<(&'static str, Frame)> {
         (
             "chunk",
             Frame::new(128, Answer::Chunk(ChunkIndex(3))).with_payload(payload(262_144)),
+        ),
+        (
+            "alias",
+            Frame::new(
+                10,
+                Answer::Alias {
+                    file,
+                    size: 20_971_520,
+                },
+            ),
         ),
         ("not here", Frame::new(9, Answer::NotHere)),
         (

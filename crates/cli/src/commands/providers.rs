@@ -1,26 +1,29 @@
 //! `hubless providers`: who provides something.
 
-use hubless_content::ContentHash;
+use hubless_content::{Alias, ContentHash, ParseAliasError};
 use hubless_node::{
     Needs,
-    api::{Failure, FailureKind, Providers, Request},
+    api::{Claims, Failure, FailureKind, Providers, Request},
 };
 
 use crate::{
     cli::{Network, parse_hash},
     failure::Error,
-    text::{Align, Table},
+    text::{Align, Table, size},
     work::{Context, Events},
 };
 
 /// Find the nodes that provide a model or a file
 ///
 /// Asks the DHT and the nodes on the local network. Exit code 3 if nobody is found.
+///
+/// With what another hub calls a file, `sha256:` and its SHA-256 or `git:` and its git blob id, the
+/// nodes are asked which file that is. What they say is a claim: only the file's bytes prove it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A content hash or a file hash
-    #[arg(value_name = "HASH", value_parser = parse_hash)]
-    hash: ContentHash,
+    /// A content hash, a file hash, sha256:HASH or git:HASH
+    #[arg(value_name = "HASH", value_parser = parse_wanted)]
+    hash: Wanted,
 
     /// End the search after this time
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -30,10 +33,35 @@ pub(crate) struct Args {
     pub(crate) network: Network,
 }
 
+/// Whose providers are looked for.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Hash(ContentHash),
+    Alias(Alias),
+}
+
+fn parse_wanted(text: &str) -> Result<Wanted, Failure> {
+    match text.parse::<Alias>() {
+        Ok(alias) => Ok(Wanted::Alias(alias)),
+        Err(ParseAliasError::Kind) => parse_hash(text).map(Wanted::Hash),
+        Err(error @ ParseAliasError::Hash(_)) => {
+            Err(Failure::new(FailureKind::Usage, error.to_string())
+                .hint("`sha256sum FILE` and `git hash-object FILE` print them"))
+        }
+    }
+}
+
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
+    match args.hash {
+        Wanted::Hash(hash) => providers(hash, args, context).await,
+        Wanted::Alias(alias) => claims(alias, args, context).await,
+    }
+}
+
+async fn providers(hash: ContentHash, args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
     let request = Request::Providers {
-        hash: args.hash,
+        hash,
         timeout_s: args.timeout,
     };
     let found: Providers = context
@@ -50,15 +78,15 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
     if output.json {
         output.json(&found)?;
     } else if !found.providers.is_empty() {
-        output.lines(&table(&found))?;
+        output.lines(&providers_table(&found))?;
     }
     match found.providers.is_empty() {
-        true => Err(nobody(args.hash).into()),
+        true => Err(nobody(&hash.to_string()).into()),
         false => Ok(()),
     }
 }
 
-fn table(found: &Providers) -> Vec<String> {
+fn providers_table(found: &Providers) -> Vec<String> {
     let mut table = Table::new([("PEER", Align::Left), ("ADDRESSES", Align::Left)]);
     for provider in &found.providers {
         table.row([provider.peer_id.clone(), provider.addresses.join(" ")]);
@@ -66,10 +94,48 @@ fn table(found: &Providers) -> Vec<String> {
     table.lines()
 }
 
-fn nobody(hash: ContentHash) -> Failure {
+async fn claims(alias: Alias, args: &Args, context: &Context<'_>) -> Result<(), Error> {
+    let output = context.output;
+    let request = Request::Claims {
+        alias,
+        peers: args.network.peer.clone(),
+        timeout_s: args.timeout,
+    };
+    let found: Claims = context
+        .session(Needs::Network, async |session| {
+            context
+                .finish(session.call(request), &mut Events::drawn(output))
+                .await
+        })
+        .await?;
+    if output.json {
+        output.json(&found)?;
+    } else if !found.claims.is_empty() {
+        output.lines(&claims_table(&found))?;
+    }
+    match found.claims.is_empty() {
+        true => Err(nobody(&alias.to_string()).into()),
+        false => Ok(()),
+    }
+}
+
+fn claims_table(found: &Claims) -> Vec<String> {
+    let mut table = Table::new([
+        ("FILE", Align::Left),
+        ("SIZE", Align::Right),
+        ("CLAIMED BY", Align::Left),
+    ]);
+    for claim in &found.claims {
+        let file = claim.hash.to_string();
+        table.row([file, size(claim.size), claim.peers.join(" ")]);
+    }
+    table.lines()
+}
+
+fn nobody(what: &str) -> Failure {
     Failure::new(
         FailureKind::NotFound,
-        format!("nobody was found that provides {hash}"),
+        format!("nobody was found that provides {what}"),
     )
     .hint("check the hash, or give an address of somebody who has it: --peer MULTIADDR")
 }

@@ -304,8 +304,11 @@ impl<'a> Asks<'a> {
         };
         match head.body {
             Body::Ask(Ask::Cancel) => self.cancel(head.id),
-            Body::Ask(_) if self.is_open(head.id) => return unexpected("ids of open asks differ"),
+            Body::Ask(_) | Body::UnknownAsk if self.is_open(head.id) => {
+                return unexpected("ids of open asks differ");
+            }
             Body::Ask(ask) => self.ask(head.id, ask).await,
+            Body::UnknownAsk => self.send(head.id, Answer::NotHere).await,
             Body::Hello => return unexpected("one hello is enough"),
             Body::Answer(_) => return unexpected("the side that opened asks"),
         }

@@ -144,7 +144,7 @@ impl AnswerReceiver {
                 peer,
                 rule: "one hello is enough",
             }),
-            Body::Ask(_) => Err(ExchangeError::Unexpected {
+            Body::Ask(_) | Body::UnknownAsk => Err(ExchangeError::Unexpected {
                 peer,
                 rule: "the side that accepted answers",
             }),

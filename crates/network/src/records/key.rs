@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hubless_content::{ChunkCv, ContentHash, FileHash};
+use hubless_content::{Alias, ChunkCv, ContentHash, FileHash};
 use libp2p::kad::RecordKey;
 
 /// Multicodec number of BLAKE3, the first byte of the multihash.
@@ -14,8 +14,9 @@ const BLAKE3_CODE: u8 = 0x1e;
 /// Length of a BLAKE3 hash, the second byte of the multihash.
 const BLAKE3_LENGTH: u8 = 0x20;
 
-/// The BLAKE3 value under which a provider record is stored: a content hash, a file hash, or the
-/// chaining value of a chunk. In the DHT it is a multihash: `1e 20` and the 32 bytes.
+/// The BLAKE3 value under which a provider record is stored: a content hash, a file hash, the
+/// chaining value of a chunk, or what is derived from an alias (`proto/dht-keys.md`). In the DHT it
+/// is a multihash: `1e 20` and the 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AnnounceKey([u8; 32]);
 
@@ -66,6 +67,12 @@ impl From<ContentHash> for AnnounceKey {
 impl From<FileHash> for AnnounceKey {
     fn from(hash: FileHash) -> Self {
         Self(*hash.as_bytes())
+    }
+}
+
+impl From<Alias> for AnnounceKey {
+    fn from(alias: Alias) -> Self {
+        Self(alias.derived_key())
     }
 }
 
@@ -136,6 +143,8 @@ fn seconds(duration: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use hubless_content::Sha256;
+
     use super::*;
 
     #[test]
@@ -145,6 +154,17 @@ mod tests {
         assert_eq!(dht_key.to_vec(), [&[0x1e, 0x20][..], &[0xab; 32]].concat());
         assert_eq!(AnnounceKey::try_from(&dht_key), Ok(key));
         assert_eq!(format!("{key:?}"), "ababababab");
+    }
+
+    #[test]
+    fn the_key_of_an_alias_is_nothing_elses() {
+        let bytes = [0xab; 32];
+        let alias = AnnounceKey::from(Alias::from(Sha256::new(bytes)));
+        assert_ne!(alias, AnnounceKey::from(FileHash::new(bytes)));
+        assert_eq!(
+            alias,
+            AnnounceKey::new(Alias::from(Sha256::new(bytes)).derived_key())
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use hubless_network::NetworkEvent;
-use hubless_wire::{Answer, Body, EXCHANGE_PROTOCOL, Frame, FrameHead, header_len};
+use hubless_wire::{Answer, Ask, Body, EXCHANGE_PROTOCOL, Frame, FrameHead, header_len};
 use libp2p::{Stream, StreamProtocol};
 
 use crate::{common::*, mallory::Mallory};
@@ -75,6 +75,29 @@ async fn a_broken_rule_is_answered_by_its_name_and_the_end_of_the_connection() {
         let violation = violation.expect("the reason is known");
         assert!(violation.is_violation(), "case {number}: {violation}");
     }
+}
+
+#[tokio::test]
+async fn an_ask_of_a_later_version_is_answered_and_the_stream_goes_on() {
+    let victim = start(config()).await;
+    let mut mallory = Mallory::start().await;
+    let mut stream = mallory.stream_to(&victim, EXCHANGE_PROTOCOL).await;
+    let asks = [
+        hello(),
+        head(Frame::new(1, Body::UnknownAsk)),
+        head(Frame::new(
+            2,
+            Ask::Alias(hubless_content::Sha256::new([7; 32]).into()),
+        )),
+    ];
+    stream.write_all(&asks.concat()).await.unwrap();
+    stream.close().await.unwrap();
+    let mut frames = frames(stream).await;
+    frames[1..].sort_by_key(|frame| frame.id);
+    let said: Vec<_> = frames.iter().map(|frame| (frame.id, &frame.body)).collect();
+    let not_here = Body::Answer(Answer::NotHere);
+    assert_eq!(said, [(0, &Body::Hello), (1, &not_here), (2, &not_here)]);
+    assert_eq!(victim.peers().await.len(), 1, "no rule was broken");
 }
 
 #[tokio::test]

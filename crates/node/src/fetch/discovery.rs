@@ -12,6 +12,7 @@ use hubless_wire::PeerAddresses;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::layout::Layout;
+use crate::core::Core;
 
 /// Peers remembered for one fetch. A liar in the DHT or among the sources can name no more.
 const CANDIDATES_MAX: usize = 2000;
@@ -318,9 +319,19 @@ pub(crate) async fn join(network: &Network) -> bool {
     tokio::time::timeout(JOIN_PATIENCE, joined).await.is_ok()
 }
 
-/// The peers to ask before the DHT: those that were named, and those on the local network.
-pub(super) async fn nearby(network: &Network, named: &[Multiaddr]) -> Vec<Candidate> {
-    let named = named.iter().filter_map(Candidate::from_address);
+/// The peers to ask before the DHT: those that were named, those that the configuration names, and
+/// those on the local network.
+pub(super) async fn nearby(core: &Core, network: &Network, named: &[Multiaddr]) -> Vec<Candidate> {
+    let configured: Vec<Multiaddr> = core
+        .config
+        .peers
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect();
+    let named = named
+        .iter()
+        .chain(&configured)
+        .filter_map(Candidate::from_address);
     let local = network
         .peers()
         .await

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    discovery::{Candidate, Candidates, Search},
+    discovery::{Candidate, Candidates, Search, nearby},
     failures,
     feed::Demand,
     layout::{FileNumber, Layout},
@@ -198,7 +198,8 @@ impl Job {
             self.plan(manifest).await?;
         }
         let mut progress = tokio::time::interval(PROGRESS_EVERY);
-        for candidate in super::discovery::nearby(&self.network, &self.wish.named).await {
+        let core = self.shared.core.clone();
+        for candidate in nearby(&core, &self.network, &self.wish.named).await {
             self.candidates.add(candidate, self.start);
         }
         while !self.is_done() {

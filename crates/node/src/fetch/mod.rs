@@ -15,6 +15,7 @@
 
 mod availability;
 mod cat;
+pub(crate) mod claims;
 pub(crate) mod discovery;
 mod failures;
 mod feed;

@@ -273,7 +273,10 @@ async fn find(core: Arc<Core>, file: FileHash, stream: Option<FileStream>) -> Re
     let computed = core.tasks.spawn(async move {
         let _alone = work.digesting.lock(file).await;
         let store = work.store.clone();
-        Blocking::run_long(move || store.compute_digests(file, &())).await
+        let computed = Blocking::run_long(move || store.compute_digests(file, &())).await;
+        // What others call the file is announced too.
+        work.note_change();
+        computed
     });
     computed.await.map_err(|_| interrupted())???;
     Ok(())

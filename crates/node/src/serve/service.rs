@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use hubless_content::{CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
+use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
 use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
 use hubless_store::{Store, StoreError};
 use hubless_wire::{Answer, Ask, Scope};
@@ -67,6 +67,7 @@ impl Service {
                 let members = self.swarms.members(content, peer).await;
                 reply.send(Answer::Peers(members), Bytes::new()).await
             }
+            Ask::Alias(alias) => self.alias(alias, reply).await,
             Ask::Cancel => Ok(()), // the network's matter
         }
     }
@@ -132,6 +133,24 @@ impl Service {
             Some(page) if !page.is_empty() => reply.send(Answer::ChunkList, page).await,
             _ => reply.send(Answer::NotHere, Bytes::new()).await,
         }
+    }
+
+    /// Only for a file that is held completely: whoever asks wants to have it all from here.
+    async fn alias(&self, alias: Alias, reply: &Reply) -> Result<(), AskerGone> {
+        let held = self.read(move |store| {
+            let file = match alias {
+                Alias::Sha256(sha256) => store.file_by_sha256(sha256)?,
+                Alias::GitBlob(id) => store.file_by_git_blob(id)?,
+            };
+            let Some(file) = file else { return Ok(None) };
+            let held = store.file(file)?.filter(|held| held.complete);
+            Ok(held.map(|held| (file, held.size)))
+        });
+        let answer = match held.await {
+            Some((file, size)) => Answer::Alias { file, size },
+            None => Answer::NotHere,
+        };
+        reply.send(answer, Bytes::new()).await
     }
 
     async fn chunks(
