@@ -31,6 +31,7 @@ mod path;
 mod ref_name;
 mod repo;
 mod revision;
+mod tensors;
 
 pub use alias::{Alias, ParseAliasError};
 pub use chunk::{CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset};
@@ -48,4 +49,9 @@ pub use repo::{REPO_SEGMENT_BYTES_MAX, RepoId, RepoIdError, RepoKind};
 pub use revision::{
     AUTHOR_BYTES_MAX, Lfs, MESSAGE_BYTES_MAX, PARENTS_MAX, Revision, RevisionError,
     TITLE_BYTES_MAX, Tree, TreeEntry,
+};
+pub use tensors::{
+    DIMENSIONS_MAX, GGUF_HEADER_BYTES_MAX, METADATA_MAX, METADATA_TEXT_BYTES_MAX,
+    SAFETENSORS_HEADER_BYTES_MAX, TENSOR_NAME_BYTES_MAX, TENSORS_MAX, Tensor, TensorFormat,
+    Tensors, TensorsError,
 };
