@@ -72,6 +72,8 @@ pub enum Request {
     Id,
     /// State and counters of the running node. Result: [`Status`].
     Status,
+    /// The fetches under way. Result: [`Transfers`].
+    Transfers,
     /// The connected peers. Result: [`Peers`].
     Peers,
     /// Who provides a content or file hash. Result: [`Providers`].
@@ -88,6 +90,13 @@ pub enum Request {
         /// Addresses of peers to ask, each ending in `/p2p/<peer id>`.
         peers: Vec<String>,
         /// Seconds until the search ends.
+        timeout_s: u64,
+    },
+    /// Who has how much of a model. Result: [`Swarm`].
+    Swarm {
+        /// The model.
+        hash: ContentHash,
+        /// Seconds until those who did not answer are given up.
         timeout_s: u64,
     },
     /// A text with which others fetch a model without the DHT. Result: [`TicketText`].
@@ -476,6 +485,8 @@ pub struct Status {
     pub dht: DhtStatus,
     /// The store's state.
     pub store: StoreStatus,
+    /// The fetches under way.
+    pub transfers: Vec<Transfer>,
     /// Files referenced in place that have changed and are no longer served.
     pub stale: Vec<PathBuf>,
     /// Peers that are banned now.
@@ -502,6 +513,49 @@ pub struct StoreStatus {
     pub bytes: u64,
     /// The most it may hold.
     pub quota: Option<u64>,
+}
+
+/// The fetches under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Transfers {
+    /// The oldest first.
+    pub transfers: Vec<Transfer>,
+}
+
+/// One fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Counted since the node started.
+    pub id: u64,
+    /// The model.
+    pub hash: ContentHash,
+    /// What it is doing.
+    pub state: State,
+    /// Wanted bytes that are here.
+    pub bytes_verified: u64,
+    /// Wanted bytes; 0 as long as that is not known.
+    pub bytes_total: u64,
+    /// Payload that came.
+    pub bytes_fetched: u64,
+    /// The rate of the last seconds.
+    pub bytes_per_second: u64,
+    /// Since it began.
+    pub seconds: u64,
+    /// Who takes part.
+    pub sources: Vec<TransferSource>,
+}
+
+/// Who takes part in a fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferSource {
+    /// Its peer id.
+    pub peer_id: String,
+    /// How many chunks of the model it has; none before it said.
+    pub chunks: Option<u32>,
+    /// Payload that came from it.
+    pub bytes_fetched: u64,
+    /// Its rate.
+    pub bytes_per_second: u64,
 }
 
 /// The connected peers.
@@ -558,6 +612,28 @@ pub struct ClaimDetails {
     pub size: u64,
     /// The ids of the peers that say so.
     pub peers: Vec<String>,
+}
+
+/// Who has how much of a model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Swarm {
+    /// The model.
+    pub hash: ContentHash,
+    /// Its chunks.
+    pub chunks: u32,
+    /// Those that this node has.
+    pub own_chunks: u32,
+    /// The others.
+    pub members: Vec<SwarmMember>,
+}
+
+/// A member of a swarm.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SwarmMember {
+    /// Its peer id.
+    pub peer_id: String,
+    /// How many chunks it says it has; none if it did not answer.
+    pub chunks: Option<u32>,
 }
 
 /// A ticket.

@@ -14,6 +14,7 @@ use std::{
 use hubless_content::{ContentHash, FileHash};
 use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
 use hubless_store::{Store, StoreOptions};
+use hubless_wire::PeerAddresses;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,6 +26,7 @@ use crate::{
     home::Home,
     records::StoreRecords,
     serve::{Gains, Service, Swarms},
+    transfers::Transfers,
 };
 
 /// How long a peer that sent wrong bytes stays out. Long enough that it costs more to lie than it
@@ -52,6 +54,7 @@ pub(crate) struct Core {
     /// Peers that are asked which file has an alias.
     pub(crate) claims: Locks<PeerId>,
     pub(crate) feeds: Feeds,
+    pub(crate) transfers: Transfers,
     /// What is held or pinned changed: announcements may have to.
     changed: Notify,
     chunks_rejected: AtomicU64,
@@ -105,6 +108,7 @@ impl Core {
             digesting: Locks::default(),
             claims: Locks::default(),
             feeds: Feeds::default(),
+            transfers: Transfers::default(),
             changed: Notify::new(),
             chunks_rejected: AtomicU64::new(0),
             tasks: TaskTracker::new(),
@@ -153,6 +157,12 @@ impl Core {
         if let Some(network) = &self.network {
             network.ban(peer, BAN_FOR_WRONG_BYTES).await;
         }
+    }
+
+    /// Others that took part in a swarm and are connected now.
+    pub(crate) async fn swarm_members(&self, content: ContentHash) -> Vec<PeerAddresses> {
+        let own = self.identity.peer_id();
+        self.swarms.members(content, own).await
     }
 
     /// A chunk, or a chunk list, failed verification.

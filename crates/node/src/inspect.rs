@@ -10,7 +10,7 @@ use crate::{
     api::{
         ClaimDetails, Claims, DhtStatus, Event, Failure, FailureKind, FileDetails, Identified,
         ModelDetails, ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State,
-        Status, StoreStatus, TicketText, Why,
+        Status, StoreStatus, TicketText, Transfers, Why,
     },
     core::{Core, peer_addresses},
     fetch::{
@@ -31,7 +31,7 @@ pub(crate) async fn list(core: &Arc<Core>) -> Result<Models, Failure> {
     })
 }
 
-fn summary(model: ModelInfo) -> ModelSummary {
+pub(crate) fn summary(model: ModelInfo) -> ModelSummary {
     ModelSummary {
         hash: model.hash,
         files: model.files,
@@ -42,7 +42,7 @@ fn summary(model: ModelInfo) -> ModelSummary {
     }
 }
 
-fn unknown(hash: ContentHash) -> StoreError {
+pub(crate) fn unknown(hash: ContentHash) -> StoreError {
     StoreError::UnknownModel { model: hash }
 }
 
@@ -110,9 +110,17 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
             bytes: usage.bytes,
             quota: usage.quota,
         },
+        transfers: core.transfers.list(),
         stale: stale.into_iter().map(|(_, path)| path).collect(),
         banned: banned.iter().map(|(peer, _)| peer.to_string()).collect(),
     })
+}
+
+/// The fetches under way.
+pub(crate) fn transfers(core: &Core) -> Transfers {
+    Transfers {
+        transfers: core.transfers.list(),
+    }
 }
 
 pub(crate) async fn peers(core: &Arc<Core>) -> Result<Peers, Failure> {

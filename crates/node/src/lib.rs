@@ -31,6 +31,7 @@ pub mod repos;
 mod requests;
 mod serve;
 mod session;
+mod transfers;
 
 pub use self::{
     fetch::FileStream,

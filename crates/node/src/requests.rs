@@ -1,6 +1,6 @@
 //! From a request to its worker.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -63,6 +63,7 @@ async fn execute(
         Request::Verify { hash } => json(publish::verify(core, sink, hash).await?),
         Request::Id => json(inspect::id(core)),
         Request::Status => json(inspect::status(core).await?),
+        Request::Transfers => json(inspect::transfers(core)),
         Request::Peers => json(inspect::peers(core).await?),
         Request::Providers { hash, timeout_s } => {
             json(inspect::providers(core, sink, hash, timeout_s).await?)
@@ -72,6 +73,9 @@ async fn execute(
             peers,
             timeout_s,
         } => json(inspect::claims(core, sink, alias, &peers, timeout_s).await?),
+        Request::Swarm { hash, timeout_s } => {
+            json(fetch::swarm(core, hash, Duration::from_secs(timeout_s)).await?)
+        }
         Request::Ticket { hash } => json(inspect::ticket(core, hash).await?),
         Request::NameSet(name) => json(repos::set(core, name).await?),
         Request::NameList => json(repos::list(core).await?),

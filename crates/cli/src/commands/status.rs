@@ -1,6 +1,6 @@
 //! `hubless status`: state and counters of the running node.
 
-use hubless_node::api::{Request, Status};
+use hubless_node::api::{Request, Status, Transfer};
 
 use crate::{failure::Error, text, work::Context};
 
@@ -49,6 +49,8 @@ fn lines(status: &Status) -> Vec<String> {
         ("kept for others", text::count(dht.records, "record")),
         ("store", format!("{}{quota}", text::size(store.bytes))),
     ]);
+    let transfers = status.transfers.iter().map(transfer);
+    facts.extend(transfers.map(|fact| ("transfer", fact)));
     let stale = status
         .stale
         .iter()
@@ -58,4 +60,18 @@ fn lines(status: &Status) -> Vec<String> {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let line = |(name, fact): (&str, String)| format!("{name:<width$}  {}", text::printable(&fact));
     facts.into_iter().map(line).collect()
+}
+
+fn transfer(transfer: &Transfer) -> String {
+    let hash = &transfer.hash.to_string()[..12];
+    let sources = text::count(transfer.sources.len() as u64, "source");
+    let rate = text::size(transfer.bytes_per_second);
+    match transfer.bytes_total {
+        0 => format!("{hash} {}", transfer.state),
+        total => format!(
+            "{hash} {} of {}, {rate}/s from {sources}",
+            text::size(transfer.bytes_verified),
+            text::size(total)
+        ),
+    }
 }

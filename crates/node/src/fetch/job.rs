@@ -29,10 +29,11 @@ use super::{
     source::{self, Command, End, MANIFEST_ASKS_MAX, News, Shared, SourceArgs},
 };
 use crate::{
-    api::{Event, Failure, State},
+    api::{Event, Failure, State, TransferSource},
     blocking::Blocking,
     core::Core,
     replies::{ReplySink, interrupted},
+    transfers::{Live, Told},
 };
 
 /// Sources at once. More connections than this do not make a fetch faster, and each costs memory
@@ -119,6 +120,8 @@ pub(super) struct Job {
     reached: bool,
     /// Whether any source ever had something.
     anyone: bool,
+    /// Tells those who look how it goes.
+    live: Live,
 }
 
 impl Job {
@@ -141,6 +144,7 @@ impl Job {
             news: news_sender,
         });
         let now = Instant::now();
+        let live = core.transfers.begin(wish.hash);
         Ok(Self {
             candidates: Candidates::new(network.peer_id()),
             search: Search::new(network.clone(), wish.hash, found_sender),
@@ -166,6 +170,7 @@ impl Job {
             lists_asked: HashSet::new(),
             reached: false,
             anyone: false,
+            live,
         })
     }
 
@@ -547,15 +552,49 @@ impl Job {
             .borrow()
             .as_ref()
             .map_or(0, |layout| layout.bytes_total);
-        let active = self.scheduler.iter().flat_map(Scheduler::sources);
+        let sources = self.active_sources();
         self.sink.event(Event::Progress {
             state,
             bytes_verified: bytes_total.saturating_sub(self.bytes_missing),
             bytes_total,
-            sources: active
-                .filter(|source| source.chunks_received > 0 || source.asks > 0)
-                .count() as u32,
+            sources: sources.len() as u32,
         });
+        self.live.tell(self.told(state, bytes_total, sources));
+    }
+
+    /// What those see who look; nothing of a fetch that only waits for demands.
+    fn told(&self, state: State, bytes_total: u64, sources: Vec<TransferSource>) -> Option<Told> {
+        let bytes_fetched = self.shared.bytes_fetched.load(Ordering::Relaxed);
+        let is_fed = self.wish.demands.is_some();
+        if self.wish.only_plan || (is_fed && self.has_all()) {
+            return None;
+        }
+        // What a feed will be asked for is not known: it is measured by what it was asked for.
+        let wanted = match is_fed {
+            true if bytes_total > 0 => bytes_fetched + self.bytes_missing,
+            _ => bytes_total,
+        };
+        Some(Told {
+            state,
+            bytes_verified: wanted.saturating_sub(self.bytes_missing),
+            bytes_total: wanted,
+            bytes_fetched,
+            sources,
+        })
+    }
+
+    fn active_sources(&self) -> Vec<TransferSource> {
+        let views = self.scheduler.iter().flat_map(Scheduler::sources);
+        let active = views.filter(|source| source.chunks_received > 0 || source.asks > 0);
+        let shown = active.filter_map(|view| {
+            Some(TransferSource {
+                peer_id: self.sources.get(&view.id)?.peer.to_string(),
+                chunks: view.chunks,
+                bytes_fetched: view.bytes_received,
+                bytes_per_second: view.bytes_per_second,
+            })
+        });
+        shown.collect()
     }
 
     /// Gives up when nothing comes for too long, or earlier when it is certain that nobody has it.

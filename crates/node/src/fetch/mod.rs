@@ -29,9 +29,11 @@ mod plan;
 mod selection;
 mod source;
 mod stream;
+mod swarm;
 
 pub(crate) use cat::{Cat, cat};
 pub(crate) use feed::{Feed, Feeds};
 pub(crate) use get::get;
 pub(crate) use locks::Locks;
 pub use stream::FileStream;
+pub(crate) use swarm::swarm;

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubless_content::{FileHash, GitBlobId, Lfs, Sha256, Tree};
+use hubless_content::{ContentHash, FileHash, GitBlobId, Lfs, ManifestEntry, Sha256, Tree};
 use hubless_store::{Digests, Store, StoreError};
 use tokio::time::{Instant, timeout_at};
 
@@ -202,20 +202,45 @@ impl Repos {
         resolved: &Resolved,
         file: &RepoFile,
     ) -> Result<Vec<u8>, RepoError> {
-        let mut stream = self.open(resolved, file, 0..file.size)?;
-        let read = async {
-            let mut bytes = Vec::new();
-            while let Some(piece) = stream.next().await? {
-                bytes.extend_from_slice(&piece);
-            }
-            Ok::<_, Failure>(bytes)
-        };
-        let read = tokio::time::timeout(ANSWER_WITHIN, read).await;
-        let late = || RepoError::Busy {
-            retry_after: Duration::from_secs(1),
-        };
-        Ok(read.map_err(|_| late())??)
+        read_all(self.open(resolved, file, 0..file.size)?).await
     }
+
+    /// As [`Repos::read_small`], of content by its address.
+    ///
+    /// # Errors
+    /// If it cannot be had in time.
+    pub async fn read_small_of(
+        &self,
+        content: ContentHash,
+        file: &RepoFile,
+    ) -> Result<Vec<u8>, RepoError> {
+        let hash = file.hash.ok_or_else(|| RepoError::NoEntry {
+            path: file.path.to_string(),
+        })?;
+        let entry = ManifestEntry {
+            path: file.path.clone(),
+            size: file.size,
+            hash,
+        };
+        let all = 0..file.size;
+        read_all(FileStream::new(self.core.clone(), content, entry, all)).await
+    }
+}
+
+/// All of a small file, within the time that a client waits.
+async fn read_all(mut stream: FileStream) -> Result<Vec<u8>, RepoError> {
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(piece) = stream.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok::<_, Failure>(bytes)
+    };
+    let read = tokio::time::timeout(ANSWER_WITHIN, read).await;
+    let late = || RepoError::Busy {
+        retry_after: Duration::from_secs(1),
+    };
+    Ok(read.map_err(|_| late())??)
 }
 
 /// What another hub says about a file.

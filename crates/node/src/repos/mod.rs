@@ -16,10 +16,12 @@
 
 mod attributes;
 mod error;
+mod holdings;
 mod ids;
 mod names;
 mod resolve;
 mod search;
+mod tensors;
 mod tree;
 
 use std::{ops::Range, sync::Arc};
@@ -29,6 +31,7 @@ pub use hubless_store::{Repo, RepoOrigin};
 pub(crate) use self::names::{list, remove, resolve as resolve_name, set, show};
 pub use self::{
     error::RepoError,
+    holdings::{Holding, Unnamed},
     ids::{FileIds, pointer},
     resolve::Resolved,
     search::Search,

@@ -1,0 +1,67 @@
+//! Tensors of files of weights that are here as a whole.
+
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes};
+use hubless_content::{ChunkIndex, FileHash, TensorFormat, Tensors, TensorsError};
+use hubless_store::Store;
+
+use super::{RepoError, RepoFile, Repos};
+
+impl Repos {
+    /// What the header of a file of weights says; `None` if the file is of no such format or not
+    /// here as a whole. A header that lies is told, and is no error of this node.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn tensors(
+        &self,
+        file: &RepoFile,
+    ) -> Result<Option<Result<Tensors, TensorsError>>, RepoError> {
+        let (Some(format), Some(hash)) = (TensorFormat::of_path(file.path.as_str()), file.hash)
+        else {
+            return Ok(None);
+        };
+        if !self.is_held(file).await {
+            return Ok(None);
+        }
+        let size = file.size;
+        self.store(move |store| {
+            let reader = HeldFile::new(store, hash);
+            Ok(Some(Tensors::read(format, reader, size)))
+        })
+        .await
+    }
+}
+
+/// A held file from its beginning.
+struct HeldFile<'a> {
+    store: &'a Store,
+    file: FileHash,
+    next: ChunkIndex,
+    rest: Bytes,
+}
+
+impl<'a> HeldFile<'a> {
+    fn new(store: &'a Store, file: FileHash) -> Self {
+        Self {
+            store,
+            file,
+            next: ChunkIndex(0),
+            rest: Bytes::new(),
+        }
+    }
+}
+
+impl Read for HeldFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            let chunk = self.store.read_chunk(self.file, self.next);
+            self.rest = chunk.map_err(io::Error::other)?.unwrap_or_default();
+            self.next = ChunkIndex(self.next.0.saturating_add(1));
+        }
+        let bytes = buffer.len().min(self.rest.len());
+        self.rest.copy_to_slice(&mut buffer[..bytes]);
+        Ok(bytes)
+    }
+}
