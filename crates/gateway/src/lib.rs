@@ -11,7 +11,7 @@
 //! ```text
 //! server (connections, bounds) -> http::guard (host, origin, token) -> http::request_id
 //!   -> a fixed route of the router, or else hub::route (raw path -> one of the hub's calls)
-//!   -> hub::* (the answer) -> hubless_node::repos (what there is, and its bytes)
+//!   -> hub::* or pages::* (the answer) -> hubless_node::repos (what there is, and its bytes)
 //! ```
 //!
 //! # Adding routes
@@ -23,12 +23,14 @@
 
 mod http;
 mod hub;
+mod pages;
 mod server;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, middleware};
 use hubless_node::NodeHandle;
+use tokio_util::sync::CancellationToken;
 
 pub use self::{
     http::token::{Token, TokenError},
@@ -52,6 +54,9 @@ pub struct GatewayConfig {
 pub(crate) struct App {
     pub(crate) node: NodeHandle,
     pub(crate) config: GatewayConfig,
+    pub(crate) pages: pages::Pages,
+    /// Ends answers that have no end of their own, when the gateway is told to stop.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The state of the router.
@@ -60,6 +65,7 @@ pub(crate) type Shared = Arc<App>;
 /// Everything that can be asked.
 pub(crate) fn router(app: Shared) -> Router {
     Router::new()
+        .merge(pages::routes())
         .fallback(hub::answer)
         .layer(middleware::from_fn_with_state(
             app.clone(),

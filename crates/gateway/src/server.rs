@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{App, GatewayConfig, router};
+use crate::{App, GatewayConfig, pages::Pages, router};
 
 /// Connections at once, and so requests under way, as HTTP/1 has one on each. Clients download 8
 /// files in parallel: enough for a hundred of them. More wait in the kernel.
@@ -77,7 +77,13 @@ impl Gateway {
         config.address = listener.local_addr().map_err(failed)?;
         let cancel = CancellationToken::new();
         let address = config.address;
-        let router = router(Arc::new(App { node, config }));
+        let app = App {
+            node,
+            config,
+            pages: Pages::default(),
+            stopping: cancel.clone(),
+        };
+        let router = router(Arc::new(app));
         let worker = tokio::spawn(serve(listener, router, cancel.clone()));
         Ok(Self {
             address,

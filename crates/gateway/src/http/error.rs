@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hubless_node::repos::RepoError;
+use hubless_node::{api::Failure, repos::RepoError};
 use serde_json::json;
 
 pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
@@ -65,9 +65,31 @@ impl ApiError {
         Self::coded("EntryNotFound", format!("Entry not found: {path}"))
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What it says beside status and body.
+    pub(crate) fn into_headers(self) -> Vec<(HeaderName, HeaderValue)> {
+        let code = self
+            .code
+            .map(|code| (ERROR_CODE, HeaderValue::from_static(code)));
+        self.headers.into_iter().chain(code).collect()
+    }
+
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        RepoError::from(failure).into()
     }
 }
 
@@ -101,7 +123,7 @@ impl From<RepoError> for ApiError {
     }
 }
 
-fn sentence(failure: &hubless_node::api::Failure) -> String {
+fn sentence(failure: &Failure) -> String {
     match &failure.hint {
         Some(hint) => format!("{} ({hint})", failure.message),
         None => failure.message.clone(),

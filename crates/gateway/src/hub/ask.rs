@@ -18,8 +18,10 @@ pub(crate) struct Ask {
     /// Whether it sent any token.
     pub(crate) has_credentials: bool,
     pub(crate) query: Query,
-    /// The URL that the client used, without its query.
-    url: String,
+    /// Scheme and host of the URL that the client used.
+    origin: String,
+    /// Its path.
+    path: String,
 }
 
 impl Ask {
@@ -35,8 +37,14 @@ impl Ask {
                 token: token.map(Into::into),
             },
             query: Query::new(parts.uri.query()),
-            url: url(&app, parts),
+            origin: origin(&app, parts),
+            path: parts.uri.path().to_owned(),
         }
+    }
+
+    /// How the client reaches this gateway: what it would set `HF_ENDPOINT` to.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// The state of a repo that a client names.
@@ -55,15 +63,15 @@ impl Ask {
             .extend_pairs(others)
             .append_pair(key, value)
             .finish();
-        let link = format!("<{}?{query}>; rel=\"next\"", self.url);
+        let link = format!("<{}{}?{query}>; rel=\"next\"", self.origin, self.path);
         let value = HeaderValue::from_str(&link);
         // All of it was a header or a URL before, so it can be one again.
         (header::LINK, value.unwrap_or(HeaderValue::from_static("")))
     }
 }
 
-/// From the name by which the client came, which the guard has checked.
-fn url(app: &Shared, parts: &Parts) -> String {
+/// From the name by which the client came, which the guard has checked; without the path.
+fn origin(app: &Shared, parts: &Parts) -> String {
     let text = |name: &str| {
         parts
             .headers
@@ -83,7 +91,7 @@ fn url(app: &Shared, parts: &Parts) -> String {
         Some("https") if is_proxied => "https",
         _ => "http",
     };
-    format!("{scheme}://{host}{}", parts.uri.path())
+    format!("{scheme}://{host}")
 }
 
 /// A repo's name. What cannot be one names nothing.

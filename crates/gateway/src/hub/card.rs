@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hubless_node::repos::{RepoTree, Repos, Resolved};
+use hubless_content::ContentHash;
+use hubless_node::repos::{RepoError, RepoFile, RepoTree, Repos, Resolved};
 use serde_json::{Map, Value};
 
 /// Bytes of a README that is read. Longer ones are not cards.
@@ -24,28 +25,20 @@ pub(crate) struct Card(Map<String, Value>);
 impl Card {
     /// The card of a revision; an empty one if there is none, or if it cannot be had in time.
     pub(crate) async fn read(repos: &Repos, resolved: &Resolved, tree: &RepoTree) -> Self {
-        let readme = tree.get("README.md");
-        let Some(readme) = readme.filter(|readme| readme.size <= README_BYTES_MAX) else {
-            return Self::default();
-        };
-        let read = repos.read_small(resolved, &readme);
-        match tokio::time::timeout(README_WITHIN, read).await {
-            Ok(Ok(bytes)) => Self::parse(&String::from_utf8_lossy(&bytes)),
-            Ok(Err(_)) | Err(_) => Self::default(),
-        }
+        let readme = readme(repos, resolved, tree).await;
+        readme.as_deref().map(Self::parse).unwrap_or_default()
     }
 
     /// The card of a revision if it is here: nothing is fetched.
     pub(crate) async fn read_held(repos: &Repos, resolved: &Resolved, tree: &RepoTree) -> Self {
-        let readme = tree.get("README.md");
-        match readme {
-            Some(readme) if repos.is_held(&readme).await => Self::read(repos, resolved, tree).await,
-            _ => Self::default(),
-        }
+        let readme = held_readme(repos, resolved, tree).await;
+        readme.as_deref().map(Self::parse).unwrap_or_default()
     }
 
-    fn parse(readme: &str) -> Self {
-        let yaml = front_matter(readme).filter(|yaml| yaml.len() <= FRONT_MATTER_BYTES_MAX);
+    /// What the YAML at the beginning of a README says.
+    pub(crate) fn parse(readme: &str) -> Self {
+        let yaml = divide(readme).map(|(yaml, _)| yaml);
+        let yaml = yaml.filter(|yaml| yaml.len() <= FRONT_MATTER_BYTES_MAX);
         let parsed = yaml.map(serde_saphyr::from_str::<Value>);
         match parsed {
             Some(Ok(Value::Object(map))) => Self(map),
@@ -97,8 +90,55 @@ impl Card {
     }
 }
 
-/// Between a first line `---` and the next one.
-fn front_matter(readme: &str) -> Option<&str> {
+/// The README of a revision; `None` if there is none, or if it cannot be had in time.
+pub(crate) async fn readme(repos: &Repos, resolved: &Resolved, tree: &RepoTree) -> Option<String> {
+    let file = file_of(tree)?;
+    in_time(repos.read_small(resolved, &file)).await
+}
+
+/// The README of a revision if it is here: nothing is fetched.
+pub(crate) async fn held_readme(
+    repos: &Repos,
+    resolved: &Resolved,
+    tree: &RepoTree,
+) -> Option<String> {
+    let is_held = repos.is_held(&file_of(tree)?).await;
+    match is_held {
+        true => readme(repos, resolved, tree).await,
+        false => None,
+    }
+}
+
+/// The README of content if it is here.
+pub(crate) async fn readme_of_content(
+    repos: &Repos,
+    content: ContentHash,
+    tree: &RepoTree,
+) -> Option<String> {
+    let file = file_of(tree)?;
+    match repos.is_held(&file).await {
+        true => in_time(repos.read_small_of(content, &file)).await,
+        false => None,
+    }
+}
+
+fn file_of(tree: &RepoTree) -> Option<RepoFile> {
+    let readme = tree.get("README.md");
+    readme.filter(|readme| readme.size <= README_BYTES_MAX)
+}
+
+async fn in_time(read: impl Future<Output = Result<Vec<u8>, RepoError>>) -> Option<String> {
+    let bytes = tokio::time::timeout(README_WITHIN, read).await.ok()?.ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What stands behind the YAML.
+pub(crate) fn body(readme: &str) -> &str {
+    divide(readme).map_or(readme, |(_, body)| body)
+}
+
+/// Between a first line `---` and the next one, and what stands behind that.
+fn divide(readme: &str) -> Option<(&str, &str)> {
     let rest = readme.strip_prefix('\u{feff}').unwrap_or(readme);
     let rest = rest
         .strip_prefix("---\n")
@@ -106,7 +146,7 @@ fn front_matter(readme: &str) -> Option<&str> {
     let mut end = 0;
     for line in rest.split_inclusive('\n') {
         if line.trim_end() == "---" {
-            return Some(&rest[..end]);
+            return Some((&rest[..end], &rest[end + line.len()..]));
         }
         end += line.len();
     }
@@ -127,6 +167,20 @@ mod tests {
             ["a", "b", "license:mit", "language:en", "language:de"]
         );
         assert_eq!(card.text("date"), Some("2024-01-31"), "dates stay text");
+    }
+
+    #[test]
+    fn what_stands_behind_the_yaml() {
+        for (readme, rest) in [
+            ("---\nlicense: mit\n---\n# x\n", "# x\n"),
+            ("\u{feff}---\r\na: b\r\n---\r\n# x", "# x"),
+            ("---\na: b\n---", ""),
+            ("---\n---\nx", "x"),
+            ("# x\n---\n", "# x\n---\n"),
+            ("---\nnever closed", "---\nnever closed"),
+        ] {
+            assert_eq!(body(readme), rest, "{readme:?}");
+        }
     }
 
     #[test]

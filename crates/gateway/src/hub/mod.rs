@@ -1,14 +1,14 @@
 //! The hub's API: what Hugging Face clients ask, and how it is answered.
 
-mod ask;
-mod card;
+pub(crate) mod ask;
+pub(crate) mod card;
 mod commits;
 mod file;
 mod info;
 mod list;
 mod refs;
 pub(crate) mod route;
-mod tree;
+pub(crate) mod tree;
 mod whoami;
 
 use axum::{
@@ -21,7 +21,7 @@ use self::{
     ask::Ask,
     route::{ApiCall, NotText, Route},
 };
-use crate::{Shared, http::error::ApiError};
+use crate::{Shared, http::error::ApiError, pages};
 
 /// Answers what no fixed route of the router does.
 pub(crate) async fn answer(State(app): State<Shared>, request: Request) -> Response {
@@ -76,6 +76,7 @@ async fn dispatch(app: Shared, route: Route, request: Request) -> Result<Respons
                 ApiCall::Likers => whoami::likers(&ask, &repo).await,
             }
         }
+        Route::Page(kind, repo, call) => Ok(pages::answer(&ask, kind, &repo, &call).await),
         Route::None => Err(ApiError::not_found()),
     }
 }

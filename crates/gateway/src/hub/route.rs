@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use hubless_content::RepoKind;
 use percent_encoding::percent_decode_str;
 
+use crate::pages;
+
 /// What can follow the name of a repository below `/api`.
 const API_VERBS: [&str; 24] = [
     "auth-check",
@@ -65,6 +67,8 @@ pub(crate) enum Route {
         /// Pointers of large files instead of their bytes.
         raw: bool,
     },
+    /// A page of a repository.
+    Page(RepoKind, String, pages::Call),
     /// Nothing.
     None,
 }
@@ -129,7 +133,7 @@ fn plural(text: &str) -> Option<RepoKind> {
 fn split_name<'a, 's>(segments: &'a [&'s str], verbs: &[&str]) -> Option<(String, &'a [&'s str])> {
     match segments {
         [] | [""] | ["", ..] => None,
-        [name] => Some(((*name).to_owned(), &[])),
+        [name] | [name, ""] => Some(((*name).to_owned(), &[])),
         [name, verb, ..] if verbs.contains(verb) => Some(((*name).to_owned(), &segments[1..])),
         [namespace, name, rest @ ..] => Some((format!("{namespace}/{name}"), rest)),
     }
@@ -169,8 +173,21 @@ fn file(kind: RepoKind, segments: &[&str]) -> Option<Route> {
                 raw: *verb == "raw",
             })
         }
-        _ => None,
+        _ => page(rest).map(|call| Route::Page(kind, repo, call)),
     }
+}
+
+fn page(rest: &[&str]) -> Option<pages::Call> {
+    let below = |path: &[&str]| path.join("/").trim_end_matches('/').to_owned();
+    Some(match rest {
+        [] | [""] => pages::Call::Card,
+        ["tree", revision, path @ ..] => pages::Call::Tree((*revision).to_owned(), below(path)),
+        ["blob", revision, path @ ..] if !path.is_empty() => {
+            pages::Call::Blob((*revision).to_owned(), path.join("/"))
+        }
+        ["commits", revision] => pages::Call::Commits((*revision).to_owned()),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -193,7 +210,9 @@ mod tests {
     fn as_clients_send_it() {
         use ApiCall::*;
         use RepoKind::*;
+        use pages::Call;
         let api = |kind, repo: &str, call| Route::Api(kind, repo.into(), call);
+        let page = |kind, repo: &str, call| Route::Page(kind, repo.into(), call);
         for (path, expected) in [
             ("/api/models", Route::List(Model)),
             ("/api/whoami-v2", Route::WhoAmI),
@@ -233,7 +252,22 @@ mod tests {
             ),
             ("/gpt2/resolve/v1/x", file(Model, "gpt2", "v1", "x", false)),
             ("/o/n/resolve/main", Route::None),
-            ("/o/n", Route::None),
+            ("/o/n", page(Model, "o/n", Call::Card)),
+            ("/gpt2/", page(Model, "gpt2", Call::Card)),
+            (
+                "/spaces/o/n/tree/refs%2Fpr%2F1/a/b/",
+                page(Space, "o/n", Call::Tree("refs/pr/1".into(), "a/b".into())),
+            ),
+            (
+                "/o/n/blob/main/a%20b/c",
+                page(Model, "o/n", Call::Blob("main".into(), "a b/c".into())),
+            ),
+            (
+                "/datasets/o/n/commits/v1",
+                page(Dataset, "o/n", Call::Commits("v1".into())),
+            ),
+            ("/o/n/blob/main", Route::None),
+            ("/o/n/discussions", Route::None),
             ("/api/o/n", Route::None),
             ("/", Route::None),
             ("//x/resolve/main/y", Route::None),

@@ -28,7 +28,7 @@ const PATHS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// An entry of a listing, by its path: the position of a file, or a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Entry {
+pub(crate) enum Entry {
     File(usize),
     Directory(String),
 }
@@ -62,13 +62,13 @@ pub(crate) async fn tree(
     Ok(response)
 }
 
-fn is_directory(tree: &RepoTree, path: &str) -> bool {
+pub(crate) fn is_directory(tree: &RepoTree, path: &str) -> bool {
     let below = format!("{path}/");
     let first = tree.path(tree.position(&below));
     first.is_some_and(|first| first.starts_with(&below))
 }
 
-fn path_of(tree: &RepoTree, entry: &Entry) -> String {
+pub(crate) fn path_of(tree: &RepoTree, entry: &Entry) -> String {
     match entry {
         Entry::File(position) => tree.path(*position).unwrap_or_default().to_owned(),
         Entry::Directory(path) => path.clone(),
@@ -77,7 +77,7 @@ fn path_of(tree: &RepoTree, entry: &Entry) -> String {
 
 /// Up to `max` entries below a directory after the one at `after`. A directory comes where its
 /// first file would.
-fn list(
+pub(crate) fn list(
     tree: &RepoTree,
     directory: &str,
     recursive: bool,

@@ -1,0 +1,112 @@
+//! What changes, told to pages that are open: server-sent events.
+
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::stream;
+use hubless_content::ContentHash;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use super::live::Live;
+use crate::{Shared, hub::ask::Query};
+
+/// Time between two looks: what a person can follow.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long nothing may be sent before a comment shows that the gateway is there.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// When a browser without room asks again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+
+/// The parts of a page by their ids.
+type Parts = BTreeMap<&'static str, String>;
+
+pub(crate) async fn events(State(app): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let Ok(permit) = app.pages.streams.clone().try_acquire_owned() else {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, RETRY_AFTER)],
+        )
+            .into_response();
+    };
+    let query = Query::new(query.as_deref());
+    let mut ticks = interval(EVERY);
+    // A browser that reads slowly gets fewer, not all of them later.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let look = Look {
+        of: query.get("content").and_then(|hash| hash.parse().ok()),
+        app,
+        ticks,
+        told: Parts::new(),
+        _permit: permit,
+    };
+    let stream = stream::unfold(look, |mut look| async {
+        let event = look.next().await?;
+        Some((Ok::<_, Infallible>(event), look))
+    });
+    let mut response = Sse::new(stream)
+        .keep_alive(KeepAlive::new().interval(QUIET))
+        .into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// One page's view of the node.
+struct Look {
+    app: Shared,
+    /// Only of this content.
+    of: Option<ContentHash>,
+    ticks: Interval,
+    /// What the page shows.
+    told: Parts,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Look {
+    /// What has changed; `None` when the gateway stops.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            tokio::select! {
+                _ = self.ticks.tick() => {}
+                () = self.app.stopping.cancelled() => return None,
+            }
+            let parts = self.parts().await?;
+            let changed: Parts = parts
+                .iter()
+                .filter(|(id, html)| self.told.get(*id) != Some(html))
+                .map(|(id, html)| (*id, html.clone()))
+                .collect();
+            self.told = parts;
+            if !changed.is_empty() {
+                let event = Event::default().event("parts").json_data(&changed);
+                return event.ok();
+            }
+        }
+    }
+
+    async fn parts(&self) -> Option<Parts> {
+        let live = Live::look(&self.app).await.ok()?;
+        let mut parts = Parts::from([("transfers", live.transfers(self.of).into_string())]);
+        if self.of.is_none() {
+            parts.insert("facts", live.facts().into_string());
+            parts.insert("peers", live.peers().into_string());
+        }
+        Some(parts)
+    }
+}

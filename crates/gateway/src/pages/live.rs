@@ -1,0 +1,241 @@
+//! What changes while somebody looks: transfers, peers, counters.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hubless_content::{ContentHash, RepoId};
+use hubless_node::api::{Failure, PeerDetails, Peers, Request, Status, Transfer};
+use maud::{Markup, html};
+
+use super::{call, text, urls};
+use crate::App;
+
+/// How long the names of contents are believed: finding them reads every repo.
+const NAMES_KEPT: Duration = Duration::from_secs(10);
+
+/// Transfers that are shown.
+const TRANSFERS_SHOWN: usize = 50;
+
+/// Sources of a transfer that are shown.
+const SOURCES_SHOWN: usize = 8;
+
+/// Peers that are shown.
+const PEERS_SHOWN: usize = 100;
+
+/// What contents are called.
+type NameMap = Arc<HashMap<ContentHash, RepoId>>;
+
+/// Names that were looked up a moment ago.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<Option<(Instant, NameMap)>>);
+
+impl Names {
+    async fn get(&self, app: &App) -> NameMap {
+        let known = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some((at, names)) = known
+            && at.elapsed() < NAMES_KEPT
+        {
+            return names;
+        }
+        let names = match app.node.repos().names().await {
+            Ok(names) => Arc::new(names),
+            Err(error) => {
+                tracing::warn!(%error, "names cannot be read");
+                NameMap::default()
+            }
+        };
+        let kept = Some((Instant::now(), names.clone()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        names
+    }
+}
+
+/// The node at one moment.
+pub(crate) struct Live {
+    pub(crate) status: Status,
+    peers: Vec<PeerDetails>,
+    names: NameMap,
+}
+
+impl Live {
+    pub(crate) async fn look(app: &App) -> Result<Self, Failure> {
+        let status = call(&app.node, Request::Status).await?;
+        let Peers { peers } = call(&app.node, Request::Peers).await?;
+        Ok(Self {
+            status,
+            peers,
+            names: app.pages.names.get(app).await,
+        })
+    }
+
+    /// Counters, one beside the other.
+    pub(crate) fn facts(&self) -> Markup {
+        let Status { dht, store, .. } = &self.status;
+        let stored = match store.quota {
+            Some(quota) => format!("{} of {}", text::size(store.bytes), text::size(quota)),
+            None => text::size(store.bytes),
+        };
+        let announced = match dht.backlog {
+            0 => text::number(dht.announced),
+            due => format!(
+                "{} ({} due)",
+                text::number(dht.announced),
+                text::number(due)
+            ),
+        };
+        html! {
+            (fact("Peers", &text::number(self.status.peers)))
+            (fact("Reachability", &self.status.reachability))
+            (fact("On disk", &stored))
+            (fact("Received from peers", &text::size(self.status.bytes_received)))
+            (fact("Sent to peers", &text::size(self.status.bytes_sent)))
+            (fact("Announced keys", &announced))
+            @if self.status.chunks_rejected > 0 {
+                (fact("Wrong chunks refused", &text::number(self.status.chunks_rejected)))
+            }
+        }
+    }
+
+    /// The fetches under way, of one content or of all.
+    pub(crate) fn transfers(&self, of: Option<ContentHash>) -> Markup {
+        let all = self.status.transfers.iter();
+        let shown: Vec<&Transfer> = all.filter(|t| of.is_none_or(|of| t.hash == of)).collect();
+        if shown.is_empty() {
+            let nothing = match of {
+                Some(_) => "It is not being fetched now.",
+                None => "Nothing is being fetched now.",
+            };
+            return html! { p.muted { (nothing) } };
+        }
+        html! {
+            ul.transfers {
+                @for transfer in shown.iter().take(TRANSFERS_SHOWN) {
+                    li { (self.transfer(transfer)) }
+                }
+            }
+            @if shown.len() > TRANSFERS_SHOWN {
+                p.muted { "and " (shown.len() - TRANSFERS_SHOWN) " more" }
+            }
+        }
+    }
+
+    fn transfer(&self, transfer: &Transfer) -> Markup {
+        let Transfer {
+            bytes_verified: done,
+            bytes_total: total,
+            bytes_per_second: rate,
+            ..
+        } = *transfer;
+        let name = self.name(transfer.hash);
+        html! {
+            div.line {
+                a href=(self.address(transfer.hash)) { (name) }
+                span.muted { (transfer.state) }
+            }
+            @if total > 0 {
+                progress max="100" value=(text::percent(done, total)) aria-label=(name) {
+                    (text::percent(done, total)) " %"
+                }
+            } @else {
+                progress aria-label=(name) {}
+            }
+            div.line.small {
+                span {
+                    @if total > 0 {
+                        b { (text::percent(done, total)) " %" } " of " (text::size(total))
+                    }
+                }
+                span {
+                    (text::rate(rate)) " from " (text::count(transfer.sources.len() as u64, "source"))
+                    @if let Some(left) = left(done, total, rate) { ", " (left) " left" }
+                }
+            }
+            @if !transfer.sources.is_empty() {
+                ul.sources.small.muted {
+                    @for source in transfer.sources.iter().take(SOURCES_SHOWN) {
+                        li {
+                            (text::peer(&source.peer_id)) " "
+                            (text::rate(source.bytes_per_second)) ", "
+                            (text::size(source.bytes_fetched)) " given"
+                        }
+                    }
+                    @if transfer.sources.len() > SOURCES_SHOWN {
+                        li { "and " (transfer.sources.len() - SOURCES_SHOWN) " more" }
+                    }
+                }
+            }
+        }
+    }
+
+    fn name(&self, hash: ContentHash) -> String {
+        match self.names.get(&hash) {
+            Some(repo) => repo.to_string(),
+            None => hash.to_string()[..16].to_owned(),
+        }
+    }
+
+    fn address(&self, hash: ContentHash) -> String {
+        self.names
+            .get(&hash)
+            .map_or_else(|| urls::content(hash), urls::repo)
+    }
+
+    /// The connected peers.
+    pub(crate) fn peers(&self) -> Markup {
+        if self.peers.is_empty() {
+            return html! { p.muted { "No peer is connected." } };
+        }
+        html! {
+            div.scroll role="group" aria-label="Peers" tabindex="0" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Peer" }
+                            th scope="col" { "Address" }
+                            th scope="col" { "Program" }
+                            th.right scope="col" { "Round trip" }
+                            th.right scope="col" { "Lanes" }
+                        }
+                    }
+                    tbody {
+                        @for peer in self.peers.iter().take(PEERS_SHOWN) {
+                            (peer_row(peer))
+                        }
+                    }
+                }
+            }
+            @if self.peers.len() > PEERS_SHOWN {
+                p.muted { "and " (self.peers.len() - PEERS_SHOWN) " more" }
+            }
+        }
+    }
+}
+
+fn fact(name: &str, value: &str) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn peer_row(peer: &PeerDetails) -> Markup {
+    html! {
+        tr {
+            td { (text::peer(&peer.peer_id)) }
+            td { @if let Some(address) = peer.addresses.first() { code { (address) } } }
+            td { (peer.agent.as_deref().unwrap_or_default()) }
+            td.right { @if let Some(time) = peer.rtt_ms { (format!("{time:.1} ms")) } }
+            td.right { (peer.lanes) }
+        }
+    }
+}
+
+/// The time that is left at this rate.
+fn left(done: u64, total: u64, rate: u64) -> Option<String> {
+    let seconds = total.saturating_sub(done).checked_div(rate)?;
+    Some(text::duration(Duration::from_secs(seconds)))
+}

@@ -1,0 +1,145 @@
+//! Pages for people: what this node holds, what it does now, and each repo.
+//!
+//! # Goals
+//! A page is whole when it arrives: made here, from one stylesheet and one small script that only
+//! adds what pages work without. What strangers wrote is text, never markup ([`markdown`]); what a
+//! page may load is this gateway's own ([`layout`]).
+//!
+//! # Not here
+//! Changing anything: all of it is `GET`, and answers nothing that the API would not.
+//!
+//! # Who talks to whom
+//! ```text
+//! router -> home, search, content, events (paths of their own)
+//! hub::route (a path that begins with a repo's name) -> repo, tree, blob, commits
+//! ```
+
+mod assets;
+mod blob;
+mod commits;
+mod content;
+mod events;
+mod files;
+mod home;
+mod layout;
+mod live;
+mod markdown;
+mod repo;
+mod search;
+mod swarm;
+mod tensors;
+mod text;
+mod tree;
+mod urls;
+
+use std::sync::Arc;
+
+use axum::{Router, response::Response, routing::get};
+use hubless_content::{RepoId, RepoKind};
+use hubless_node::{
+    NodeHandle,
+    api::{Failure, FailureKind, Reply},
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+
+use crate::{Shared, http::error::ApiError, hub::ask::Ask};
+
+/// Event streams at once: each browser tab that shows a live page has one. They cost a look at the
+/// node's state a second each.
+const STREAMS_MAX: usize = 64;
+
+/// Questions to swarms at once: each opens exchanges with some dozens of peers.
+const SWARMS_MAX: usize = 4;
+
+/// What pages share between requests.
+pub(crate) struct Pages {
+    streams: Arc<Semaphore>,
+    swarms: Semaphore,
+    names: live::Names,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            swarms: Semaphore::new(SWARMS_MAX),
+            names: live::Names::default(),
+        }
+    }
+}
+
+/// The pages with paths of their own.
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/", get(home::home))
+        .route("/search", get(search::search))
+        .route("/events", get(events::events))
+        .route("/static/{name}", get(assets::asset))
+        .route("/content/{hash}", get(content::content))
+        .route("/content/{hash}/swarm", get(swarm::swarm))
+}
+
+/// A page of a repo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// What it is.
+    Card,
+    /// `/tree/{revision}[/{path}]`; the root has an empty path.
+    Tree(String, String),
+    /// `/blob/{revision}/{path}`
+    Blob(String, String),
+    /// `/commits/{revision}`
+    Commits(String),
+}
+
+/// Answers with a page of a repo, or with one that says why there is none.
+pub(crate) async fn answer(ask: &Ask, kind: RepoKind, repo: &str, call: &Call) -> Response {
+    let page = async {
+        let repo = crate::hub::ask::repo_id(kind, repo)?;
+        page(ask, &repo, call).await
+    };
+    page.await.unwrap_or_else(refusal)
+}
+
+async fn page(ask: &Ask, repo: &RepoId, call: &Call) -> Result<Response, ApiError> {
+    match call {
+        Call::Card => repo::repo(ask, repo).await,
+        Call::Tree(revision, path) => tree::tree(ask, repo, revision, path).await,
+        Call::Blob(revision, path) => blob::blob(ask, repo, revision, path).await,
+        Call::Commits(revision) => commits::commits(ask, repo, revision).await,
+    }
+}
+
+/// What went wrong, as a page.
+fn refusal(error: ApiError) -> Response {
+    let title = match error.status().as_u16() {
+        404 => "There is nothing here",
+        400 => "That is no address",
+        403 => "Not for everybody",
+        _ => "That did not work",
+    };
+    let (status, text) = (error.status(), error.message().to_owned());
+    let mut response = layout::failure(status, title, &text);
+    response.headers_mut().extend(error.into_headers());
+    response
+}
+
+/// Asks the node for something that it answers at once.
+async fn call<T: DeserializeOwned>(
+    node: &NodeHandle,
+    request: hubless_node::api::Request,
+) -> Result<T, Failure> {
+    let mut replies = node.call(request);
+    loop {
+        match replies.next().await {
+            Some(Reply::Done(value)) => {
+                return serde_json::from_value(value)
+                    .map_err(|error| Failure::new(FailureKind::Other, error.to_string()));
+            }
+            Some(Reply::Failed(failure)) => return Err(failure),
+            Some(Reply::Event(_) | Reply::Data(_)) => {}
+            None => return Err(Failure::new(FailureKind::Interrupted, "the node stops")),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Who has how much of a content.
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use hubless_content::ContentHash;
+use hubless_node::api::{Request, Swarm, SwarmMember};
+use maud::{Markup, html};
+
+use super::{
+    call,
+    layout::{self, Page},
+    refusal, text,
+};
+use crate::{Shared, http::error::ApiError};
+
+/// Seconds for those who have it to be found and to answer. Who looks waits no longer.
+const WITHIN_S: u64 = 5;
+
+pub(crate) async fn swarm(
+    State(app): State<Shared>,
+    Path(hash): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let body = match look(&app, &hash).await {
+        Ok(part) => part,
+        Err(error) => return refusal(error),
+    };
+    // A script puts it into a page; without scripts it is one.
+    let is_page = headers
+        .get("sec-fetch-dest")
+        .is_some_and(|dest| dest == "document");
+    if !is_page {
+        return layout::fragment(StatusCode::OK, body);
+    }
+    let page = Page {
+        title: "Swarm",
+        query: "",
+        body: html! { h1 { "Swarm" } (body) },
+    };
+    page.respond(StatusCode::OK)
+}
+
+async fn look(app: &Shared, hash: &str) -> Result<Markup, ApiError> {
+    let hash: ContentHash = hash.parse().map_err(|_| ApiError::not_found())?;
+    if app.node.repos().content(hash).await?.is_none() {
+        return Err(ApiError::not_found());
+    }
+    let busy = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Others ask just now.");
+    let _permit = app.pages.swarms.try_acquire().map_err(|_| busy())?;
+    let request = Request::Swarm {
+        hash,
+        timeout_s: WITHIN_S,
+    };
+    let swarm: Swarm = call(&app.node, request).await?;
+    Ok(shown(&swarm))
+}
+
+fn shown(swarm: &Swarm) -> Markup {
+    let mut members: Vec<&SwarmMember> = swarm.members.iter().collect();
+    members.sort_by_key(|member| std::cmp::Reverse(member.chunks));
+    html! {
+        table {
+            thead { tr { th scope="col" { "Who" } th scope="col" { "Has" } } }
+            tbody {
+                tr { td { "this node" } td { (share(Some(swarm.own_chunks), swarm.chunks)) } }
+                @for member in &members {
+                    tr {
+                        td { (text::peer(&member.peer_id)) }
+                        td { (share(member.chunks, swarm.chunks)) }
+                    }
+                }
+            }
+        }
+        @if members.is_empty() { p.muted { "Nobody else was found." } }
+    }
+}
+
+fn share(chunks: Option<u32>, all: u32) -> Markup {
+    html! {
+        @match chunks {
+            None => span.muted { "did not answer" },
+            Some(chunks) if chunks >= all => span.good { "all" },
+            Some(chunks) => {
+                (text::percent(chunks.into(), all.into())) " %"
+            }
+        }
+    }
+}
