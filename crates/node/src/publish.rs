@@ -6,11 +6,15 @@ use hubless_content::ContentHash;
 use hubless_store::{FilePlace, ImportOptions, Observer, Progress, Store, StoreError};
 
 use crate::{
-    api::{Added, Collected, Damaged, Event, Failure, State, Verified},
+    api::{Added, Collected, Damaged, Event, Failure, FailureKind, State, Verified},
     blocking::Blocking,
     core::Core,
     replies::ReplySink,
+    repos,
 };
+
+/// Names of a model that are shown to who wants to remove it.
+const NAMES_SHOWN_MAX: usize = 5;
 
 /// Passes the progress of store work on, and its end.
 pub(crate) struct SinkObserver {
@@ -48,6 +52,7 @@ pub(crate) async fn add(
         sink: sink.clone(),
         event: hashing,
     };
+    let _busy = core.busy.begin();
     let store = core.store.clone();
     let options = ImportOptions {
         in_place,
@@ -65,7 +70,10 @@ pub(crate) async fn add(
 pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Failure> {
     let (store, export) = (core.store.clone(), core.home.export(hash));
     Blocking::run_long(move || {
-        store.remove(hash)?;
+        match store.remove(hash) {
+            Err(StoreError::Named { .. }) => return Err(named(&store, hash)?),
+            removed => removed?,
+        }
         match std::fs::remove_dir_all(&export) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(%error, path = %export.display(), "cannot remove the exported files");
@@ -77,6 +85,20 @@ pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Fa
     .await??;
     core.note_change();
     Ok(())
+}
+
+/// Why a model that has names is not removed.
+fn named(store: &Store, hash: ContentHash) -> Result<Failure, StoreError> {
+    let names = repos::names_of(store, hash, NAMES_SHOWN_MAX)?;
+    let Some(first) = names.first() else {
+        return Ok(StoreError::Named { model: hash }.into()); // the last one goes at this moment
+    };
+    let all: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let message = format!("model {hash} is a revision of {}", all.join(", "));
+    let hint = format!(
+        "`hubless name rm {first}` forgets a name and its revisions; then run the same command again"
+    );
+    Ok(Failure::new(FailureKind::Usage, message).hint(hint))
 }
 
 pub(crate) async fn pin(core: &Arc<Core>, hash: ContentHash, pin: bool) -> Result<(), Failure> {

@@ -28,7 +28,7 @@ use std::{ops::Range, sync::Arc};
 
 pub use hubless_store::{Repo, RepoOrigin};
 
-pub(crate) use self::names::{list, remove, resolve as resolve_name, set, show};
+pub(crate) use self::names::{list, names_of, remove, resolve as resolve_name, set, show};
 pub use self::{
     error::RepoError,
     holdings::{Holding, Unnamed},

@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hubless_content::{RefName, RepoId, RepoKind, Revision, Tree};
+use hubless_content::{ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{Repo, RepoOrigin, Store, StoreError};
 
 use super::{Caller, Repos};
@@ -121,6 +121,33 @@ fn names(store: &Store) -> Result<Vec<NameRef>, StoreError> {
                 commit: head,
                 hash: revision.and_then(|revision| content(&revision)),
             });
+        }
+    }
+    Ok(names)
+}
+
+/// Up to `max` names that a model is, or was, a revision of.
+///
+/// # Errors
+/// If the store fails.
+pub(crate) fn names_of(
+    store: &Store,
+    model: ContentHash,
+    max: usize,
+) -> Result<Vec<RepoId>, StoreError> {
+    let mut names = Vec::new();
+    for kind in RepoKind::ALL {
+        for repo in store.repos(kind, "", None, NAMES_MAX)? {
+            for commit in store.revisions(&repo.id)? {
+                let revision = store.revision(&repo.id, commit)?;
+                if revision.and_then(|revision| content(&revision)) == Some(model) {
+                    names.push(repo.id);
+                    break;
+                }
+            }
+            if names.len() >= max {
+                return Ok(names);
+            }
         }
     }
     Ok(names)

@@ -1,0 +1,48 @@
+//! Names keep what they lead to.
+
+#![allow(clippy::unwrap_used)] // a test ends there
+
+mod common;
+
+use hubless_content::{RefName, RepoId};
+use hubless_node::api::{Added, FailureKind, NameSet, Request};
+
+use common::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_with_names_is_not_removed_and_the_failure_says_which() {
+    let (home, directory) = (home(), home());
+    std::fs::write(directory.path().join("config.json"), "{}").unwrap();
+    let node = node(&home, config(&[])).await;
+    let add = Request::Add {
+        path: directory.path().to_owned(),
+        in_place: false,
+        follow_links: false,
+    };
+    let hash = call::<Added>(&node, add).await.hash;
+    let repo: RepoId = "datasets/acme/corpus".parse().unwrap();
+    let name = NameSet {
+        repo: repo.clone(),
+        branch: RefName::main(),
+        tags: Vec::new(),
+        hash,
+        message: None,
+    };
+    try_call(&node, Request::NameSet(name)).await.unwrap();
+
+    let remove = Request::Remove { hash };
+    let failure = try_call(&node, remove.clone()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Usage);
+    assert!(failure.message.contains("of datasets/acme/corpus"));
+    let hint = failure.hint.unwrap();
+    assert!(
+        hint.contains("hubless name rm datasets/acme/corpus"),
+        "{hint}"
+    );
+
+    // The hint helps.
+    let forget = Request::NameRemove { repo, name: None };
+    try_call(&node, forget).await.unwrap();
+    try_call(&node, remove).await.unwrap();
+    node.stop().await;
+}
