@@ -15,10 +15,11 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let cancel = core.cancel.clone();
+    let mut changes = core.changes();
     let work = async {
         loop {
             announce(&core).await;
-            core.change().await;
+            changes.next().await;
             tokio::time::sleep(SETTLE).await;
         }
     };

@@ -41,6 +41,8 @@ pub struct Config {
     pub relay: bool,
     /// What is announced in the DHT: "roots", "files" or "chunks".
     pub announce: AnnouncePolicy,
+    /// Compute the SHA-256 and git ids of files in the background, so that others find them by these.
+    pub digests: bool,
     /// Bytes per second sent to others, such as "10MB"; no limit without.
     pub limit_up: Option<Rate>,
     /// Bytes per second taken from others, such as "10MB"; no limit without.
@@ -69,6 +71,7 @@ impl Default for Config {
             upnp: true,
             relay: false,
             announce: AnnouncePolicy::Files,
+            digests: true,
             limit_up: None,
             limit_down: None,
             quota: None,
@@ -433,7 +436,7 @@ fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
                 .collect::<Vec<_>>()
                 .into())
         }
-        "mdns" | "upnp" | "relay" => match text {
+        "mdns" | "upnp" | "relay" | "digests" => match text {
             "true" | "1" | "on" => Ok(true.into()),
             "false" | "0" | "off" => Ok(false.into()),
             _ => Err(format!("{text:?} is not true or false")),

@@ -11,17 +11,19 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::{ContentHash, FileHash};
+use hubless_content::ContentHash;
 use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
 use hubless_store::{Store, StoreOptions};
 use hubless_wire::PeerAddresses;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{Direction, Failure, FailureKind},
     blocking::Blocking,
+    busy::Busy,
     config::{ByteSize, Config},
+    digesting::Digesting,
     fetch::{Feeds, Locks},
     home::Home,
     records::StoreRecords,
@@ -49,17 +51,31 @@ pub(crate) struct Core {
     limits: Mutex<(Option<u64>, Option<u64>)>,
     /// Models that are fetched as a whole.
     pub(crate) fetches: Locks<ContentHash>,
-    /// Files whose digests are computed.
-    pub(crate) digesting: Locks<FileHash>,
+    pub(crate) digesting: Digesting,
+    /// What goes before work in the background.
+    pub(crate) busy: Busy,
     /// Peers that are asked which file has an alias.
     pub(crate) claims: Locks<PeerId>,
     pub(crate) feeds: Feeds,
     pub(crate) transfers: Transfers,
-    /// What is held or pinned changed: announcements may have to.
-    changed: Notify,
+    /// What is held, pinned or known of it changed.
+    changed: watch::Sender<()>,
     chunks_rejected: AtomicU64,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
+}
+
+/// Tells of changes; several between two looks are one.
+pub(crate) struct Changes(watch::Receiver<()>);
+
+impl Changes {
+    /// Ends when something changed since the last call.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The node is gone, and with it what could change.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Core {
@@ -105,11 +121,12 @@ impl Core {
             swarms,
             limits: Mutex::new(limits),
             fetches: Locks::default(),
-            digesting: Locks::default(),
+            digesting: Digesting::default(),
+            busy: Busy::default(),
             claims: Locks::default(),
             feeds: Feeds::default(),
             transfers: Transfers::default(),
-            changed: Notify::new(),
+            changed: watch::Sender::new(()),
             chunks_rejected: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -142,14 +159,14 @@ impl Core {
         Ok(())
     }
 
-    /// To be called when content came or went.
+    /// To be called when content came or went, or more is known about it.
     pub(crate) fn note_change(&self) {
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
-    /// Ends when content came or went since the last call.
-    pub(crate) async fn change(&self) {
-        self.changed.notified().await;
+    /// The changes from now on.
+    pub(crate) fn changes(&self) -> Changes {
+        Changes(self.changed.subscribe())
     }
 
     /// Breaks with a peer that sent wrong bytes.

@@ -9,15 +9,18 @@
 //! Session -> (Unix socket ->) control -> publish / fetch / inspect -> store, network
 //! network -> serve -> store
 //! store changes -> announcing -> network (DHT)
+//! store changes -> digesting -> store (what other hubs call the files)
 //! ```
 
 mod announcing;
 pub mod api;
 mod blocking;
+mod busy;
 pub mod config;
 pub mod config_file;
 mod control;
 mod core;
+mod digesting;
 mod externals;
 mod failure;
 mod fetch;

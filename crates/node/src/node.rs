@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     control,
     core::Core,
-    externals,
+    digesting, externals,
     home::Home,
     replies::Replies,
     requests,
@@ -46,6 +46,9 @@ impl Node {
         };
         core.tasks.spawn(announcing::run(core.clone()));
         core.tasks.spawn(externals::run(core.clone()));
+        if core.config.digests {
+            core.tasks.spawn(digesting::run(core.clone()));
+        }
         Ok(Self { core, control })
     }
 

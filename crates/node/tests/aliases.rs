@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a test ends there
 
-use std::{path::Path, sync::Arc, time::Duration};
+mod common;
+
+use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -13,75 +15,16 @@ use hubless_network::{
 };
 use hubless_node::{
     Node,
-    api::{ClaimDetails, Claims, Reply, Request, Status},
+    api::Request,
     config::{AnnouncePolicy, Config},
 };
 use hubless_store::{Digests, ImportOptions, Store, StoreOptions};
 use hubless_wire::{Answer, Ask};
-use serde::de::DeserializeOwned;
-use tempfile::TempDir;
 
-/// What every wait is bounded by; conditions are waited for, never time.
-const PATIENCE: Duration = Duration::from_secs(60);
+use common::*;
 
 /// Two chunks and a bit.
 const SIZE: usize = 600_000;
-
-fn config(bootstrap: &[String]) -> Config {
-    Config {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
-        bootstrap: bootstrap.to_vec(),
-        mdns: false,
-        upnp: false,
-        ..Config::default()
-    }
-}
-
-async fn node(home: &TempDir, config: Config) -> Node {
-    Node::start(home.path(), &config).await.unwrap()
-}
-
-fn home() -> TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-async fn call<T: DeserializeOwned>(node: &Node, request: Request) -> T {
-    let mut replies = node.call(request).await.unwrap();
-    while let Some(reply) = replies.next().await {
-        match reply {
-            Reply::Done(value) => return serde_json::from_value(value).unwrap(),
-            Reply::Failed(failure) => panic!("{failure}"),
-            Reply::Event(_) | Reply::Data(_) => {}
-        }
-    }
-    panic!("no answer")
-}
-
-async fn claims(node: &Node, alias: Alias, peers: &[String]) -> Vec<ClaimDetails> {
-    let request = Request::Claims {
-        alias,
-        peers: peers.to_vec(),
-        timeout_s: 20,
-    };
-    call::<Claims>(node, request).await.claims
-}
-
-async fn status(node: &Node) -> Status {
-    call(node, Request::Status).await
-}
-
-async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
-    let work = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let found = tokio::time::timeout(PATIENCE, work).await;
-    found.unwrap_or_else(|_| panic!("not in {PATIENCE:?}: {what}"))
-}
 
 /// A file of a model, and what others call it.
 struct File {

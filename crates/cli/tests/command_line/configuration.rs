@@ -49,7 +49,7 @@ fn flags_set_the_keys_of_their_names() {
     let wanted = serde_json::json!({
         "listen": ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"],
         "bootstrap": ["/b"], "peers": ["/p"], "mdns": false, "upnp": false, "relay": true,
-        "announce": "roots", "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
+        "announce": "roots", "digests": true, "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
         "network_key": "/k", "gateway": "off", "gateway_token": "/t",
         "gateway_names": ["hub.example"],
     });

@@ -190,6 +190,7 @@ impl Job {
     /// If nobody has it, nothing comes for too long, the store is full, or the caller leaves.
     /// What came stays.
     pub(super) async fn run(mut self) -> Result<Fetch, Failure> {
+        let _busy = self.shared.core.busy.begin();
         let (store, hash) = (self.shared.core.store.clone(), self.wish.hash);
         let _in_use = store.protect(hash);
         let store = store.clone();

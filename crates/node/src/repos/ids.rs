@@ -10,9 +10,7 @@ use hubless_store::{Digests, Store, StoreError};
 use tokio::time::{Instant, timeout_at};
 
 use super::{RepoError, RepoFile, Repos, Resolved, attributes::Attributes};
-use crate::{
-    api::Failure, blocking::Blocking, core::Core, fetch::FileStream, replies::interrupted,
-};
+use crate::{api::Failure, core::Core, digesting, fetch::FileStream};
 
 /// Clients wait 10 s for the answer to a question about a file.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
@@ -293,16 +291,6 @@ async fn find(core: Arc<Core>, file: FileHash, stream: Option<FileStream>) -> Re
     if let Some(mut stream) = stream {
         while stream.next().await?.is_some() {}
     }
-    // Goes on if this caller does not wait any longer: the next one finds it done.
-    let work = core.clone();
-    let computed = core.tasks.spawn(async move {
-        let _alone = work.digesting.lock(file).await;
-        let store = work.store.clone();
-        let computed = Blocking::run_long(move || store.compute_digests(file, &())).await;
-        // What others call the file is announced too.
-        work.note_change();
-        computed
-    });
-    computed.await.map_err(|_| interrupted())???;
+    digesting::now(&core, file).await?;
     Ok(())
 }

@@ -1,0 +1,391 @@
+//! What other hubs call the files that are held: found in the background, or at once for who asks.
+//!
+//! SHA-256 and git's SHA-1 cost several times what BLAKE3 does. An import or a fetch does not wait
+//! for them; they are computed after it, by one thread that rests at least as long as it works, and
+//! stands still while something else is imported or fetched. What is left when the node stops is
+//! found again when it starts: it is what the store has no digests of.
+//!
+//! # Who talks to whom
+//! A change of what is held starts a sweep over the store; new digests are such a change too, which
+//! has the aliases announced.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use hubless_content::FileHash;
+use hubless_store::{Digests, Observer, Progress, StoreError};
+use tracing::{debug, warn};
+
+use crate::{
+    api::Failure,
+    blocking::{Aborted, Blocking},
+    core::Core,
+    fetch::Locks,
+    replies::interrupted,
+};
+
+/// Changes are gathered for so long: a fetch of many files is one sweep.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Files that are looked up at once.
+const PAGE: usize = 256;
+
+/// How long it works before it rests: short enough that nobody notices.
+const WORK: Duration = Duration::from_millis(20);
+
+/// How long it rests, in times of what it worked: half of one core, and of one disk.
+const REST: u32 = 1;
+
+/// The same while the node serves others: a tenth.
+const REST_SERVING: u32 = 9;
+
+/// Bytes a second to others from which on the node is said to serve.
+const SERVING_RATE: f64 = 1_000_000.0;
+
+/// How often it is looked whether a rest has to end, or may not end yet.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often others hear of new digests during a long sweep.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// When a file that could not be read is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Files that are remembered as such.
+const FAILED_MAX: usize = 10_000;
+
+/// The digests that are computed now.
+#[derive(Default)]
+pub(crate) struct Digesting {
+    files: Locks<FileHash>,
+    /// Callers that wait for some.
+    awaited: AtomicUsize,
+}
+
+/// The digests of a file that is held, as fast as they can be had.
+///
+/// # Errors
+/// If the file cannot be read, or the node stops.
+pub(crate) async fn now(core: &Arc<Core>, file: FileHash) -> Result<Digests, Failure> {
+    let _awaited = Awaited::begin(core);
+    let work = core.clone();
+    // Goes on if this caller does not wait any longer: the next one finds it done.
+    let computed = core.tasks.spawn(async move {
+        let computed = compute(&work, file, Unpaced(work.clone())).await;
+        work.note_change();
+        computed
+    });
+    Ok(computed.await.map_err(|_| interrupted())???)
+}
+
+/// Computes once, whoever asks: a second caller finds what the first one left.
+async fn compute(
+    core: &Core,
+    file: FileHash,
+    observer: impl Observer + Send + 'static,
+) -> Result<Result<Digests, StoreError>, Aborted> {
+    let _alone = core.digesting.files.lock(file).await;
+    let store = core.store.clone();
+    Blocking::run_long(move || store.compute_digests(file, &observer)).await
+}
+
+/// Somebody waits for digests.
+struct Awaited(Arc<Core>);
+
+impl Awaited {
+    fn begin(core: &Arc<Core>) -> Self {
+        core.digesting.awaited.fetch_add(1, Ordering::Relaxed);
+        Self(core.clone())
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.digesting.awaited.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Computes without a rest.
+struct Unpaced(Arc<Core>);
+
+impl Observer for Unpaced {
+    fn cancelled(&self) -> bool {
+        self.0.cancel.is_cancelled()
+    }
+}
+
+/// Computes in the background until the node stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut changes = core.changes();
+    let mut worker = Worker {
+        pacer: Pacer::new(core.clone()),
+        core: core.clone(),
+        failed: HashMap::new(),
+        untold_since: None,
+    };
+    while !core.cancel.is_cancelled() {
+        worker.sweep().await;
+        worker.tell(Duration::ZERO);
+        let next = async {
+            changes.next().await;
+            tokio::time::sleep(SETTLE).await;
+        };
+        core.cancel.run_until_cancelled(next).await;
+    }
+}
+
+struct Worker {
+    core: Arc<Core>,
+    pacer: Pacer,
+    /// Files that could not be read, and since when: damaged, or the user's own that changed.
+    failed: HashMap<FileHash, Instant>,
+    /// Since when there are digests that nobody heard of.
+    untold_since: Option<Instant>,
+}
+
+impl Worker {
+    /// Goes once through all files without digests.
+    async fn sweep(&mut self) {
+        let mut after = None;
+        while let Some(page) = self.page(after).await {
+            for file in &page {
+                if !self.has_failed(*file) && self.wait_for_turn().await.is_some() {
+                    self.digest(*file).await;
+                    self.tell(TELL_EVERY);
+                }
+            }
+            if page.len() < PAGE {
+                return;
+            }
+            after = page.last().copied();
+        }
+    }
+
+    /// Waits until nothing goes before; `None` if the node stops.
+    async fn wait_for_turn(&self) -> Option<()> {
+        let idle = self.core.busy.idle();
+        self.core.cancel.run_until_cancelled(idle).await
+    }
+
+    async fn page(&self, after: Option<FileHash>) -> Option<Vec<FileHash>> {
+        self.wait_for_turn().await?;
+        let store = self.core.store.clone();
+        let page = Blocking::run_long(move || store.files_without_digests(after, PAGE)).await;
+        match page {
+            Ok(Ok(page)) => Some(page),
+            Ok(Err(error)) => {
+                warn!(%error, "cannot tell which files have no digests");
+                None
+            }
+            Err(Aborted) => None,
+        }
+    }
+
+    fn has_failed(&self, file: FileHash) -> bool {
+        let failed = self.failed.get(&file);
+        failed.is_some_and(|since| since.elapsed() < RETRY_AFTER)
+    }
+
+    async fn digest(&mut self, file: FileHash) {
+        self.pacer.begin();
+        match compute(&self.core, file, self.pacer.clone()).await {
+            Ok(Ok(_)) => {
+                self.untold_since.get_or_insert_with(Instant::now);
+            }
+            Ok(Err(StoreError::Cancelled)) | Err(Aborted) => {}
+            Ok(Err(error)) => {
+                debug!(%file, %error, "no digests");
+                if self.failed.len() >= FAILED_MAX {
+                    self.failed.clear();
+                }
+                self.failed.insert(file, Instant::now());
+            }
+        }
+    }
+
+    /// Tells of digests that have waited for so long.
+    fn tell(&mut self, wait: Duration) {
+        if self
+            .untold_since
+            .is_some_and(|since| since.elapsed() >= wait)
+        {
+            self.untold_since = None;
+            self.core.note_change();
+        }
+    }
+}
+
+/// Has the thread that computes rest, and wait while something goes before. Cloning is cheap.
+#[derive(Clone)]
+struct Pacer {
+    core: Arc<Core>,
+    slice: Arc<Mutex<Slice>>,
+}
+
+/// The work since the last rest.
+#[derive(Debug)]
+struct Slice {
+    began: Instant,
+    /// When it was looked how much goes to others, and the bytes until then.
+    looked: Instant,
+    sent: u64,
+}
+
+impl Pacer {
+    fn new(core: Arc<Core>) -> Self {
+        let now = Instant::now();
+        let slice = Slice {
+            began: now,
+            looked: now,
+            sent: 0,
+        };
+        Self {
+            core,
+            slice: Arc::new(Mutex::new(slice)),
+        }
+    }
+
+    /// Work begins.
+    fn begin(&self) {
+        self.slice().began = Instant::now();
+    }
+
+    fn slice(&self) -> MutexGuard<'_, Slice> {
+        self.slice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long to rest now, if it is time for a rest.
+    fn due(&self) -> Option<Duration> {
+        let mut slice = self.slice();
+        let now = Instant::now();
+        let worked = now.duration_since(slice.began);
+        if worked < WORK {
+            return None;
+        }
+        let sent = self
+            .core
+            .network()
+            .map_or(0, |network| network.counters().bytes_sent);
+        let is_serving = is_serving(
+            sent.saturating_sub(slice.sent),
+            now.duration_since(slice.looked),
+        );
+        (slice.looked, slice.sent) = (now, sent);
+        Some(worked.saturating_mul(if is_serving { REST_SERVING } else { REST }))
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.core.digesting.awaited.load(Ordering::Relaxed) > 0
+    }
+
+    fn rest(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.core.cancel.is_cancelled() && !self.is_awaited() {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.core.busy.is_busy() {
+                true => thread::sleep(LOOK_EVERY),
+                false if left.is_zero() => return,
+                false => thread::sleep(left.min(LOOK_EVERY)),
+            }
+        }
+    }
+}
+
+impl Observer for Pacer {
+    fn progress(&self, _: Progress) {
+        if let Some(rest) = self.due() {
+            self.rest(rest);
+            self.begin();
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.core.cancel.is_cancelled()
+    }
+}
+
+/// Whether it is worth a thought that so many bytes went to others in this time.
+fn is_serving(sent: u64, time: Duration) -> bool {
+    sent > 0 && sent as f64 >= SERVING_RATE * time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use hubless_store::ImportOptions;
+
+    use super::*;
+    use crate::{Node, config::Config};
+
+    fn config() -> Config {
+        Config {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+            mdns: false,
+            upnp: false,
+            ..Config::default()
+        }
+    }
+
+    /// Imports a file of its own below the worker; nothing tells it.
+    async fn import(core: &Core, directory: &Path, fill: u8) -> FileHash {
+        let bytes = vec![fill; 700_000];
+        std::fs::write(directory.join("weights.bin"), &bytes).unwrap();
+        let (store, directory) = (core.store.clone(), directory.to_owned());
+        let import = move || store.import(&directory, &ImportOptions::default(), &());
+        Blocking::run_long(import).await.unwrap().unwrap();
+        hubless_content::hash_reader(&bytes[..]).unwrap().file()
+    }
+
+    async fn until_known(core: &Core, file: FileHash) {
+        let known = async {
+            while core.store.digests(file).unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let limit = Duration::from_secs(60);
+        tokio::time::timeout(limit, known).await.expect("digests");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_computed_beside_an_import_but_for_who_asks() {
+        let (home, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let node = Node::start(home.path(), &config()).await.unwrap();
+        let core = node.handle().core;
+        let first = import(&core, directory.path(), 1).await;
+        core.note_change();
+        until_known(&core, first).await;
+
+        let importing = core.busy.begin();
+        let second = import(&core, directory.path(), 2).await;
+        let third = import(&core, directory.path(), 3).await;
+        core.note_change();
+        // What it would need for it, three times.
+        tokio::time::sleep(3 * SETTLE).await;
+        assert_eq!(core.store.digests(second).unwrap(), None);
+        let asked = now(&core, third).await.unwrap();
+        assert_eq!(asked, Digests::of(&vec![3; 700_000]));
+        assert_eq!(core.store.digests(second).unwrap(), None);
+
+        drop(importing);
+        until_known(&core, second).await;
+        drop(core);
+        node.stop().await;
+    }
+
+    #[test]
+    fn a_tenth_of_the_time_while_others_are_served() {
+        let second = Duration::from_secs(1);
+        assert!(!is_serving(0, Duration::ZERO));
+        assert!(!is_serving(900_000, second));
+        assert!(is_serving(1_000_000, second));
+        assert!(is_serving(100_000, second / 10));
+    }
+}
