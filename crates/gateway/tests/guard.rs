@@ -63,11 +63,16 @@ async fn an_address_for_others_needs_a_token() {
 
 /// Requests near those that mean something.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
-    let path = "(/|api|models|datasets|o|n|none|resolve|raw|tree|revision|refs|commits|main|a|\
-                paths-info|whoami-v2|%2F|%00|%ff|%|\\?|&|limit=|cursor=|expand=|=|\\.\\.|[!-~])";
+    let path = "(/|api|models|datasets|o|n|none|resolve|raw|tree|revision|refs|commits|main|a|HEAD|\
+                paths-info|whoami-v2|hubless|names|config|fetches|gc|metrics|readyz|openapi.json|\
+                %2F|%00|%ff|%|\\?|&|limit=|cursor=|expand=|sort=|lastModified|full=|direction=|=|\\.\\.|\
+                [!-~])";
     let path = string_regex(&format!("/({path}){{0,12}}")).unwrap();
-    let header = "(Range|Host|Origin|If-None-Match|Authorization|Content-Type|X-Request-Id|[A-Z-]+)\
-                  : (bytes=[0-9,-]{0,12}|Bearer [!-~]{0,9}|Basic [!-~]{0,9}|application/json|[ -~]{0,12})";
+    let header = "(Range|Host|Origin|If-None-Match|If-Range|If-Match|If-Modified-Since|Accept|\
+                  Authorization|Content-Type|Sec-Fetch-Site|X-Request-Id|X-Forwarded-Proto|[A-Z-]+)\
+                  : (bytes=[0-9,-]{0,12}|bytes=99999999999999999999-|Bearer [!-~]{0,9}|\
+                  Basic [!-~]{0,9}|application/json|W/\"[0-9a-f]{0,9}\"|\\*|localhost(:[0-9]{0,6})?|\
+                  \\[::1\\]|same-origin|[ -~]{0,12})";
     let headers = prop::collection::vec(header, 0..4);
     let body = prop::collection::vec(any::<u8>(), 0..40);
     let method = "(GET|HEAD|POST|PUT|DELETE|OPTIONS|[A-Z]{1,8})";

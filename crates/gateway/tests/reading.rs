@@ -226,6 +226,103 @@ async fn lists_are_searched_and_paged() {
 }
 
 #[tokio::test]
+async fn lists_are_ordered_as_asked() {
+    let hub = Hub::start(&[("a", b"x".as_slice())]).await;
+    for name in ["a/first", "b/second", "c/third"] {
+        hub.name("model", name, &[]).await;
+        // Times are in milliseconds.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    hub.name_other("model", "a/first").await;
+    let all = async |query: &str| {
+        let (mut ids, mut line) = (Vec::new(), format!("GET /api/models?{query}"));
+        loop {
+            let page = hub.ask(&line).await;
+            for item in page.json().as_array().unwrap() {
+                ids.push(item["id"].as_str().unwrap().to_owned());
+            }
+            let link = page.header("link");
+            let Some((next, _)) = link.trim_start_matches('<').split_once('>') else {
+                return ids;
+            };
+            line = format!("GET {}", next.split_once(hub.host()).unwrap().1);
+        }
+    };
+    let modified = ["a/first", "c/third", "b/second"];
+    assert_eq!(all("sort=lastModified").await, modified);
+    assert_eq!(
+        all("sort=lastModified&direction=-1&limit=1").await,
+        modified
+    );
+    let oldest = ["b/second", "c/third", "a/first"];
+    assert_eq!(all("sort=lastModified&direction=1&limit=2").await, oldest);
+    let created = ["c/third", "b/second", "a/first"];
+    assert_eq!(all("sort=createdAt&limit=2").await, created);
+    let named = ["a/first", "b/second", "c/third"];
+    assert_eq!(all("sort=downloads&limit=2&full=true").await, named);
+    assert_eq!(hub.ask("GET /api/models?sort=nonsense").await.status, 400);
+    let full = hub
+        .json("GET /api/models?sort=likes&limit=1&full=true")
+        .await;
+    assert_eq!(full[0]["siblings"][0]["rfilename"], "other");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_last_commit_is_the_one_that_changed_it() {
+    let hub = Hub::start(&[("a", b"1".as_slice()), ("d/x", b"1"), ("d/y", b"1")]).await;
+    let first = hub.name("model", "o/n", &[]).await;
+    let files = [("a", b"2".as_slice()), ("d/x", b"1"), ("d/y", b"1")];
+    let second = hub.name_files("model", "o/n", &files).await;
+    let files = [("a", b"2".as_slice()), ("d/x", b"1"), ("d/y", b"3")];
+    let third = hub.name_files("model", "o/n", &files).await;
+    let tree = hub
+        .json("GET /api/models/o/n/tree/main?recursive=true&expand=true")
+        .await;
+    let commits: Vec<(&str, &str)> = tree
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let id = entry["lastCommit"]["id"].as_str().unwrap();
+            (entry["path"].as_str().unwrap(), id)
+        })
+        .collect();
+    let expected = [
+        ("a", &second),
+        ("d", &third),
+        ("d/x", &first),
+        ("d/y", &third),
+    ];
+    assert_eq!(
+        commits,
+        expected.map(|(path, commit)| (path, commit.as_str()))
+    );
+    let before = hub
+        .json(&format!("GET /api/models/o/n/tree/{second}?expand=true"))
+        .await;
+    assert_eq!(
+        before[1]["lastCommit"]["id"],
+        json!(first),
+        "d at that time"
+    );
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_repo_is_named() {
+    let hub = Hub::start(&[("a", b"x".as_slice())]).await;
+    let missing = hub.ask("GET /api/datasets/acme/none").await;
+    let message = missing.header("x-error-message");
+    assert!(
+        message.contains("dataset acme/none") && message.contains("hubless name"),
+        "{message}"
+    );
+    assert_eq!(missing.json()["error"], message);
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn whoami_wants_a_token() {
     let hub = Hub::start(&[("a", b"x".as_slice())]).await;
     assert_eq!(hub.ask("GET /api/whoami-v2").await.status, 401);

@@ -8,11 +8,14 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use hubless_content::RepoKind;
 use hubless_node::{api::Failure, repos::RepoError};
 use serde_json::json;
 
 pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 pub(crate) const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-error-message");
+
+const REPO_NOT_FOUND: &str = "RepoNotFound";
 
 /// Characters of `X-Error-Message`; the body has all of it.
 const MESSAGE_CHARS_MAX: usize = 500;
@@ -57,8 +60,19 @@ impl ApiError {
         }
     }
 
+    /// Says which repository is missing, and what to do about it.
+    pub(crate) fn of_repo(mut self, kind: RepoKind, name: &str) -> Self {
+        if self.code == Some(REPO_NOT_FOUND) {
+            self.message = format!(
+                "Repository not found: {kind} {name}. This node knows no such name: `hubless name \
+                 ls` lists those it knows, `hubless name set {kind} {name} HASH` gives one."
+            );
+        }
+        self
+    }
+
     pub(crate) fn repo_not_found() -> Self {
-        Self::coded("RepoNotFound", "Repository not found")
+        Self::coded(REPO_NOT_FOUND, "Repository not found")
     }
 
     pub(crate) fn entry_not_found(path: &str) -> Self {

@@ -12,6 +12,7 @@ use super::{
     ask::Ask,
     card::Card,
     info::{self, Fields},
+    order::{Order, Place},
 };
 use crate::http::error::ApiError;
 
@@ -24,38 +25,91 @@ const PAGE_MAX: usize = 1000;
 /// Repositories whose cards one request reads, when tags are searched for.
 const CARDS_MAX: usize = 2000;
 
+/// Repositories that one request orders; those behind come in the order of their names.
+const ORDERED_MAX: usize = 10_000;
+
+/// The next page, if there is one, begins behind this.
+type Page = (Vec<Map<String, Value>>, Option<String>);
+
+/// What is listed.
+struct Wanted {
+    kind: RepoKind,
+    search: Search,
+    fields: Fields,
+    limit: usize,
+}
+
 pub(crate) async fn list(ask: &Ask, kind: RepoKind) -> Result<Response, ApiError> {
     let mut fields = Fields::new(ask, kind)?;
     let full = ask.query.is_on("full");
     fields.siblings |= full;
     fields.card |= full || ask.query.is_on("cardData");
-    let search = Search {
-        words: ask.query.all("search").map(str::to_owned).collect(),
-        author: ask.query.get("author").map(str::to_owned),
+    let wanted = Wanted {
+        kind,
+        search: Search {
+            words: ask.query.all("search").map(str::to_owned).collect(),
+            author: ask.query.get("author").map(str::to_owned),
+        },
+        fields,
+        limit: ask.query.limit(PAGE, PAGE_MAX),
     };
-    let limit = ask.query.limit(PAGE, PAGE_MAX);
-    let cursor = ask.query.get("cursor");
-    let mut after = cursor.and_then(|id| RepoId::new(kind, id).ok());
-    let (mut found, mut looked_at, mut more) = (Vec::new(), 0, true);
-    while more && found.len() < limit && looked_at < CARDS_MAX {
-        let wanted = limit - found.len();
-        let page = ask
-            .repos
-            .search(kind, &search, after.clone(), wanted)
-            .await?;
-        more = page.len() == wanted;
-        looked_at += page.len();
-        for repo in page {
-            after = Some(repo.id.clone());
-            found.extend(entry(ask, &repo, &fields).await?);
-        }
-    }
+    let (found, next) = match Order::read(&ask.query)? {
+        None => by_name(ask, &wanted).await?,
+        Some(order) => in_order(ask, &wanted, order).await?,
+    };
     let mut response = Json(found).into_response();
-    if let Some(last) = after.filter(|_| more) {
-        let (name, value) = ask.next_link("cursor", last.id());
+    if let Some(next) = next {
+        let (name, value) = ask.next_link("cursor", &next);
         response.headers_mut().insert(name, value);
     }
     Ok(response)
+}
+
+async fn by_name(ask: &Ask, wanted: &Wanted) -> Result<Page, ApiError> {
+    let cursor = ask.query.get("cursor");
+    let mut after = cursor.and_then(|id| RepoId::new(wanted.kind, id).ok());
+    let (mut found, mut looked_at, mut more) = (Vec::new(), 0, true);
+    while more && found.len() < wanted.limit && looked_at < CARDS_MAX {
+        let room = wanted.limit - found.len();
+        let page = ask
+            .repos
+            .search(wanted.kind, &wanted.search, after.clone(), room)
+            .await?;
+        more = page.len() == room;
+        looked_at += page.len();
+        for repo in page {
+            after = Some(repo.id.clone());
+            found.extend(entry(ask, &repo, &wanted.fields).await?);
+        }
+    }
+    let next = after.filter(|_| more).map(|last| last.id().to_owned());
+    Ok((found, next))
+}
+
+async fn in_order(ask: &Ask, wanted: &Wanted, order: Order) -> Result<Page, ApiError> {
+    let all = ask
+        .repos
+        .search(wanted.kind, &wanted.search, None, ORDERED_MAX)
+        .await?;
+    let mut places = Vec::with_capacity(all.len());
+    for repo in all {
+        places.push((order.place(ask, &repo).await?, repo));
+    }
+    places.sort_by(|(left, _), (right, _)| order.compare(left, right));
+    let after = ask.query.get("cursor").and_then(Place::from_cursor);
+    let is_behind = |place: &Place| {
+        let after = after.as_ref();
+        after.is_none_or(|after| order.compare(after, place).is_lt())
+    };
+    let mut found = Vec::new();
+    let rest = places.iter().filter(|(place, _)| is_behind(place));
+    for (number, (place, repo)) in rest.enumerate() {
+        found.extend(entry(ask, repo, &wanted.fields).await?);
+        if found.len() >= wanted.limit || number >= CARDS_MAX {
+            return Ok((found, Some(place.cursor())));
+        }
+    }
+    Ok((found, None))
 }
 
 /// A repository as lists show it, if its tags fit. One without a revision is not listed.

@@ -5,7 +5,9 @@ pub(crate) mod card;
 mod commits;
 mod file;
 mod info;
+mod last_commit;
 mod list;
+mod order;
 mod refs;
 pub(crate) mod route;
 pub(crate) mod tree;
@@ -17,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+pub(crate) use self::ask::Query;
 use self::{
     ask::Ask,
     route::{ApiCall, NotText, Route},
@@ -26,7 +29,14 @@ use crate::{Shared, http::error::ApiError, pages};
 /// Answers what no fixed route of the router does.
 pub(crate) async fn answer(State(app): State<Shared>, request: Request) -> Response {
     let answered = match route::route(request.uri().path()) {
-        Ok(route) => dispatch(app, route, request).await,
+        Ok(route) => {
+            let named = route.repo().map(|(kind, name)| (kind, name.to_owned()));
+            let answered = dispatch(app, route, request).await;
+            answered.map_err(|error| match &named {
+                Some((kind, name)) => error.of_repo(*kind, name),
+                None => error,
+            })
+        }
         Err(NotText) => Err(ApiError::bad_request("The path is not UTF-8.")),
     };
     answered.unwrap_or_else(IntoResponse::into_response)

@@ -73,6 +73,16 @@ pub(crate) enum Route {
     None,
 }
 
+impl Route {
+    /// The repository that it is about, as the client names it.
+    pub(crate) fn repo(&self) -> Option<(RepoKind, &str)> {
+        match self {
+            Self::Api(kind, repo, _) | Self::File { kind, repo, .. } => Some((*kind, repo)),
+            Self::WhoAmI | Self::List(_) | Self::None => None,
+        }
+    }
+}
+
 /// What is asked of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ApiCall {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     ask::{Ask, Query},
     info::date,
+    last_commit::{Changed, last_commits},
 };
 use crate::http::error::ApiError;
 
@@ -154,6 +155,11 @@ async fn shown(
         })
         .collect();
     let ids = ask.repos.ids_of(resolved, &files).await?;
+    let commits = match expand {
+        true => last_commits(ask, resolved, tree, changed(tree, &entries)).await?,
+        false => Vec::new(),
+    };
+    let mut commits = commits.into_iter();
     let mut files = files.iter().zip(ids);
     let shown = entries.into_iter().filter_map(|entry| {
         let mut value = match entry {
@@ -168,16 +174,21 @@ async fn shown(
                 "path": path,
             }),
         };
-        if expand {
-            value["lastCommit"] = json!({
-                "id": resolved.commit,
-                "title": resolved.revision.title,
-                "date": date(resolved.revision.time),
-            });
+        if let Some((id, revision)) = commits.next() {
+            value["lastCommit"] =
+                json!({ "id": id, "title": revision.title, "date": date(revision.time) });
         }
         Some(value)
     });
     Ok(shown.collect())
+}
+
+fn changed(tree: &RepoTree, entries: &[Entry]) -> Vec<Changed> {
+    let changed = |entry: &Entry| match entry {
+        Entry::File(_) => Changed::File(path_of(tree, entry)),
+        Entry::Directory(path) => Changed::Directory(path.clone()),
+    };
+    entries.iter().map(changed).collect()
 }
 
 fn file_entry(file: &RepoFile, ids: &FileIds) -> Value {

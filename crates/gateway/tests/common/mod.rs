@@ -112,8 +112,13 @@ impl Hub {
 
     /// Gives another directory the same name.
     pub async fn name_other(&self, kind: &str, name: &str) -> String {
-        let other = self.dir.path().join("other");
-        write_files(&other, &[("other", b"other")]);
+        self.name_files(kind, name, &[("other", b"other")]).await
+    }
+
+    /// Gives a directory with these files the name.
+    pub async fn name_files(&self, kind: &str, name: &str, files: &[(&str, &[u8])]) -> String {
+        let other = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
+        write_files(&other, files);
         let added: Added = call(&self.node, add(&other)).await;
         self.set(kind, name, Vec::new(), added.hash).await
     }

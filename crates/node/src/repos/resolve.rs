@@ -22,6 +22,15 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// Another state of the same repo.
+    pub fn at(&self, commit: CommitId, revision: Arc<Revision>) -> Self {
+        Self {
+            commit,
+            revision,
+            ..self.clone()
+        }
+    }
+
     /// The model that a file is in, and the file's place there; `None` if its content has no
     /// address yet.
     pub(super) fn addressed(&self, file: &RepoFile) -> Option<(ContentHash, ManifestEntry)> {
