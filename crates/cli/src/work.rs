@@ -2,6 +2,7 @@
 
 use std::io;
 
+use hubless_content::ContentHash;
 use hubless_node::{
     Needs, Replies, Session,
     api::{Event, Failure, FailureKind, Reply, State},
@@ -11,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     failure::Error, interrupt::Interrupt, output::Output, progress::Progress, settings::Settings,
+    what::What,
 };
 
 /// What every command that asks a node has at hand.
@@ -74,6 +76,23 @@ impl Context<'_> {
         self.session(Needs::Store, async |session| {
             self.finish(session.call(request), &mut Events::silent(self.output))
                 .await
+        })
+        .await
+    }
+
+    /// As [`Context::ask`], about a model that may be given by its name.
+    pub(crate) async fn ask_about<T: DeserializeOwned>(
+        &self,
+        what: &What,
+        request: impl FnOnce(ContentHash) -> hubless_node::api::Request,
+    ) -> Result<T, Error> {
+        self.session(Needs::Store, async |session| {
+            let hash = what.find(session, self).await?.hash();
+            self.finish(
+                session.call(request(hash)),
+                &mut Events::silent(self.output),
+            )
+            .await
         })
         .await
     }

@@ -1,12 +1,11 @@
 //! `hubless info`: all about one model.
 
-use hubless_content::ContentHash;
 use hubless_node::api::{FileDetails, ModelDetails, Request};
 
 use crate::{
-    cli::parse_hash,
     failure::Error,
     text::{self, Align, Table},
+    what::What,
     work::Context,
 };
 
@@ -15,14 +14,16 @@ use crate::{
 /// A file's hash is BLAKE3 of its bytes, what `b3sum` prints.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model's content hash
-    #[arg(value_name = "HASH", value_parser = parse_hash)]
-    hash: ContentHash,
+    /// The model's content hash, or its name
+    #[arg(value_name = "HASH|NAME", value_parser = What::parse)]
+    what: What,
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let details: ModelDetails = context.ask(Request::Info { hash: args.hash }).await?;
+    let details: ModelDetails = context
+        .ask_about(&args.what, |hash| Request::Info { hash })
+        .await?;
     if output.json {
         return output.json(&details);
     }

@@ -1,9 +1,8 @@
 //! `hubless ticket`: how others fetch a model without the DHT.
 
-use hubless_content::ContentHash;
 use hubless_node::api::{Request, TicketText};
 
-use crate::{cli::parse_hash, failure::Error, text, work::Context};
+use crate::{failure::Error, text, what::What, work::Context};
 
 /// Print a ticket: the model's hash with this node's addresses
 ///
@@ -11,13 +10,15 @@ use crate::{cli::parse_hash, failure::Error, text, work::Context};
 /// node. Put it in quotes in a shell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model's content hash
-    #[arg(value_name = "HASH", value_parser = parse_hash)]
-    hash: ContentHash,
+    /// The model's content hash, or its name
+    #[arg(value_name = "HASH|NAME", value_parser = What::parse)]
+    what: What,
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let ticket: TicketText = context.ask(Request::Ticket { hash: args.hash }).await?;
+    let ticket: TicketText = context
+        .ask_about(&args.what, |hash| Request::Ticket { hash })
+        .await?;
     if context.output.json {
         return context.output.json(&ticket);
     }

@@ -1,20 +1,21 @@
 //! `hubless why`: the facts behind a model's state.
 
-use hubless_content::ContentHash;
 use hubless_node::api::{Request, Why};
 
-use crate::{cli::parse_hash, failure::Error, text, work::Context};
+use crate::{failure::Error, text, what::What, work::Context};
 
 /// Tell why a model is held, announced, missing or slow
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model's content hash
-    #[arg(value_name = "HASH", value_parser = parse_hash)]
-    hash: ContentHash,
+    /// The model's content hash, or its name
+    #[arg(value_name = "HASH|NAME", value_parser = What::parse)]
+    what: What,
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let why: Why = context.ask(Request::Why { hash: args.hash }).await?;
+    let why: Why = context
+        .ask_about(&args.what, |hash| Request::Why { hash })
+        .await?;
     if context.output.json {
         return context.output.json(&why);
     }
