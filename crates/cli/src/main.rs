@@ -20,6 +20,7 @@ mod interrupt;
 mod logging;
 mod output;
 mod progress;
+mod service;
 mod settings;
 mod text;
 mod what;

@@ -9,7 +9,7 @@
 //!
 //! # The way of a request
 //! ```text
-//! server (connections, bounds) -> http::guard (host, origin, token) -> http::request_id
+//! server (connections, bounds) -> ops::measure -> http::request_id -> http::guard (host, origin, token)
 //!   -> a fixed route of the router, or else hub::route (raw path -> one of the hub's calls)
 //!   -> hub::* or pages::* (the answer) -> hubless_node::repos (what there is, and its bytes)
 //! ```
@@ -23,6 +23,7 @@
 
 mod http;
 mod hub;
+mod ops;
 mod pages;
 mod server;
 
@@ -57,6 +58,7 @@ pub(crate) struct App {
     pub(crate) pages: pages::Pages,
     /// Ends answers that have no end of their own, when the gateway is told to stop.
     pub(crate) stopping: CancellationToken,
+    pub(crate) http: ops::HttpMetrics,
 }
 
 /// The state of the router.
@@ -66,11 +68,13 @@ pub(crate) type Shared = Arc<App>;
 pub(crate) fn router(app: Shared) -> Router {
     Router::new()
         .merge(pages::routes())
+        .merge(ops::routes(app.clone()))
         .fallback(hub::answer)
         .layer(middleware::from_fn_with_state(
             app.clone(),
             http::guard::guard,
         ))
         .layer(middleware::from_fn(http::request_id::request_id))
+        .layer(middleware::from_fn_with_state(app.clone(), ops::measure))
         .with_state(app)
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{App, GatewayConfig, pages::Pages, router};
+use crate::{App, GatewayConfig, ops::HttpMetrics, pages::Pages, router};
 
 /// Connections at once, and so requests under way, as HTTP/1 has one on each. Clients download 8
 /// files in parallel: enough for a hundred of them. More wait in the kernel.
@@ -81,6 +81,7 @@ impl Gateway {
             node,
             config,
             pages: Pages::default(),
+            http: HttpMetrics::default(),
             stopping: cancel.clone(),
         };
         let router = router(Arc::new(app));

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::ExchangeError;
+use crate::{Carrier, ExchangeError};
 
 /// Who made a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,13 +108,24 @@ pub struct NetworkStatus {
     pub dht: DhtStatus,
 }
 
+/// Bytes by what carried them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic(pub [(Carrier, u64); Carrier::ALL.len()]);
+
+impl Traffic {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
 /// Payload bytes since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters {
     /// Given to peers.
-    pub bytes_sent: u64,
+    pub sent: Traffic,
     /// Taken from peers.
-    pub bytes_received: u64,
+    pub received: Traffic,
 }
 
 /// Something happened.

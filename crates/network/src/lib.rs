@@ -31,6 +31,7 @@ mod announcer;
 mod bans;
 mod behaviour;
 mod bucket;
+mod carrier;
 mod config;
 mod error;
 mod exchange;
@@ -55,6 +56,7 @@ pub use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 pub use self::{
     announcer::{Announcer, AnnouncerConfig, Priority},
     bans::Banned,
+    carrier::Carrier,
     config::{ConnectionLimits, NetworkConfig},
     error::{ConnectError, OpenError, StartError},
     exchange::{
@@ -64,7 +66,7 @@ pub use self::{
     identity::{Identity, IdentityError},
     info::{
         Counters, DhtStatus, Direction, NetworkEvent, NetworkStatus, PeerInfo, Provider,
-        Reachability,
+        Reachability, Traffic,
     },
     network::Network,
     network_key::{NetworkKey, ParseNetworkKeyError},

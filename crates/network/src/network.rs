@@ -122,6 +122,11 @@ impl Network {
             .unwrap_or_default()
     }
 
+    /// Whether the event loop answers; to be waited for with a limit.
+    pub async fn answers(&self) -> bool {
+        self.ask(|reply| Cmd::Status { reply }).await.is_some()
+    }
+
     /// What the node knows about its place in the network; nothing once it is stopping.
     pub async fn status(&self) -> NetworkStatus {
         self.ask(|reply| Cmd::Status { reply })
@@ -222,8 +227,8 @@ impl Network {
     pub fn counters(&self) -> Counters {
         let shapers = &self.inner.askers.shapers;
         Counters {
-            bytes_sent: shapers.up.passed(),
-            bytes_received: shapers.down.passed(),
+            sent: shapers.up.passed(),
+            received: shapers.down.passed(),
         }
     }
 

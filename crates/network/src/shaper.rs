@@ -11,7 +11,11 @@ use std::{
 use libp2p::PeerId;
 use tokio::sync::{Notify, oneshot};
 
-use crate::fair::{Fair, Step};
+use crate::{
+    carrier::Carrier,
+    fair::{Fair, Step},
+    info::Traffic,
+};
 
 /// Bytes that pass at once without a limit, so that counters move while a chunk is on its way.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
@@ -26,16 +30,19 @@ pub(crate) struct Shapers {
     pub(crate) down: Shaper,
 }
 
-/// One direction's limit and counter. Cheap to clone.
+/// One direction's limit and counters. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Shaper {
     shared: Arc<Shared>,
+    /// For what this clone counts.
+    carrier: Carrier,
 }
 
 struct Shared {
     /// Read without the lock, so that an unlimited node pays nothing.
     limited: AtomicBool,
-    passed: AtomicU64,
+    /// One for each carrier.
+    passed: [AtomicU64; Carrier::ALL.len()],
     fair: Mutex<Fair<oneshot::Sender<usize>>>,
     changed: Notify,
 }
@@ -44,12 +51,13 @@ impl Shaper {
     pub(crate) fn new(all: Option<u64>, each: Option<u64>) -> Self {
         let shared = Shared {
             limited: AtomicBool::new(false),
-            passed: AtomicU64::new(0),
+            passed: Default::default(),
             fair: Mutex::new(Fair::new()),
             changed: Notify::new(),
         };
         let shaper = Self {
             shared: Arc::new(shared),
+            carrier: Carrier::default(),
         };
         shaper.set_limits(all, each);
         shaper
@@ -76,16 +84,23 @@ impl Shaper {
         Err(turn)
     }
 
+    /// The same one for a stream, whose bytes count for what carries it.
+    pub(crate) fn on(&self, carrier: Carrier) -> Self {
+        Self {
+            carrier,
+            ..self.clone()
+        }
+    }
+
     /// Counts what passed.
     pub(crate) fn count(&self, bytes: usize) {
-        self.shared
-            .passed
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.shared.passed[self.carrier as usize].fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Bytes that passed since the start.
-    pub(crate) fn passed(&self) -> u64 {
-        self.shared.passed.load(Ordering::Relaxed)
+    pub(crate) fn passed(&self) -> Traffic {
+        let passed = |carrier| self.shared.passed[carrier as usize].load(Ordering::Relaxed);
+        Traffic(Carrier::ALL.map(|carrier| (carrier, passed(carrier))))
     }
 
     /// Hands out turns; sleeps while nobody waits. Ends only by being dropped.

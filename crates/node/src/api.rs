@@ -132,23 +132,14 @@ pub enum Request {
         /// The model.
         hash: ContentHash,
     },
-    /// Set limits of the running node, which hold at once and until it stops. Result: none.
-    Limit {
-        /// Which.
-        direction: Direction,
-        /// Bytes per second; none for no limit.
-        bytes_per_second: Option<u64>,
+    /// Set a key in `config.toml`, and in the running node if it takes it at once. Result:
+    /// [`Configured`].
+    Configure {
+        /// The key.
+        key: String,
+        /// The value, in the form that the environment has; none for the default.
+        value: Option<String>,
     },
-}
-
-/// Which way bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// To others.
-    Up,
-    /// From others.
-    Down,
 }
 
 /// What to fetch, and where to put it.
@@ -650,6 +641,29 @@ pub struct Why {
     pub hash: ContentHash,
     /// The facts, most important first.
     pub facts: Vec<String>,
+}
+
+/// A key of the configuration was set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Configured {
+    /// The key.
+    pub key: String,
+    /// Its value; null if it is not set any more.
+    pub value: serde_json::Value,
+    /// From when it holds.
+    pub holds: Holds,
+}
+
+/// From when a change of the configuration holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// A running node has it.
+    Now,
+    /// A node runs, which has to be started again.
+    AfterRestart,
+    /// No node runs.
+    FromNextStart,
 }
 
 /// What kind of failure: decides the exit code.

@@ -4,10 +4,7 @@ use std::{
     fs::File,
     io::Read,
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,10 +16,11 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Direction, Failure, FailureKind},
+    api::{Failure, FailureKind},
     blocking::Blocking,
     busy::Busy,
     config::{ByteSize, Config},
+    counters::Counters,
     digesting::Digesting,
     fetch::{Feeds, Locks},
     home::Home,
@@ -34,6 +32,15 @@ use crate::{
 /// How long a peer that sent wrong bytes stays out. Long enough that it costs more to lie than it
 /// gains; short enough that a repaired disk is welcome the next day.
 const BAN_FOR_WRONG_BYTES: Duration = Duration::from_secs(6 * 3600);
+
+/// Which of a node's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Of what is given to others.
+    Up,
+    /// Of what is taken from others.
+    Down,
+}
 
 /// The shared state of a node.
 pub(crate) struct Core {
@@ -60,7 +67,7 @@ pub(crate) struct Core {
     pub(crate) transfers: Transfers,
     /// What is held, pinned or known of it changed.
     changed: watch::Sender<()>,
-    chunks_rejected: AtomicU64,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
 }
@@ -98,8 +105,14 @@ impl Core {
         })?;
         let gains = Gains::default();
         let swarms = Swarms::default();
+        let counters = Arc::<Counters>::default();
         let network = if online {
-            let service = Service::new(store.clone(), gains.clone(), swarms.clone());
+            let service = Service::new(
+                store.clone(),
+                gains.clone(),
+                swarms.clone(),
+                counters.clone(),
+            );
             let records = Arc::new(StoreRecords::new(store.clone()));
             let settings = network_config(&config)?;
             let network =
@@ -127,7 +140,7 @@ impl Core {
             feeds: Feeds::default(),
             transfers: Transfers::default(),
             changed: watch::Sender::new(()),
-            chunks_rejected: AtomicU64::new(0),
+            counters,
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
         }))
@@ -148,15 +161,20 @@ impl Core {
     ///
     /// # Errors
     /// If this process did not join a network.
-    pub(crate) fn limit(&self, direction: Direction, rate: Option<u64>) -> Result<(), Failure> {
+    pub(crate) fn limit(&self, limit: Limit, rate: Option<u64>) -> Result<(), Failure> {
         let network = self.network()?;
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        match direction {
-            Direction::Up => limits.0 = rate,
-            Direction::Down => limits.1 = rate,
+        match limit {
+            Limit::Up => limits.0 = rate,
+            Limit::Down => limits.1 = rate,
         }
         network.set_limits(limits.0, limits.1);
         Ok(())
+    }
+
+    /// The limits that hold now, up and down.
+    pub(crate) fn limits(&self) -> (Option<u64>, Option<u64>) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To be called when content came or went, or more is known about it.
@@ -172,6 +190,7 @@ impl Core {
     /// Breaks with a peer that sent wrong bytes.
     pub(crate) async fn reject(&self, peer: PeerId) {
         if let Some(network) = &self.network {
+            self.counters.bans.count();
             network.ban(peer, BAN_FOR_WRONG_BYTES).await;
         }
     }
@@ -180,16 +199,6 @@ impl Core {
     pub(crate) async fn swarm_members(&self, content: ContentHash) -> Vec<PeerAddresses> {
         let own = self.identity.peer_id();
         self.swarms.members(content, own).await
-    }
-
-    /// A chunk, or a chunk list, failed verification.
-    pub(crate) fn count_rejected(&self) {
-        self.chunks_rejected.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Chunks that arrived and failed verification.
-    pub(crate) fn chunks_rejected(&self) -> u64 {
-        self.chunks_rejected.load(Ordering::Relaxed)
     }
 
     /// Stops in order: those who use the network, the network, the store.

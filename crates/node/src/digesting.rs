@@ -272,7 +272,7 @@ impl Pacer {
         let sent = self
             .core
             .network()
-            .map_or(0, |network| network.counters().bytes_sent);
+            .map_or(0, |network| network.counters().sent.total());
         let is_serving = is_serving(
             sent.saturating_sub(slice.sent),
             now.duration_since(slice.looked),

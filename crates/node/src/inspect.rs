@@ -97,9 +97,9 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
         addresses: state.addresses.iter().map(ToString::to_string).collect(),
         reachability: state.reachability.to_string(),
         peers: state.peers as u64,
-        bytes_sent: counters.bytes_sent,
-        bytes_received: counters.bytes_received,
-        chunks_rejected: core.chunks_rejected(),
+        bytes_sent: counters.sent.total(),
+        bytes_received: counters.received.total(),
+        chunks_rejected: core.counters.rejected.get(),
         dht: DhtStatus {
             routing_peers: state.dht.routing_peers as u64,
             records: state.dht.records as u64,

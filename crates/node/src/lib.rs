@@ -18,14 +18,18 @@ mod blocking;
 mod busy;
 pub mod config;
 pub mod config_file;
+mod configure;
 mod control;
 mod core;
+mod counters;
 mod digesting;
 mod externals;
 mod failure;
 mod fetch;
+mod health;
 mod home;
 mod inspect;
+mod metrics;
 mod node;
 mod publish;
 mod records;
@@ -38,6 +42,8 @@ mod transfers;
 
 pub use self::{
     fetch::FileStream,
+    health::{Check, Health},
+    metrics::{DhtMetrics, FetchMetrics, Metrics, StoreMetrics},
     node::{Node, NodeHandle},
     replies::Replies,
     session::{Needs, Session},

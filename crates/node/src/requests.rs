@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     api::{Failure, Request},
+    configure::configure,
     core::Core,
     fetch, inspect, publish,
     replies::{Replies, ReplySink, replies},
@@ -85,10 +86,7 @@ async fn execute(
             json(repos::resolve_name(core, repo, &revision).await?)
         }
         Request::Why { hash } => json(inspect::why(core, hash).await?),
-        Request::Limit {
-            direction,
-            bytes_per_second,
-        } => json(core.limit(direction, bytes_per_second)?),
+        Request::Configure { key, value } => json(configure(core, key, value).await?),
     }
 }
 

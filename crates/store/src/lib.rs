@@ -52,6 +52,7 @@ mod repos;
 mod revisions;
 mod sync;
 mod tables;
+mod totals;
 mod verify;
 mod walk;
 
@@ -77,6 +78,7 @@ pub use quota::Usage;
 pub use records::{RecordChange, StoredRecord};
 pub use repos::{REFS_MAX, REPOS_MAX, Repo, RepoOrigin};
 pub use revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
+pub use totals::Totals;
 pub use verify::{Damaged, VerifyReport};
 
 /// A store of models in one directory. Cloning is cheap; the last clone that goes commits what is

@@ -1,15 +1,16 @@
 //! `hubless providers`: who provides something.
 
-use hubless_content::{Alias, ContentHash, ParseAliasError};
+use hubless_content::{Alias, ParseAliasError};
 use hubless_node::{
     Needs,
     api::{Claims, Failure, FailureKind, Providers, Request},
 };
 
 use crate::{
-    cli::{Network, parse_hash},
+    cli::Network,
     failure::Error,
     text::{Align, Table, size},
+    what::What,
     work::{Context, Events},
 };
 
@@ -21,9 +22,9 @@ use crate::{
 /// nodes are asked which file that is. What they say is a claim: only the file's bytes prove it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A content hash, a file hash, sha256:HASH or git:HASH
-    #[arg(value_name = "HASH", value_parser = parse_wanted)]
-    hash: Wanted,
+    /// A content hash, a model's name, a file hash, sha256:HASH or git:HASH
+    #[arg(value_name = "HASH|NAME", value_parser = parse_wanted)]
+    wanted: Wanted,
 
     /// End the search after this time
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -34,16 +35,17 @@ pub(crate) struct Args {
 }
 
 /// Whose providers are looked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Wanted {
-    Hash(ContentHash),
+    /// A model, or a file by its hash.
+    What(What),
     Alias(Alias),
 }
 
 fn parse_wanted(text: &str) -> Result<Wanted, Failure> {
     match text.parse::<Alias>() {
         Ok(alias) => Ok(Wanted::Alias(alias)),
-        Err(ParseAliasError::Kind) => parse_hash(text).map(Wanted::Hash),
+        Err(ParseAliasError::Kind) => What::parse(text).map(Wanted::What),
         Err(error @ ParseAliasError::Hash(_)) => {
             Err(Failure::new(FailureKind::Usage, error.to_string())
                 .hint("`sha256sum FILE` and `git hash-object FILE` print them"))
@@ -52,24 +54,24 @@ fn parse_wanted(text: &str) -> Result<Wanted, Failure> {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    match args.hash {
-        Wanted::Hash(hash) => providers(hash, args, context).await,
-        Wanted::Alias(alias) => claims(alias, args, context).await,
+    match &args.wanted {
+        Wanted::What(what) => providers(what, args, context).await,
+        Wanted::Alias(alias) => claims(*alias, args, context).await,
     }
 }
 
-async fn providers(hash: ContentHash, args: &Args, context: &Context<'_>) -> Result<(), Error> {
+async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let request = Request::Providers {
-        hash,
-        timeout_s: args.timeout,
-    };
     let found: Providers = context
         .session(Needs::Network, async |session| {
             if session.is_remote() && !args.network.peer.is_empty() {
                 output
                     .warn("the node that runs on this home does the search: --peer has no effect");
             }
+            let request = Request::Providers {
+                hash: what.find(session, context).await?.hash(),
+                timeout_s: args.timeout,
+            };
             context
                 .finish(session.call(request), &mut Events::drawn(output))
                 .await
@@ -81,7 +83,7 @@ async fn providers(hash: ContentHash, args: &Args, context: &Context<'_>) -> Res
         output.lines(&providers_table(&found))?;
     }
     match found.providers.is_empty() {
-        true => Err(nobody(&hash.to_string()).into()),
+        true => Err(nobody(&what.to_string()).into()),
         false => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     cli::{Network, Serving},
     failure::{Error, with_causes},
+    service::Service,
     work::Context,
 };
 
@@ -19,6 +20,7 @@ use crate::{
 /// Announces and serves what the store holds. Other commands with the same home directory talk to
 /// this node. Hugging Face clients and browsers talk to its gateway: set HF_ENDPOINT to the address
 /// that is printed. SIGTERM and Ctrl-C end it in order, with exit code 0.
+/// A service manager is told by sd_notify when it listens, lives and stops.
 ///
 /// With --json: {"event":"listening","peer_id","addresses","gateway"} as soon as it can be dialled.
 #[derive(Debug, clap::Args)]
@@ -48,11 +50,13 @@ pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
 pub(crate) struct Running {
     pub(crate) node: Node,
     gateway: Option<Gateway>,
+    service: Service,
 }
 
 impl Running {
     /// Stops in order: who asks the node first.
     pub(crate) async fn stop(self) {
+        self.service.stopping();
         if let Some(gateway) = self.gateway {
             gateway.stop().await;
         }
@@ -67,7 +71,11 @@ pub(crate) async fn start(context: &Context<'_>) -> Result<Running, Error> {
         .guard(Node::start(&settings.home, settings.config()))
         .await?;
     match start_gateway(&node, context).await {
-        Ok(gateway) => Ok(Running { node, gateway }),
+        Ok(gateway) => Ok(Running {
+            service: Service::ready(node.handle(), context.output),
+            node,
+            gateway,
+        }),
         Err(failure) => {
             node.stop().await;
             Err(failure.into())

@@ -7,6 +7,7 @@ use hubless_node::repos::{Caller, Repos, Resolved};
 use crate::{
     Shared,
     http::{error::ApiError, token::bearer},
+    ops::HttpMetrics,
 };
 
 pub(crate) const REPO_COMMIT: HeaderName = HeaderName::from_static("x-repo-commit");
@@ -18,6 +19,7 @@ pub(crate) struct Ask {
     /// Whether it sent any token.
     pub(crate) has_credentials: bool,
     pub(crate) query: Query,
+    pub(crate) http: HttpMetrics,
     /// Scheme and host of the URL that the client used.
     origin: String,
     /// Its path.
@@ -37,6 +39,7 @@ impl Ask {
                 token: token.map(Into::into),
             },
             query: Query::new(parts.uri.query()),
+            http: app.http.clone(),
             origin: origin(&app, parts),
             path: parts.uri.path().to_owned(),
         }

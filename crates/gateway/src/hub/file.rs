@@ -14,7 +14,10 @@ use hubless_node::{
 };
 
 use super::ask::{Ask, REPO_COMMIT, commit_header};
-use crate::http::{error::ApiError, range};
+use crate::{
+    http::{error::ApiError, range},
+    ops::OpenStream,
+};
 
 const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
 const LINKED_SIZE: HeaderName = HeaderName::from_static("x-linked-size");
@@ -104,20 +107,24 @@ async fn of_revision(
     headers.insert(header::CONTENT_LENGTH, (bytes.end - bytes.start).into());
     let body = match is_head {
         true => Body::empty(),
-        false => body(ask.repos.open(resolved, &file, bytes)?),
+        false => body(ask.repos.open(resolved, &file, bytes)?, ask.http.stream()),
     };
     Ok((status, headers, body).into_response())
 }
 
 /// The bytes as they come. An error breaks the connection off, so that a client knows that it did
 /// not get all.
-fn body(stream: FileStream) -> Body {
-    Body::from_stream(stream::try_unfold(stream, |mut stream| async {
-        let next: Option<Bytes> = stream.next().await.inspect_err(|error| {
-            tracing::warn!(%error, "an answer is broken off");
-        })?;
-        Ok::<_, hubless_node::api::Failure>(next.map(|bytes| (bytes, stream)))
-    }))
+fn body(stream: FileStream, sent: OpenStream) -> Body {
+    Body::from_stream(stream::try_unfold(
+        (stream, sent),
+        |(mut stream, sent)| async {
+            let next: Option<Bytes> = stream.next().await.inspect_err(|error| {
+                tracing::warn!(%error, "an answer is broken off");
+            })?;
+            let next = next.inspect(|bytes| sent.count(bytes.len()));
+            Ok::<_, hubless_node::api::Failure>(next.map(|bytes| (bytes, (stream, sent))))
+        },
+    ))
 }
 
 fn file_headers(file: &RepoFile, ids: &FileIds) -> HeaderMap {

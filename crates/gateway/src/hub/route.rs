@@ -78,7 +78,8 @@ impl Route {
     pub(crate) fn repo(&self) -> Option<(RepoKind, &str)> {
         match self {
             Self::Api(kind, repo, _) | Self::File { kind, repo, .. } => Some((*kind, repo)),
-            Self::WhoAmI | Self::List(_) | Self::None => None,
+            // Pages say by themselves what is missing.
+            Self::WhoAmI | Self::List(_) | Self::Page(..) | Self::None => None,
         }
     }
 }

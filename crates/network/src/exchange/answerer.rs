@@ -27,6 +27,7 @@ use super::{
     writer::{FrameWriter, forward},
 };
 use crate::{
+    carrier::Carrier,
     shaper::Shapers,
     streams::{Duplex, Opened},
 };
@@ -113,7 +114,7 @@ impl Answerers {
         let violations = self.violations.clone();
         let serve = async move {
             let Opened { stream, link } = opened;
-            let serve = serve(peer, stream, &context);
+            let serve = serve(peer, stream, link.carrier, &context);
             let outcome = link.closed.run_until_cancelled(serve).await;
             drop(place);
             let Some(Err(rule)) = outcome else { return };
@@ -176,11 +177,12 @@ impl Drop for Place {
 async fn serve(
     peer: PeerId,
     stream: Box<dyn Duplex>,
+    carrier: Carrier,
     context: &Context,
 ) -> Result<(), ExchangeError> {
     let (read, write) = stream.split();
-    let mut reader = FrameReader::new(read, peer, context.shapers.down.clone());
-    let mut writer = FrameWriter::new(write, peer, context.shapers.up.clone());
+    let mut reader = FrameReader::new(read, peer, context.shapers.down.on(carrier));
+    let mut writer = FrameWriter::new(write, peer, context.shapers.up.on(carrier));
     if hello::exchange(peer, &mut reader, &mut writer)
         .await?
         .is_none()

@@ -169,8 +169,8 @@ impl Askers {
         Opened { stream, link }: Opened,
     ) -> Result<Option<Exchange>, ExchangeError> {
         let (read, write) = stream.split();
-        let mut reader = FrameReader::new(read, peer, self.shapers.down.clone());
-        let mut writer = FrameWriter::new(write, peer, self.shapers.up.clone());
+        let mut reader = FrameReader::new(read, peer, self.shapers.down.on(link.carrier));
+        let mut writer = FrameWriter::new(write, peer, self.shapers.up.on(link.carrier));
         let hello = hello::exchange(peer, &mut reader, &mut writer);
         let hello = link.closed.run_until_cancelled(hello).await;
         if hello.ok_or_else(|| ExchangeError::closed(peer))??.is_none() {

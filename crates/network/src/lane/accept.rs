@@ -12,6 +12,7 @@ use tracing::debug;
 
 use super::{ALPN, HANDSHAKE_TIME_MAX, LaneError, Lanes, lock, passes::Pass, stream::Lane};
 use crate::{
+    carrier::Carrier,
     streams::{Link, Opened},
     tls,
 };
@@ -72,12 +73,13 @@ impl Lanes {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket.compat()).await?;
         // Before anything is answered, and before anything is computed.
         let pass = pass_in(&hello.client_hello()).ok_or(LaneError::NoPass)?;
-        let (peer, link) = self.redeem(pass).ok_or(LaneError::NoPass)?;
+        let (peer, mut link) = self.redeem(pass).ok_or(LaneError::NoPass)?;
         let stream = hello.into_stream(self.shared.tls.server()).await?;
         let proven = tls::peer_of(stream.get_ref().1)?;
         if proven != peer {
             return Err(LaneError::WrongPeer { proven });
         }
+        link.carrier = Carrier::Lane;
         let lane = Lane::new(stream.into(), self.count(peer));
         let stream = Box::new(lane);
         Ok((peer, Opened { stream, link }))

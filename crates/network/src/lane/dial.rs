@@ -14,6 +14,7 @@ use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::{HANDSHAKE_TIME_MAX, Lanes, lock, passes::Pass, stream::Lane};
 use crate::{
+    carrier::Carrier,
     streams::Opened,
     tls::{self, TlsError},
 };
@@ -65,7 +66,10 @@ impl Lanes {
     }
 
     async fn dial_to(&self, peer: PeerId, asked: Opened) -> Result<Opened, LaneError> {
-        let Opened { mut stream, link } = asked;
+        let Opened {
+            mut stream,
+            mut link,
+        } = asked;
         let mut pass = [0; Pass::BYTES];
         stream.read_exact(&mut pass).await?;
         let name = Pass::from_bytes(pass).to_name().ok_or(LaneError::NoPass)?;
@@ -78,6 +82,7 @@ impl Lanes {
         if proven != peer {
             return Err(LaneError::WrongPeer { proven });
         }
+        link.carrier = Carrier::Lane;
         let lane = Lane::new(stream.into(), self.count(peer));
         let stream = Box::new(lane);
         Ok(Opened { stream, link })

@@ -17,6 +17,7 @@ use super::{
     Inbound, Link, Purpose, StreamError, StreamReply, dialled_tcp,
     handler::{Command, Handler},
 };
+use crate::carrier::Carrier;
 
 type Action = ToSwarm<Inbound, Command>;
 
@@ -112,10 +113,11 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         _: ConnectionId,
         _: PeerId,
-        _: &Multiaddr,
+        own: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(Link::new(None)))
+        let carrier = Carrier::of_connection(own);
+        Ok(Handler::new(Link::new(carrier, None)))
     }
 
     fn handle_established_outbound_connection(
@@ -126,7 +128,8 @@ impl NetworkBehaviour for Behaviour {
         role: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(Link::new(dialled_tcp(address, role))))
+        let carrier = Carrier::of_connection(address);
+        Ok(Handler::new(Link::new(carrier, dialled_tcp(address, role))))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::behaviour::Behaviour;
-use crate::lane::LANE_PROTOCOL;
+use crate::{carrier::Carrier, lane::LANE_PROTOCOL};
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +50,14 @@ pub(crate) struct Link {
     pub(crate) closed: CancellationToken,
     /// Where this side has dialled it, if that was TCP and straight.
     pub(crate) dialled: Option<SocketAddr>,
+    pub(crate) carrier: Carrier,
     users: Arc<()>,
 }
 
 impl Link {
-    fn new(dialled: Option<SocketAddr>) -> Self {
+    fn new(carrier: Carrier, dialled: Option<SocketAddr>) -> Self {
         Self {
+            carrier,
             dialled,
             ..Self::default()
         }

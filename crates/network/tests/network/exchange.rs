@@ -54,8 +54,8 @@ async fn frames_travel_both_ways() {
     }
     let expected = 3 * chunk(0).len() as u64;
     for node in [&alice, &bob] {
-        assert_eq!(node.counters().bytes_received, expected);
-        assert_eq!(node.counters().bytes_sent, expected);
+        assert_eq!(node.counters().received.total(), expected);
+        assert_eq!(node.counters().sent.total(), expected);
     }
     assert_eq!(bob.peers().await[0].peer_id, alice.peer_id());
 }
@@ -429,14 +429,14 @@ async fn a_reader_that_leaves_ends_an_endless_answer() {
     let alice = start(config()).await;
     let exchange = open(&alice, &bob).await;
     exchange.asks.send(1, chunks(0, 1)).await.unwrap();
-    until(async || bob.counters().bytes_sent > 1 << 16).await;
+    until(async || bob.counters().sent.total() > 1 << 16).await;
     alice.stop().await;
     let sent = within(async {
-        let sent = bob.counters().bytes_sent;
+        let sent = bob.counters().sent.total();
         until(async || bob.peers().await.is_empty()).await;
         sent
     })
     .await;
-    assert!(bob.counters().bytes_sent - sent < 1 << 24);
+    assert!(bob.counters().sent.total() - sent < 1 << 24);
     assert!(exchange.asks.send(2, chunks(0, 1)).await.is_err());
 }

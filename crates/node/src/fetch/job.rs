@@ -49,6 +49,10 @@ const COMMANDS_MAX: usize = 2 * hubless_scheduler::ASKS_PER_SOURCE_MAX;
 /// Peers found in the DHT that wait for the job.
 const FOUND_MAX: usize = 64;
 
+/// A fetch that got nothing for this long has stalled, in the eyes of who operates the node: clients
+/// of the gateway wait no longer.
+const STALL_AFTER: Duration = Duration::from_secs(10);
+
 /// Time between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
@@ -107,6 +111,8 @@ pub(super) struct Job {
     next_source: u32,
     start: Instant,
     last_progress: Instant,
+    /// The progress after which a stall was counted.
+    stalled_after: Option<Instant>,
     scheduler: Option<Scheduler>,
     wake: Option<Instant>,
     /// Wanted chunks that are not held, those without a list among them.
@@ -161,6 +167,7 @@ impl Job {
             next_source: 0,
             start: now,
             last_progress: now,
+            stalled_after: None,
             scheduler: None,
             wake: None,
             missing: ChunkSet::empty(0),
@@ -189,8 +196,15 @@ impl Job {
     /// # Errors
     /// If nobody has it, nothing comes for too long, the store is full, or the caller leaves.
     /// What came stays.
-    pub(super) async fn run(mut self) -> Result<Fetch, Failure> {
+    pub(super) async fn run(self) -> Result<Fetch, Failure> {
         let _busy = self.shared.core.busy.begin();
+        let under_way = self.shared.core.counters.begin_fetch();
+        let outcome = self.work().await;
+        under_way.end(&outcome);
+        outcome
+    }
+
+    async fn work(mut self) -> Result<Fetch, Failure> {
         let (store, hash) = (self.shared.core.store.clone(), self.wish.hash);
         let _in_use = store.protect(hash);
         let store = store.clone();
@@ -598,11 +612,20 @@ impl Job {
         shown.collect()
     }
 
+    fn note_stall(&mut self) {
+        let is_new = self.stalled_after != Some(self.last_progress);
+        if is_new && self.last_progress.elapsed() >= STALL_AFTER {
+            self.stalled_after = Some(self.last_progress);
+            self.shared.core.counters.stalls.count();
+        }
+    }
+
     /// Gives up when nothing comes for too long, or earlier when it is certain that nobody has it.
-    fn check_patience(&self) -> Result<(), Failure> {
+    fn check_patience(&mut self) -> Result<(), Failure> {
         if self.has_all() {
             return Ok(());
         }
+        self.note_stall();
         let hopeless = !self.anyone && self.sources.is_empty() && self.search.is_fruitless();
         let nobody_left = hopeless && self.candidates.next_try().is_none();
         if !nobody_left && self.last_progress.elapsed() < self.wish.patience {

@@ -1,5 +1,7 @@
 //! The answers to asks.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
@@ -9,7 +11,7 @@ use hubless_wire::{Answer, Ask, Scope};
 use tracing::debug;
 
 use super::{Gains, Swarms, manifests::EncodedManifests};
-use crate::blocking::Blocking;
+use crate::{blocking::Blocking, counters::Counters};
 
 /// Chaining values of one page: a payload of 256 KiB.
 const CVS_PER_PAGE: usize = CHUNK_SIZE / size_of::<ChunkCv>();
@@ -22,6 +24,7 @@ pub(crate) struct Service {
     pub(super) gains: Gains,
     swarms: Swarms,
     manifests: EncodedManifests,
+    counters: Arc<Counters>,
 }
 
 impl ExchangeService for Service {
@@ -37,13 +40,14 @@ impl ExchangeService for Service {
 }
 
 impl Service {
-    pub(crate) fn new(store: Store, gains: Gains, swarms: Swarms) -> Self {
+    pub(crate) fn new(store: Store, gains: Gains, swarms: Swarms, counters: Arc<Counters>) -> Self {
         Self {
             store,
             blocking: Blocking::default(),
             gains,
             swarms,
             manifests: EncodedManifests::default(),
+            counters,
         }
     }
 
@@ -161,6 +165,7 @@ impl Service {
         count: u32,
         reply: &Reply,
     ) -> Result<(), AskerGone> {
+        let _upload = self.counters.uploads.enter();
         for index in (first.0..first.0.saturating_add(count)).map(ChunkIndex) {
             let bytes = self.read(move |store| store.read_chunk(file, index)).await;
             match bytes.filter(|bytes| chunk_len(size, index) == Some(bytes.len())) {

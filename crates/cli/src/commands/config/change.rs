@@ -2,8 +2,8 @@
 
 use hubless_node::{
     Session,
-    api::{Direction, Request},
-    config::{self, ByteSize, Origin},
+    api::{Configured, Holds, Request},
+    config::{self, Origin},
     config_file,
 };
 use serde::Serialize;
@@ -50,40 +50,21 @@ struct Changed<'a> {
     holds: Holds,
 }
 
-/// From when the change holds.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Holds {
-    /// A running node has it.
-    Now,
-    /// A node runs, which has to be started again.
-    AfterRestart,
-    /// No node runs.
-    FromNextStart,
-}
-
 impl Set {
     pub(super) fn run(&self, output: &Output, settings: Settings) -> Result<(), Error> {
-        let value = config::parse(&self.key, &self.value)?;
-        config_file::set(&settings.home, &self.key, &self.value)?;
-        tell(&self.key, Some(value), output, settings)
+        change(&self.key, Some(&self.value), output, settings)
     }
 }
 
 impl Unset {
     pub(super) fn run(&self, output: &Output, settings: Settings) -> Result<(), Error> {
-        config_file::unset(&settings.home, &self.key)?;
-        tell(&self.key, None, output, settings)
+        change(&self.key, None, output, settings)
     }
 }
 
-/// Tells a running node, and the caller.
-fn tell(
-    key: &str,
-    value: Option<toml::Value>,
-    output: &Output,
-    settings: Settings,
-) -> Result<(), Error> {
+/// Changes the key, and tells from when that holds.
+fn change(key: &str, text: Option<&str>, output: &Output, settings: Settings) -> Result<(), Error> {
+    let value = text.map(|text| config::parse(key, text)).transpose()?;
     if settings.resolved.origins.get(key) == Some(&Origin::Environment) {
         let variable = format!("HUBLESS_{}", key.to_uppercase());
         output.warn(&format!(
@@ -91,7 +72,7 @@ fn tell(
         ));
     }
     block_on(settings, output, async |context| {
-        let holds = apply(context, key, value.as_ref()).await?;
+        let holds = apply(context, key, text).await?;
         if output.json {
             return output.json(&Changed { key, value, holds });
         }
@@ -108,26 +89,20 @@ fn tell(
     })
 }
 
-async fn apply(
-    context: &Context<'_>,
-    key: &str,
-    value: Option<&toml::Value>,
-) -> Result<Holds, Error> {
-    let Some(node) = Session::running(&context.settings.home).await else {
+async fn apply(context: &Context<'_>, key: &str, text: Option<&str>) -> Result<Holds, Error> {
+    let home = &context.settings.home;
+    let Some(node) = Session::running(home).await else {
+        match text {
+            Some(text) => config_file::set(home, key, text)?,
+            None => config_file::unset(home, key)?,
+        }
         return Ok(Holds::FromNextStart);
     };
-    let direction = match key {
-        "limit_up" => Direction::Up,
-        "limit_down" => Direction::Down,
-        _ => return Ok(Holds::AfterRestart),
-    };
-    // `config::parse` has accepted it before.
-    let rate = value.and_then(|value| ByteSize::try_from(value.clone()).ok());
-    let request = Request::Limit {
-        direction,
-        bytes_per_second: rate.map(|ByteSize(bytes)| bytes),
+    let request = Request::Configure {
+        key: key.to_owned(),
+        value: text.map(str::to_owned),
     };
     let mut events = Events::silent(context.output);
-    let () = context.finish(node.call(request), &mut events).await?;
-    Ok(Holds::Now)
+    let configured: Configured = context.finish(node.call(request), &mut events).await?;
+    Ok(configured.holds)
 }

@@ -48,7 +48,7 @@ impl Source {
                 .await
             }
             Stored::Wrong { chunk } => {
-                self.shared.core.count_rejected();
+                self.shared.core.counters.rejected.count();
                 self.tell(Input::Wrong { source, chunk }).await?;
                 Err(End::Lied)
             }
@@ -68,7 +68,7 @@ impl Source {
                 .await
                 .map_err(|_| End::Gone),
             Stored::WrongList => {
-                self.shared.core.count_rejected();
+                self.shared.core.counters.rejected.count();
                 Err(End::Lied)
             }
         }

@@ -1,0 +1,119 @@
+//! From a request of the node to an answer over HTTP, and from a body to a request.
+
+use axum::{
+    Json,
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hubless_content::ContentHash;
+use hubless_node::api::{Failure, FailureKind, Reply, Request};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::Shared;
+
+/// Bytes of a body: the longest has a few thousand globs.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// An answer, or why there is none.
+pub(super) type Answer = Result<Response, Refused>;
+
+/// Why there is no answer, for programs and people.
+#[derive(Debug)]
+pub(super) struct Refused(StatusCode, Failure);
+
+impl Refused {
+    /// The request makes no sense.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Failure::new(FailureKind::Usage, message).into()
+    }
+
+    /// What the body of the answer says; the same for a fetch that fails on the way.
+    pub(super) fn body(failure: &Failure) -> Value {
+        json!({ "error": failure.message, "kind": failure.kind, "hint": failure.hint })
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        let status = match failure.kind {
+            FailureKind::Usage => StatusCode::BAD_REQUEST,
+            FailureKind::Denied => StatusCode::FORBIDDEN,
+            FailureKind::NotFound => StatusCode::NOT_FOUND,
+            FailureKind::Busy => StatusCode::CONFLICT,
+            FailureKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            FailureKind::Network | FailureKind::Partial => StatusCode::BAD_GATEWAY,
+            FailureKind::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+            FailureKind::Integrity | FailureKind::Other => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, failure)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self(status, failure) = self;
+        (status, uncached(), Json(Self::body(&failure))).into_response()
+    }
+}
+
+/// State that is old a moment later.
+fn uncached() -> [(header::HeaderName, HeaderValue); 1] {
+    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
+}
+
+/// Has the node do it, and answers with its result.
+pub(super) async fn ask(app: &Shared, request: Request) -> Answer {
+    let result = result(app, request).await?;
+    Ok(shown(result))
+}
+
+/// Has the node do what has no result.
+pub(super) async fn tell(app: &Shared, request: Request) -> Answer {
+    result(app, request).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The result of what the node was asked.
+pub(super) async fn result(app: &Shared, request: Request) -> Result<Value, Refused> {
+    let mut replies = app.node.call(request);
+    while let Some(reply) = replies.next().await {
+        match reply {
+            Reply::Done(value) => return Ok(value),
+            Reply::Failed(failure) => return Err(failure.into()),
+            Reply::Event(_) | Reply::Data(_) => {}
+        }
+    }
+    Err(Failure::new(FailureKind::Interrupted, "the node is stopping").into())
+}
+
+/// A result as it is shown.
+pub(super) fn shown(value: Value) -> Response {
+    (uncached(), Json(value)).into_response()
+}
+
+/// A content hash from a path.
+pub(super) fn hash(text: &str) -> Result<ContentHash, Refused> {
+    text.parse()
+        .map_err(|error| Refused::usage(format!("{error}")))
+}
+
+/// A body that must be JSON and say that it is: a page of another origin cannot send such a one
+/// without asking first.
+pub(super) async fn body<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Refused> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let failure = Failure::new(FailureKind::Usage, "the body must be application/json");
+        return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, failure));
+    }
+    let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
+    let bytes = bytes.map_err(|_| Refused::usage("the body is too large or broken"))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Refused::usage(format!("the body does not fit: {error}")))
+}

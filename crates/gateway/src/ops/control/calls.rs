@@ -1,0 +1,238 @@
+//! The calls that are answered at once.
+
+use axum::{
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
+use hubless_node::{
+    api::{NameSet, Request},
+    config,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    OPENAPI,
+    answer::{Answer, Refused, ask, body, hash, result, shown, tell},
+};
+use crate::{Shared, hub::Query};
+
+/// Seconds that a search for providers takes, if nothing else is said.
+const SEARCH_SECONDS: u64 = 10;
+
+/// The longest that one may wait for it.
+const SEARCH_SECONDS_MAX: u64 = 60;
+
+/// Tags that one call may set.
+const TAGS_MAX: usize = 100;
+
+pub(super) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+pub(super) async fn status(State(app): State<Shared>) -> Answer {
+    ask(&app, Request::Status).await
+}
+
+pub(super) async fn transfers(State(app): State<Shared>) -> Answer {
+    ask(&app, Request::Transfers).await
+}
+
+pub(super) async fn peers(State(app): State<Shared>) -> Answer {
+    ask(&app, Request::Peers).await
+}
+
+pub(super) async fn models(State(app): State<Shared>) -> Answer {
+    ask(&app, Request::List).await
+}
+
+pub(super) async fn model(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
+    let hash = hash(&model)?;
+    ask(&app, Request::Info { hash }).await
+}
+
+pub(super) async fn forget(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
+    let hash = hash(&model)?;
+    tell(&app, Request::Remove { hash }).await
+}
+
+pub(super) async fn pin(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
+    let hash = hash(&model)?;
+    tell(&app, Request::Pin { hash }).await
+}
+
+pub(super) async fn unpin(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
+    let hash = hash(&model)?;
+    tell(&app, Request::Unpin { hash }).await
+}
+
+pub(super) async fn ticket(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
+    let hash = hash(&model)?;
+    ask(&app, Request::Ticket { hash }).await
+}
+
+pub(super) async fn why(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
+    let hash = hash(&model)?;
+    ask(&app, Request::Why { hash }).await
+}
+
+pub(super) async fn providers(
+    State(app): State<Shared>,
+    Path(content): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let hash = hash(&content)?;
+    let query = Query::new(query.as_deref());
+    let seconds = match query.get("timeout_s").map(str::parse) {
+        None => SEARCH_SECONDS,
+        Some(Ok(seconds)) if (1..=SEARCH_SECONDS_MAX).contains(&seconds) => seconds,
+        Some(_) => {
+            let message = format!("timeout_s is a number from 1 to {SEARCH_SECONDS_MAX}");
+            return Err(Refused::usage(message));
+        }
+    };
+    let timeout_s = seconds;
+    ask(&app, Request::Providers { hash, timeout_s }).await
+}
+
+pub(super) async fn names(State(app): State<Shared>) -> Answer {
+    ask(&app, Request::NameList).await
+}
+
+/// A name to be given.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameBody {
+    kind: RepoKind,
+    name: String,
+    hash: ContentHash,
+    branch: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    message: Option<String>,
+}
+
+pub(super) async fn set_name(State(app): State<Shared>, headers: HeaderMap, sent: Body) -> Answer {
+    let sent: NameBody = body(&headers, sent).await?;
+    if sent.tags.len() > TAGS_MAX {
+        return Err(Refused::usage("there are too many tags"));
+    }
+    let wrong = |error: &dyn std::error::Error| Refused::usage(error.to_string());
+    let tags = sent.tags.iter().map(|tag| RefName::tag(tag));
+    let request = NameSet {
+        repo: repo(sent.kind, &sent.name)?,
+        branch: match &sent.branch {
+            Some(branch) => RefName::branch(branch).map_err(|error| wrong(&error))?,
+            None => RefName::main(),
+        },
+        tags: tags
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong(&error))?,
+        hash: sent.hash,
+        message: sent.message,
+    };
+    ask(&app, Request::NameSet(request)).await
+}
+
+fn repo(kind: RepoKind, name: &str) -> Result<RepoId, Refused> {
+    RepoId::new(kind, name).map_err(|error| Refused::usage(error.to_string()))
+}
+
+fn repo_in_path(kind: &str, name: &str) -> Result<RepoId, Refused> {
+    let kind = kind
+        .parse()
+        .map_err(|error| Refused::usage(format!("{error}")))?;
+    repo(kind, name)
+}
+
+pub(super) async fn name(
+    State(app): State<Shared>,
+    Path((kind, name)): Path<(String, String)>,
+) -> Answer {
+    let repo = repo_in_path(&kind, &name)?;
+    ask(&app, Request::NameShow { repo }).await
+}
+
+pub(super) async fn forget_name(
+    State(app): State<Shared>,
+    Path((kind, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let repo = repo_in_path(&kind, &name)?;
+    let query = Query::new(query.as_deref());
+    let name = match query.get("ref").map(RefName::new) {
+        None => None,
+        Some(Ok(name)) => Some(name),
+        Some(Err(error)) => return Err(Refused::usage(error.to_string())),
+    };
+    tell(&app, Request::NameRemove { repo, name }).await
+}
+
+pub(super) async fn config(State(app): State<Shared>) -> Answer {
+    let config = serde_json::to_value(app.node.config());
+    let config = config.map_err(|error| Refused::usage(error.to_string()))?;
+    Ok(shown(config))
+}
+
+pub(super) async fn configure(State(app): State<Shared>, headers: HeaderMap, sent: Body) -> Answer {
+    let sent: Map<String, Value> = body(&headers, sent).await?;
+    let mut changes = Vec::new();
+    // All are looked at before the first is made.
+    for (key, value) in &sent {
+        let text = text_of(value)
+            .ok_or_else(|| Refused::usage(format!("{key} has a value of the wrong type")))?;
+        if let Some(text) = &text {
+            config::parse(key, text).map_err(hubless_node::api::Failure::from)?;
+        }
+        changes.push((key.clone(), text));
+    }
+    let mut changed = Vec::new();
+    for (key, value) in changes {
+        changed.push(result(&app, Request::Configure { key, value }).await?);
+    }
+    Ok(shown(changed.into()))
+}
+
+/// A value in the form that the environment has: lists with commas. `Some(None)` for null, which
+/// stands for the default.
+fn text_of(value: &Value) -> Option<Option<String>> {
+    let one = |value: &Value| match value {
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::String(text) => Some(text.clone()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::Null => Some(None),
+        Value::Array(items) => {
+            let items: Option<Vec<String>> = items.iter().map(one).collect();
+            Some(Some(items?.join(",")))
+        }
+        other => one(other).map(Some),
+    }
+}
+
+pub(super) async fn gc(State(app): State<Shared>) -> Answer {
+    ask(&app, Request::Gc).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_in_the_form_of_the_environment() {
+        let text = |value: Value| text_of(&value);
+        assert_eq!(text(json!("10MB")), Some(Some("10MB".into())));
+        assert_eq!(text(json!(true)), Some(Some("true".into())));
+        assert_eq!(text(json!(5)), Some(Some("5".into())));
+        assert_eq!(text(json!(["a", "b"])), Some(Some("a,b".into())));
+        assert_eq!(text(json!(null)), Some(None));
+        assert_eq!(text(json!({ "a": 1 })), None);
+        assert_eq!(text(json!([["a"]])), None);
+    }
+}

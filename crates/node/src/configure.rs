@@ -1,0 +1,62 @@
+//! The configuration of a running node: what holds, and changes of it.
+
+use std::sync::Arc;
+
+use crate::{
+    api::{Configured, Failure, Holds},
+    blocking::Blocking,
+    config::{self, ByteSize, Config},
+    config_file,
+    core::{Core, Limit},
+    node::NodeHandle,
+    requests::json,
+};
+
+impl NodeHandle {
+    /// The configuration that holds now; limits as they were changed last.
+    pub fn config(&self) -> Config {
+        let (up, down) = self.core.limits();
+        Config {
+            limit_up: up.map(ByteSize),
+            limit_down: down.map(ByteSize),
+            ..self.core.config.clone()
+        }
+    }
+}
+
+/// Sets or unsets a key in `config.toml`; limits hold at once.
+pub(crate) async fn configure(
+    core: &Arc<Core>,
+    key: String,
+    text: Option<String>,
+) -> Result<Configured, Failure> {
+    let value = match &text {
+        Some(text) => Some(config::parse(&key, text)?),
+        None => None,
+    };
+    let (home, name) = (core.home.path().to_owned(), key.clone());
+    Blocking::run_long(move || match text {
+        Some(text) => config_file::set(&home, &name, &text),
+        None => config_file::unset(&home, &name),
+    })
+    .await??;
+    let limit = match key.as_str() {
+        "limit_up" => Some(Limit::Up),
+        "limit_down" => Some(Limit::Down),
+        _ => None,
+    };
+    let holds = match limit {
+        Some(limit) => {
+            // `config::parse` has accepted it before.
+            let rate = value.clone().and_then(|rate| ByteSize::try_from(rate).ok());
+            core.limit(limit, rate.map(|ByteSize(bytes)| bytes))?;
+            Holds::Now
+        }
+        None => Holds::AfterRestart,
+    };
+    Ok(Configured {
+        value: json(value)?,
+        key,
+        holds,
+    })
+}

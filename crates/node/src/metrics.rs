@@ -1,0 +1,145 @@
+//! What operators watch: a snapshot of the counters and of what their owners know.
+
+use std::time::Duration;
+
+use hubless_network::{Carrier, Traffic};
+use tokio::time::timeout;
+
+use crate::node::NodeHandle;
+
+/// How long a part of the node may take to tell of itself; a snapshot without it is better than
+/// none.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// The counters of a node since its start, and its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// Payload given to peers, by what carried it.
+    pub sent: Vec<(&'static str, u64)>,
+    /// Payload taken from peers, by what carried it.
+    pub received: Vec<(&'static str, u64)>,
+    /// Chunks and chunk lists that arrived and failed verification.
+    pub chunks_rejected: u64,
+    /// Peers that were banned for it.
+    pub bans: u64,
+    /// Peers that are banned now.
+    pub banned: u64,
+    /// Asks of peers for chunks that are being answered.
+    pub uploads: u64,
+    /// Fetches.
+    pub fetches: FetchMetrics,
+    /// Connected peers.
+    pub peers: u64,
+    /// The DHT's part.
+    pub dht: DhtMetrics,
+    /// The store's part, if it told of itself in time.
+    pub store: Option<StoreMetrics>,
+}
+
+/// The fetches of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchMetrics {
+    /// Under way.
+    pub open: u64,
+    /// That came to their end.
+    pub done: u64,
+    /// That ended without all that was wanted.
+    pub failed: u64,
+    /// Whose caller went away.
+    pub cancelled: u64,
+    /// Times that one got nothing for 10 s.
+    pub stalls: u64,
+}
+
+/// A node's part in the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DhtMetrics {
+    /// Peers in the routing table.
+    pub routing_peers: u64,
+    /// Provider records kept for others.
+    pub records: u64,
+    /// Own keys.
+    pub keys: u64,
+    /// Own keys that were announced within the time that records live.
+    pub announced: u64,
+    /// Own keys that should have been announced by now.
+    pub backlog: u64,
+    /// How long the most overdue of them has waited.
+    pub behind: Duration,
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreMetrics {
+    /// Bytes in the store, without files that are referenced in place.
+    pub bytes: u64,
+    /// The most it may hold.
+    pub quota: Option<u64>,
+    /// Models, complete or not.
+    pub models: u64,
+    /// Files, complete or not.
+    pub files: u64,
+    /// Names.
+    pub names: u64,
+}
+
+impl NodeHandle {
+    /// What the node counts and knows of itself now. It never waits for long.
+    pub async fn metrics(&self) -> Metrics {
+        let counters = &self.core.counters;
+        let network = self.core.network().ok();
+        let status = async {
+            let status = async { Some(network?.status().await) };
+            let status = timeout(ANSWER_WITHIN, status).await;
+            status.ok().flatten().unwrap_or_default()
+        };
+        let (status, store) = tokio::join!(status, self.store_metrics());
+        let traffic = network.map(hubless_network::Network::counters);
+        Metrics {
+            sent: by_carrier(traffic.map(|traffic| traffic.sent)),
+            received: by_carrier(traffic.map(|traffic| traffic.received)),
+            chunks_rejected: counters.rejected.get(),
+            bans: counters.bans.get(),
+            banned: network.map_or(0, |network| network.banned().len() as u64),
+            uploads: counters.uploads.get(),
+            fetches: FetchMetrics {
+                open: counters.fetches.get(),
+                done: counters.fetches_done.get(),
+                failed: counters.fetches_failed.get(),
+                cancelled: counters.fetches_cancelled.get(),
+                stalls: counters.stalls.get(),
+            },
+            peers: status.peers as u64,
+            dht: DhtMetrics {
+                routing_peers: status.dht.routing_peers as u64,
+                records: status.dht.records as u64,
+                keys: status.dht.keys,
+                announced: status.dht.announced,
+                backlog: status.dht.backlog,
+                behind: status.dht.behind.unwrap_or_default(),
+            },
+            store,
+        }
+    }
+
+    async fn store_metrics(&self) -> Option<StoreMetrics> {
+        let store = self.core.store.clone();
+        let asked = self.core.blocking.run(move || store.totals());
+        let totals = timeout(ANSWER_WITHIN, asked).await.ok()?.ok()?.ok()?;
+        Some(StoreMetrics {
+            bytes: totals.bytes,
+            quota: totals.quota,
+            models: totals.models,
+            files: totals.files,
+            names: totals.repos,
+        })
+    }
+}
+
+fn by_carrier(traffic: Option<Traffic>) -> Vec<(&'static str, u64)> {
+    let entries = traffic.map_or(Carrier::ALL.map(|carrier| (carrier, 0)), |traffic| {
+        traffic.0
+    });
+    let named = entries.map(|(carrier, bytes)| (carrier.name(), bytes));
+    named.to_vec()
+}

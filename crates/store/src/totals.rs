@@ -1,0 +1,39 @@
+//! How much there is, without looking at each of it.
+
+use redb::ReadableTableMetadata;
+
+use crate::{Store, error::StoreError, tables};
+
+/// How much a store has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of files in the home directory, as [`Usage`](crate::Usage) counts them.
+    pub bytes: u64,
+    /// Bytes allowed, if there is a limit.
+    pub quota: Option<u64>,
+    /// Models, complete or not.
+    pub models: u64,
+    /// Files, complete or not.
+    pub files: u64,
+    /// Repos.
+    pub repos: u64,
+}
+
+impl Store {
+    /// How much there is; takes the same short time however much that is.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn totals(&self) -> Result<Totals, StoreError> {
+        let (bytes, quota) = self.shared.quota.used_and_limit();
+        self.shared.index.read(|read| {
+            Ok(Totals {
+                bytes,
+                quota,
+                models: read.open_table(tables::MANIFESTS)?.len()?,
+                files: read.open_table(tables::FILES)?.len()?,
+                repos: read.open_table(tables::REPOS)?.len()?,
+            })
+        })
+    }
+}
