@@ -128,6 +128,14 @@ impl Fields {
         })
     }
 
+    /// The same, but nothing that files have to be read for.
+    pub(crate) fn without_blobs(self) -> Self {
+        Self {
+            blobs: false,
+            ..self
+        }
+    }
+
     fn keep(&self, object: &mut Map<String, Value>) {
         if !self.expand.is_empty() {
             object.retain(|key, _| {

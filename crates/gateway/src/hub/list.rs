@@ -40,7 +40,7 @@ struct Wanted {
 }
 
 pub(crate) async fn list(ask: &Ask, kind: RepoKind) -> Result<Response, ApiError> {
-    let mut fields = Fields::new(ask, kind)?;
+    let mut fields = Fields::new(ask, kind)?.without_blobs();
     let full = ask.query.is_on("full");
     fields.siblings |= full;
     fields.card |= full || ask.query.is_on("cardData");

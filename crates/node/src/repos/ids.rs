@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream};
 use hubless_content::{ContentHash, FileHash, GitBlobId, Lfs, ManifestEntry, Sha256, Tree};
 use hubless_store::{Digests, Store, StoreError};
 use tokio::time::{Instant, timeout_at};
@@ -20,6 +21,16 @@ const ANSWER_SOON: Duration = Duration::from_millis(200);
 
 /// A file that is not here is fetched for its ids up to this size; more does not come in time.
 const FETCH_FOR_IDS_MAX: u64 = 1024 * 1024 * 1024;
+
+/// What a list fetches for the ids in it: the configurations and tokenizers of a model, which who
+/// lists it is about to download. Weights are not known before somebody wants their bytes.
+const FETCH_FOR_LIST_MAX: u64 = 8 * 1024 * 1024;
+
+/// How long a list waits for that; the rest of its time is for computing.
+const LIST_FETCHED_WITHIN: Duration = Duration::from_secs(3);
+
+/// Files that a list fetches at once: round trips overlap, and the feed's queue is not filled.
+const LIST_FETCHES_MAX: usize = 16;
 
 /// The bytes by which a hub tells text from other content.
 const SAMPLE_BYTES: usize = 512;
@@ -100,8 +111,8 @@ impl Repos {
         Ok(ids.pop().unwrap_or(FileIds::Unknown(file.hash)))
     }
 
-    /// The ids of files, as many as are known or can be computed from what is held while a client
-    /// waits.
+    /// The ids of files, as many as are known or can be computed while a client waits, from what
+    /// is held and from small files that peers have.
     ///
     /// # Errors
     /// If the store fails.
@@ -110,8 +121,40 @@ impl Repos {
         resolved: &Resolved,
         files: &[RepoFile],
     ) -> Result<Vec<FileIds>, RepoError> {
-        let deadline = Instant::now() + ANSWER_WITHIN;
-        self.ids_until(resolved, files, deadline, false).await
+        let start = Instant::now();
+        let fetching = self.fetch_small(resolved, files);
+        match timeout_at(start + LIST_FETCHED_WITHIN, fetching).await {
+            Ok(fetched) => fetched?,
+            Err(_) => tracing::debug!("a list does not wait any longer for the files in it"),
+        }
+        self.ids_until(resolved, files, start + ANSWER_WITHIN, false)
+            .await
+    }
+
+    /// Fetches those of the files that are not here, the small ones.
+    async fn fetch_small(&self, resolved: &Resolved, files: &[RepoFile]) -> Result<(), RepoError> {
+        let unlisted = files.iter().filter(|file| listed(file).is_none());
+        let wanted: Vec<_> = unlisted
+            .filter_map(|file| resolved.addressed(file))
+            .filter(|(_, entry)| entry.size <= FETCH_FOR_LIST_MAX)
+            .collect();
+        let mut missing = self.store(move |store| missing(store, wanted)).await?;
+        missing.sort_by_key(|(_, entry)| entry.size);
+        let mut room = FETCH_FOR_LIST_MAX;
+        let small = missing.into_iter().take_while(|(_, entry)| {
+            let fits = entry.size <= room;
+            room = room.saturating_sub(entry.size);
+            fits
+        });
+        let reads = small.map(|(model, entry)| {
+            let range = 0..entry.size;
+            read_to_end(FileStream::new(self.core.clone(), model, entry, range))
+        });
+        // That nobody has one of them is no error: its ids are not known then.
+        stream::iter(reads)
+            .for_each_concurrent(LIST_FETCHES_MAX, |read| async { drop(read.await) })
+            .await;
+        Ok(())
     }
 
     async fn ids_until(
@@ -261,6 +304,20 @@ fn listed(file: &RepoFile) -> Option<FileIds> {
     }
 }
 
+/// Those that are not held.
+fn missing(
+    store: &Store,
+    files: Vec<(ContentHash, ManifestEntry)>,
+) -> Result<Vec<(ContentHash, ManifestEntry)>, StoreError> {
+    let mut missing = Vec::new();
+    for (model, entry) in files {
+        if !is_held(store, entry.hash)? {
+            missing.push((model, entry));
+        }
+    }
+    Ok(missing)
+}
+
 fn is_held(store: &Store, file: FileHash) -> Result<bool, StoreError> {
     Ok(store.file(file)?.is_some_and(|file| file.complete))
 }
@@ -286,10 +343,15 @@ fn is_text(store: &Store, file: FileHash) -> Result<bool, StoreError> {
     })
 }
 
+async fn read_to_end(mut stream: FileStream) -> Result<(), Failure> {
+    while stream.next().await?.is_some() {}
+    Ok(())
+}
+
 /// Reads a file to its end, so that it is held, and has its digests computed: once, whoever asks.
 async fn find(core: Arc<Core>, file: FileHash, stream: Option<FileStream>) -> Result<(), Failure> {
-    if let Some(mut stream) = stream {
-        while stream.next().await?.is_some() {}
+    if let Some(stream) = stream {
+        read_to_end(stream).await?;
     }
     digesting::now(&core, file).await?;
     Ok(())
