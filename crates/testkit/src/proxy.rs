@@ -1,8 +1,12 @@
-//! A bad line to a node: passes on bytes, and then does not.
+//! Lines to a node that pass on bytes: bad ones, which then do not, and ones that count.
 
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -24,14 +28,51 @@ const STALL: Duration = Duration::from_secs(600);
 /// end with the test's process.
 pub fn bad_line(address: &str, bytes: u64, then: Then) -> String {
     let node = port(address);
+    let own = listen(node, bytes, then, Arc::default());
+    address.replace(&format!("/tcp/{node}"), &format!("/tcp/{own}"))
+}
+
+/// A line to an HTTP server. Its threads end with the test's process.
+#[derive(Debug)]
+pub struct CountedLine {
+    endpoint: String,
+    sent: Arc<AtomicU64>,
+}
+
+impl CountedLine {
+    /// A line to `http://127.0.0.1:<port>`.
+    pub fn to(endpoint: &str) -> Self {
+        let (host, port) = endpoint.rsplit_once(':').expect("a URL with a port");
+        let port = port.parse().expect("a port");
+        let sent = Arc::default();
+        let own = listen(port, u64::MAX, Then::Cut, Arc::clone(&sent));
+        let endpoint = format!("{host}:{own}");
+        Self { endpoint, sent }
+    }
+
+    /// The URL to use instead of the server's.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Bytes that the server sent since the last call.
+    pub fn take_count(&self) -> u64 {
+        self.sent.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// Passes on each connection to a port, up to so many bytes from it. Returns the port to use
+/// instead.
+fn listen(port: u16, bytes: u64, then: Then, sent: Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let own = listener.local_addr().expect("a bound socket").port();
     thread::spawn(move || {
         for asker in listener.incoming().flatten() {
-            thread::spawn(move || pass_on(&asker, node, bytes, then));
+            let sent = Arc::clone(&sent);
+            thread::spawn(move || pass_on(&asker, port, bytes, then, &sent));
         }
     });
-    address.replace(&format!("/tcp/{node}"), &format!("/tcp/{own}"))
+    own
 }
 
 /// The TCP port in a multiaddr.
@@ -41,7 +82,7 @@ pub fn port(address: &str) -> u16 {
     port.unwrap_or_else(|| panic!("no TCP port in {address}"))
 }
 
-fn pass_on(asker: &TcpStream, node: u16, bytes: u64, then: Then) {
+fn pass_on(asker: &TcpStream, node: u16, bytes: u64, then: Then, sent: &AtomicU64) {
     let Ok(node) = TcpStream::connect(("127.0.0.1", node)) else {
         return;
     };
@@ -51,9 +92,9 @@ fn pass_on(asker: &TcpStream, node: u16, bytes: u64, then: Then) {
     let Ok((from_asker, to_node)) = clones else {
         return;
     };
-    thread::spawn(move || copy(&from_asker, &to_node, u64::MAX));
+    thread::spawn(move || copy(&from_asker, &to_node, u64::MAX, &AtomicU64::new(0)));
     // However it ends, there is nobody to tell.
-    let passed = copy(&node, asker, bytes).unwrap_or(0);
+    let passed = copy(&node, asker, bytes, sent).unwrap_or(0);
     if passed == bytes && matches!(then, Then::Stall) {
         thread::sleep(STALL);
     }
@@ -62,7 +103,12 @@ fn pass_on(asker: &TcpStream, node: u16, bytes: u64, then: Then) {
     }
 }
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream, bytes: u64) -> io::Result<u64> {
+fn copy(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    bytes: u64,
+    passed: &AtomicU64,
+) -> io::Result<u64> {
     let mut buffer = vec![0; 64 * 1024];
     let mut left = bytes;
     while left > 0 {
@@ -73,6 +119,8 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream, bytes: u64) -> io::Result<u64>
         if read == 0 {
             break;
         }
+        // Counted before: who waits for these bytes and then looks finds them counted.
+        passed.fetch_add(read as u64, Ordering::Relaxed);
         to.write_all(&buffer[..read])?;
         left -= read as u64;
     }
