@@ -18,6 +18,13 @@ use std::{
 
 use rustix::{buffer::spare_capacity, fs::FallocateFlags, io::Errno};
 
+/// What `statfs` says of tmpfs (Linux, `magic.h`).
+#[cfg(target_os = "linux")]
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// The unit of [`MetadataExt::blocks`], whatever the file system's own.
+const BLOCK_BYTES: u64 = 512;
+
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -189,6 +196,9 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
+        if is_in_memory(&self.0) {
+            return has_room(&self.0, len);
+        }
         match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, len) {
             Err(error) if error != Errno::OPNOTSUPP && error != Errno::NOSYS => Err(error.into()),
             _ => Ok(()),
@@ -283,6 +293,28 @@ impl redb::StorageBackend for IndexFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write_all_at(data, offset)
+    }
+}
+
+/// Whether a file lies in memory: taking its space then takes every page, in one call that lets
+/// nobody write meanwhile, for no gain in how it lies.
+fn is_in_memory(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == TMPFS_MAGIC);
+    #[cfg(not(target_os = "linux"))]
+    return false;
+}
+
+/// Fails as taking the space would, if there is less than `len` bytes for a file.
+fn has_room(file: &File, len: u64) -> io::Result<()> {
+    let system = rustix::fs::fstatvfs(file)?;
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    let taken = file.metadata()?.blocks().saturating_mul(BLOCK_BYTES);
+    // A tmpfs without a limit says that it has no blocks.
+    if system.f_blocks == 0 || len <= free.saturating_add(taken) {
+        Ok(())
+    } else {
+        Err(Errno::NOSPC.into())
     }
 }
 
