@@ -28,7 +28,7 @@ pub(crate) fn block_on(
     output: &Output,
     command: impl AsyncFnOnce(&Context<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let runtime = Runtime::new().map_err(|error: io::Error| {
+    let runtime = runtime().map_err(|error| {
         Failure::new(
             FailureKind::Other,
             format!("could not start threads: {error}"),
@@ -46,6 +46,17 @@ pub(crate) fn block_on(
     // All work has ended in order by now; a thread that still waits for a pipe must not keep us.
     runtime.shutdown_background();
     outcome
+}
+
+/// One thread for each two cores that speaks with peers: hashing and the disk have threads of their
+/// own, and need the rest. More would be woken for every chunk that these have done, to find that
+/// another has taken it already.
+fn runtime() -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
+        .enable_all()
+        .build()
 }
 
 impl Context<'_> {
