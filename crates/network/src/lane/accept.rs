@@ -7,10 +7,13 @@ use futures_rustls::LazyConfigAcceptor;
 use libp2p::PeerId;
 use rustls::server::Acceptor;
 use tokio::net::TcpStream;
-use tokio_util::compat::TokioAsyncReadCompatExt as _;
 use tracing::debug;
 
-use super::{ALPN, HANDSHAKE_TIME_MAX, LaneError, Lanes, lock, passes::Pass, stream::Lane};
+use super::{
+    ALPN, HANDSHAKE_TIME_MAX, LaneError, Lanes, lock,
+    passes::Pass,
+    stream::{self, Lane},
+};
 use crate::{
     carrier::Carrier,
     streams::{Link, Opened},
@@ -70,17 +73,17 @@ impl Lanes {
     }
 
     async fn welcome(&self, socket: TcpStream) -> Result<(PeerId, Opened), LaneError> {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket.compat()).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream::to_send(socket)).await?;
         // Before anything is answered, and before anything is computed.
         let pass = pass_in(&hello.client_hello()).ok_or(LaneError::NoPass)?;
         let (peer, mut link) = self.redeem(pass).ok_or(LaneError::NoPass)?;
-        let stream = hello.into_stream(self.shared.tls.server()).await?;
-        let proven = tls::peer_of(stream.get_ref().1)?;
+        let tls = hello.into_stream(self.shared.tls.server()).await?;
+        let proven = tls::peer_of(tls.get_ref().1)?;
         if proven != peer {
             return Err(LaneError::WrongPeer { proven });
         }
         link.carrier = Carrier::Lane;
-        let lane = Lane::new(stream.into(), self.count(peer));
+        let lane = Lane::new(tls.into(), self.count(peer));
         let stream = Box::new(lane);
         Ok((peer, Opened { stream, link }))
     }

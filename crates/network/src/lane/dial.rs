@@ -10,9 +10,12 @@ use futures::AsyncReadExt as _;
 use futures_rustls::TlsConnector;
 use libp2p::PeerId;
 use tokio::net::TcpStream;
-use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
-use super::{HANDSHAKE_TIME_MAX, Lanes, lock, passes::Pass, stream::Lane};
+use super::{
+    HANDSHAKE_TIME_MAX, Lanes, lock,
+    passes::Pass,
+    stream::{self, Lane},
+};
 use crate::{
     carrier::Carrier,
     streams::Opened,
@@ -77,13 +80,13 @@ impl Lanes {
         let socket = TcpStream::connect(address.map_err(io::Error::from)?).await?;
         socket.set_nodelay(true)?;
         let connector = TlsConnector::from(self.shared.tls.client());
-        let stream = connector.connect(name, socket.compat()).await?;
-        let proven = tls::peer_of(stream.get_ref().1)?;
+        let tls = connector.connect(name, stream::to_receive(socket)).await?;
+        let proven = tls::peer_of(tls.get_ref().1)?;
         if proven != peer {
             return Err(LaneError::WrongPeer { proven });
         }
         link.carrier = Carrier::Lane;
-        let lane = Lane::new(stream.into(), self.count(peer));
+        let lane = Lane::new(tls.into(), self.count(peer));
         let stream = Box::new(lane);
         Ok(Opened { stream, link })
     }
