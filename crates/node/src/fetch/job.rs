@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::{CHUNK_SIZE, ChunkSet, ContentHash, ManifestEntry, chunk_len};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ContentHash, FileHash, ManifestEntry, chunk_len};
 use hubless_network::{Multiaddr, Network, PeerId};
 use hubless_scheduler::{Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
 use tokio::{
@@ -27,6 +27,7 @@ use super::{
     lists::Lists,
     plan::{self, Planned},
     source::{self, Command, End, MANIFEST_ASKS_MAX, News, Shared, SourceArgs},
+    widen::Widening,
 };
 use crate::{
     api::{Event, Failure, State, TransferSource},
@@ -113,6 +114,7 @@ pub(super) struct Job {
     last_progress: Instant,
     /// The progress after which a stall was counted.
     stalled_after: Option<Instant>,
+    widening: Widening,
     scheduler: Option<Scheduler>,
     wake: Option<Instant>,
     /// Wanted chunks that are not held, those without a list among them.
@@ -168,6 +170,7 @@ impl Job {
             start: now,
             last_progress: now,
             stalled_after: None,
+            widening: Widening::new(now.into_std()),
             scheduler: None,
             wake: None,
             missing: ChunkSet::empty(0),
@@ -239,7 +242,10 @@ impl Job {
                 () = self.search.ended() => {}
                 Some(_) = self.tasks.join_next() => {}
                 () = tokio::time::sleep_until(wake) => self.tick(),
-                _ = progress.tick() => self.show_progress(),
+                _ = progress.tick() => {
+                    self.show_progress();
+                    self.widen();
+                }
                 demand = next_demand(&mut self.wish.demands), if self.scheduler.is_some() => {
                     self.demanded(demand).await?;
                 }
@@ -373,27 +379,45 @@ impl Job {
         while self.sources.len() < SOURCES_MAX
             && let Some((peer, addresses, files)) = self.candidates.take(now)
         {
-            let id = SourceId(self.next_source);
-            self.next_source += 1;
-            let (commands, received) = mpsc::channel(COMMANDS_MAX);
-            let shared = self.shared.clone();
-            let args = SourceArgs {
-                id,
-                peer,
-                addresses,
-                files,
-                commands: received,
-                shared,
-            };
-            self.tasks.spawn(source::run(args));
-            self.sources.insert(
-                id,
-                Handle {
-                    peer,
-                    commands,
-                    useful: false,
-                },
-            );
+            self.start_source(peer, addresses, files);
+        }
+    }
+
+    fn start_source(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, files: Vec<FileHash>) {
+        let id = SourceId(self.next_source);
+        self.next_source += 1;
+        let (commands, received) = mpsc::channel(COMMANDS_MAX);
+        let args = SourceArgs {
+            id,
+            peer,
+            addresses,
+            files,
+            commands: received,
+            shared: self.shared.clone(),
+        };
+        self.tasks.spawn(source::run(args));
+        let handle = Handle {
+            peer,
+            commands,
+            useful: false,
+        };
+        self.sources.insert(id, handle);
+    }
+
+    /// Begins another lane to a peer where that may help.
+    fn widen(&mut self) {
+        let Some(scheduler) = &self.scheduler else {
+            return;
+        };
+        let peers = self.sources.iter().map(|(id, handle)| (*id, handle.peer));
+        let due = self.widening.due(
+            Instant::now().into_std(),
+            self.bytes_missing,
+            &peers.collect(),
+            scheduler.sources(),
+        );
+        if let Some(peer) = due {
+            self.start_source(peer, Vec::new(), Vec::new());
         }
     }
 
@@ -546,6 +570,8 @@ impl Job {
                 self.candidates.drop_peer(handle.peer);
                 self.shared.core.reject(handle.peer).await;
             }
+            // It has other lanes that work.
+            _ if self.sources.values().any(|other| other.peer == handle.peer) => {}
             End::Unreachable | End::Nothing | End::Gone => {
                 self.candidates
                     .failed(handle.peer, handle.useful, Instant::now());
@@ -598,18 +624,31 @@ impl Job {
         })
     }
 
+    /// The peers that are at it, the lanes of one together.
     fn active_sources(&self) -> Vec<TransferSource> {
         let views = self.scheduler.iter().flat_map(Scheduler::sources);
         let active = views.filter(|source| source.chunks_received > 0 || source.asks > 0);
-        let shown = active.filter_map(|view| {
-            Some(TransferSource {
-                peer_id: self.sources.get(&view.id)?.peer.to_string(),
-                chunks: view.chunks,
-                bytes_fetched: view.bytes_received,
-                bytes_per_second: view.bytes_per_second,
-            })
-        });
-        shown.collect()
+        let mut shown: Vec<TransferSource> = Vec::new();
+        for view in active {
+            let Some(handle) = self.sources.get(&view.id) else {
+                continue;
+            };
+            let peer_id = handle.peer.to_string();
+            match shown.iter_mut().find(|source| source.peer_id == peer_id) {
+                Some(source) => {
+                    source.chunks = source.chunks.max(view.chunks);
+                    source.bytes_fetched += view.bytes_received;
+                    source.bytes_per_second += view.bytes_per_second;
+                }
+                None => shown.push(TransferSource {
+                    peer_id,
+                    chunks: view.chunks,
+                    bytes_fetched: view.bytes_received,
+                    bytes_per_second: view.bytes_per_second,
+                }),
+            }
+        }
+        shown
     }
 
     fn note_stall(&mut self) {

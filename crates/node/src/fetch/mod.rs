@@ -30,6 +30,7 @@ mod selection;
 mod source;
 mod stream;
 mod swarm;
+mod widen;
 
 pub(crate) use cat::{Cat, cat};
 pub(crate) use feed::{Feed, Feeds};
