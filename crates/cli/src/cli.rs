@@ -10,7 +10,7 @@ use hubless_content::{ContentHash, ModelPath, PathError};
 use hubless_node::{
     Ticket,
     api::{Failure, FailureKind},
-    config::{ByteSize, GatewayAt},
+    config::{ByteSize, GatewayAt, UpstreamUrl},
 };
 
 use crate::{commands, failure::with_causes};
@@ -229,6 +229,20 @@ pub(crate) struct Serving {
     /// Answer under this name too, such as that of a proxy before the gateway (repeatable)
     #[arg(long, value_name = "NAME")]
     gateway_name: Vec<String>,
+
+    /// Ask this hub for repos that are not here, such as https://huggingface.co or another node's
+    /// gateway
+    ///
+    /// What comes from it is verified, kept and shared like everything else; that of private and
+    /// gated repos is kept from peers, and given to those clients alone whose token the hub accepts.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<UpstreamUrl>,
+
+    /// A host that the upstream may send downloads to: NAME, NAME:PORT or *.NAME (repeatable)
+    ///
+    /// Those of huggingface.co are known. Nothing else is contacted.
+    #[arg(long, value_name = "HOST")]
+    upstream_host: Vec<String>,
 }
 
 impl Serving {
@@ -239,6 +253,8 @@ impl Serving {
         put(flags, "gateway", self.gateway.map(String::from));
         put_path(flags, "gateway_token", self.gateway_token.as_deref());
         put_list(flags, "gateway_names", &self.gateway_name);
+        put(flags, "upstream", self.upstream.clone().map(String::from));
+        put_list(flags, "upstream_hosts", &self.upstream_host);
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::{
     CommitId, ContentHash, FILE_SIZE_MAX, FileHash, GitBlobId, MANIFEST_BYTES_MAX,
-    MANIFEST_FILES_MAX, ModelPath, PathError, Sha256,
+    MANIFEST_FILES_MAX, Manifest, ManifestEntry, ModelPath, PathError, Sha256,
     encoding::{NotCanonical, Reader, put_bytes, put_varint},
 };
 
@@ -112,6 +112,29 @@ impl Tree {
     pub fn listed(mut entries: Vec<TreeEntry>) -> Self {
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Self::Listed(entries)
+    }
+
+    /// The manifest of a listing, if the addresses of all its files are known.
+    pub fn listed_manifest(&self) -> Option<Manifest> {
+        let Self::Listed(entries) = self else {
+            return None;
+        };
+        let known = entries.iter().map(|entry| {
+            Some(ManifestEntry {
+                path: entry.path.clone(),
+                size: entry.size,
+                hash: entry.file?,
+            })
+        });
+        Manifest::new(known.collect::<Option<_>>()?).ok()
+    }
+
+    /// The address of the files, if it is known.
+    pub fn content_hash(&self) -> Option<ContentHash> {
+        match self {
+            Self::Content(content) => Some(*content),
+            Self::Listed(_) => Some(self.listed_manifest()?.content_hash()),
+        }
     }
 }
 
@@ -443,6 +466,21 @@ mod tests {
             };
             assert_eq!(Revision::content_of(&bytes), expected);
         }
+    }
+
+    #[test]
+    fn a_listing_has_an_address_when_all_its_files_have() {
+        let whole = Tree::listed(vec![entry("b"), entry("a")]);
+        let manifest = whole.listed_manifest().unwrap();
+        assert_eq!(manifest.entries()[0].path.as_str(), "a");
+        assert_eq!(whole.content_hash(), Some(manifest.content_hash()));
+        let lacking = TreeEntry {
+            file: None,
+            ..entry("c")
+        };
+        let lacking = Tree::listed(vec![entry("a"), lacking]);
+        assert_eq!(lacking.content_hash(), None);
+        assert_eq!(Tree::listed(Vec::new()).content_hash(), None);
     }
 
     #[test]

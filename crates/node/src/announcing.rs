@@ -7,7 +7,7 @@ use hubless_network::{AnnounceKey, Priority};
 use hubless_store::StoreError;
 use tracing::warn;
 
-use crate::{blocking::Blocking, config::AnnouncePolicy, core::Core};
+use crate::{blocking::Blocking, config::AnnouncePolicy, core::Core, upstream::Withheld};
 
 /// Changes are gathered for so long: an import of a thousand models is one look at the store.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -31,7 +31,12 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 async fn announce(core: &Arc<Core>) {
     let (store, policy) = (core.store.clone(), core.config.announce);
-    let keys = Blocking::run_long(move || keys(&store, policy)).await;
+    let withheld = core.withheld.clone();
+    let keys = Blocking::run_long(move || {
+        withheld.refresh(&store)?;
+        keys(&store, policy, &withheld)
+    })
+    .await;
     match (keys, core.network()) {
         (Ok(Ok(keys)), Ok(network)) => network.set_announced(keys).await,
         (Ok(Err(error)), _) => warn!(%error, "cannot tell what to announce"),
@@ -44,8 +49,13 @@ async fn announce(core: &Arc<Core>) {
 fn keys(
     store: &hubless_store::Store,
     policy: AnnouncePolicy,
+    withheld: &Withheld,
 ) -> Result<Vec<(AnnounceKey, Priority)>, StoreError> {
-    let held = store.announce_keys()?;
+    let mut held = store.announce_keys()?;
+    held.models.retain(|model| !withheld.has_model(*model));
+    held.files.retain(|file| !withheld.has_file(*file));
+    let unnamed = withheld.sha256s(store)?;
+    held.sha256s.retain(|sha256| !unnamed.contains(sha256));
     let root = |model| (AnnounceKey::from(model), Priority::Root);
     let file = |file| (AnnounceKey::from(file), Priority::File);
     let alias = |sha256| (AnnounceKey::from(Alias::Sha256(sha256)), Priority::File);

@@ -470,6 +470,8 @@ pub struct Status {
     pub bytes_sent: u64,
     /// Payload received from peers, likewise.
     pub bytes_received: u64,
+    /// Bytes of files received from the upstream.
+    pub bytes_from_upstream: u64,
     /// Chunks that arrived and failed verification.
     pub chunks_rejected: u64,
     /// The DHT's state.

@@ -17,6 +17,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::upstream::{ParseUpstreamUrlError, UpstreamUrl};
+
 /// The file's name in the home directory.
 pub const CONFIG_FILE: &str = "config.toml";
 
@@ -57,6 +59,11 @@ pub struct Config {
     pub gateway_token: Option<PathBuf>,
     /// Names by which the gateway is reached beside its address, such as that of a proxy before it.
     pub gateway_names: Vec<String>,
+    /// The hub that the gateway asks for what is not here, such as https://huggingface.co.
+    pub upstream: Option<UpstreamUrl>,
+    /// Hosts that the upstream may send downloads to: NAME, NAME:PORT or *.NAME; the files of
+    /// huggingface.co lie on *.huggingface.co and *.hf.co, which need not be named.
+    pub upstream_hosts: Vec<String>,
 }
 
 impl Default for Config {
@@ -79,6 +86,8 @@ impl Default for Config {
             gateway: GatewayAt::default(),
             gateway_token: None,
             gateway_names: Vec::new(),
+            upstream: None,
+            upstream_hosts: Vec::new(),
         }
     }
 }
@@ -368,6 +377,7 @@ pub fn keys() -> Vec<String> {
         quota: size,
         network_key: Some(PathBuf::new()),
         gateway_token: Some(PathBuf::new()),
+        upstream: "http://localhost".parse().ok(),
         ..Config::default()
     };
     match toml::Table::try_from(all) {
@@ -426,7 +436,7 @@ pub(crate) fn check_key(key: &str) -> Result<(), ConfigError> {
 
 fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
     match key {
-        "listen" | "bootstrap" | "peers" | "gateway_names" => {
+        "listen" | "bootstrap" | "peers" | "gateway_names" | "upstream_hosts" => {
             let items = text
                 .split(',')
                 .map(str::trim)

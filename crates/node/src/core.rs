@@ -27,6 +27,7 @@ use crate::{
     records::StoreRecords,
     serve::{Gains, Service, Swarms},
     transfers::Transfers,
+    upstream::{Upstream, Withheld},
 };
 
 /// How long a peer that sent wrong bytes stays out. Long enough that it costs more to lie than it
@@ -61,6 +62,10 @@ pub(crate) struct Core {
     pub(crate) digesting: Digesting,
     /// What goes before work in the background.
     pub(crate) busy: Busy,
+    /// The hub outside, if there is one.
+    pub(crate) upstream: Option<Arc<Upstream>>,
+    /// What peers must not have.
+    pub(crate) withheld: Withheld,
     /// Peers that are asked which file has an alias.
     pub(crate) claims: Locks<PeerId>,
     pub(crate) feeds: Feeds,
@@ -103,6 +108,15 @@ impl Core {
             Failure::new(FailureKind::Other, crate::failure::sentence(&error))
                 .hint("check the file's owner and permissions")
         })?;
+        let upstream = config
+            .upstream
+            .as_ref()
+            .filter(|_| online)
+            .map(|url| Upstream::new(url, &config.upstream_hosts))
+            .transpose()?;
+        let withheld = Withheld::new(config.network_key.is_some());
+        let (opened, withholding) = (store.clone(), withheld.clone());
+        Blocking::run_long(move || withholding.refresh(&opened)).await??;
         let gains = Gains::default();
         let swarms = Swarms::default();
         let counters = Arc::<Counters>::default();
@@ -112,6 +126,7 @@ impl Core {
                 gains.clone(),
                 swarms.clone(),
                 counters.clone(),
+                withheld.clone(),
             );
             let records = Arc::new(StoreRecords::new(store.clone()));
             let settings = network_config(&config)?;
@@ -136,6 +151,8 @@ impl Core {
             fetches: Locks::default(),
             digesting: Digesting::default(),
             busy: Busy::default(),
+            upstream,
+            withheld,
             claims: Locks::default(),
             feeds: Feeds::default(),
             transfers: Transfers::default(),

@@ -99,6 +99,10 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
         peers: state.peers as u64,
         bytes_sent: counters.sent.total(),
         bytes_received: counters.received.total(),
+        bytes_from_upstream: core
+            .upstream
+            .as_ref()
+            .map_or(0, |upstream| upstream.bytes_received()),
         chunks_rejected: core.counters.rejected.get(),
         dht: DhtStatus {
             routing_peers: state.dht.routing_peers as u64,

@@ -7,6 +7,7 @@
 //! # Who talks to whom
 //! ```text
 //! Session -> (Unix socket ->) control -> publish / fetch / inspect -> store, network
+//! gateway -> repos -> store, fetch (peers), upstream (HTTP)
 //! network -> serve -> store
 //! store changes -> announcing -> network (DHT)
 //! store changes -> digesting -> store (what other hubs call the files)
@@ -39,13 +40,14 @@ mod requests;
 mod serve;
 mod session;
 mod transfers;
+mod upstream;
 
 pub use self::{
-    fetch::FileStream,
     health::{Check, Health},
     metrics::{DhtMetrics, FetchMetrics, Metrics, StoreMetrics},
     node::{Node, NodeHandle},
     replies::Replies,
+    repos::FileStream,
     session::{Needs, Session},
 };
 pub use hubless_network::Ticket;

@@ -137,6 +137,14 @@ impl Store {
         })
     }
 
+    /// The files of a listing that are known by an address or a digest; none of a manifest.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn listed_files(&self, tree: &Tree) -> Result<Vec<FileHash>, StoreError> {
+        self.shared.index.read(|read| files_of(read, tree))
+    }
+
     /// Forgets a revision; true if it was known. Refs that lead to it stay.
     ///
     /// # Errors
@@ -163,6 +171,7 @@ impl Shared {
                     Some(model) => named.models.push(model),
                     None => {
                         let tree = decode_revision(value.value())?.tree;
+                        named.models.extend(tree.content_hash());
                         named.files.extend(files_of(read, &tree)?);
                     }
                 }
@@ -175,7 +184,12 @@ impl Shared {
     pub(crate) fn is_named(&self, model: ContentHash) -> Result<bool, StoreError> {
         self.index.read(|read| {
             for row in read.open_table(tables::REVISIONS)?.iter()? {
-                if Revision::content_of(row?.1.value()) == Some(model) {
+                let (_, value) = row?;
+                let content = match Revision::content_of(value.value()) {
+                    None => decode_revision(value.value())?.tree.content_hash(),
+                    known => known,
+                };
+                if content == Some(model) {
                     return Ok(true);
                 }
             }

@@ -51,6 +51,9 @@ fn lines(status: &Status) -> Vec<String> {
     ]);
     let transfers = status.transfers.iter().map(transfer);
     facts.extend(transfers.map(|fact| ("transfer", fact)));
+    if status.bytes_from_upstream > 0 {
+        facts.push(("from the upstream", text::size(status.bytes_from_upstream)));
+    }
     let stale = status
         .stale
         .iter()

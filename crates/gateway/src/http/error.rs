@@ -119,6 +119,8 @@ impl From<RepoError> for ApiError {
                 code: Some("GatedRepo"),
                 ..Self::new(StatusCode::FORBIDDEN, message)
             },
+            RepoError::Denied { message } => Self::new(StatusCode::FORBIDDEN, message),
+            RepoError::BadToken { message } => Self::new(StatusCode::UNAUTHORIZED, message),
             RepoError::Busy { retry_after } => {
                 let seconds = retry_after.as_secs().max(1);
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy; try again later.")

@@ -1,16 +1,23 @@
 //! The bytes of files: `resolve` and `raw`.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures::stream;
+use futures::{
+    FutureExt,
+    future::{self, BoxFuture},
+    stream,
+};
 use hubless_content::RepoId;
 use hubless_node::{
     FileStream,
-    repos::{FileIds, RepoFile, Resolved, pointer},
+    api::Failure,
+    repos::{FileIds, RepoError, RepoFile, Resolved, pointer},
 };
 
 use super::ask::{Ask, REPO_COMMIT, commit_header};
@@ -27,6 +34,9 @@ const FILE_HASH: HeaderName = HeaderName::from_static("x-hubless-file");
 
 /// Requests for so few bytes ask for the metadata in truth: clients that send no `HEAD`.
 const METADATA_BYTES_MAX: u64 = 1;
+
+/// How long an answer waits to be an error if it must be; clients wait 10 s for its beginning.
+const FIRST_BYTES_WITHIN: Duration = Duration::from_secs(4);
 
 /// What is asked for.
 pub(crate) struct Wanted {
@@ -64,6 +74,7 @@ async fn of_revision(
     let tree = ask.repos.tree(resolved).await?;
     let missing = || ApiError::entry_not_found(&wanted.path);
     let file = tree.get(&wanted.path).ok_or_else(missing)?;
+    ask.repos.permit(resolved).await?;
     let range = request
         .get(header::RANGE)
         .and_then(|range| range.to_str().ok());
@@ -107,24 +118,43 @@ async fn of_revision(
     headers.insert(header::CONTENT_LENGTH, (bytes.end - bytes.start).into());
     let body = match is_head {
         true => Body::empty(),
-        false => body(ask.repos.open(resolved, &file, bytes)?, ask.http.stream()),
+        false => {
+            body(
+                ask.repos.open(resolved, &file, bytes).await?,
+                ask.http.stream(),
+            )
+            .await?
+        }
     };
     Ok((status, headers, body).into_response())
 }
 
-/// The bytes as they come. An error breaks the connection off, so that a client knows that it did
-/// not get all.
-fn body(stream: FileStream, sent: OpenStream) -> Body {
-    Body::from_stream(stream::try_unfold(
-        (stream, sent),
-        |(mut stream, sent)| async {
-            let next: Option<Bytes> = stream.next().await.inspect_err(|error| {
+/// The next bytes of a file and what comes behind them.
+type Next = BoxFuture<'static, Result<Option<(Bytes, FileStream)>, Failure>>;
+
+fn next(mut stream: FileStream) -> Next {
+    async move { Ok(stream.next().await?.map(|bytes| (bytes, stream))) }.boxed()
+}
+
+/// The bytes as they come. What fails at once is an answer of its own; later, an error breaks the
+/// connection off, so that a client knows that it did not get all.
+async fn body(stream: FileStream, sent: OpenStream) -> Result<Body, ApiError> {
+    let mut first = next(stream);
+    let first = match tokio::time::timeout(FIRST_BYTES_WITHIN, &mut first).await {
+        Ok(Err(failure)) => return Err(RepoError::from(failure).into()),
+        Ok(begun) => future::ready(begun).boxed(),
+        Err(_) => first,
+    };
+    Ok(Body::from_stream(stream::try_unfold(
+        (first, sent),
+        |(coming, sent)| async {
+            let come = coming.await.inspect_err(|error| {
                 tracing::warn!(%error, "an answer is broken off");
             })?;
-            let next = next.inspect(|bytes| sent.count(bytes.len()));
-            Ok::<_, hubless_node::api::Failure>(next.map(|bytes| (bytes, (stream, sent))))
+            let come = come.inspect(|(bytes, _)| sent.count(bytes.len()));
+            Ok::<_, Failure>(come.map(|(bytes, stream)| (bytes, (next(stream), sent))))
         },
-    ))
+    )))
 }
 
 fn file_headers(file: &RepoFile, ids: &FileIds) -> HeaderMap {

@@ -40,7 +40,8 @@ pub(crate) fn whoami(ask: &Ask) -> Result<Response, ApiError> {
 
 /// Succeeds if the caller may read the repository.
 pub(crate) async fn auth_check(ask: &Ask, repo: &RepoId) -> Result<Response, ApiError> {
-    ask.resolve(repo, "HEAD").await?;
+    let resolved = ask.resolve(repo, "HEAD").await?;
+    ask.repos.permit(&resolved).await?;
     Ok(Json(json!({})).into_response())
 }
 

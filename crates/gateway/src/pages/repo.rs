@@ -237,6 +237,7 @@ fn facts(shown: &Shown, hash: Option<ContentHash>) -> Markup {
         repo,
         commit,
         revision,
+        ..
     } = &shown.resolved;
     html! {
         section aria-labelledby="h-facts" {

@@ -36,5 +36,5 @@ pub(crate) use cat::{Cat, cat};
 pub(crate) use feed::{Feed, Feeds};
 pub(crate) use get::get;
 pub(crate) use locks::Locks;
-pub use stream::FileStream;
+pub(crate) use stream::StoredStream;
 pub(crate) use swarm::swarm;

@@ -1,14 +1,20 @@
 //! The bytes of a file, in order: read ahead where they are held, waited for where they are not.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, chunk_offset};
 use hubless_store::{Store, StoreError};
-use tokio::task::JoinHandle;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 use super::Feed;
-use crate::{api::Failure, core::Core};
+use crate::{
+    api::{Failure, FailureKind},
+    core::Core,
+};
 
 /// Chunks that are read at once: 2 MiB. A disk gives its full rate, and the hop to a thread that
 /// may block costs nothing beside it. Two such pieces are in memory for each reader.
@@ -17,23 +23,27 @@ const READ_CHUNKS: usize = 8;
 /// What a reader that waits has fetched first: 4 MiB, more than comes while it asks again.
 const URGENT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A range of a file. Every piece was verified when it was stored; of the user's own file, only
-/// pieces that did not change since are given.
-pub struct FileStream {
+/// A range of a file of the store. Every piece was verified when it was stored; of the user's own
+/// file, only pieces that did not change since are given.
+pub(crate) struct StoredStream {
     core: Arc<Core>,
-    model: ContentHash,
+    /// The model it is fetched with; without, what is not here is not waited for.
+    model: Option<ContentHash>,
     file: ManifestEntry,
     range: Range<u64>,
     at: u64,
     ready: VecDeque<Bytes>,
     ahead: Option<JoinHandle<Result<Vec<Bytes>, StoreError>>>,
     feed: Option<Feed>,
+    /// How long it waits for peers without getting anything, if there is another source.
+    patience: Option<Duration>,
+    last_progress: Instant,
 }
 
-impl FileStream {
+impl StoredStream {
     pub(crate) fn new(
         core: Arc<Core>,
-        model: ContentHash,
+        model: Option<ContentHash>,
         file: ManifestEntry,
         range: Range<u64>,
     ) -> Self {
@@ -46,19 +56,29 @@ impl FileStream {
             ready: VecDeque::new(),
             ahead: None,
             feed: None,
+            patience: None,
+            last_progress: Instant::now(),
         }
     }
 
-    /// The bytes of the file that come.
-    pub fn range(&self) -> Range<u64> {
-        self.range.clone()
+    /// Gives up when peers give nothing for so long.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self
+        }
+    }
+
+    /// The model it is fetched with.
+    pub(crate) fn model(&self) -> Option<ContentHash> {
+        self.model
     }
 
     /// The next bytes; `None` at the end.
     ///
     /// # Errors
     /// If they are not here and no peer gives them.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Ok(Some(piece));
@@ -71,9 +91,10 @@ impl FileStream {
             }
             let pieces = self.read().await?;
             if pieces.is_empty() {
-                self.wait().await?;
+                self.wait_patiently().await?;
                 continue;
             }
+            self.last_progress = Instant::now();
             self.at += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
             self.ready.extend(pieces);
             if self.at < self.range.end {
@@ -106,15 +127,28 @@ impl FileStream {
         Ok(pieces?)
     }
 
+    async fn wait_patiently(&mut self) -> Result<(), Failure> {
+        let Some(patience) = self.patience else {
+            return self.wait().await;
+        };
+        let end = self.last_progress + patience;
+        let waited = timeout_at(end, self.wait()).await;
+        waited.map_err(|_| {
+            let message = format!("no peer gave {:?} in {patience:?}", self.file.path);
+            Failure::new(FailureKind::Network, message)
+        })?
+    }
+
     /// Waits until something was stored since the last look.
     async fn wait(&mut self) -> Result<(), Failure> {
         let wanted = self.at..self.range.end;
         let next = self.at..self.at.saturating_add(URGENT_BYTES).min(wanted.end);
-        let (begun, feed) = match &mut self.feed {
-            Some(feed) => (false, feed),
+        let begun = self.feed.is_none();
+        let feed = match &mut self.feed {
+            Some(feed) => feed,
             None => {
-                let feed = Feed::join(&self.core, self.model)?;
-                (true, self.feed.insert(feed))
+                let model = self.model.ok_or_else(|| lost(&self.file))?;
+                self.feed.insert(Feed::join(&self.core, model)?)
             }
         };
         feed.demand(self.file.hash, wanted, next).await?;
@@ -128,6 +162,13 @@ impl FileStream {
             ..failure
         })
     }
+}
+
+/// The file was here a moment ago, or is damaged.
+fn lost(file: &ManifestEntry) -> Failure {
+    let message = format!("{:?} cannot be read from the store", file.path);
+    Failure::new(FailureKind::Integrity, message)
+        .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
 }
 
 /// The held bytes at the beginning of a range, a few chunks of them.

@@ -28,6 +28,18 @@ pub enum RepoError {
         /// What the hub says.
         message: String,
     },
+    /// The hub where the repo comes from refuses it to this caller.
+    #[error("{message}")]
+    Denied {
+        /// What the hub says.
+        message: String,
+    },
+    /// The hub where the repo comes from does not know the caller's token.
+    #[error("{message}")]
+    BadToken {
+        /// What the hub says.
+        message: String,
+    },
     /// Not now.
     #[error("busy")]
     Busy {
@@ -54,6 +66,9 @@ impl From<Failure> for RepoError {
             FailureKind::NotFound | FailureKind::Network | FailureKind::Partial => {
                 Self::Unavailable { failure }
             }
+            FailureKind::Denied => Self::Denied {
+                message: failure.message,
+            },
             _ => Self::Failed { failure },
         }
     }
@@ -70,7 +85,9 @@ impl From<RepoError> for Failure {
                 Self::new(FailureKind::NotFound, message)
                     .hint("`hubless name show NAME` prints its branches, tags and revisions")
             }
-            RepoError::Gated { .. } => Self::new(FailureKind::Denied, message),
+            RepoError::Gated { .. } | RepoError::Denied { .. } | RepoError::BadToken { .. } => {
+                Self::new(FailureKind::Denied, message)
+            }
             RepoError::Busy { .. } => Self::new(FailureKind::Busy, message),
         }
     }

@@ -10,8 +10,8 @@ use hubless_content::{ContentHash, FileHash, GitBlobId, Lfs, ManifestEntry, Sha2
 use hubless_store::{Digests, Store, StoreError};
 use tokio::time::{Instant, timeout_at};
 
-use super::{RepoError, RepoFile, Repos, Resolved, attributes::Attributes};
-use crate::{api::Failure, core::Core, digesting, fetch::FileStream};
+use super::{FileStream, RepoError, RepoFile, Repos, Resolved, attributes::Attributes};
+use crate::{api::Failure, core::Core, digesting, fetch::StoredStream};
 
 /// Clients wait 10 s for the answer to a question about a file.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
@@ -148,7 +148,12 @@ impl Repos {
         });
         let reads = small.map(|(model, entry)| {
             let range = 0..entry.size;
-            read_to_end(FileStream::new(self.core.clone(), model, entry, range))
+            read_to_end(StoredStream::new(
+                self.core.clone(),
+                Some(model),
+                entry,
+                range,
+            ))
         });
         // That nobody has one of them is no error: its ids are not known then.
         stream::iter(reads)
@@ -205,7 +210,7 @@ impl Repos {
         let is_held = self.store(move |store| is_held(store, hash)).await?;
         let stream = match resolved.addressed(file) {
             Some((model, entry)) if fetch && !is_held && file.size <= FETCH_FOR_IDS_MAX => Some(
-                FileStream::new(self.core.clone(), model, entry, 0..file.size),
+                StoredStream::new(self.core.clone(), Some(model), entry, 0..file.size),
             ),
             _ if !is_held => return Ok(None),
             _ => None,
@@ -243,7 +248,7 @@ impl Repos {
         resolved: &Resolved,
         file: &RepoFile,
     ) -> Result<Vec<u8>, RepoError> {
-        read_all(self.open(resolved, file, 0..file.size)?).await
+        read_all(self.open(resolved, file, 0..file.size).await?).await
     }
 
     /// As [`Repos::read_small`], of content by its address.
@@ -264,7 +269,9 @@ impl Repos {
             hash,
         };
         let all = 0..file.size;
-        read_all(FileStream::new(self.core.clone(), content, entry, all)).await
+        let stored =
+            StoredStream::new(self.core.clone(), Some(content), entry.clone(), all.clone());
+        read_all(FileStream::stored(&self.core, stored, entry, all, None)).await
     }
 }
 
@@ -343,13 +350,17 @@ fn is_text(store: &Store, file: FileHash) -> Result<bool, StoreError> {
     })
 }
 
-async fn read_to_end(mut stream: FileStream) -> Result<(), Failure> {
+async fn read_to_end(mut stream: StoredStream) -> Result<(), Failure> {
     while stream.next().await?.is_some() {}
     Ok(())
 }
 
 /// Reads a file to its end, so that it is held, and has its digests computed: once, whoever asks.
-async fn find(core: Arc<Core>, file: FileHash, stream: Option<FileStream>) -> Result<(), Failure> {
+async fn find(
+    core: Arc<Core>,
+    file: FileHash,
+    stream: Option<StoredStream>,
+) -> Result<(), Failure> {
     if let Some(stream) = stream {
         read_to_end(stream).await?;
     }

@@ -2,17 +2,20 @@
 //!
 //! # The way of a request
 //! ```text
-//! resolve: name + revision -> Resolved (commit, revision)       redb only
+//! resolve: name + revision -> Resolved (commit, revision)       redb, and the upstream if need be
 //! tree:    Resolved -> RepoTree (paths, sizes, file hashes)     the manifest, from peers if need be
-//! ids:     a file -> FileIds (git SHA-1, SHA-256)               kept, or computed from held bytes
-//! open:    Resolved + a file + a range -> FileStream            held bytes, or peers as they come
+//! ids:     a file -> FileIds (git SHA-1, SHA-256)               kept, listed, or computed
+//! permit:  Resolved -> whether its caller may have the files    the upstream, of restricted repos
+//! open:    Resolved + a file + a range -> FileStream            held bytes, peers, the upstream
 //! ```
 //!
-//! # Adding where repos come from
-//! What the store does not know, [`Repos::resolve`] may ask elsewhere and put into the store before
-//! it answers; [`Repos::tree`], [`Repos::ids`] and [`Repos::open`] each divide by
-//! [`Tree`](hubless_content::Tree): a manifest's files are known by their hashes, listed ones only
-//! by what another hub says.
+//! # Where repos come from
+//! Those that were named here have revisions with a manifest ([`Tree::Content`]). Those of the
+//! upstream have what it lists ([`Tree::Listed`]): files known by SHA-256 or git's SHA-1, and by
+//! their own hash once somebody had them.
+//!
+//! [`Tree::Content`]: hubless_content::Tree::Content
+//! [`Tree::Listed`]: hubless_content::Tree::Listed
 
 mod attributes;
 mod error;
@@ -21,23 +24,37 @@ mod ids;
 mod names;
 mod resolve;
 mod search;
+mod stream;
 mod tensors;
 mod tree;
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
+use hubless_content::{ContentHash, FileHash, ManifestEntry};
 pub use hubless_store::{Repo, RepoOrigin};
 
 pub(crate) use self::names::{list, names_of, remove, resolve as resolve_name, set, show};
+use self::resolve::is_restricted;
 pub use self::{
     error::RepoError,
     holdings::{Holding, Unnamed},
     ids::{FileIds, pointer},
     resolve::Resolved,
     search::Search,
+    stream::FileStream,
     tree::{RepoFile, RepoTree},
 };
-use crate::{api::Failure, core::Core, fetch::FileStream, node::NodeHandle};
+use crate::{
+    api::{Failure, FailureKind},
+    core::Core,
+    fetch::StoredStream,
+    node::NodeHandle,
+    upstream::{expected, find_held},
+};
+
+/// How long peers may take to give something before the upstream is asked instead; its first byte
+/// must come within the 10 s that clients wait.
+const PEERS_WITHIN: Duration = Duration::from_secs(6);
 
 /// Who asks. A token is the caller's own, for the hub where a repo comes from: it is never printed
 /// and never sent to a peer.
@@ -78,20 +95,89 @@ impl NodeHandle {
 }
 
 impl Repos {
-    /// The bytes `range` of a file, verified. Nothing is fetched before the first are asked for.
+    /// The bytes `range` of a file: from the store if it is there, else from peers or the upstream.
     ///
     /// # Errors
-    /// If its content has no address here.
-    pub fn open(
+    /// As [`Repos::permit`], or if it is neither here nor known to anybody who can be asked.
+    pub async fn open(
         &self,
         resolved: &Resolved,
         file: &RepoFile,
         range: Range<u64>,
     ) -> Result<FileStream, RepoError> {
-        let (model, entry) = resolved.addressed(file).ok_or_else(|| RepoError::NoEntry {
-            path: file.path.to_string(),
-        })?;
-        Ok(FileStream::new(self.core.clone(), model, entry, range))
+        self.permit(resolved).await?;
+        let stored = |model, entry: &ManifestEntry| {
+            StoredStream::new(self.core.clone(), model, entry.clone(), range.clone())
+        };
+        if let Some((model, entry)) = resolved.addressed(file) {
+            let stored = stored(Some(model), &entry);
+            return Ok(FileStream::stored(&self.core, stored, entry, range, None));
+        }
+        let origin = resolved.origin(file);
+        let upstream = self.core.upstream.clone().zip(Some(origin.clone()));
+        let held = self.store(move |store| find_held(store, origin.expected, origin.size));
+        let held = held.await?;
+        let entry = ManifestEntry {
+            path: file.path.clone(),
+            size: file.size,
+            hash: held.or(file.hash).unwrap_or(FileHash::new([0; 32])),
+        };
+        if held.is_some() {
+            let stored = stored(None, &entry);
+            return Ok(FileStream::stored(
+                &self.core, stored, entry, range, upstream,
+            ));
+        }
+        let model = self.model_of_peers(resolved, file).await?;
+        match (model, upstream) {
+            (Some(model), None) => {
+                let stored = stored(Some(model), &entry);
+                Ok(FileStream::stored(&self.core, stored, entry, range, None))
+            }
+            (Some(model), Some(upstream)) if !upstream.0.peerless().has(model) => {
+                let stored = stored(Some(model), &entry).with_patience(PEERS_WITHIN);
+                Ok(FileStream::stored(
+                    &self.core,
+                    stored,
+                    entry,
+                    range,
+                    Some(upstream),
+                ))
+            }
+            (_, Some((upstream, origin))) => Ok(FileStream::pulled(
+                &self.core, upstream, origin, entry, range,
+            )),
+            (None, None) => Err(not_here(file)),
+        }
+    }
+
+    /// The model with which peers may have a file of a listing: if all its files are known by their
+    /// hashes, everybody may have them, and there are peers.
+    async fn model_of_peers(
+        &self,
+        resolved: &Resolved,
+        file: &RepoFile,
+    ) -> Result<Option<ContentHash>, RepoError> {
+        if file.hash.is_none() || is_restricted(&resolved.repo) || !self.has_peers().await? {
+            return Ok(None);
+        }
+        let revision = resolved.revision.clone();
+        let model = self.core.blocking.run(move || revision.tree.content_hash());
+        Ok(model.await.map_err(Failure::from)?)
+    }
+
+    /// Whether there is anybody to ask, or soon will be.
+    async fn has_peers(&self) -> Result<bool, Failure> {
+        let config = &self.core.config;
+        let named = !(config.peers.is_empty() && config.bootstrap.is_empty());
+        Ok(named || !self.core.network()?.peers().await.is_empty())
+    }
+
+    /// Whether all bytes of a file are here.
+    pub async fn is_held(&self, file: &RepoFile) -> bool {
+        let (wanted, size) = (expected(file.hash, file.lfs, file.git_blob), file.size);
+        let held = self.store(move |store| find_held(store, wanted, size));
+        matches!(held.await, Ok(Some(_)))
     }
 
     /// Runs a call of the store.
@@ -104,5 +190,14 @@ impl Repos {
         let store = self.core.store.clone();
         let result = self.core.blocking.run(move || call(&store)).await;
         Ok(result.map_err(Failure::from)?.map_err(Failure::from)?)
+    }
+}
+
+/// A file of another hub, when none is asked.
+fn not_here(file: &RepoFile) -> RepoError {
+    let message = format!("{:?} is not here, and no upstream is asked", file.path);
+    RepoError::Unavailable {
+        failure: Failure::new(FailureKind::NotFound, message)
+            .hint("name the hub where the repo comes from with --upstream"),
     }
 }

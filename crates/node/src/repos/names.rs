@@ -8,7 +8,7 @@ use std::{
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{Repo, RepoOrigin, Store, StoreError};
 
-use super::{Caller, Repos};
+use super::{Caller, RepoError, Repos};
 use crate::{
     api::{
         Failure, FailureKind, NameDetails, NameRef, NameRevision, NameSet, Named, Names,
@@ -119,7 +119,7 @@ fn names(store: &Store) -> Result<Vec<NameRef>, StoreError> {
                 kind,
                 name: repo.id.id().to_owned(),
                 commit: head,
-                hash: revision.and_then(|revision| content(&revision)),
+                hash: revision.and_then(|revision| revision.tree.content_hash()),
             });
         }
     }
@@ -140,7 +140,7 @@ pub(crate) fn names_of(
         for repo in store.repos(kind, "", None, NAMES_MAX)? {
             for commit in store.revisions(&repo.id)? {
                 let revision = store.revision(&repo.id, commit)?;
-                if revision.and_then(|revision| content(&revision)) == Some(model) {
+                if revision.and_then(|revision| revision.tree.content_hash()) == Some(model) {
                     names.push(repo.id);
                     break;
                 }
@@ -153,16 +153,9 @@ pub(crate) fn names_of(
     Ok(names)
 }
 
-fn content(revision: &Revision) -> Option<hubless_content::ContentHash> {
-    match revision.tree {
-        Tree::Content(hash) => Some(hash),
-        Tree::Listed(_) => None,
-    }
-}
-
 pub(crate) async fn show(core: &Arc<Core>, repo: RepoId) -> Result<NameDetails, Failure> {
     let repos = Repos { core: core.clone() };
-    let known = repos.repo(&repo, &Caller::default()).await?;
+    let known = repos.held_repo(&repo).await?.ok_or(RepoError::NoRepo)?;
     let id = known.id.clone();
     let (refs, revisions) = repos.store(move |store| all_of(store, &id)).await?;
     Ok(NameDetails {
@@ -184,7 +177,7 @@ fn all_of(store: &Store, repo: &RepoId) -> Result<AllOf, StoreError> {
         if let Some(revision) = store.revision(repo, commit)? {
             revisions.push(NameRevision {
                 commit,
-                hash: content(&revision),
+                hash: revision.tree.content_hash(),
                 time: revision.time,
                 title: revision.title,
             });
@@ -231,7 +224,7 @@ pub(crate) async fn resolve(
 ) -> Result<ResolvedName, Failure> {
     let repos = Repos { core: core.clone() };
     let resolved = repos.resolve(&repo, revision, &Caller::default()).await?;
-    let hash = content(&resolved.revision).ok_or_else(|| {
+    let hash = resolved.revision.tree.content_hash().ok_or_else(|| {
         let message = format!("the content hash of {repo}@{revision} is not known yet");
         Failure::new(FailureKind::NotFound, message)
             .hint("download it once through the gateway; its content hash is known after that")

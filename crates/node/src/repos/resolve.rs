@@ -1,11 +1,19 @@
 //! From a name and a revision, as a client writes them, to one state of a repo.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hubless_content::{CommitId, ContentHash, ManifestEntry, RefName, RepoId, Revision, Tree};
-use hubless_store::{Repo, Store, StoreError};
+use hubless_store::{Repo, RepoOrigin, Store, StoreError};
 
 use super::{Caller, RepoError, RepoFile, Repos};
+use crate::upstream::{self, Origin, Upstream};
+
+/// How long the upstream may take if there is a last known state: clients wait 10 s in all.
+const ANSWER_WITH_HELD: Duration = Duration::from_secs(3);
+
+/// How long it may take if there is nothing else. A long listing goes on behind that, and whoever
+/// asks again finds it.
+const ANSWER_WITHOUT: Duration = Duration::from_secs(9);
 
 /// Revisions that a history is followed back for.
 const HISTORY_MAX: usize = 10_000;
@@ -19,6 +27,8 @@ pub struct Resolved {
     pub commit: CommitId,
     /// The revision.
     pub revision: Arc<Revision>,
+    /// Who may have it.
+    pub(super) caller: Caller,
 }
 
 impl Resolved {
@@ -44,52 +54,177 @@ impl Resolved {
         };
         Some((model, entry))
     }
+
+    /// Where the upstream has a file, and what it says of it.
+    pub(super) fn origin(&self, file: &RepoFile) -> Origin {
+        Origin {
+            repo: self.repo.id.clone(),
+            commit: self.commit,
+            path: file.path.clone(),
+            size: file.size,
+            expected: upstream::expected(file.hash, file.lfs, file.git_blob),
+            token: self.caller.token.clone(),
+            restricted: is_restricted(&self.repo),
+        }
+    }
 }
 
 impl Repos {
     /// The state of a repo that `revision` names: a branch, a tag, a full ref, a commit id or the
-    /// beginning of one; `HEAD` is the branch main.
+    /// beginning of one; `HEAD` is the branch main. What is not known here, or may have moved, is
+    /// asked of the upstream; if that cannot be reached, the last known state counts.
     ///
     /// # Errors
-    /// [`RepoError::NoRepo`] and [`RepoError::NoRevision`].
+    /// [`RepoError::NoRepo`] and [`RepoError::NoRevision`]; others that the upstream says.
     pub async fn resolve(
         &self,
         repo: &RepoId,
         revision: &str,
-        _caller: &Caller,
+        caller: &Caller,
     ) -> Result<Resolved, RepoError> {
+        let found = self.find(repo, revision).await?;
+        let resolved = match self.upstream_for(&found) {
+            Some(upstream) => {
+                self.pull_through(upstream, repo, revision, found, caller)
+                    .await?
+            }
+            None => found.into_result(revision)?,
+        };
+        let resolved = Resolved {
+            caller: caller.clone(),
+            ..resolved
+        };
+        if resolved.repo.private {
+            self.permit(&resolved).await?;
+        }
+        Ok(resolved)
+    }
+
+    /// As [`Repos::resolve`] for whoever may see everything, from what is known here.
+    pub(super) async fn resolve_held(
+        &self,
+        repo: &RepoId,
+        revision: &str,
+    ) -> Result<Resolved, RepoError> {
+        self.find(repo, revision).await?.into_result(revision)
+    }
+
+    async fn find(&self, repo: &RepoId, revision: &str) -> Result<Found, RepoError> {
         let (id, text) = (repo.clone(), revision.to_owned());
-        let found = self.store(move |store| find(store, &id, &text)).await?;
-        match found {
-            Found::Revision(resolved) => Ok(*resolved),
-            Found::OnlyRepo => Err(RepoError::NoRevision {
-                revision: revision.to_owned(),
+        self.store(move |store| find(store, &id, &text)).await
+    }
+
+    /// The upstream, for all but what was named here.
+    fn upstream_for(&self, found: &Found) -> Option<&Arc<Upstream>> {
+        let is_local = found
+            .repo()
+            .is_some_and(|repo| repo.origin == RepoOrigin::Local);
+        self.core.upstream.as_ref().filter(|_| !is_local)
+    }
+
+    async fn pull_through(
+        &self,
+        upstream: &Arc<Upstream>,
+        repo: &RepoId,
+        revision: &str,
+        found: Found,
+        caller: &Caller,
+    ) -> Result<Resolved, RepoError> {
+        let held = match found {
+            // A commit is what it is for ever.
+            Found::Revision(held) if held.commit.to_string() == revision => {
+                return Ok(*held);
+            }
+            Found::Revision(held) => Some(*held),
+            Found::OnlyRepo(_) | Found::Nothing => None,
+        };
+        let wait = match held {
+            Some(_) => ANSWER_WITH_HELD,
+            None => ANSWER_WITHOUT,
+        };
+        let asked = upstream::commit(&self.core, upstream, repo, revision, caller);
+        let answered = tokio::time::timeout(wait, asked).await;
+        match (answered, held) {
+            (Ok(Ok(commit)), _) => self.resolve_held(repo, &commit.to_string()).await,
+            (
+                Ok(Err(RepoError::Unavailable { .. } | RepoError::Busy { .. })) | Err(_),
+                Some(held),
+            ) => {
+                tracing::debug!(%repo, revision, "the last known state, because the upstream is silent");
+                Ok(held)
+            }
+            (Ok(Err(error)), _) => Err(error),
+            (Err(_), None) => Err(RepoError::Busy {
+                retry_after: Duration::from_secs(1),
             }),
-            Found::Nothing => Err(RepoError::NoRepo),
+        }
+    }
+
+    /// Whether the caller may have the files of what it resolved. Those of a private or gated repo
+    /// only if the upstream says so.
+    ///
+    /// # Errors
+    /// [`RepoError::Gated`], [`RepoError::NoRepo`], or that the upstream cannot be asked.
+    pub async fn permit(&self, resolved: &Resolved) -> Result<(), RepoError> {
+        let repo = &resolved.repo;
+        if !is_restricted(repo) || repo.origin == RepoOrigin::Local {
+            return Ok(());
+        }
+        match &self.core.upstream {
+            Some(upstream) => {
+                upstream::permit(&self.core, upstream, &repo.id, &resolved.caller).await
+            }
+            None if repo.private => Err(RepoError::NoRepo),
+            None => Err(RepoError::Gated {
+                message: format!(
+                    "Access to {} {} is restricted and you are not in the authorized list",
+                    repo.id.kind(),
+                    repo.id.id()
+                ),
+            }),
         }
     }
 
     /// What is known about a repo.
     ///
     /// # Errors
-    /// [`RepoError::NoRepo`].
-    pub async fn repo(&self, id: &RepoId, _caller: &Caller) -> Result<Repo, RepoError> {
+    /// [`RepoError::NoRepo`], and as [`Repos::resolve`].
+    pub async fn repo(&self, id: &RepoId, caller: &Caller) -> Result<Repo, RepoError> {
+        let known = self.held_repo(id).await?;
+        let is_local = known
+            .as_ref()
+            .is_some_and(|repo| repo.origin == RepoOrigin::Local);
+        if !is_local && (known.is_none() || known.as_ref().is_some_and(|repo| repo.private)) {
+            return Ok(Repo::clone(&self.resolve(id, "HEAD", caller).await?.repo));
+        }
+        known.ok_or(RepoError::NoRepo)
+    }
+
+    /// What is known here about a repo.
+    pub(super) async fn held_repo(&self, id: &RepoId) -> Result<Option<Repo>, RepoError> {
         let id = id.clone();
-        let found = self.store(move |store| store.repo(&id)).await?;
-        found.ok_or(RepoError::NoRepo)
+        self.store(move |store| store.repo(&id)).await
     }
 
     /// All refs of a repo, ordered by name.
     ///
     /// # Errors
-    /// [`RepoError::NoRepo`].
+    /// [`RepoError::NoRepo`], and as [`Repos::resolve`].
     pub async fn refs(
         &self,
         id: &RepoId,
         caller: &Caller,
     ) -> Result<Vec<(RefName, CommitId)>, RepoError> {
-        let id = self.repo(id, caller).await?.id;
-        self.store(move |store| store.refs(&id)).await
+        let repo = self.repo(id, caller).await?;
+        if let Some(upstream) = &self.core.upstream
+            && repo.origin != RepoOrigin::Local
+        {
+            match upstream::refresh_refs(&self.core, upstream, id, caller).await {
+                Ok(()) | Err(RepoError::Unavailable { .. } | RepoError::Busy { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.store(move |store| store.refs(&repo.id)).await
     }
 
     /// A state and those before it, newest first, along first parents, as far as they are known.
@@ -105,10 +240,36 @@ impl Repos {
     }
 }
 
+/// Whether only some callers may have a repo's files.
+pub(super) fn is_restricted(repo: &Repo) -> bool {
+    repo.private || repo.gated
+}
+
+/// What is known here of a name and a revision.
 enum Found {
     Revision(Box<Resolved>),
-    OnlyRepo,
+    OnlyRepo(Box<Repo>),
     Nothing,
+}
+
+impl Found {
+    fn repo(&self) -> Option<&Repo> {
+        match self {
+            Self::Revision(resolved) => Some(&resolved.repo),
+            Self::OnlyRepo(repo) => Some(repo),
+            Self::Nothing => None,
+        }
+    }
+
+    fn into_result(self, revision: &str) -> Result<Resolved, RepoError> {
+        match self {
+            Self::Revision(resolved) => Ok(*resolved),
+            Self::OnlyRepo(_) => Err(RepoError::NoRevision {
+                revision: revision.to_owned(),
+            }),
+            Self::Nothing => Err(RepoError::NoRepo),
+        }
+    }
 }
 
 fn find(store: &Store, id: &RepoId, revision: &str) -> Result<Found, StoreError> {
@@ -116,15 +277,16 @@ fn find(store: &Store, id: &RepoId, revision: &str) -> Result<Found, StoreError>
         return Ok(Found::Nothing);
     };
     let Some(commit) = commit_of(store, id, revision)? else {
-        return Ok(Found::OnlyRepo);
+        return Ok(Found::OnlyRepo(Box::new(repo)));
     };
     Ok(match store.revision(id, commit)? {
         Some(revision) => Found::Revision(Box::new(Resolved {
             repo: Arc::new(repo),
             commit,
             revision: Arc::new(revision),
+            caller: Caller::default(),
         })),
-        None => Found::OnlyRepo,
+        None => Found::OnlyRepo(Box::new(repo)),
     })
 }
 

@@ -71,12 +71,12 @@ impl Repos {
         Ok(found)
     }
 
-    /// The newest state of a repo's main branch, if there is one.
+    /// The newest state of a repo's main branch that is known here, if there is one.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn head(&self, repo: &RepoId) -> Result<Option<Resolved>, RepoError> {
-        match self.resolve(repo, "HEAD", &super::Caller::default()).await {
+        match self.resolve_held(repo, "HEAD").await {
             Ok(resolved) => Ok(Some(resolved)),
             Err(RepoError::NoRevision { .. } | RepoError::NoRepo) => Ok(None),
             Err(error) => Err(error),

@@ -120,15 +120,6 @@ impl Repos {
         Ok(held.map(RepoTree::Manifest))
     }
 
-    /// Whether all bytes of a file are here.
-    pub async fn is_held(&self, file: &RepoFile) -> bool {
-        let Some(hash) = file.hash else {
-            return false;
-        };
-        let known = self.store(move |store| store.file(hash)).await;
-        matches!(known, Ok(Some(known)) if known.complete)
-    }
-
     /// The files of a revision. Those of a model that is not here come from peers.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use hubless_wire::{Answer, Ask, Scope};
 use tracing::debug;
 
 use super::{Gains, Swarms, manifests::EncodedManifests};
-use crate::{blocking::Blocking, counters::Counters};
+use crate::{blocking::Blocking, counters::Counters, upstream::Withheld};
 
 /// Chaining values of one page: a payload of 256 KiB.
 const CVS_PER_PAGE: usize = CHUNK_SIZE / size_of::<ChunkCv>();
@@ -23,6 +23,7 @@ pub(crate) struct Service {
     pub(super) blocking: Blocking,
     pub(super) gains: Gains,
     swarms: Swarms,
+    withheld: Withheld,
     manifests: EncodedManifests,
     counters: Arc<Counters>,
 }
@@ -40,18 +41,28 @@ impl ExchangeService for Service {
 }
 
 impl Service {
-    pub(crate) fn new(store: Store, gains: Gains, swarms: Swarms, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        gains: Gains,
+        swarms: Swarms,
+        counters: Arc<Counters>,
+        withheld: Withheld,
+    ) -> Self {
         Self {
             store,
             blocking: Blocking::default(),
             gains,
             swarms,
+            withheld,
             manifests: EncodedManifests::default(),
             counters,
         }
     }
 
     async fn answer(&self, peer: PeerId, ask: Ask, reply: &Reply) -> Result<(), AskerGone> {
+        if self.is_withheld(&ask) {
+            return reply.send(Answer::NotHere, Bytes::new()).await;
+        }
         match ask {
             Ask::Manifest { content, offset } => self.manifest(content, offset, reply).await,
             Ask::ChunkList { file, size, first } => self.chunk_list(file, size, first, reply).await,
@@ -73,6 +84,20 @@ impl Service {
             }
             Ask::Alias(alias) => self.alias(alias, reply).await,
             Ask::Cancel => Ok(()), // the network's matter
+        }
+    }
+
+    /// Whether it is here, but not for peers.
+    fn is_withheld(&self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Manifest { content, .. }
+            | Ask::Availability(Scope::Content(content))
+            | Ask::Peers(content) => self.withheld.has_model(*content),
+            Ask::ChunkList { file, .. }
+            | Ask::Chunks { file, .. }
+            | Ask::Availability(Scope::File(file)) => self.withheld.has_file(*file),
+            // Known when it is found.
+            Ask::Alias(_) | Ask::Cancel => false,
         }
     }
 
@@ -141,11 +166,13 @@ impl Service {
 
     /// Only for a file that is held completely: whoever asks wants to have it all from here.
     async fn alias(&self, alias: Alias, reply: &Reply) -> Result<(), AskerGone> {
+        let withheld = self.withheld.clone();
         let held = self.read(move |store| {
             let file = match alias {
                 Alias::Sha256(sha256) => store.file_by_sha256(sha256)?,
                 Alias::GitBlob(id) => store.file_by_git_blob(id)?,
             };
+            let file = file.filter(|file| !withheld.has_file(*file));
             let Some(file) = file else { return Ok(None) };
             let held = store.file(file)?.filter(|held| held.complete);
             Ok(held.map(|held| (file, held.size)))

@@ -1,0 +1,108 @@
+//! Pulling through: what this node does not have, it gets from a hub outside.
+//!
+//! # The way of a request
+//! ```text
+//! repos::resolve -> lookup: name -> commit, its files listed      JSON over HTTP, kept in the store
+//! repos::permit  -> lookup: may this caller have the files?       asked of the upstream, per token
+//! repos::open    -> held: from the store, whoever brought it
+//!                   else pull: one ranged GET for all readers -> store::Incoming -> the store
+//! ```
+//!
+//! # Trust
+//! The upstream is the authority for what a name means, so a client gets its bytes as they come,
+//! as it would without this node; but the last of them only when SHA-256 or git's SHA-1 of all is
+//! what the upstream's listing said, and only then the file is kept and announced. A caller's token
+//! goes to the upstream and nowhere else ([`client`]); no other host is contacted ([`hosts`]).
+//!
+//! # Not here
+//! What clients ask (`gateway`), and how bytes come from peers (`fetch`).
+
+mod body;
+mod client;
+mod complete;
+mod error;
+mod hosts;
+mod known;
+mod lookup;
+mod metadata;
+mod peerless;
+mod pull;
+mod withheld;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use hubless_content::{CommitId, FileHash, FileHasher, RepoId};
+
+pub use self::hosts::{ParseUpstreamUrlError, UpstreamUrl};
+pub(crate) use self::{
+    body::Body,
+    lookup::{commit, permit, refresh_refs},
+    pull::{Origin, Pulled, PulledStream, expected, find_held},
+    withheld::Withheld,
+};
+use self::{
+    client::Client, complete::Missing, hosts::Hosts, known::Known, peerless::Peerless, pull::Pulls,
+};
+use crate::api::{Failure, FailureKind};
+
+/// Who asked: a hash of the caller's token, which is kept no longer than its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Asker(Option<FileHash>);
+
+/// A hub outside, and what it said lately.
+pub(crate) struct Upstream {
+    client: Client,
+    /// So that hashes of tokens say nothing outside this process.
+    salt: [u8; 32],
+    commits: Known<(RepoId, String, Asker), CommitId>,
+    refs: Known<(RepoId, Asker), ()>,
+    access: Known<(RepoId, Asker), ()>,
+    pulls: Pulls,
+    missing: Missing,
+    peerless: Peerless,
+    bytes_received: AtomicU64,
+}
+
+impl Upstream {
+    /// # Errors
+    /// If an entry of `hosts` names no host, or there are no CA certificates.
+    pub(crate) fn new(url: &UpstreamUrl, hosts: &[String]) -> Result<Arc<Self>, Failure> {
+        let hosts = Hosts::new(url, hosts).map_err(|error| {
+            Failure::new(FailureKind::Usage, format!("upstream_hosts: {error}"))
+                .hint("a host without a scheme, such as cdn.example, or *.cdn.example")
+        })?;
+        Ok(Arc::new(Self {
+            client: Client::new(hosts)?,
+            salt: rand::random(),
+            commits: Known::default(),
+            refs: Known::default(),
+            access: Known::default(),
+            pulls: Pulls::default(),
+            missing: Missing::default(),
+            peerless: Peerless::default(),
+            bytes_received: AtomicU64::new(0),
+        }))
+    }
+
+    /// Bytes of files that came from it.
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.bytes_received.load(Ordering::Relaxed)
+    }
+
+    /// Models that no peer gave lately.
+    pub(crate) fn peerless(&self) -> &Peerless {
+        &self.peerless
+    }
+
+    fn asker(&self, token: Option<&str>) -> Asker {
+        Asker(token.map(|token| {
+            let mut hasher = FileHasher::new();
+            hasher.update(&self.salt);
+            hasher.update(token.as_bytes());
+            hasher.finish().file()
+        }))
+    }
+}

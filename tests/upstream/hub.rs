@@ -1,0 +1,296 @@
+//! A hub that knows nothing of BLAKE3, and does what a test tells it: in threads that end with the
+//! test's process.
+
+use std::{
+    collections::HashMap,
+    io::{BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use hubless_store::Digests;
+use serde_json::{Value, json};
+
+use crate::http::lines;
+
+/// The one commit of its one repo.
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// Its one repo.
+pub(crate) const REPO: &str = "Org/Model";
+
+/// What it is told.
+#[derive(Default)]
+pub(crate) struct Manners {
+    /// Files are sent with a wrong byte at this offset.
+    pub(crate) wrong_byte: Option<usize>,
+    /// Files are for who has this token.
+    pub(crate) gated: Option<&'static str>,
+    /// All of it is for who has this token.
+    pub(crate) private: Option<&'static str>,
+    /// Files lie elsewhere.
+    pub(crate) redirect: Option<String>,
+    /// So many requests are refused, each with so many seconds to wait.
+    pub(crate) refuse: (u32, u64),
+    /// The connection of a file is cut after so many bytes, once.
+    pub(crate) cut_after: Option<usize>,
+    /// A file takes so long.
+    pub(crate) slowness: Duration,
+    /// Nobody is there.
+    pub(crate) gone: bool,
+}
+
+/// A request as it came: method and path, and its headers.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) path: String,
+    headers: HashMap<String, String>,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// A hub with one repo.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    pub(crate) url: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    files: Vec<(String, Vec<u8>)>,
+    manners: Mutex<Manners>,
+    requests: Mutex<Vec<Request>>,
+}
+
+impl Hub {
+    /// A hub whose repo has these files; those ending in `.bin` are large ones.
+    pub(crate) fn start(files: &[(&str, Vec<u8>)]) -> Self {
+        Self::start_at("127.0.0.1:0", files)
+    }
+
+    pub(crate) fn start_at(address: &str, files: &[(&str, Vec<u8>)]) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
+        let own = listener.local_addr().expect("a bound socket");
+        let files = files
+            .iter()
+            .map(|(path, bytes)| ((*path).to_owned(), bytes.clone()));
+        let shared = Arc::new(Shared {
+            files: files.collect(),
+            manners: Mutex::default(),
+            requests: Mutex::default(),
+        });
+        let serving = shared.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = serving.clone();
+                thread::spawn(move || shared.serve(client));
+            }
+        });
+        Self {
+            url: format!("http://{own}"),
+            shared,
+        }
+    }
+
+    /// Changes its manners.
+    pub(crate) fn is(&self, change: impl FnOnce(&mut Manners)) {
+        change(&mut lock(&self.shared.manners));
+    }
+
+    /// The requests whose path has this in it.
+    pub(crate) fn requests(&self, part: &str) -> Vec<Request> {
+        let requests = lock(&self.shared.requests);
+        let fit = requests
+            .iter()
+            .filter(|request| request.path.contains(part));
+        fit.cloned().collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn serve(&self, mut client: TcpStream) {
+        let lines = lines(&mut BufReader::new(&client));
+        let Some(path) = lines.first().and_then(|line| line.split(' ').nth(1)) else {
+            return;
+        };
+        let headers = lines
+            .iter()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+        let request = Request {
+            path: path.to_owned(),
+            headers: headers.collect(),
+        };
+        if lock(&self.manners).gone {
+            return;
+        }
+        lock(&self.requests).push(request.clone());
+        // A client that goes away is its own matter.
+        let _ = client.write_all(&self.answer(&request));
+    }
+
+    fn answer(&self, request: &Request) -> Vec<u8> {
+        let mut manners = lock(&self.manners);
+        if manners.refuse.0 > 0 {
+            manners.refuse.0 -= 1;
+            let wait = format!("Retry-After: {}\r\n", manners.refuse.1);
+            return error(429, "", "too many requests", &wait);
+        }
+        let path = request.path.split('?').next().unwrap_or_default();
+        let has = |token: Option<&str>| {
+            let sent = request.header("authorization");
+            token.is_none_or(|token| sent == Some(&format!("Bearer {token}")))
+        };
+        let is_repo = path
+            .to_ascii_lowercase()
+            .contains(&REPO.to_ascii_lowercase());
+        if !is_repo || !has(manners.private) {
+            return error(401, "RepoNotFound", "Invalid username or password.", "");
+        }
+        if let Some((_, rest)) = path.split_once("/resolve/") {
+            if !has(manners.gated) {
+                return gated();
+            }
+            let file = rest.split_once('/').map_or("", |(_, file)| file);
+            let file = self.files.iter().find(|(path, _)| path == file);
+            let Some((path, bytes)) = file else {
+                return error(404, "EntryNotFound", "Entry not found", "");
+            };
+            if let Some(target) = &manners.redirect {
+                let location = format!("Location: {target}/{REPO}/resolve/{COMMIT}/{path}\r\n");
+                return answer("302 Found", &location, b"");
+            }
+            let mut bytes = bytes.clone();
+            if let Some(at) = manners.wrong_byte {
+                let at = at.min(bytes.len() - 1);
+                bytes[at] ^= 1;
+            }
+            let cut = manners.cut_after.take();
+            thread::sleep(manners.slowness);
+            drop(manners);
+            return content(&bytes, request.header("range"), cut);
+        }
+        let name = format!("/{}", REPO.to_ascii_lowercase());
+        let behind = path
+            .to_ascii_lowercase()
+            .find(&name)
+            .map(|at| at + name.len());
+        match behind.map(|at| &path[at..]) {
+            Some("" | "/revision/main" | "/revision/HEAD") => json_answer(&self.info(&manners)),
+            Some(rest) if rest == format!("/revision/{COMMIT}") => {
+                json_answer(&self.info(&manners))
+            }
+            Some(rest) if rest.starts_with("/tree/") => json_answer(&self.tree()),
+            Some("/refs") => json_answer(&json!({
+                "branches": [{"name": "main", "ref": "refs/heads/main", "targetCommit": COMMIT}],
+                "tags": [{"name": "v1", "ref": "refs/tags/v1", "targetCommit": COMMIT}],
+                "converts": [],
+            })),
+            Some("/revision/v1") => json_answer(&self.info(&manners)),
+            Some("/auth-check") if !has(manners.gated) => gated(),
+            Some("/auth-check") => json_answer(&json!({})),
+            Some(rest) if rest.starts_with("/revision/") => {
+                error(404, "RevisionNotFound", "Invalid rev id", "")
+            }
+            _ => error(
+                404,
+                "",
+                "Sorry, we can't find the page you are looking for.",
+                "",
+            ),
+        }
+    }
+
+    fn info(&self, manners: &Manners) -> Value {
+        json!({
+            "_id": "1",
+            "id": REPO,
+            "sha": COMMIT,
+            "private": manners.private.is_some(),
+            "gated": if manners.gated.is_some() { json!("manual") } else { json!(false) },
+            "lastModified": "2024-01-31T12:00:00.000Z",
+            "siblings": [],
+        })
+    }
+
+    fn tree(&self) -> Value {
+        let entry = |(path, bytes): &(String, Vec<u8>)| {
+            let digests = Digests::of(bytes);
+            if !path.ends_with(".bin") {
+                let oid = digests.git_blob;
+                return json!({"type": "file", "path": path, "size": bytes.len(), "oid": oid});
+            }
+            json!({
+                "type": "file",
+                "path": path,
+                "size": bytes.len(),
+                "oid": "1".repeat(40),
+                "lfs": {"oid": digests.sha256, "size": bytes.len(), "pointerSize": 134},
+            })
+        };
+        self.files.iter().map(entry).collect()
+    }
+}
+
+/// A file, or the part of it that was asked for.
+fn content(bytes: &[u8], range: Option<&str>, cut: Option<usize>) -> Vec<u8> {
+    let part = range.and_then(|range| {
+        let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+        let start: usize = start.parse().ok()?;
+        let end = end.parse().map_or(bytes.len(), |end: usize| end + 1);
+        Some(start..end.min(bytes.len()))
+    });
+    let mut answer = match part {
+        None => answer("200 OK", "", bytes),
+        Some(part) => {
+            let (start, end, size) = (part.start, part.end - 1, bytes.len());
+            let header = format!("Content-Range: bytes {start}-{end}/{size}\r\n");
+            answer("206 Partial Content", &header, &bytes[part])
+        }
+    };
+    if let Some(cut) = cut {
+        answer.truncate(cut);
+    }
+    answer
+}
+
+fn gated() -> Vec<u8> {
+    let message = format!(
+        "Access to model {REPO} is restricted and you are not in the authorized list. Visit the \
+         page to ask for access."
+    );
+    error(403, "GatedRepo", &message, "")
+}
+
+fn json_answer(value: &Value) -> Vec<u8> {
+    answer("200 OK", "", value.to_string().as_bytes())
+}
+
+fn error(status: u16, code: &str, message: &str, headers: &str) -> Vec<u8> {
+    let code = match code {
+        "" => String::new(),
+        code => format!("X-Error-Code: {code}\r\n"),
+    };
+    let headers = format!("{headers}{code}X-Error-Message: {message}\r\n");
+    let body = json!({ "error": message }).to_string();
+    answer(&format!("{status} Error"), &headers, body.as_bytes())
+}
+
+fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
