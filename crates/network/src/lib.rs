@@ -61,7 +61,7 @@ pub use self::{
     error::{ConnectError, OpenError, StartError},
     exchange::{
         AnswerFrame, AnswerReceiver, AskSender, AskerGone, Exchange, ExchangeEnded, ExchangeError,
-        ExchangeService, Reply,
+        ExchangeService, Incoming, Reply,
     },
     identity::{Identity, IdentityError},
     info::{

@@ -173,6 +173,11 @@ impl Pace {
         self.round_trip
     }
 
+    /// The shortest time of an answer, or what is taken for it before the first.
+    pub(crate) fn round_trip_or_first(&self) -> Duration {
+        self.round_trip.unwrap_or(ANSWER_TIME_FIRST)
+    }
+
     pub(crate) fn answers(&self) -> u64 {
         self.answers
     }

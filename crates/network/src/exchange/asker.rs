@@ -16,7 +16,7 @@ use tracing::{Instrument as _, debug, info_span};
 
 use super::{
     ExchangeError, Violation, hello,
-    reader::FrameReader,
+    reader::{FrameReader, Part},
     writer::{FrameWriter, forward},
 };
 use crate::{
@@ -80,6 +80,15 @@ pub struct AnswerFrame {
     pub payload: Bytes,
 }
 
+/// What comes of the answers of one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// The answer to the ask with this id begins; its payload is on its way.
+    Begins(u64),
+    /// A whole answer.
+    Answer(AnswerFrame),
+}
+
 /// Receives the answers of one peer, reading the stream in the task that calls it: who does not
 /// receive makes the peer wait. Dropping it closes the stream.
 pub struct AnswerReceiver {
@@ -104,12 +113,24 @@ impl AnswerReceiver {
     /// The next answer; `None` after the peer closed the stream or an error was returned. May be
     /// dropped at any time and called again without losing bytes.
     pub async fn recv(&mut self) -> Option<Result<AnswerFrame, ExchangeError>> {
+        loop {
+            match self.recv_part().await? {
+                Ok(Incoming::Begins(_)) => {}
+                Ok(Incoming::Answer(answer)) => return Some(Ok(answer)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// As [`AnswerReceiver::recv`]; an answer with a payload is told twice, when it begins and when
+    /// it is whole.
+    pub async fn recv_part(&mut self) -> Option<Result<Incoming, ExchangeError>> {
         if self.ended {
             return None;
         }
-        let answer = self.next().await.transpose();
-        self.ended = !matches!(answer, Some(Ok(_)));
-        if let Some(Err(rule)) = &answer
+        let incoming = self.next().await.transpose();
+        self.ended = !matches!(incoming, Some(Ok(_)));
+        if let Some(Err(rule)) = &incoming
             && rule.is_violation()
         {
             let violation = Violation {
@@ -119,27 +140,29 @@ impl AnswerReceiver {
             // Full means that others are being disconnected; this one's stream ends either way.
             drop(self.violations.try_send(violation));
         }
-        answer
+        incoming
     }
 
-    async fn next(&mut self) -> Result<Option<AnswerFrame>, ExchangeError> {
+    async fn next(&mut self) -> Result<Option<Incoming>, ExchangeError> {
         let peer = self.peer;
         let next = self
             .link
             .closed
-            .run_until_cancelled(self.reader.next())
+            .run_until_cancelled(self.reader.next_part())
             .await;
         let next = next.ok_or_else(|| ExchangeError::closed(peer))?;
         let next = next.map_err(|error| ExchangeError::read(peer, error))?;
-        let Some((head, payload)) = next else {
-            return Ok(None);
+        let (head, payload) = match next {
+            Some(Part::Whole(head, payload)) => (head, payload),
+            Some(Part::Begins(id)) => return Ok(Some(Incoming::Begins(id))),
+            None => return Ok(None),
         };
         match head.body {
-            Body::Answer(answer) => Ok(Some(AnswerFrame {
+            Body::Answer(answer) => Ok(Some(Incoming::Answer(AnswerFrame {
                 id: head.id,
                 answer,
                 payload,
-            })),
+            }))),
             Body::Hello => Err(ExchangeError::Unexpected {
                 peer,
                 rule: "one hello is enough",

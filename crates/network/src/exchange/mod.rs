@@ -28,7 +28,7 @@ use libp2p::PeerId;
 
 pub(crate) use self::{answerer::Answerers, asker::Askers};
 pub use self::{
-    asker::{AnswerFrame, AnswerReceiver, AskSender, Exchange, ExchangeEnded},
+    asker::{AnswerFrame, AnswerReceiver, AskSender, Exchange, ExchangeEnded, Incoming},
     reply::{AskerGone, Reply},
 };
 

@@ -28,6 +28,14 @@ pub(super) enum ReadError {
     Stalled,
 }
 
+/// What comes of a frame.
+pub(super) enum Part {
+    /// The header of the frame with this id is here, its payload follows.
+    Begins(u64),
+    /// All of it.
+    Whole(FrameHead, Bytes),
+}
+
 /// A payload on its way.
 struct Payload {
     head: FrameHead,
@@ -38,8 +46,8 @@ struct Payload {
     turn: Option<Turn>,
 }
 
-/// Reads frames. [`FrameReader::next`] may be dropped at any time and called again: all that was
-/// read is kept here.
+/// Reads frames. [`FrameReader::next`] and [`FrameReader::next_part`] may be dropped at any time and
+/// called again: all that was read is kept here.
 pub(super) struct FrameReader<R> {
     io: R,
     peer: PeerId,
@@ -66,13 +74,26 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// The next frame; `None` if the stream ended between two.
     pub(super) async fn next(&mut self) -> Result<Option<(FrameHead, Bytes)>, ReadError> {
+        loop {
+            match self.next_part().await? {
+                Some(Part::Begins(_)) => {}
+                Some(Part::Whole(head, payload)) => return Ok(Some((head, payload))),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The beginning of the next frame if it has a payload, then the frame; `None` if the stream
+    /// ended between two.
+    pub(super) async fn next_part(&mut self) -> Result<Option<Part>, ReadError> {
         if self.payload.is_none() {
             let Some(head) = self.head().await? else {
                 return Ok(None);
             };
             if head.payload == 0 {
-                return Ok(Some((head, Bytes::new())));
+                return Ok(Some(Part::Whole(head, Bytes::new())));
             }
+            let id = head.id;
             // The length was checked against the limit when the header was decoded.
             let bytes = vec![0; head.payload];
             self.payload = Some(Payload {
@@ -82,12 +103,13 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 allowed: 0,
                 turn: None,
             });
+            return Ok(Some(Part::Begins(id)));
         }
         self.fill_payload().await?;
         Ok(self
             .payload
             .take()
-            .map(|payload| (payload.head, Bytes::from(payload.bytes))))
+            .map(|payload| Part::Whole(payload.head, Bytes::from(payload.bytes))))
     }
 
     /// Throws away all that comes until the stream ends.

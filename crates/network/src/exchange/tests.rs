@@ -11,7 +11,7 @@ use hubless_content::ChunkIndex;
 use hubless_wire::{Answer, Ask, Body, Frame, PAYLOAD_BYTES_MAX, Scope};
 
 use super::{
-    reader::{FrameReader, ReadError},
+    reader::{FrameReader, Part, ReadError},
     writer::FrameWriter,
     *,
 };
@@ -143,6 +143,25 @@ async fn a_read_that_is_dropped_loses_nothing() {
         }
     }
     assert!(read == frames);
+}
+
+#[tokio::test]
+async fn a_frame_is_told_of_before_its_payload_is_here() {
+    let bytes = Cursor::new(written(&frames()[1..3]).await);
+    let io = Trickle {
+        bytes,
+        at_once: 100,
+        is_ready: true,
+    };
+    let mut reader = FrameReader::new(io, PeerId::random(), shaper());
+    let begun = reader.next_part().await.unwrap();
+    assert!(matches!(begun, Some(Part::Begins(1))));
+    let payload = futures::FutureExt::now_or_never(reader.next_part());
+    assert!(payload.is_none(), "what is missing is waited for");
+    let whole = reader.next_part().await.unwrap();
+    assert!(matches!(whole, Some(Part::Whole(head, _)) if head.id == 1));
+    let without_payload = reader.next_part().await.unwrap();
+    assert!(matches!(without_payload, Some(Part::Whole(head, _)) if head.id == 2));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use hubless_content::{ContentHash, FileHash, Manifest};
 use hubless_network::{
-    AnswerFrame, AnswerReceiver, AskSender, Exchange, ExchangeError, Multiaddr, PeerId,
+    AnswerReceiver, AskSender, Exchange, ExchangeError, Incoming, Multiaddr, PeerId,
 };
 use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
@@ -218,7 +218,7 @@ struct Source {
 
 /// What happened next.
 enum Step {
-    Answer(Option<Result<AnswerFrame, ExchangeError>>),
+    Incoming(Option<Result<Incoming, ExchangeError>>),
     Stored(Stored),
     Command(Option<Command>),
     List(Claim),
@@ -237,8 +237,9 @@ impl Source {
         self.ask(Ask::Peers(self.layout.hash), Open::Peers).await?;
         loop {
             match self.next_step().await {
-                Step::Answer(Some(Ok(frame))) => self.answered(frame).await?,
-                Step::Answer(Some(Err(error))) => {
+                Step::Incoming(Some(Ok(Incoming::Begins(id)))) => self.begins(id).await?,
+                Step::Incoming(Some(Ok(Incoming::Answer(frame)))) => self.answered(frame).await?,
+                Step::Incoming(Some(Err(error))) => {
                     tracing::debug!(%error, "a source failed");
                     return Err(if error.is_violation() {
                         End::Lied
@@ -246,7 +247,7 @@ impl Source {
                         End::Gone
                     });
                 }
-                Step::Answer(None) => return Err(End::Gone),
+                Step::Incoming(None) => return Err(End::Gone),
                 Step::Stored(stored) => self.stored(stored).await?,
                 Step::Command(Some(command)) => self.command(command).await?,
                 Step::Command(None) => return Ok(()),
@@ -261,8 +262,8 @@ impl Source {
             biased;
             Some(stored) = self.storing.next() => Step::Stored(stored),
             command = self.commands.recv() => Step::Command(command),
-            answer = self.answers.recv(), if self.storing.len() < STORING_MAX => {
-                Step::Answer(answer)
+            incoming = self.answers.recv_part(), if self.storing.len() < STORING_MAX => {
+                Step::Incoming(incoming)
             }
             claim = self.shared.lists.claim(&self.refused_lists), if self.lists < LISTS_MAX => {
                 Step::List(claim)

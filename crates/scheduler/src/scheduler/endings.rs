@@ -14,9 +14,7 @@ impl Scheduler {
         let Some(source) = self.sources.get(&id) else {
             return;
         };
-        let Some(shortest) = source.pace.round_trip() else {
-            return;
-        };
+        let shortest = source.pace.round_trip_or_first();
         let now = self.now;
         let asks = self.requests.of(chunk);
         let Some(begun) = asks.iter().find(|ask| ask.source == id) else {

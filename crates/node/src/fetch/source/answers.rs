@@ -16,6 +16,15 @@ use crate::fetch::{
 };
 
 impl Source {
+    /// An answer begins to arrive. Of a chunk that was cancelled nobody needs to know.
+    pub(super) async fn begins(&mut self, id: u64) -> Result<(), End> {
+        let source = self.id;
+        match self.open.get(&id) {
+            Some(&Open::Chunk(chunk)) => self.tell(Input::Started { source, chunk }).await,
+            _ => Ok(()),
+        }
+    }
+
     pub(super) async fn answered(&mut self, frame: AnswerFrame) -> Result<(), End> {
         let AnswerFrame {
             id,
