@@ -91,12 +91,19 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
         self.turns.retain(|turn| turn.peer != peer);
     }
 
-    /// Takes out the ask to serve now, and counts it as sent.
-    pub fn take_next(&mut self) -> Option<(P, C)> {
-        let index = self.best_turn();
+    /// Peers that wait for something.
+    pub fn peers(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// Takes out the ask to serve now, and counts it as sent. Only peers that `may_be_sent` accepts
+    /// are served; the others keep their turns.
+    pub fn take_next(&mut self, may_be_sent: impl Fn(P) -> bool) -> Option<(P, C)> {
+        let index = self.best_turn(&may_be_sent)?;
         self.turns
             .iter_mut()
             .take(index)
+            .filter(|turn| may_be_sent(turn.peer))
             .for_each(|turn| turn.passed_over += 1);
         let mut turn = self.turns.remove(index)?;
         let least = (0..turn.waiting.len()).min_by_key(|&at| turn.waiting[at].sendings)?;
@@ -112,20 +119,20 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
 
     /// The first turn with a chunk that was sent the fewest times, unless the first of all was
     /// passed over for too long.
-    fn best_turn(&self) -> usize {
+    fn best_turn(&self, may_be_sent: impl Fn(P) -> bool) -> Option<usize> {
         let patience = ROUNDS_PASSED_OVER_MAX * self.turns.len();
-        if self
-            .turns
-            .front()
-            .is_some_and(|turn| turn.passed_over >= patience)
-        {
-            return 0;
+        let turns = self.turns.iter().enumerate();
+        let mut turns = turns
+            .filter(|(_, turn)| may_be_sent(turn.peer))
+            .take(LOOKS_MAX)
+            .peekable();
+        let &(first, turn) = turns.peek()?;
+        if turn.passed_over >= patience {
+            return Some(first);
         }
         let least = |turn: &Turn<P, C>| turn.waiting.iter().map(|ask| ask.sendings).min();
-        let looked_at = self.turns.iter().take(LOOKS_MAX).enumerate();
-        looked_at
-            .min_by_key(|(_, turn)| least(turn))
-            .map_or(0, |(index, _)| index)
+        let best = turns.min_by_key(|(_, turn)| least(turn));
+        best.map(|(index, _)| index)
     }
 
     fn count(&mut self, chunk: C) {
@@ -148,7 +155,7 @@ mod tests {
     use super::*;
 
     fn served(uploads: &mut Uploads<char, u32>) -> Vec<(char, u32)> {
-        std::iter::from_fn(|| uploads.take_next()).collect()
+        std::iter::from_fn(|| uploads.take_next(|_| true)).collect()
     }
 
     #[test]
@@ -166,7 +173,7 @@ mod tests {
     fn what_was_sent_the_fewest_times_goes_first() {
         let mut uploads = Uploads::default();
         uploads.ask('a', 7);
-        assert_eq!(uploads.take_next(), Some(('a', 7)));
+        assert_eq!(uploads.take_next(|_| true), Some(('a', 7)));
         uploads.ask('b', 7);
         uploads.ask('c', 7);
         uploads.ask('c', 8);
@@ -190,13 +197,23 @@ mod tests {
     fn nobody_is_passed_over_for_ever() {
         let mut uploads = Uploads::default();
         uploads.ask('a', 0);
-        uploads.take_next();
+        uploads.take_next(|_| true);
         uploads.ask('b', 0);
         (0..100).for_each(|chunk| uploads.ask('c', 1 + chunk));
         let turn = served(&mut uploads)
             .iter()
             .position(|&(peer, _)| peer == 'b');
         assert_eq!(turn, Some(ROUNDS_PASSED_OVER_MAX * 2));
+    }
+
+    #[test]
+    fn who_cannot_be_sent_more_now_keeps_its_turn() {
+        let mut uploads = Uploads::default();
+        (0..2).for_each(|chunk| uploads.ask('a', chunk));
+        uploads.ask('b', 5);
+        assert_eq!(uploads.take_next(|peer| peer != 'a'), Some(('b', 5)));
+        assert_eq!(uploads.take_next(|peer| peer != 'a'), None);
+        assert_eq!(served(&mut uploads), [('a', 0), ('a', 1)]);
     }
 
     #[test]
@@ -208,7 +225,7 @@ mod tests {
         uploads.cancel('a', 5);
         uploads.forget('b');
         assert_eq!(served(&mut uploads), [('a', 1)]);
-        assert_eq!(uploads.take_next(), None);
+        assert_eq!(uploads.take_next(|_| true), None);
     }
 
     #[test]
@@ -216,7 +233,7 @@ mod tests {
         let mut uploads = Uploads::default();
         for chunk in 0..REMEMBERED_MAX as u32 + 10 {
             uploads.ask('a', chunk);
-            uploads.take_next();
+            uploads.take_next(|_| true);
         }
         assert!(uploads.sendings.len() <= REMEMBERED_MAX);
     }

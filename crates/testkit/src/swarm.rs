@@ -617,7 +617,7 @@ impl World {
         if peer.gone || peer.sending {
             return;
         }
-        let Some((to, chunk)) = peer.uploads.take_next() else {
+        let Some((to, chunk)) = peer.uploads.take_next(|_| true) else {
             return;
         };
         peer.sending = true;

@@ -42,15 +42,12 @@ const STREAMS_MAX: usize = 1024;
 /// the next one is read from disk.
 const ANSWERS_QUEUED_MAX: usize = 4;
 
-/// Asks for chunks in work at once, for one stream. Each holds a chunk in memory; the others wait
-/// in a queue of a few bytes each.
-const CHUNK_ASKS_AT_ONCE_MAX: usize = 4;
+/// Asks for chunks that the service has at once, for one stream. It chooses whom it serves when,
+/// and holds a chunk in memory only for those; the others wait in a queue of a few bytes each.
+const CHUNK_ASKS_AT_ONCE_MAX: usize = 16;
 
 /// Other asks in work at once, for one stream: mostly subscriptions to availability.
 const OTHER_ASKS_AT_ONCE_MAX: usize = 64;
-
-/// Asks for chunks in work at once, in all: 64 MiB, and more than any disk needs to be busy.
-const CHUNK_ASKS_MAX: usize = 256;
 
 /// Other asks in work at once, in all.
 const OTHER_ASKS_MAX: usize = 16 * 1024;
@@ -78,7 +75,6 @@ pub(crate) struct Answerers {
 struct Context {
     service: Arc<dyn ExchangeService>,
     shapers: Shapers,
-    chunk_asks: Arc<Semaphore>,
     other_asks: Arc<Semaphore>,
     streams: Mutex<HashMap<PeerId, usize>>,
 }
@@ -93,7 +89,6 @@ impl Answerers {
         let context = Context {
             service,
             shapers,
-            chunk_asks: Arc::new(Semaphore::new(CHUNK_ASKS_MAX)),
             other_asks: Arc::new(Semaphore::new(OTHER_ASKS_MAX)),
             streams: Mutex::default(),
         };
@@ -350,18 +345,13 @@ impl<'a> Asks<'a> {
 
     /// Chunks are worth waiting for: who asks for many gets them one after the other.
     fn work_on_chunks(&mut self, id: u64, ask: Ask) {
-        let permits = Arc::clone(&self.context.chunk_asks);
         let answer = self.context.service.answer(self.peer, ask, self.reply(id));
-        let work = async move {
-            let _permit = permits.acquire_owned().await;
-            answer.await;
-        };
         self.spawn(
             InWork {
                 id,
                 is_chunks: true,
             },
-            work,
+            answer,
         );
     }
 

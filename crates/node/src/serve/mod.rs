@@ -9,6 +9,7 @@ mod gains;
 mod manifests;
 mod service;
 mod swarms;
+mod turns;
 
 pub(crate) use gains::{Gain, Gains};
 pub(crate) use service::Service;

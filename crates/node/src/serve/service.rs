@@ -10,7 +10,7 @@ use hubless_store::{Store, StoreError};
 use hubless_wire::{Answer, Ask, Scope};
 use tracing::debug;
 
-use super::{Gains, Swarms, manifests::EncodedManifests};
+use super::{Gains, Swarms, manifests::EncodedManifests, turns::Turns};
 use crate::{blocking::Blocking, counters::Counters, upstream::Withheld};
 
 /// Chaining values of one page: a payload of 256 KiB.
@@ -26,6 +26,7 @@ pub(crate) struct Service {
     withheld: Withheld,
     manifests: EncodedManifests,
     counters: Arc<Counters>,
+    turns: Turns,
 }
 
 impl ExchangeService for Service {
@@ -56,6 +57,7 @@ impl Service {
             withheld,
             manifests: EncodedManifests::default(),
             counters,
+            turns: Turns::default(),
         }
     }
 
@@ -71,7 +73,17 @@ impl Service {
                 size,
                 first,
                 count,
-            } => self.chunks(file, size, first, count, reply).await,
+            } => {
+                let _upload = self.counters.uploads.enter();
+                let indexes = first.0..first.0.saturating_add(count);
+                for index in indexes.map(ChunkIndex) {
+                    let Some(chunk) = self.chunk(peer, file, size, index).await else {
+                        return reply.send(Answer::NotHere, Bytes::new()).await;
+                    };
+                    reply.send(Answer::Chunk(index), chunk).await?;
+                }
+                Ok(())
+            }
             Ask::Availability(scope) => {
                 if let Scope::Content(content) = scope {
                     self.swarms.note(content, peer);
@@ -184,23 +196,20 @@ impl Service {
         reply.send(answer, Bytes::new()).await
     }
 
-    async fn chunks(
+    /// The bytes of a chunk, when it is this peer's turn to get them.
+    async fn chunk(
         &self,
+        peer: PeerId,
         file: FileHash,
         size: u64,
-        first: ChunkIndex,
-        count: u32,
-        reply: &Reply,
-    ) -> Result<(), AskerGone> {
-        let _upload = self.counters.uploads.enter();
-        for index in (first.0..first.0.saturating_add(count)).map(ChunkIndex) {
-            let bytes = self.read(move |store| store.read_chunk(file, index)).await;
-            match bytes.filter(|bytes| chunk_len(size, index) == Some(bytes.len())) {
-                Some(bytes) => reply.send(Answer::Chunk(index), bytes).await?,
-                None => return reply.send(Answer::NotHere, Bytes::new()).await,
-            }
-        }
-        Ok(())
+        index: ChunkIndex,
+    ) -> Option<Bytes> {
+        let sending = self.turns.wait(peer, file, index).await;
+        let bytes = self
+            .read(move |store| store.read_chunk(file, index))
+            .await?;
+        let is_right = chunk_len(size, index) == Some(bytes.len());
+        is_right.then(|| sending.with(bytes))
     }
 }
 
