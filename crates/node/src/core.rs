@@ -54,7 +54,7 @@ pub(crate) struct Core {
     network: Option<Network>,
     /// Chunks that were just verified, for those who asked what we have.
     pub(crate) gains: Gains,
-    swarms: Swarms,
+    pub(crate) swarms: Swarms,
     /// The limits that hold now, up and down: those of the configuration until they are changed.
     limits: Mutex<(Option<u64>, Option<u64>)>,
     /// Models that are fetched as a whole.

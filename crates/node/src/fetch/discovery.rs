@@ -1,8 +1,8 @@
 //! Finding peers for one fetch, without asking the whole world.
 //!
 //! Asked are: the peers that the caller or the configuration names, those on the local network,
-//! those that the DHT names, and those that sources name. A want is never told to anyone else
-//! (threat 24: who asks what).
+//! those that the DHT names, those that sources name, and those that ask us for the same model. A
+//! want is never told to anyone else (threat 24: who asks what).
 
 use std::{collections::HashMap, time::Duration};
 

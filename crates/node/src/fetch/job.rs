@@ -14,7 +14,11 @@ use hubless_content::{CHUNK_SIZE, ChunkSet, ContentHash, FileHash, ManifestEntry
 use hubless_network::{Multiaddr, Network, PeerId};
 use hubless_scheduler::{Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{
+        Semaphore,
+        broadcast::{self, error::RecvError},
+        mpsc, watch,
+    },
     task::JoinSet,
     time::Instant,
 };
@@ -105,6 +109,8 @@ pub(super) struct Job {
     stored: watch::Sender<u64>,
     news: mpsc::Receiver<News>,
     found: mpsc::Receiver<Candidate>,
+    /// Peers that ask this node what it has, of any model.
+    askers: broadcast::Receiver<(ContentHash, PeerId)>,
     search: Search,
     candidates: Candidates,
     sources: HashMap<SourceId, Handle>,
@@ -164,6 +170,7 @@ impl Job {
             stored: watch::channel(0).0,
             news,
             found,
+            askers: core.swarms.askers(),
             sources: HashMap::new(),
             tasks: JoinSet::new(),
             next_source: 0,
@@ -239,6 +246,7 @@ impl Job {
                 Some(candidate) = self.found.recv() => {
                     self.candidates.add(candidate, Instant::now());
                 }
+                asker = self.askers.recv() => self.hear_asker(asker),
                 () = self.search.ended() => {}
                 Some(_) = self.tasks.join_next() => {}
                 () = tokio::time::sleep_until(wake) => self.tick(),
@@ -327,6 +335,8 @@ impl Job {
         self.layout.send_replace(Some(layout));
         self.shared.core.note_change();
         self.last_progress = Instant::now();
+        let askers = self.shared.core.swarms.known(self.wish.hash);
+        askers.into_iter().for_each(|peer| self.add_asker(peer));
         Ok(())
     }
 
@@ -493,6 +503,28 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    fn hear_asker(&mut self, asker: Result<(ContentHash, PeerId), RecvError>) {
+        // Who is missed because too many ask is named by others.
+        if let Ok((content, peer)) = asker
+            && content == self.wish.hash
+            && self.scheduler.is_some()
+        {
+            self.add_asker(peer);
+        }
+    }
+
+    /// Who asks for this model has some of it, or soon will. It is connected, so no address is
+    /// needed. Not before the manifest is here: until then nobody can learn from our answers that
+    /// we want it.
+    fn add_asker(&mut self, peer: PeerId) {
+        let candidate = Candidate {
+            peer,
+            addresses: Vec::new(),
+            file: None,
+        };
+        self.candidates.add(candidate, Instant::now());
     }
 
     async fn hear(&mut self, news: News) -> Result<(), Failure> {

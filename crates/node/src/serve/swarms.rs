@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hubless_content::ContentHash;
 use hubless_network::{Network, PeerId};
 use hubless_wire::{ADDRESSES_PER_PEER_MAX, PEERS_PER_ANSWER_MAX, PeerAddresses};
+use tokio::sync::broadcast;
 
 /// Swarms remembered: those asked for last. A stranger can fill them only with its own asks.
 const SWARMS_MAX: usize = 1024;
@@ -17,18 +18,46 @@ const SWARMS_MAX: usize = 1024;
 /// Members remembered of each.
 const MEMBERS_MAX: usize = 64;
 
+/// Members that asked and that a fetch has not heard of yet. It finds those it misses when they
+/// are named by others.
+const ASKERS_MAX: usize = 256;
+
 /// The members of the swarms. Cloning is cheap.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Swarms {
     members: Arc<Mutex<HashMap<ContentHash, VecDeque<PeerId>>>>,
+    askers: broadcast::Sender<(ContentHash, PeerId)>,
     network: Arc<Mutex<Option<Network>>>,
 }
 
+impl Default for Swarms {
+    fn default() -> Self {
+        Self {
+            members: Arc::default(),
+            askers: broadcast::Sender::new(ASKERS_MAX),
+            network: Arc::default(),
+        }
+    }
+}
+
 impl Swarms {
+    /// Those who ask what we have of a model from now on. They have some of it, or soon will: who
+    /// fetches the same may ask them.
+    pub(crate) fn askers(&self) -> broadcast::Receiver<(ContentHash, PeerId)> {
+        self.askers.subscribe()
+    }
+
     /// Where the addresses of members come from: `None` before the network has started, because it
     /// needs the service first, and when it is to stop, because the two hold each other.
     pub(crate) fn set_network(&self, network: Option<Network>) {
         *lock(&self.network) = network;
+    }
+
+    /// Those who asked before.
+    pub(crate) fn known(&self, content: ContentHash) -> Vec<PeerId> {
+        let swarms = lock(&self.members);
+        let members = swarms.get(&content).into_iter().flatten();
+        members.copied().collect()
     }
 
     /// A peer wants, or has, this model.
@@ -44,15 +73,15 @@ impl Swarms {
         members.retain(|member| *member != peer);
         members.push_front(peer);
         members.truncate(MEMBERS_MAX);
+        drop(swarms);
+        // Without a fetch nobody listens.
+        let _ = self.askers.send((content, peer));
     }
 
     /// Members of a swarm that are connected now, but for the one that asks.
     pub(crate) async fn members(&self, content: ContentHash, asker: PeerId) -> Vec<PeerAddresses> {
-        let members: Vec<PeerId> = {
-            let swarms = lock(&self.members);
-            let members = swarms.get(&content).into_iter().flatten().copied();
-            members.filter(|member| *member != asker).collect()
-        };
+        let mut members = self.known(content);
+        members.retain(|member| *member != asker);
         let network = lock(&self.network).clone();
         let Some(network) = network.filter(|_| !members.is_empty()) else {
             return Vec::new();
