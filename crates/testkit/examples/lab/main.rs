@@ -22,11 +22,12 @@ use report::Report;
 /// Name, what it shows, how to run it.
 type Scene = (&'static str, fn(&Lab, &mut Report));
 
-const SCENES: [Scene; 7] = [
+const SCENES: [Scene; 8] = [
     ("line300", lines::line300),
     ("line300-loss", lines::line300_loss),
     ("line1000", lines::line1000),
     ("swarm", swarms::swarm),
+    ("small-swarm", swarms::small_swarm),
     ("slow-source", swarms::slow_source),
     ("dying-source", swarms::dying_source),
     ("limits", limits::limits),
