@@ -31,6 +31,7 @@ pub(crate) async fn blob(
     path: &str,
 ) -> Result<Response, ApiError> {
     let resolved = ask.resolve(id, revision).await?;
+    ask.repos.permit(&resolved).await?;
     let tree = ask.repos.tree(&resolved).await?;
     let missing = || ApiError::entry_not_found(path);
     let file = tree.get(path).ok_or_else(missing)?;

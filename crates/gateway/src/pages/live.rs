@@ -95,6 +95,9 @@ impl Live {
             (fact("Reachability", &self.status.reachability))
             (fact("On disk", &stored))
             (fact("Received from peers", &text::size(self.status.bytes_received)))
+            @if self.status.bytes_from_upstream > 0 {
+                (fact("Received from the upstream", &text::size(self.status.bytes_from_upstream)))
+            }
             (fact("Sent to peers", &text::size(self.status.bytes_sent)))
             (fact("Announced keys", &announced))
             @if self.status.chunks_rejected > 0 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{http::StatusCode, response::Response};
-use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Tree};
+use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind};
 use hubless_node::repos::{RepoTree, Resolved};
 use maud::{Markup, html};
 
@@ -59,7 +59,9 @@ pub(crate) async fn repo(ask: &Ask, id: &RepoId) -> Result<Response, ApiError> {
     let (mut readme, mut tensors) = (None, Vec::new());
     if let Some(tree) = &tree {
         readme = card::readme(&ask.repos, &resolved, tree).await;
-        tensors = tensors::of_tree(&ask.repos, tree).await?;
+        if ask.repos.permit(&resolved).await.is_ok() {
+            tensors = tensors::of_tree(&ask.repos, tree).await?;
+        }
     }
     let history = ask.repos.history(&resolved).await?;
     let commits = history.iter().take(COMMITS_SHOWN);
@@ -82,17 +84,9 @@ pub(crate) async fn repo(ask: &Ask, id: &RepoId) -> Result<Response, ApiError> {
     Ok(page.respond(StatusCode::OK))
 }
 
-/// The hash of a state's content, if it is known.
-pub(crate) fn content_of(resolved: &Resolved) -> Option<ContentHash> {
-    match resolved.revision.tree {
-        Tree::Content(hash) => Some(hash),
-        Tree::Listed(_) => None,
-    }
-}
-
 async fn body(ask: &Ask, shown: &Shown) -> Markup {
     let repo = &shown.resolved.repo.id;
-    let hash = content_of(&shown.resolved);
+    let hash = shown.resolved.revision.tree.content_hash();
     let card = shown.readme.as_deref().map(Card::parse).unwrap_or_default();
     let files = files_section(ask, shown).await;
     html! {

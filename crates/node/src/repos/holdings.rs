@@ -68,10 +68,7 @@ impl Repos {
         let names = named
             .into_iter()
             .filter(|head| head.is_public())
-            .filter_map(|head| match head.tree {
-                Tree::Content(hash) => Some((hash, head.repo.id)),
-                Tree::Listed(_) => None,
-            });
+            .filter_map(|head| Some((head.tree.content_hash()?, head.repo.id)));
         Ok(names.collect())
     }
 }
@@ -110,9 +107,7 @@ fn heads(store: &Store) -> Result<Vec<Head>, StoreError> {
 fn holdings(store: &Store) -> Result<Vec<Holding>, StoreError> {
     let (mut named, mut addressed) = (Vec::new(), HashSet::new());
     for head in heads(store)? {
-        if let Tree::Content(hash) = head.tree {
-            addressed.insert(hash);
-        }
+        addressed.extend(head.tree.content_hash());
         if head.is_public() {
             named.push(of_head(store, head)?);
         }
@@ -186,7 +181,7 @@ fn content(store: &Store, hash: ContentHash) -> Result<Option<Unnamed>, StoreErr
     };
     let heads = heads(store)?.into_iter();
     let named: Vec<Head> = heads
-        .filter(|head| head.tree == Tree::Content(hash))
+        .filter(|head| head.tree.content_hash() == Some(hash))
         .collect();
     if !named.is_empty() && !named.iter().any(Head::is_public) {
         return Ok(None);

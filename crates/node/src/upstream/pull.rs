@@ -249,6 +249,7 @@ struct Worker {
 
 impl Worker {
     async fn run(self) {
+        let _busy = self.core.busy.begin();
         let outcome = tokio::select! {
             outcome = self.pull() => outcome,
             () = self.abandoned() => Err(interrupted()),
