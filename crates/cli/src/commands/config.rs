@@ -144,7 +144,7 @@ fn origin_text(origin: Origin, key: &str) -> String {
 
 /// What each key means, in the order in which people think of them. The texts are the doc comments
 /// of [`Config`]'s fields, which a program cannot read; a test holds both equal.
-const TEXTS: [(&str, &str); 14] = [
+const TEXTS: [(&str, &str); 15] = [
     ("listen", "Addresses to listen on, as multiaddrs."),
     (
         "bootstrap",
@@ -163,6 +163,10 @@ const TEXTS: [(&str, &str); 14] = [
     (
         "announce",
         "What is announced in the DHT: \"roots\", \"files\" or \"chunks\".",
+    ),
+    (
+        "digests",
+        "Compute the SHA-256 and git ids of files in the background, so that others find them by these.",
     ),
     (
         "limit_up",

@@ -67,7 +67,7 @@ fn a_malformed_ticket() {
 fn a_ticket_where_a_hash_is_needed() {
     let ticket = format!("hubless:{HASH}");
     Hubless::new()
-        .run(["info", &ticket])
+        .run(["rm", &ticket])
         .failed(2, &[&format!("its hash is {HASH}")]);
 }
 
