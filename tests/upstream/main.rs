@@ -452,7 +452,7 @@ fn what_came_as_a_whole_has_an_address() {
 #[test]
 fn the_real_client_downloads_through_a_mirror() {
     let source = script("fetch-model", &[]);
-    let python = script("hf-client", &["1.28.0"]);
+    let python = script("hf-client", &["hub", "1.28.0"]);
     let lab = Lab::new(HUBLESS);
     let hub = lab.machine("hub").with("HUBLESS_GATEWAY", "127.0.0.1:0");
     let hub = hub.seed(&source, &["--name", "sentence/minilm"]);
@@ -461,7 +461,7 @@ fn the_real_client_downloads_through_a_mirror() {
     let mut command = Command::new(python);
     command
         .arg(root().join("tests/clients/download.py"))
-        .arg("sentence/minilm")
+        .args(["sentence/minilm", "main"])
         .arg(&source)
         .env("HF_ENDPOINT", gateway(&node))
         .env("HF_HOME", cache)

@@ -32,11 +32,6 @@ use clap::Parser;
 
 use crate::{cli::Cli, output::Output};
 
-/// Payloads are buffers of one chunk, of which hundreds a second are made and dropped on different
-/// threads. The allocator of the system gives their pages back each time, to be faulted in again.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -19,8 +19,9 @@ const LANES_PER_PEER_MAX: usize = 3;
 /// With more peers than this, they fill our line together.
 const PEERS_FEW: usize = 3;
 
-/// Below this time from an ask to its answer, buffers of TCP are larger than the path.
-const LONG_PATH: Duration = Duration::from_millis(20);
+/// Below this time from an ask to its answer, buffers of TCP are larger than the path; and a busy
+/// machine next to us answers within it.
+const LONG_PATH: Duration = Duration::from_millis(50);
 
 /// What must be under way for a path to be longer than one chunk takes to be sent: a source that
 /// is slow because its upload is limited gains nothing from another lane.
