@@ -61,8 +61,7 @@ pub struct Config {
     pub gateway_names: Vec<String>,
     /// The hub that the gateway asks for what is not here, such as https://huggingface.co.
     pub upstream: Option<UpstreamUrl>,
-    /// Hosts that the upstream may send downloads to: NAME, NAME:PORT or *.NAME; the files of
-    /// huggingface.co lie on *.huggingface.co and *.hf.co, which need not be named.
+    /// Hosts that the upstream may send downloads to, as NAME, NAME:PORT or *.NAME; known for huggingface.co.
     pub upstream_hosts: Vec<String>,
 }
 

@@ -144,7 +144,7 @@ fn origin_text(origin: Origin, key: &str) -> String {
 
 /// What each key means, in the order in which people think of them. The texts are the doc comments
 /// of [`Config`]'s fields, which a program cannot read; a test holds both equal.
-const TEXTS: [(&str, &str); 15] = [
+const TEXTS: [(&str, &str); 17] = [
     ("listen", "Addresses to listen on, as multiaddrs."),
     (
         "bootstrap",
@@ -195,6 +195,14 @@ const TEXTS: [(&str, &str); 15] = [
     (
         "gateway_names",
         "Names by which the gateway is reached beside its address, such as that of a proxy before it.",
+    ),
+    (
+        "upstream",
+        "The hub that the gateway asks for what is not here, such as https://huggingface.co.",
+    ),
+    (
+        "upstream_hosts",
+        "Hosts that the upstream may send downloads to, as NAME, NAME:PORT or *.NAME; known for huggingface.co.",
     ),
 ];
 
