@@ -59,7 +59,7 @@ pub struct Config {
     pub gateway_token: Option<PathBuf>,
     /// Names by which the gateway is reached beside its address, such as that of a proxy before it.
     pub gateway_names: Vec<String>,
-    /// The hub that the gateway asks for what is not here, such as https://huggingface.co.
+    /// The hub that the gateway asks for what is not here, by its URL.
     pub upstream: Option<UpstreamUrl>,
     /// Hosts that the upstream may send downloads to, as NAME, NAME:PORT or *.NAME; known for huggingface.co.
     pub upstream_hosts: Vec<String>,

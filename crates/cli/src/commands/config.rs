@@ -198,7 +198,7 @@ const TEXTS: [(&str, &str); 17] = [
     ),
     (
         "upstream",
-        "The hub that the gateway asks for what is not here, such as https://huggingface.co.",
+        "The hub that the gateway asks for what is not here, by its URL.",
     ),
     (
         "upstream_hosts",
