@@ -10,8 +10,12 @@
 //! list, [`hubless_node::api::Request`]; a command turns arguments into a request and the result
 //! into text, and decides nothing about models itself.
 
-// The doc comments of arguments are what `--help` prints, where `<peer id>` and `[@REV]` need no quotes.
-#![allow(rustdoc::invalid_html_tags, rustdoc::broken_intra_doc_links)]
+// The doc comments of arguments are what `--help` prints, where `<peer id>`, `[@REV]` and URLs need no quotes.
+#![allow(
+    rustdoc::invalid_html_tags,
+    rustdoc::broken_intra_doc_links,
+    rustdoc::bare_urls
+)]
 
 mod cli;
 mod commands;
