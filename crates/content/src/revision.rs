@@ -66,6 +66,9 @@ pub enum RevisionError {
     /// A size that no file can have.
     #[error("{0:?} is larger than a file can be")]
     FileTooLarge(ModelPath),
+    /// All files together have more bytes than 64 bits count.
+    #[error("the files are too large together")]
+    TotalTooLarge,
     /// Two files have one path, or one is the directory of another.
     #[error("{0:?} is there twice")]
     Twice(ModelPath),
@@ -282,10 +285,14 @@ fn check_entries(entries: &[TreeEntry]) -> Result<(), RevisionError> {
         return Err(RevisionError::Twice(pair[1].path.clone()));
     }
     let paths: HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+    let mut total = 0u64;
     for entry in entries {
         if entry.size > FILE_SIZE_MAX {
             return Err(RevisionError::FileTooLarge(entry.path.clone()));
         }
+        total = total
+            .checked_add(entry.size)
+            .ok_or(RevisionError::TotalTooLarge)?;
         if entry.path.ancestors().any(|path| paths.contains(path)) {
             return Err(RevisionError::Twice(entry.path.clone()));
         }
@@ -506,6 +513,12 @@ mod tests {
                 Tree::listed(vec![entry("a"), entry("a-"), entry("a/b")])),
             RevisionError::Twice(path("a/b"))
         );
+        let huge = |number: u32| TreeEntry {
+            size: FILE_SIZE_MAX,
+            ..entry(&format!("{number:06}"))
+        };
+        let total = sample(Tree::listed((0..20_000).map(huge).collect()));
+        assert_eq!(total.encode(), Err(RevisionError::TotalTooLarge));
         let content = sample(Tree::Content(ContentHash::new([7; 32])));
         let mut bytes = content.encode().unwrap();
         bytes.extend([TAG_LISTED, 3, TAG_PATH, 1, b'a']);
