@@ -142,10 +142,11 @@ pub(crate) fn late_chunk(
     })
 }
 
-/// Of the chunks that one other source is asked for, the one for which that source will take
-/// longest, if this one should have it much sooner.
+/// Of the chunks that one source of another peer is asked for, the one for which that source will
+/// take longest, if this one should have it much sooner.
 pub(crate) fn spare_chunk(
     requests: &Requests,
+    sources: &BTreeMap<SourceId, Source>,
     id: SourceId,
     source: &Source,
     now: Duration,
@@ -154,7 +155,10 @@ pub(crate) fn spare_chunk(
     let least = own
         .saturating_mul(SPARE_GAIN_MIN)
         .max(own.saturating_add(SPARE_GAIN_TIME_MIN));
+    let other_peer =
+        |ask: &Ask| sources.get(&ask.source).map(|other| other.peer) != Some(source.peer);
     single_asks(requests, id, source)
+        .filter(|(_, ask)| other_peer(ask))
         .map(|(chunk, ask)| (ask.remaining(now), chunk))
         .filter(|&(remaining, _)| remaining > least)
         .max()

@@ -53,6 +53,8 @@ pub(crate) enum Has {
 /// Everything known about one source.
 #[derive(Debug)]
 pub(crate) struct Source {
+    /// The first source that is the same peer.
+    pub(crate) peer: SourceId,
     pub(crate) has: Has,
     pub(crate) pace: Pace,
     /// Chunks it is asked for, the oldest ask first. At most its window, which is why a vector is
@@ -75,8 +77,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(asks_max: usize) -> Self {
+    pub(crate) fn new(id: SourceId, asks_max: usize) -> Self {
         Self {
+            peer: id,
             has: Has::Unknown,
             pace: Pace::new(asks_max),
             open: Vec::new(),
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn rests_double_up_to_a_minute_and_end_with_an_answer() {
-        let (mut source, mut rng, mut now) = (Source::new(128), Rng::new(1), NOW);
+        let (mut source, mut rng, mut now) = (Source::new(SourceId(1), 128), Rng::new(1), NOW);
         let mut rests = Vec::new();
         for _ in 0..12 {
             source.failed(now, &mut rng);
@@ -231,14 +234,14 @@ mod tests {
 
     #[test]
     fn a_broken_stream_with_many_asks_is_one_failure() {
-        let (mut source, mut rng) = (Source::new(128), Rng::new(1));
+        let (mut source, mut rng) = (Source::new(SourceId(1), 128), Rng::new(1));
         (0..32).for_each(|_| source.failed(NOW, &mut rng));
         assert!(source.rests_until() - NOW < Duration::from_secs(1));
     }
 
     #[test]
     fn busy_is_honoured_within_bounds() {
-        let mut source = Source::new(128);
+        let mut source = Source::new(SourceId(1), 128);
         source.refused_busy(NOW, Duration::ZERO);
         assert_eq!(source.rests_until() - NOW, BUSY_WAIT_MIN);
         source.refused_busy(NOW, Duration::MAX);
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_complete_source_may_lack_a_few() {
-        let mut source = Source::new(128);
+        let mut source = Source::new(SourceId(1), 128);
         let mut lacks = vec![];
         assert!((0..LACKS_MAX as u32).all(|chunk| Source::complete_lacks(&mut lacks, chunk)));
         assert!(!Source::complete_lacks(&mut lacks, 1000));

@@ -27,6 +27,9 @@ pub enum Input {
     /// A source can be asked from now on; what it has is not known yet. One that was banned stays
     /// out.
     SourceJoined(SourceId),
+    /// The first source is one more way to the peer that the second is: asking it for what the other
+    /// is asked for brings nothing sooner, unless that is stuck.
+    SourceIsTwin(SourceId, SourceId),
     /// What a source has; replaces what was known about it.
     SourceHas(SourceId, ChunkSet),
     /// A source has these chunks too.

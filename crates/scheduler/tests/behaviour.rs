@@ -256,6 +256,23 @@ fn the_last_chunk_is_asked_of_a_second_source_and_the_loser_is_cancelled() {
 }
 
 #[test]
+fn another_way_to_the_same_peer_is_no_insurance() {
+    let mut fetch = Fetch::of(9, Order::Sequential);
+    fetch.complete_source(ALICE);
+    (0..8).for_each(|chunk| {
+        fetch.receive(ALICE, chunk);
+    });
+    fetch.tell(Input::SourceJoined(BOB));
+    fetch.tell(Input::SourceIsTwin(BOB, ALICE));
+    fetch.tell(Input::SourceComplete(BOB));
+    let until = fetch.now + Duration::from_millis(2_200);
+    assert_eq!(fetch.pass(until), []);
+    // Not answered in any bearable time, the first way may be stuck.
+    let until = fetch.now + Duration::from_secs(30);
+    assert_eq!(fetch.pass(until), [Output::Request(BOB, 8)]);
+}
+
+#[test]
 fn wanting_more_makes_it_done_once_more() {
     let mut scheduler = Scheduler::new(SchedulerConfig::default(), &ChunkSet::empty(2));
     assert_eq!(scheduler.poll_output(), Some(Output::Done));

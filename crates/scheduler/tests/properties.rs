@@ -23,6 +23,7 @@ const ASKS_PER_SOURCE_MAX: usize = 6;
 #[derive(Clone, Debug)]
 enum Step {
     Join(u32),
+    Twin(u32, u32),
     Has(u32, Vec<bool>),
     Gain(u32, u32),
     Complete(u32),
@@ -61,6 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
     let (source, chunk) = (0..SOURCES, 0..CHUNKS + 3);
     prop_oneof![
         3 => source.clone().prop_map(Step::Join),
+        1 => (source.clone(), source.clone()).prop_map(|(id, of)| Step::Twin(id, of)),
         2 => (source.clone(), prop::collection::vec(any::<bool>(), CHUNKS as usize))
             .prop_map(|(source, has)| Step::Has(source, has)),
         4 => (source.clone(), chunk.clone()).prop_map(|(source, chunk)| Step::Gain(source, chunk)),
@@ -229,6 +231,7 @@ impl Caller {
     fn step(&mut self, step: Step) {
         match step {
             Step::Join(id) => self.tell(Input::SourceJoined(SourceId(id))),
+            Step::Twin(id, of) => self.tell(Input::SourceIsTwin(SourceId(id), SourceId(of))),
             Step::Has(id, has) => {
                 let mut set = ChunkSet::empty(CHUNKS);
                 (0..CHUNKS)

@@ -18,7 +18,14 @@ impl Scheduler {
             let asks_max = self.config.asks_per_source_max;
             self.sources
                 .entry(id)
-                .or_insert_with(|| Source::new(asks_max));
+                .or_insert_with(|| Source::new(id, asks_max));
+        }
+    }
+
+    pub(super) fn is_twin(&mut self, id: SourceId, of: SourceId) {
+        let peer = self.sources.get(&of).map(|other| other.peer);
+        if let (Some(peer), Some(source)) = (peer, self.sources.get_mut(&id)) {
+            source.peer = peer;
         }
     }
 
