@@ -120,7 +120,16 @@ impl Candidates {
         let (_, peer) = due.min()?;
         let state = self.known.get_mut(&peer)?;
         state.next_try = None;
-        Some((peer, state.addresses.clone(), state.files.clone()))
+        let (addresses, files) = self.named_for(&peer);
+        Some((peer, addresses, files))
+    }
+
+    /// The addresses of a peer, and the files it was named for.
+    pub(super) fn named_for(&self, peer: &PeerId) -> (Vec<Multiaddr>, Vec<FileHash>) {
+        let state = self.known.get(peer);
+        state.map_or_else(Default::default, |state| {
+            (state.addresses.clone(), state.files.clone())
+        })
     }
 
     /// When [`Candidates::take`] has somebody next.

@@ -1,5 +1,7 @@
 //! One fetch: keeps sources, feeds the scheduler, does what it says, and knows when to give up.
 
+mod telling;
+
 use std::{
     collections::{HashMap, HashSet},
     ops::Range,
@@ -34,11 +36,11 @@ use super::{
     widen::Widening,
 };
 use crate::{
-    api::{Event, Failure, State, TransferSource},
+    api::Failure,
     blocking::Blocking,
     core::Core,
     replies::{ReplySink, interrupted},
-    transfers::{Live, Told},
+    transfers::Live,
 };
 
 /// Sources at once. More connections than this do not make a fetch faster, and each costs memory
@@ -53,10 +55,6 @@ const COMMANDS_MAX: usize = 2 * hubless_scheduler::ASKS_PER_SOURCE_MAX;
 
 /// Peers found in the DHT that wait for the job.
 const FOUND_MAX: usize = 64;
-
-/// A fetch that got nothing for this long has stalled, in the eyes of who operates the node: clients
-/// of the gateway wait no longer.
-const STALL_AFTER: Duration = Duration::from_secs(10);
 
 /// Time between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -427,7 +425,8 @@ impl Job {
             scheduler.sources(),
         );
         if let Some(peer) = due {
-            self.start_source(peer, Vec::new(), Vec::new());
+            let (addresses, files) = self.candidates.named_for(&peer);
+            self.start_source(peer, addresses, files);
         }
     }
 
@@ -588,7 +587,25 @@ impl Job {
             Input::SourceJoined(_) => self.reached = true,
             _ => {}
         }
+        let joined = match &input {
+            Input::SourceJoined(source) => self.twin_of(*source),
+            _ => None,
+        };
         self.schedule(input);
+        if let Some((source, other)) = joined {
+            self.schedule(Input::SourceIsTwin(source, other));
+        }
+    }
+
+    /// The source and another one of the same peer.
+    fn twin_of(&self, source: SourceId) -> Option<(SourceId, SourceId)> {
+        let peer = self.sources.get(&source)?.peer;
+        let is_other = |id: &SourceId, handle: &Handle| *id != source && handle.peer == peer;
+        let other = self
+            .sources
+            .iter()
+            .find(|(id, handle)| is_other(id, handle));
+        other.map(|(other, _)| (source, *other))
     }
 
     async fn source_ended(&mut self, source: SourceId, end: End) {
@@ -608,86 +625,6 @@ impl Job {
                 self.candidates
                     .failed(handle.peer, handle.useful, Instant::now());
             }
-        }
-    }
-
-    fn show_progress(&self) {
-        let known = self.layout.borrow().is_some();
-        let state = if known {
-            State::Fetching
-        } else if self.sources.is_empty() {
-            State::FindingProviders
-        } else {
-            State::FetchingManifest
-        };
-        let bytes_total = self
-            .layout
-            .borrow()
-            .as_ref()
-            .map_or(0, |layout| layout.bytes_total);
-        let sources = self.active_sources();
-        self.sink.event(Event::Progress {
-            state,
-            bytes_verified: bytes_total.saturating_sub(self.bytes_missing),
-            bytes_total,
-            sources: sources.len() as u32,
-        });
-        self.live.tell(self.told(state, bytes_total, sources));
-    }
-
-    /// What those see who look; nothing of a fetch that only waits for demands.
-    fn told(&self, state: State, bytes_total: u64, sources: Vec<TransferSource>) -> Option<Told> {
-        let bytes_fetched = self.shared.bytes_fetched.load(Ordering::Relaxed);
-        let is_fed = self.wish.demands.is_some();
-        if self.wish.only_plan || (is_fed && self.has_all()) {
-            return None;
-        }
-        // What a feed will be asked for is not known: it is measured by what it was asked for.
-        let wanted = match is_fed {
-            true if bytes_total > 0 => bytes_fetched + self.bytes_missing,
-            _ => bytes_total,
-        };
-        Some(Told {
-            state,
-            bytes_verified: wanted.saturating_sub(self.bytes_missing),
-            bytes_total: wanted,
-            bytes_fetched,
-            sources,
-        })
-    }
-
-    /// The peers that are at it, the lanes of one together.
-    fn active_sources(&self) -> Vec<TransferSource> {
-        let views = self.scheduler.iter().flat_map(Scheduler::sources);
-        let active = views.filter(|source| source.chunks_received > 0 || source.asks > 0);
-        let mut shown: Vec<TransferSource> = Vec::new();
-        for view in active {
-            let Some(handle) = self.sources.get(&view.id) else {
-                continue;
-            };
-            let peer_id = handle.peer.to_string();
-            match shown.iter_mut().find(|source| source.peer_id == peer_id) {
-                Some(source) => {
-                    source.chunks = source.chunks.max(view.chunks);
-                    source.bytes_fetched += view.bytes_received;
-                    source.bytes_per_second += view.bytes_per_second;
-                }
-                None => shown.push(TransferSource {
-                    peer_id,
-                    chunks: view.chunks,
-                    bytes_fetched: view.bytes_received,
-                    bytes_per_second: view.bytes_per_second,
-                }),
-            }
-        }
-        shown
-    }
-
-    fn note_stall(&mut self) {
-        let is_new = self.stalled_after != Some(self.last_progress);
-        if is_new && self.last_progress.elapsed() >= STALL_AFTER {
-            self.stalled_after = Some(self.last_progress);
-            self.shared.core.counters.stalls.count();
         }
     }
 

@@ -124,10 +124,10 @@ pub(super) struct SourceArgs {
 pub(super) async fn run(args: SourceArgs) {
     let (id, news) = (args.id, args.shared.news.clone());
     let end = match connect(args).await {
-        Ok(mut source) => match source.work().await {
-            Ok(()) => End::Gone,
-            Err(end) => end,
-        },
+        Ok(mut source) => {
+            let end = source.work().await.err().unwrap_or(End::Gone);
+            source.settle().await.unwrap_or(end)
+        }
         Err(end) => end,
     };
     let _ = news.send(News::Ended(id, end)).await;
@@ -255,6 +255,18 @@ impl Source {
                 Step::Tick => self.give_up_slow_lists().await?,
             }
         }
+    }
+
+    /// Ends what came before the end: it is right or wrong whatever became of the stream. Returns
+    /// the end that this leads to, if it is worse.
+    async fn settle(&mut self) -> Option<End> {
+        let mut worse = None;
+        while let Some(stored) = self.storing.next().await {
+            if let Err(End::Lied) = self.stored(stored).await {
+                worse = Some(End::Lied);
+            }
+        }
+        worse
     }
 
     async fn next_step(&mut self) -> Step {
