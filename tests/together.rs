@@ -27,8 +27,8 @@ const LEAVERS: usize = 16;
 /// What comes from peers more than once: the end game.
 const FETCHED_MAX: u64 = SIZE + SIZE / 20;
 
-/// For each client two pieces of 2 MiB, read ahead, and what a node takes without any.
-const RSS_MAX: u64 = CLIENTS as u64 * 4 * 1024 * 1024 + 132_000_000;
+/// Each client waits for a few MiB, and the node for none of them.
+const RSS_MAX: u64 = 200_000_000;
 
 /// No byte for so long is a client's failure, as in `huggingface_hub`.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);

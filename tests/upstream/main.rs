@@ -310,6 +310,8 @@ fn what_is_gated_is_for_those_whom_the_upstream_accepts() {
         let message = refused.header("x-error-message");
         assert!(message.contains("is restricted and you are not in the authorized list"));
     }
+    let page = get(gateway(&node), &format!("/{REPO}/blob/main/weights.bin"));
+    assert_eq!(page.status, 403, "nor what is in it");
     let info = get(gateway(&node), &format!("/api/models/{REPO}")).json();
     assert_eq!(info["sha"], COMMIT, "what it is may be known");
     assert_never_announced(&node);
@@ -334,6 +336,10 @@ fn what_is_private_is_not_there_for_others() {
             (404, "RepoNotFound"),
             "{path}"
         );
+    }
+    for page in ["", "/blob/main/weights.bin", "/tree/main"] {
+        let answer = get(gateway(&node), &format!("/{REPO}{page}"));
+        assert_eq!(answer.status, 404, "{page:?}");
     }
     assert_eq!(
         get(gateway(&node), "/api/models").json(),
