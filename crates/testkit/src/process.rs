@@ -30,6 +30,9 @@ use crate::net::{self, Host};
 /// not fail.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
+/// A log filter for all processes: what they log is shown when a test fails.
+const LOG_VARIABLE: &str = "LAB_LOG";
+
 /// How often conditions are looked at that nobody reports.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -121,6 +124,7 @@ impl Machine {
             .env("HUBLESS_GATEWAY", "off")
             .env("HUBLESS_MDNS", "false")
             .env("HUBLESS_UPNP", "false")
+            .envs(std::env::var_os(LOG_VARIABLE).map(|filter| ("HUBLESS_LOG", filter)))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(args);
         command

@@ -425,6 +425,7 @@ impl Job {
             scheduler.sources(),
         );
         if let Some(peer) = due {
+            tracing::debug!(%peer, "one more lane");
             let (addresses, files) = self.candidates.named_for(&peer);
             self.start_source(peer, addresses, files);
         }
@@ -614,6 +615,7 @@ impl Job {
         let Some(handle) = self.sources.remove(&source) else {
             return;
         };
+        tracing::debug!(peer = %handle.peer, ?end, "a source ended");
         match end {
             End::Lied => {
                 self.candidates.drop_peer(handle.peer);
