@@ -48,6 +48,19 @@ impl Store {
         self.shared.in_use.lock().since = None;
         outcome
     }
+
+    /// Removes a file at once that came for nothing, unless a known model or a repo has it or
+    /// somebody works with it. Whether it was removed.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
+        let _one_at_a_time = lock(&self.shared.collecting);
+        self.shared.in_use.lock().begin();
+        let outcome = self.shared.discard(file);
+        self.shared.in_use.lock().since = None;
+        outcome
+    }
 }
 
 /// What stays, growing while the collection runs.
@@ -58,23 +71,8 @@ struct Kept {
 
 impl Shared {
     fn collect(&self) -> Result<GcReport, StoreError> {
-        // What is not in the index cannot be collected. On a full disk this fails, and the
-        // collection makes room for it.
-        if let Err(error) = self.commit() {
-            tracing::debug!(%error, "collecting without a commit before");
-        }
-        let mut kept = Kept {
-            models: HashSet::new(),
-            files: HashSet::new(),
-        };
-        for model in self.pinned()? {
-            self.keep_model(&mut kept, model)?;
-        }
-        let named = self.named()?;
-        kept.files.extend(named.files);
-        for model in named.models {
-            self.keep_model(&mut kept, model)?;
-        }
+        self.commit_before();
+        let mut kept = self.reached()?;
         let mut report = GcReport {
             models: self.forget_models(&mut kept)?,
             ..GcReport::default()
@@ -88,6 +86,42 @@ impl Shared {
             self.remove_files(batch, &mut kept, &mut report)?;
         }
         Ok(report)
+    }
+
+    fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
+        self.commit_before();
+        let mut kept = self.reached()?;
+        for model in self.model_hashes()? {
+            self.keep_model(&mut kept, model)?;
+        }
+        let mut report = GcReport::default();
+        self.remove_files(&[file], &mut kept, &mut report)?;
+        Ok(report.files > 0)
+    }
+
+    /// What is not in the index cannot be collected. On a full disk this fails, and the collection
+    /// makes room for it.
+    fn commit_before(&self) {
+        if let Err(error) = self.commit() {
+            tracing::debug!(%error, "collecting without a commit before");
+        }
+    }
+
+    /// What the pins and the repos reach.
+    fn reached(&self) -> Result<Kept, StoreError> {
+        let mut kept = Kept {
+            models: HashSet::new(),
+            files: HashSet::new(),
+        };
+        for model in self.pinned()? {
+            self.keep_model(&mut kept, model)?;
+        }
+        let named = self.named()?;
+        kept.files.extend(named.files);
+        for model in named.models {
+            self.keep_model(&mut kept, model)?;
+        }
+        Ok(kept)
     }
 
     fn pinned(&self) -> Result<Vec<ContentHash>, StoreError> {

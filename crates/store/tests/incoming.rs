@@ -9,7 +9,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use common::*;
 use hubless_content::FileHash;
-use hubless_store::{Digests, Expected, FilePlace, Store, StoreError, StoreOptions};
+use hubless_store::{Digests, Expected, FilePlace, ImportOptions, Store, StoreError, StoreOptions};
 use sim_disk::SimDisk;
 
 fn expected(data: &[u8]) -> Expected {
@@ -163,4 +163,32 @@ fn after_a_crash_at_any_call_it_is_there_or_not_at_all() {
             assert_eq!(bring(&store, &data).unwrap(), file, "{case}");
         }
     }
+}
+
+#[test]
+fn what_came_for_nothing_is_removed_unless_it_is_known_or_in_use() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let data = bytes(5, 3 * CHUNK);
+    let file = list_of(&data).file();
+    store.put_chunk_list(&list_of(&data)).unwrap();
+    store.put(&chunk_of(&data, 1)).unwrap();
+    let guard = store.protect_files();
+    guard.add(file);
+    assert!(!store.discard(file).unwrap(), "somebody works with it");
+    drop(guard);
+    assert!(store.discard(file).unwrap());
+    assert_eq!(store.file(file).unwrap(), None);
+    assert_eq!(store.chunk_list(file).unwrap(), None);
+    assert_eq!(store.usage().unwrap().bytes, 0);
+    assert_eq!(leftovers(home.path()), 0);
+    assert!(!store.discard(file).unwrap(), "it is not here");
+
+    let path = home.path().join("model");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("weights.bin"), &data).unwrap();
+    let added = store.import(&path, &ImportOptions::default(), &()).unwrap();
+    store.unpin(added.hash).unwrap();
+    assert!(!store.discard(file).unwrap(), "a model has it");
+    assert_eq!(store.read_range(file, 0, data.len() as u64).unwrap(), data);
 }

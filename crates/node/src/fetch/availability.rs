@@ -119,6 +119,7 @@ mod tests {
     use hubless_content::{CHUNK_SIZE, FileHash, Manifest, ManifestEntry};
 
     use super::*;
+    use crate::fetch::target::Target;
 
     const ME: SourceId = SourceId(1);
 
@@ -131,11 +132,12 @@ mod tests {
         };
         let manifest =
             Manifest::new(vec![entry("a", 1, 1), entry("b", 3, 2), entry("c", 3, 2)]).unwrap();
-        Layout::new(manifest.content_hash(), Arc::new(manifest), |_| true).unwrap()
+        let target = Target::Model(manifest.content_hash());
+        Layout::new(target, Arc::new(manifest), |_| true).unwrap()
     }
 
     fn of_model(layout: &Layout) -> Availability {
-        Availability::new(Scope::Content(layout.hash))
+        Availability::new(layout.target.scope())
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{
     job::{Job, Wish},
     layout::Layout,
+    target::Target,
 };
 use crate::{
     api::{Failure, FailureKind},
@@ -31,7 +32,7 @@ pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<
     let (start, end) = cat.range.unwrap_or((0, None));
     let path = cat.path.clone();
     let wish = Wish {
-        hash: cat.hash,
+        target: Target::Model(cat.hash),
         named: peer_addresses("peer", &cat.peers)?,
         wants: Box::new(move |entry: &ManifestEntry| entry.path == path),
         range: Some(start..end.unwrap_or(u64::MAX)),

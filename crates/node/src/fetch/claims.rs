@@ -58,20 +58,29 @@ pub(crate) struct Claim {
     pub(crate) size: u64,
 }
 
+/// What a search comes upon.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Claim(Claim),
+    /// All that are known without the DHT were heard, or there are none.
+    NearbyHeard,
+}
+
 /// Searches for peers that claim to hold a file. Claims come as they are made, one of each peer at
 /// most; the channel ends when all were asked, or with the time. Dropping it ends the search.
 ///
 /// # Errors
 /// If this process has no network.
-pub(crate) fn search(core: &Arc<Core>, wanted: Wanted) -> Result<mpsc::Receiver<Claim>, Failure> {
+pub(crate) fn search(core: &Arc<Core>, wanted: Wanted) -> Result<mpsc::Receiver<Found>, Failure> {
     let network = core.network()?.clone();
     // Room for all, so that nobody waits for a slow reader.
-    let (found, claims) = mpsc::channel(PEERS_ASKED_MAX);
+    let (found, claims) = mpsc::channel(PEERS_ASKED_MAX + 1);
     let search = Search {
         core: core.clone(),
         network,
         wanted: wanted.clone(),
         seen: HashSet::new(),
+        nearby: HashSet::new(),
         waiting: VecDeque::new(),
         asking: JoinSet::new(),
         found,
@@ -87,9 +96,11 @@ struct Search {
     network: Network,
     wanted: Wanted,
     seen: HashSet<PeerId>,
+    /// Those of them that are known without the DHT and were not heard yet.
+    nearby: HashSet<PeerId>,
     waiting: VecDeque<Candidate>,
-    asking: JoinSet<Option<Claim>>,
-    found: mpsc::Sender<Claim>,
+    asking: JoinSet<(PeerId, Option<Claim>)>,
+    found: mpsc::Sender<Found>,
 }
 
 impl Search {
@@ -99,6 +110,10 @@ impl Search {
         walking.spawn(walk(self.network.clone(), self.wanted.alias, candidates));
         for candidate in self.nearby().await {
             self.add(candidate);
+        }
+        self.nearby = self.seen.clone();
+        if self.nearby.is_empty() {
+            self.tell(Found::NearbyHeard);
         }
         let mut walks = true;
         loop {
@@ -112,9 +127,8 @@ impl Search {
                     None => walks = false,
                 },
                 Some(asked) = self.asking.join_next() => {
-                    if let Ok(Some(claim)) = asked {
-                        // There is room for the claims of all that are asked.
-                        let _ = self.found.try_send(claim);
+                    if let Ok((peer, claim)) = asked {
+                        self.heard(peer, claim);
                     }
                 }
                 () = self.found.closed() => return,
@@ -146,6 +160,20 @@ impl Search {
         }
     }
 
+    fn heard(&mut self, peer: PeerId, claim: Option<Claim>) {
+        if let Some(claim) = claim {
+            self.tell(Found::Claim(claim));
+        }
+        if self.nearby.remove(&peer) && self.nearby.is_empty() {
+            self.tell(Found::NearbyHeard);
+        }
+    }
+
+    fn tell(&self, found: Found) {
+        // There is room for the claims of all that are asked.
+        let _ = self.found.try_send(found);
+    }
+
     fn ask_more(&mut self) {
         while self.asking.len() < ASKED_AT_ONCE_MAX
             && let Some(candidate) = self.waiting.pop_front()
@@ -153,9 +181,10 @@ impl Search {
             let (core, network) = (self.core.clone(), self.network.clone());
             let (alias, size) = (self.wanted.alias, self.wanted.size);
             self.asking.spawn(async move {
-                let asked = timeout(ASK_TIMEOUT, ask(&core, &network, alias, candidate));
-                let claim = asked.await.ok().flatten()?;
-                size.is_none_or(|size| size == claim.size).then_some(claim)
+                let peer = candidate.peer;
+                let asked = timeout(ASK_TIMEOUT, ask(&core, &network, alias, candidate)).await;
+                let fits = |claim: &Claim| size.is_none_or(|size| size == claim.size);
+                (peer, asked.ok().flatten().filter(fits))
             });
         }
     }
@@ -211,12 +240,15 @@ pub(crate) struct Claimed {
 
 /// All claims of a search, those of one file together: first what most peers say. Peers cost
 /// nothing, so that is an order in which to try, not a proof.
-pub(crate) async fn gather(mut claims: mpsc::Receiver<Claim>) -> Vec<Claimed> {
+pub(crate) async fn gather(mut found: mpsc::Receiver<Found>) -> Vec<Claimed> {
     let mut gathered: Vec<Claimed> = Vec::new();
-    while let Some(Claim {
-        peer, file, size, ..
-    }) = claims.recv().await
-    {
+    while let Some(found) = found.recv().await {
+        let Found::Claim(Claim {
+            peer, file, size, ..
+        }) = found
+        else {
+            continue;
+        };
         let same = |known: &&mut Claimed| (known.file, known.size) == (file, size);
         match gathered.iter_mut().find(same) {
             Some(known) => known.peers.push(peer),

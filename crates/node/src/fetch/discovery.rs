@@ -6,12 +6,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use hubless_content::{ChunkSet, ContentHash, FileHash};
+use hubless_content::{ChunkSet, FileHash};
 use hubless_network::{AnnounceKey, Multiaddr, Network, PeerId, peer_of};
 use hubless_wire::PeerAddresses;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
-use super::layout::Layout;
+use super::{layout::Layout, target::Target};
 use crate::core::Core;
 
 /// Peers remembered for one fetch. A liar in the DHT or among the sources can name no more.
@@ -189,7 +189,7 @@ const FILES_WALKED_MAX: usize = 4;
 /// The DHT walks of one fetch.
 pub(super) struct Search {
     network: Network,
-    model: ContentHash,
+    target: Target,
     found: mpsc::Sender<Candidate>,
     walking: JoinSet<u32>,
     joined: bool,
@@ -199,18 +199,14 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(
-        network: Network,
-        model: ContentHash,
-        found: mpsc::Sender<Candidate>,
-    ) -> Self {
+    pub(super) fn new(network: Network, target: Target, found: mpsc::Sender<Candidate>) -> Self {
         let mut walking = JoinSet::new();
         let joining = network.clone();
         // Not a walk yet: waits until there is somebody to ask.
         walking.spawn(async move { u32::from(join(&joining).await) });
         Self {
             network,
-            model,
+            target,
             found,
             walking,
             joined: false,
@@ -231,8 +227,8 @@ impl Search {
             return;
         }
         self.next = None;
-        self.walk(AnnounceKey::from(self.model), None);
-        if self.walks > 1 {
+        self.walk(self.target.key(), None);
+        if self.walks > 1 && self.target.model().is_some() {
             for file in layout
                 .map(|layout| largest(layout, missing))
                 .unwrap_or_default()

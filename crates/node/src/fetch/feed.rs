@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     job::{Job, Wish},
     layout::Layout,
+    target::Target,
 };
 use crate::{
     api::Failure,
@@ -143,7 +144,7 @@ fn begin(core: &Arc<Core>, model: ContentHash) -> Result<Arc<Shared>, Failure> {
     let (sink, replies) = replies(&core.cancel);
     let (demands, received) = mpsc::channel(DEMANDS_MAX);
     let wish = Wish {
-        hash: model,
+        target: Target::Model(model),
         named: Vec::new(),
         wants: Box::new(|_| true),
         range: Some(0..0),

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use hubless_content::ManifestEntry;
+use hubless_content::{ContentHash, ManifestEntry};
 use hubless_scheduler::Order;
 use hubless_store::Progress;
 
 use super::{
     job::{Fetch, Job, Wish},
     selection::Selection,
+    target::Target,
 };
 use crate::{
     api::{Event, Failure, FailureKind, Fetched, FileDetails, GetRequest, Plan},
@@ -27,7 +28,7 @@ pub(crate) async fn get(
     let selection = Selection::new(&request.include, &request.exclude)?;
     let wanted = selection.clone();
     let wish = Wish {
-        hash: request.hash,
+        target: Target::Model(request.hash),
         named: peer_addresses("peer", &request.peers)?,
         wants: Box::new(move |entry: &ManifestEntry| wanted.wants(&entry.path)),
         range: None,
@@ -48,12 +49,12 @@ pub(crate) async fn get(
             .hint("see its files with `--dry-run`, and put globs into quotes"));
     }
     if request.dry_run {
-        return json(plan(&fetch, &selection));
+        return json(plan(request.hash, &fetch, &selection));
     }
     let path = request
         .output
         .unwrap_or_else(|| core.home.export(request.hash));
-    export(core, sink, &fetch, path.clone(), selection).await?;
+    export(core, sink, request.hash, path.clone(), selection).await?;
     json(Fetched {
         hash: request.hash,
         path,
@@ -63,7 +64,7 @@ pub(crate) async fn get(
     })
 }
 
-fn plan(fetch: &Fetch, selection: &Selection) -> Plan {
+fn plan(hash: ContentHash, fetch: &Fetch, selection: &Selection) -> Plan {
     let entries = fetch.layout.manifest.entries().iter();
     let wanted = entries.filter(|entry| selection.wants(&entry.path));
     let files = wanted.map(|entry| FileDetails {
@@ -72,7 +73,7 @@ fn plan(fetch: &Fetch, selection: &Selection) -> Plan {
         hash: entry.hash,
     });
     Plan {
-        hash: fetch.layout.hash,
+        hash,
         bytes_total: fetch.layout.bytes_total,
         bytes_present: fetch.bytes_present,
         files: files.collect(),
@@ -89,7 +90,7 @@ fn exporting(progress: Progress) -> Event {
 async fn export(
     core: &Arc<Core>,
     sink: &ReplySink,
-    fetch: &Fetch,
+    hash: ContentHash,
     path: PathBuf,
     selection: Selection,
 ) -> Result<(), Failure> {
@@ -97,7 +98,7 @@ async fn export(
         sink: sink.clone(),
         event: exporting,
     };
-    let (store, hash) = (core.store.clone(), fetch.layout.hash);
+    let store = core.store.clone();
     Blocking::run_long(move || {
         std::fs::create_dir_all(&path).map_err(|error| {
             let message = format!("cannot create {}: {error}", path.display());

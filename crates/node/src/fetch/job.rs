@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::{CHUNK_SIZE, ChunkSet, ContentHash, FileHash, ManifestEntry, chunk_len};
+use hubless_content::{
+    CHUNK_SIZE, ChunkSet, ContentHash, FileHash, Manifest, ManifestEntry, chunk_len,
+};
 use hubless_network::{Multiaddr, Network, PeerId};
 use hubless_scheduler::{Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
 use tokio::{
@@ -33,6 +35,7 @@ use super::{
     lists::Lists,
     plan::{self, Planned},
     source::{self, Command, End, MANIFEST_ASKS_MAX, News, Shared, SourceArgs},
+    target::Target,
     widen::Widening,
 };
 use crate::{
@@ -61,7 +64,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// What to fetch.
 pub(super) struct Wish {
-    pub(super) hash: ContentHash,
+    pub(super) target: Target,
     /// Peers that the caller named.
     pub(super) named: Vec<Multiaddr>,
     /// Which files.
@@ -107,6 +110,8 @@ pub(super) struct Job {
     stored: watch::Sender<u64>,
     news: mpsc::Receiver<News>,
     found: mpsc::Receiver<Candidate>,
+    /// For those who name peers while it runs.
+    introductions: mpsc::Sender<Candidate>,
     /// Peers that ask this node what it has, of any model.
     askers: broadcast::Receiver<(ContentHash, PeerId)>,
     search: Search,
@@ -132,8 +137,8 @@ pub(super) struct Job {
     reached: bool,
     /// Whether any source ever had something.
     anyone: bool,
-    /// Tells those who look how it goes.
-    live: Live,
+    /// Tells those who look how it goes, of a model.
+    live: Option<Live>,
 }
 
 impl Job {
@@ -148,7 +153,7 @@ impl Job {
         let (layout, layout_known) = watch::channel(None);
         let shared = Arc::new(Shared {
             core: core.clone(),
-            content: wish.hash,
+            target: wish.target.clone(),
             layout: layout_known,
             manifest_asks: Semaphore::new(MANIFEST_ASKS_MAX),
             lists: Lists::default(),
@@ -156,10 +161,11 @@ impl Job {
             news: news_sender,
         });
         let now = Instant::now();
-        let live = core.transfers.begin(wish.hash);
+        let model = wish.target.model();
+        let live = model.map(|model| core.transfers.begin(model));
         Ok(Self {
             candidates: Candidates::new(network.peer_id()),
-            search: Search::new(network.clone(), wish.hash, found_sender),
+            search: Search::new(network.clone(), wish.target.clone(), found_sender.clone()),
             wish,
             network,
             sink: sink.clone(),
@@ -168,6 +174,7 @@ impl Job {
             stored: watch::channel(0).0,
             news,
             found,
+            introductions: found_sender,
             askers: core.swarms.askers(),
             sources: HashMap::new(),
             tasks: JoinSet::new(),
@@ -199,6 +206,11 @@ impl Job {
         self.stored.subscribe()
     }
 
+    /// Where peers can be named while it runs.
+    pub(super) fn introductions(&self) -> mpsc::Sender<Candidate> {
+        self.introductions.clone()
+    }
+
     /// Fetches until nothing is missing.
     ///
     /// # Errors
@@ -213,16 +225,13 @@ impl Job {
     }
 
     async fn work(mut self) -> Result<Fetch, Failure> {
-        let (store, hash) = (self.shared.core.store.clone(), self.wish.hash);
-        let _in_use = store.protect(hash);
-        let store = store.clone();
-        let manifest = self
-            .shared
-            .core
-            .blocking
-            .run(move || store.manifest(hash))
-            .await??;
-        if let Some(manifest) = manifest {
+        let store = self.shared.core.store.clone();
+        let _in_use = self.wish.target.model().map(|model| store.protect(model));
+        let files_in_use = store.protect_files();
+        if let Target::File(file) = &self.wish.target {
+            files_in_use.add(file.hash);
+        }
+        if let Some(manifest) = self.known_manifest().await? {
             self.plan(manifest).await?;
         }
         let mut progress = tokio::time::interval(PROGRESS_EVERY);
@@ -262,6 +271,17 @@ impl Job {
         self.finish().await
     }
 
+    /// The list of files, if no peer has to be asked for it.
+    async fn known_manifest(&self) -> Result<Option<Arc<Manifest>>, Failure> {
+        let core = &self.shared.core;
+        let Some(model) = self.wish.target.model() else {
+            let own = self.wish.target.own_manifest();
+            return own.map_err(|error| failures::bad_manifest(&self.wish.target, &error));
+        };
+        let store = core.store.clone();
+        Ok(core.blocking.run(move || store.manifest(model)).await??)
+    }
+
     /// As [`Job::run`]; what failed is told before those who wait for chunks hear of the end.
     pub(super) async fn run_telling(self, failure: &OnceLock<Failure>) {
         let (_layout, _stored) = (self.layout.clone(), self.stored.clone());
@@ -298,21 +318,22 @@ impl Job {
     }
 
     /// The manifest is known: finds out what is missing, and tells the sources.
-    async fn plan(&mut self, manifest: Arc<hubless_content::Manifest>) -> Result<(), Failure> {
+    async fn plan(&mut self, manifest: Arc<Manifest>) -> Result<(), Failure> {
         if self.scheduler.is_some() {
             return Ok(());
         }
-        let layout = Layout::new(self.wish.hash, manifest, &self.wish.wants)
-            .map_err(|error| failures::bad_manifest(self.wish.hash, &error))?;
+        let target = &self.wish.target;
+        let layout = Layout::new(target.clone(), manifest, &self.wish.wants)
+            .map_err(|error| failures::bad_manifest(target, &error))?;
         let layout = Arc::new(layout);
         let (core, planned, range) = (
             self.shared.core.clone(),
             layout.clone(),
             self.wish.range.clone(),
         );
-        let keep = self.wish.keep;
+        let pin = target.model().filter(|_| self.wish.keep);
         let planned =
-            Blocking::run_long(move || plan::plan(&core.store, &planned, range, keep)).await??;
+            Blocking::run_long(move || plan::plan(&core.store, &planned, range, pin)).await??;
         let Planned {
             wanted_now,
             missing,
@@ -333,8 +354,10 @@ impl Job {
         self.layout.send_replace(Some(layout));
         self.shared.core.note_change();
         self.last_progress = Instant::now();
-        let askers = self.shared.core.swarms.known(self.wish.hash);
-        askers.into_iter().for_each(|peer| self.add_asker(peer));
+        if let Some(model) = self.wish.target.model() {
+            let askers = self.shared.core.swarms.known(model);
+            askers.into_iter().for_each(|peer| self.add_asker(peer));
+        }
         Ok(())
     }
 
@@ -508,7 +531,7 @@ impl Job {
     fn hear_asker(&mut self, asker: Result<(ContentHash, PeerId), RecvError>) {
         // Who is missed because too many ask is named by others.
         if let Ok((content, peer)) = asker
-            && content == self.wish.hash
+            && Some(content) == self.wish.target.model()
             && self.scheduler.is_some()
         {
             self.add_asker(peer);
@@ -537,7 +560,7 @@ impl Job {
                 self.plan(manifest).await?;
             }
             News::BadManifest(error) => {
-                return Err(failures::bad_manifest(self.wish.hash, &error));
+                return Err(failures::bad_manifest(&self.wish.target, &error));
             }
             News::Input(input) => self.hear_input(input),
             News::List(file) => {
@@ -560,7 +583,7 @@ impl Job {
                 candidate.addresses = self.network.believable(candidate.addresses);
                 self.candidates.add(candidate, Instant::now());
             }
-            News::Store(error) => return Err(failures::store(error, self.wish.hash)),
+            News::Store(error) => return Err(failures::store(error, &self.wish.target)),
             News::Ended(source, end) => self.source_ended(source, end).await,
         }
         Ok(())
@@ -648,7 +671,7 @@ impl Job {
                 .as_ref()
                 .map_or(0, |layout| layout.bytes_total);
             return Err(failures::partial(
-                self.wish.hash,
+                &self.wish.target,
                 total - self.bytes_missing,
                 total,
             ));
@@ -657,9 +680,13 @@ impl Job {
         let expected =
             !(self.wish.named.is_empty() && config.bootstrap.is_empty() && config.peers.is_empty());
         Err(if expected && !self.reached && !self.search.has_joined() {
-            failures::no_network(self.wish.hash)
+            failures::no_network(&self.wish.target)
         } else {
-            failures::nobody(self.wish.hash, self.candidates.named(), self.search.walks())
+            failures::nobody(
+                &self.wish.target,
+                self.candidates.named(),
+                self.search.walks(),
+            )
         })
     }
 }

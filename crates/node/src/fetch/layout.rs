@@ -6,9 +6,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hubless_content::{
-    ChunkIndex, ChunkList, ContentHash, FileHash, Manifest, ManifestEntry, chunk_count,
-};
+use hubless_content::{ChunkIndex, ChunkList, FileHash, Manifest, ManifestEntry, chunk_count};
+
+use super::target::Target;
 
 /// Position of a file in the manifest.
 pub(super) type FileNumber = usize;
@@ -16,7 +16,7 @@ pub(super) type FileNumber = usize;
 /// One fetch's view of a model.
 #[derive(Debug)]
 pub(super) struct Layout {
-    pub(super) hash: ContentHash,
+    pub(super) target: Target,
     pub(super) manifest: Arc<Manifest>,
     /// First chunk of each file; one more at the end for the total.
     firsts: Vec<u32>,
@@ -35,7 +35,7 @@ pub(super) struct TooManyChunks;
 
 impl Layout {
     pub(super) fn new(
-        hash: ContentHash,
+        target: Target,
         manifest: Arc<Manifest>,
         wants: impl Fn(&ManifestEntry) -> bool,
     ) -> Result<Self, TooManyChunks> {
@@ -54,7 +54,7 @@ impl Layout {
         firsts.push(total);
         let lists = manifest.entries().iter().map(|_| OnceLock::new()).collect();
         Ok(Self {
-            hash,
+            target,
             manifest,
             firsts,
             wanted,
@@ -134,7 +134,8 @@ mod tests {
             entry("d", large, 2),
         ];
         let manifest = Manifest::new(entries).unwrap();
-        Layout::new(manifest.content_hash(), Arc::new(manifest), wants).unwrap()
+        let target = Target::Model(manifest.content_hash());
+        Layout::new(target, Arc::new(manifest), wants).unwrap()
     }
 
     #[test]

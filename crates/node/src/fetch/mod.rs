@@ -1,4 +1,4 @@
-//! Fetching a model: from a content hash to verified files.
+//! Fetching a model, or one file of any: from a hash to verified files.
 //!
 //! # The way of a fetch
 //! 1. [`discovery`] finds peers: those the caller named, the local network, the DHT, and the peers
@@ -19,6 +19,7 @@ pub(crate) mod claims;
 pub(crate) mod discovery;
 mod failures;
 mod feed;
+mod file;
 mod get;
 mod job;
 mod layout;
@@ -30,10 +31,12 @@ mod selection;
 mod source;
 mod stream;
 mod swarm;
+mod target;
 mod widen;
 
 pub(crate) use cat::{Cat, cat};
 pub(crate) use feed::{Feed, Feeds};
+pub(crate) use file::FileFetch;
 pub(crate) use get::get;
 pub(crate) use locks::Locks;
 pub(crate) use stream::StoredStream;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet};
+use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, ContentHash};
 use hubless_store::{Store, StoreError};
 
 use super::layout::{FileNumber, Layout};
@@ -18,21 +18,21 @@ pub(super) struct Planned {
 }
 
 /// Looks at every wanted file; `range` leaves only the chunks with bytes in it. What an earlier
-/// fetch stored but could not note any more is found again. With `keep`, the model is pinned, so
-/// that what comes is kept.
+/// fetch stored but could not note any more is found again. `pin` is pinned, so that what
+/// comes is kept.
 pub(super) fn plan(
     store: &Store,
     layout: &Layout,
     range: Option<Range<u64>>,
-    keep: bool,
+    pin: Option<ContentHash>,
 ) -> Result<Planned, StoreError> {
     let mut planned = Planned {
         wanted_now: ChunkSet::empty(layout.chunks()),
         missing: ChunkSet::empty(layout.chunks()),
         lists: Vec::new(),
     };
-    if keep {
-        store.pin(layout.hash)?;
+    if let Some(model) = pin {
+        store.pin(model)?;
     }
     for file in layout.wanted() {
         plan_file(store, layout, file, range.as_ref(), &mut planned)?;

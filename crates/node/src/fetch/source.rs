@@ -14,13 +14,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use hubless_content::{ContentHash, FileHash, Manifest};
+use hubless_content::{FileHash, Manifest};
 use hubless_network::{
     AnswerReceiver, AskSender, Exchange, ExchangeError, Incoming, Multiaddr, PeerId,
 };
 use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
-use hubless_wire::{Answer, Ask, Scope};
+use hubless_wire::{Answer, Ask};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::{Interval, interval, timeout},
@@ -33,6 +33,7 @@ use super::{
     layout::{FileNumber, Layout},
     lists::{Claim, ListInProgress, Lists},
     manifest,
+    target::Target,
 };
 use crate::core::Core;
 
@@ -61,7 +62,7 @@ const FILE_SCOPES_MAX: usize = 64;
 /// What all sources of a fetch share.
 pub(super) struct Shared {
     pub(super) core: Arc<Core>,
-    pub(super) content: ContentHash,
+    pub(super) target: Target,
     /// Set as soon as the manifest is there.
     pub(super) layout: watch::Receiver<Option<Arc<Layout>>>,
     pub(super) manifest_asks: Semaphore,
@@ -94,7 +95,7 @@ pub(super) enum News {
 pub(super) enum End {
     /// It could not be reached.
     Unreachable,
-    /// It has nothing of the model.
+    /// It has nothing of what is wanted.
     Nothing,
     /// The stream ended.
     Gone,
@@ -182,7 +183,9 @@ async fn layout(exchange: &mut Exchange, shared: &Shared) -> Result<Arc<Layout>,
         if known.borrow().is_some() {
             continue;
         }
-        let news = manifest::get(exchange, shared.content).await?;
+        // Of a file alone it is known from the beginning.
+        let content = shared.target.model().ok_or(End::Gone)?;
+        let news = manifest::get(exchange, content).await?;
         shared.news.send(news).await.map_err(|_| End::Gone)?;
         known.changed().await.map_err(|_| End::Gone)?;
     }
@@ -228,13 +231,15 @@ enum Step {
 impl Source {
     async fn work(&mut self) -> Result<(), End> {
         self.tell(Input::SourceJoined(self.id)).await?;
-        let scope = Scope::Content(self.layout.hash);
+        let scope = self.layout.target.scope();
         self.ask(
             Ask::Availability(scope),
             Open::Availability(Availability::new(scope)),
         )
         .await?;
-        self.ask(Ask::Peers(self.layout.hash), Open::Peers).await?;
+        if let Some(model) = self.layout.target.model() {
+            self.ask(Ask::Peers(model), Open::Peers).await?;
+        }
         loop {
             match self.next_step().await {
                 Step::Incoming(Some(Ok(Incoming::Begins(id)))) => self.begins(id).await?,

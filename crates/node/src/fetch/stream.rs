@@ -103,6 +103,22 @@ impl StoredStream {
         }
     }
 
+    /// What is held at the beginning of the range, a few chunks at most; `None` if it is not.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) async fn held(&self) -> Result<Option<Bytes>, Failure> {
+        let pieces = self
+            .start_reading()
+            .await
+            .map_err(|_| crate::replies::interrupted())??;
+        Ok(match &pieces[..] {
+            [] => None,
+            [piece] => Some(piece.clone()),
+            pieces => Some(pieces.concat().into()),
+        })
+    }
+
     fn start_reading(&self) -> JoinHandle<Result<Vec<Bytes>, StoreError>> {
         let (store, file, range) = (
             self.core.store.clone(),

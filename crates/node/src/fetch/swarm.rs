@@ -10,7 +10,7 @@ use hubless_content::{ChunkSet, ContentHash};
 use hubless_network::{AnnounceKey, Network, PeerId};
 use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
-use hubless_wire::{Ask, Scope};
+use hubless_wire::Ask;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     discovery::{Candidate, join, nearby},
     layout::Layout,
     source::{End, only_answer},
+    target::Target,
 };
 use crate::{
     api::{Failure, Swarm, SwarmMember},
@@ -47,8 +48,9 @@ pub(crate) async fn swarm(
     let known = move || Ok::<_, StoreError>((store.manifest(hash)?, store.model_held(hash)?));
     let (manifest, held) = core.blocking.run(known).await??;
     let manifest = manifest.ok_or_else(|| unknown(hash))?;
-    let layout = Layout::new(hash, manifest, |_| true);
-    let layout = layout.map_err(|error| super::failures::bad_manifest(hash, &error))?;
+    let layout = Layout::new(Target::Model(hash), manifest, |_| true);
+    let layout =
+        layout.map_err(|error| super::failures::bad_manifest(&Target::Model(hash), &error))?;
 
     let start = Instant::now();
     let (own, named) = (
@@ -138,7 +140,7 @@ fn unique(found: Vec<Candidate>) -> Vec<Candidate> {
 async fn ask(network: &Network, candidate: Candidate, layout: &Layout) -> Result<u32, End> {
     let opened = network.open(candidate.peer, candidate.addresses).await;
     let mut exchange = opened.map_err(|_| End::Unreachable)?;
-    let scope = Scope::Content(layout.hash);
+    let scope = layout.target.scope();
     let sent = exchange.asks.send(ASK_ID, Ask::Availability(scope)).await;
     sent.map_err(|_| End::Gone)?;
     let (mut availability, me) = (Availability::new(scope), SourceId(0));

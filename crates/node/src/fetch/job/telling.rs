@@ -36,7 +36,9 @@ impl Job {
             bytes_total,
             sources: sources.len() as u32,
         });
-        self.live.tell(self.told(state, bytes_total, sources));
+        if let Some(live) = &self.live {
+            live.tell(self.told(state, bytes_total, sources));
+        }
     }
 
     /// What those see who look; nothing of a fetch that only waits for demands.

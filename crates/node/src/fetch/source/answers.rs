@@ -97,9 +97,9 @@ impl Source {
         payload: &Bytes,
     ) -> Result<(), End> {
         if answer == Answer::NotHere {
-            return match availability.scope() {
-                Scope::Content(_) => self.ask_for_files().await,
-                Scope::File(_) => Ok(()),
+            return match availability.scope() == self.layout.target.scope() {
+                true => self.ask_for_files().await,
+                false => Ok(()),
             };
         }
         let inputs = availability.take(self.id, &self.layout, answer, payload)?;
@@ -114,7 +114,7 @@ impl Source {
         Ok(())
     }
 
-    /// The peer does not know the model, but was named for some of its files.
+    /// The peer does not know what is wanted, but may have been named for some files of it.
     async fn ask_for_files(&mut self) -> Result<(), End> {
         let files = std::mem::take(&mut self.files);
         if files.is_empty() {
