@@ -223,6 +223,16 @@ impl Network {
         shapers.down.set_limits(down, None);
     }
 
+    /// Waits until bytes that came from elsewhere than peers may be taken: they share the limit of
+    /// what is taken in all, in turns with peers. Returns how many of `want` may, at least one.
+    pub async fn take_elsewhere(&self, want: usize) -> usize {
+        match self.inner.askers.shapers.down.request(self.peer_id(), want) {
+            Ok(allowed) => allowed,
+            // Without an answer the node is stopping.
+            Err(turn) => turn.await.unwrap_or(want),
+        }
+    }
+
     /// Payload bytes since the start.
     pub fn counters(&self) -> Counters {
         let shapers = &self.inner.askers.shapers;

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub sent: Vec<(&'static str, u64)>,
     /// Payload taken from peers, by what carried it.
     pub received: Vec<(&'static str, u64)>,
+    /// Bytes of files that the upstream sent.
+    pub from_upstream: u64,
     /// Chunks and chunk lists that arrived and failed verification.
     pub chunks_rejected: u64,
     /// Peers that were banned for it.
@@ -98,6 +100,11 @@ impl NodeHandle {
         Metrics {
             sent: by_carrier(traffic.map(|traffic| traffic.sent)),
             received: by_carrier(traffic.map(|traffic| traffic.received)),
+            from_upstream: self
+                .core
+                .upstream
+                .as_ref()
+                .map_or(0, |upstream| upstream.bytes_received()),
             chunks_rejected: counters.rejected.get(),
             bans: counters.bans.get(),
             banned: network.map_or(0, |network| network.banned().len() as u64),

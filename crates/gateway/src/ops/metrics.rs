@@ -91,8 +91,13 @@ fn traffic(registry: &mut Registry, node: &Metrics) {
         let source = "peer";
         (Received { source, carrier }, *bytes)
     });
+    let from_upstream = Received {
+        source: "upstream",
+        carrier: "http",
+    };
+    let received = from_peers.chain([(from_upstream, node.from_upstream)]);
     let help = "Payload taken from others, by source and by what carried it";
-    registry.register_with_unit("received", help, Unit::Bytes, family(from_peers));
+    registry.register_with_unit("received", help, Unit::Bytes, family(received));
 }
 
 fn trust(registry: &mut Registry, node: &Metrics) {

@@ -11,6 +11,7 @@ use hubless_content::{CommitId, ModelPath, RepoId};
 use reqwest::{StatusCode, Url, header::CONTENT_RANGE};
 
 use super::{Upstream, client::Answer, error::UpstreamError, metadata};
+use crate::core::Core;
 
 /// Tries in a row that bring nothing, once something came: some half a minute.
 const TRIES_MAX: u32 = 6;
@@ -26,6 +27,7 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A range of a file that comes from an upstream. Nothing proves these bytes.
 pub(crate) struct Body {
+    core: Arc<Core>,
     upstream: Arc<Upstream>,
     url: Url,
     token: Option<Arc<str>>,
@@ -39,6 +41,7 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn new(
+        core: &Arc<Core>,
         upstream: &Arc<Upstream>,
         (repo, commit, path): (&RepoId, CommitId, &ModelPath),
         size: u64,
@@ -46,6 +49,7 @@ impl Body {
         token: Option<Arc<str>>,
     ) -> Self {
         Self {
+            core: core.clone(),
             url: metadata::file_url(&upstream.client, repo, commit, path),
             upstream: upstream.clone(),
             token,
@@ -70,12 +74,23 @@ impl Body {
                     self.at += bytes.len() as u64;
                     let received = &self.upstream.bytes_received;
                     received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    self.slow_down(bytes.len()).await;
                     return Ok(Some(bytes));
                 }
                 Err(error) => self.recover(error).await?,
             }
         }
         Ok(None)
+    }
+
+    /// Holds to the limit of what is taken in all. What waits to be read holds the upstream back.
+    async fn slow_down(&self, mut bytes: usize) {
+        let Ok(network) = self.core.network() else {
+            return;
+        };
+        while bytes > 0 {
+            bytes -= network.take_elsewhere(bytes).await.clamp(1, bytes);
+        }
     }
 
     /// Bytes that are not nothing, from the answer under way or a new one.
