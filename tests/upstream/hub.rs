@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     io::{BufReader, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -21,6 +24,9 @@ pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Its one repo.
 pub(crate) const REPO: &str = "Org/Model";
 
+/// Writes in a second of a hub that sends at a rate.
+const PIECES_PER_SECOND: usize = 50;
+
 /// What it is told.
 #[derive(Default)]
 pub(crate) struct Manners {
@@ -34,10 +40,14 @@ pub(crate) struct Manners {
     pub(crate) redirect: Option<String>,
     /// So many requests are refused, each with so many seconds to wait.
     pub(crate) refuse: (u32, u64),
+    /// So many requests for files behind the first are refused, each with so many seconds to wait.
+    pub(crate) refuse_files: (u32, u64),
     /// The connection of a file is cut after so many bytes, once.
     pub(crate) cut_after: Option<usize>,
     /// A file takes so long.
     pub(crate) slowness: Duration,
+    /// Answers are sent at this rate.
+    pub(crate) bytes_per_second: Option<usize>,
     /// Nobody is there.
     pub(crate) gone: bool,
 }
@@ -66,6 +76,7 @@ struct Shared {
     files: Vec<(String, Vec<u8>)>,
     manners: Mutex<Manners>,
     requests: Mutex<Vec<Request>>,
+    sent: AtomicUsize,
 }
 
 impl Hub {
@@ -84,6 +95,7 @@ impl Hub {
             files: files.collect(),
             manners: Mutex::default(),
             requests: Mutex::default(),
+            sent: AtomicUsize::new(0),
         });
         let serving = shared.clone();
         thread::spawn(move || {
@@ -101,6 +113,11 @@ impl Hub {
     /// Changes its manners.
     pub(crate) fn is(&self, change: impl FnOnce(&mut Manners)) {
         change(&mut lock(&self.shared.manners));
+    }
+
+    /// Bytes of its answers that it sent.
+    pub(crate) fn sent(&self) -> usize {
+        self.shared.sent.load(Ordering::Relaxed)
     }
 
     /// The requests whose path has this in it.
@@ -136,16 +153,25 @@ impl Shared {
             return;
         }
         lock(&self.requests).push(request.clone());
-        // A client that goes away is its own matter.
-        let _ = client.write_all(&self.answer(&request));
+        let answer = self.answer(&request);
+        let rate = lock(&self.manners).bytes_per_second;
+        for piece in answer.chunks(rate.map_or(answer.len(), |rate| rate / PIECES_PER_SECOND)) {
+            // A client that goes away is its own matter.
+            if client.write_all(piece).is_err() {
+                return;
+            }
+            self.sent.fetch_add(piece.len(), Ordering::Relaxed);
+            if rate.is_some() {
+                thread::sleep(Duration::from_secs(1) / PIECES_PER_SECOND as u32);
+            }
+        }
     }
 
     fn answer(&self, request: &Request) -> Vec<u8> {
         let mut manners = lock(&self.manners);
         if manners.refuse.0 > 0 {
             manners.refuse.0 -= 1;
-            let wait = format!("Retry-After: {}\r\n", manners.refuse.1);
-            return error(429, "", "too many requests", &wait);
+            return too_many(manners.refuse.1);
         }
         let path = request.path.split('?').next().unwrap_or_default();
         let has = |token: Option<&str>| {
@@ -177,6 +203,10 @@ impl Shared {
                 bytes[at] ^= 1;
             }
             let cut = manners.cut_after.take();
+            if cut.is_none() && manners.refuse_files.0 > 0 {
+                manners.refuse_files.0 -= 1;
+                return too_many(manners.refuse_files.1);
+            }
             thread::sleep(manners.slowness);
             drop(manners);
             return content(&bytes, request.header("range"), cut);
@@ -263,6 +293,11 @@ fn content(bytes: &[u8], range: Option<&str>, cut: Option<usize>) -> Vec<u8> {
         answer.truncate(cut);
     }
     answer
+}
+
+fn too_many(seconds: u64) -> Vec<u8> {
+    let wait = format!("Retry-After: {seconds}\r\n");
+    error(429, "", "too many requests", &wait)
 }
 
 fn gated() -> Vec<u8> {

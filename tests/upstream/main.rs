@@ -3,6 +3,8 @@
 
 mod http;
 mod hub;
+mod peers;
+mod stranger;
 
 use std::{
     fs,
@@ -227,6 +229,59 @@ fn a_part_of_a_large_file_does_not_pull_all_of_it() {
     assert_eq!((end.status, &end.body[..]), (206, &large[9 * MIB - 500..]));
     assert_eq!(node.count("store/bytes"), 0);
     assert_eq!(node.count("bytes_from_upstream"), 1500);
+}
+
+#[test]
+fn the_limit_holds_for_the_upstream_too() {
+    let lab = Lab::new(HUBLESS);
+    let large = noise(2, 9 * MIB);
+    let hub = Hub::start(&[("large.bin", large.clone())]);
+    let rate = 3 * MIB;
+    let node = mirror(&lab, "mirror", &hub.url, &["--limit-down", "3MiB"]);
+    let begun = Instant::now();
+    let answer = get(gateway(&node), &file("large.bin"));
+    let took = begun.elapsed().as_secs_f64();
+    assert!(answer.whole && answer.body == large);
+    let ideal = large.len() as f64 / rate as f64;
+    // A tenth of a second of the rate may pass at once.
+    assert!(
+        (ideal * 0.95..ideal * 1.5).contains(&took),
+        "{took} s, not {ideal} s"
+    );
+
+    let metrics = get(gateway(&node), "/metrics").body;
+    let metrics = String::from_utf8(metrics).expect("text");
+    let line = format!(
+        "hubless_received_bytes_total{{source=\"upstream\",carrier=\"http\"}} {}",
+        large.len()
+    );
+    assert!(metrics.contains(&line), "{metrics}");
+}
+
+#[test]
+fn what_came_of_a_file_is_not_asked_for_again() {
+    let lab = Lab::new(HUBLESS);
+    let large = noise(2, 9 * MIB);
+    let hub = Hub::start(&[("large.bin", large.clone())]);
+    let node = mirror(&lab, "mirror", &hub.url, &[]);
+    hub.is(|manners| {
+        manners.cut_after = Some(5 * MIB);
+        manners.refuse_files = (1, 40);
+    });
+    let answer = get(gateway(&node), &file("large.bin"));
+    assert!(
+        !answer.whole,
+        "it broke off, and the hub is not to be asked"
+    );
+    hub.is(|manners| manners.refuse_files = (0, 0));
+    let answer = get(gateway(&node), &file("large.bin"));
+    assert!(answer.whole && answer.body == large);
+    let requests = hub.requests("/resolve/");
+    let last = requests.last().and_then(|last| last.header("range"));
+    let start = last.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let start: usize = start.map_or(0, |(start, _)| start.parse().expect("a number"));
+    assert!(start > 4 * MIB, "only the rest is asked for: {last:?}");
+    assert!(node.count("bytes_from_upstream") <= large.len() as u64);
 }
 
 #[test]

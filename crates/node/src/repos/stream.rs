@@ -127,7 +127,12 @@ impl FileStream {
             }
             // No room to keep it, but the client can have it.
             Source::Pulled(_) if failure.kind == FailureKind::NoSpace => {
-                Source::Passed(Box::new(origin.body(upstream, rest)))
+                Source::Passed(Box::new(origin.body(&self.core, upstream, rest)))
+            }
+            // Peers may have it, but only the whole of it is proven.
+            Source::Passed(_) if failure.kind == FailureKind::Network => {
+                let pulled = PulledStream::wait(&self.core, upstream, origin, rest);
+                Source::Pulled(pulled.ok_or(failure.clone())?)
             }
             Source::Pulled(_) | Source::Passed(_) => return Err(failure),
         };
@@ -144,6 +149,6 @@ fn from_upstream(
 ) -> Source {
     match PulledStream::join(core, upstream, origin, range.clone()) {
         Some(pulled) => Source::Pulled(pulled),
-        None => Source::Passed(Box::new(origin.body(upstream, range))),
+        None => Source::Passed(Box::new(origin.body(core, upstream, range))),
     }
 }

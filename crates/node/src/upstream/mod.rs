@@ -5,17 +5,19 @@
 //! repos::resolve -> lookup: name -> commit, its files listed      JSON over HTTP, kept in the store
 //! repos::permit  -> lookup: may this caller have the files?       asked of the upstream, per token
 //! repos::open    -> held: from the store, whoever brought it
-//!                   else pull: one ranged GET for all readers -> store::Incoming -> the store
+//!                   else pull, once for all readers: from peers who claim to have it, and by a
+//!                   ranged GET -> store::Incoming -> the store
 //! ```
 //!
 //! # Trust
 //! The upstream is the authority for what a name means, so a client gets its bytes as they come,
 //! as it would without this node; but the last of them only when SHA-256 or git's SHA-1 of all is
-//! what the upstream's listing said, and only then the file is kept and announced. A caller's token
+//! what the upstream's listing said, and only then the file is kept and announced. Of what peers
+//! claim to be the file, a client gets nothing before that ([`peers`]). A caller's token
 //! goes to the upstream and nowhere else ([`client`]); no other host is contacted ([`hosts`]).
 //!
 //! # Not here
-//! What clients ask (`gateway`), and how bytes come from peers (`fetch`).
+//! What clients ask (`gateway`), and how chunks come from peers (`fetch`).
 
 mod body;
 mod client;
@@ -26,6 +28,7 @@ mod known;
 mod lookup;
 mod metadata;
 mod peerless;
+mod peers;
 mod pull;
 mod withheld;
 

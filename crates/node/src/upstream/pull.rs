@@ -1,36 +1,40 @@
-//! Bringing one file from an upstream into the store, once for all who wait for it.
+//! Bringing one file of an upstream into the store, once for all who wait for it: from peers who
+//! claim to have it, or from the upstream itself, whichever has it first.
 //!
 //! A pull goes on while somebody reads, and some seconds longer: a client that lost its connection
 //! then finds it still under way. Readers follow behind what is written, but get the last chunk
 //! only from the store, when the whole file was what the upstream's listing said: who got a wrong
-//! byte never gets the end.
+//! byte never gets the end. If the upstream gives nothing, they wait until what peers gave is
+//! proven, and the pull goes on without them. What came of a pull that ended early is kept for a
+//! while for the next one.
+
+mod kept;
+mod worker;
 
 use std::{
     collections::HashMap,
     ops::Range,
     sync::{Arc, Mutex, OnceLock, Weak},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use hubless_content::{CHUNK_SIZE, CommitId, FileHash, GitBlobId, Lfs, ModelPath, RepoId, Sha256};
-use hubless_store::{Expected, Incoming, IncomingReader, Store, StoreError};
-use tokio::sync::{Semaphore, mpsc, watch};
+use hubless_content::{
+    CHUNK_SIZE, CommitId, FileHash, GitBlobId, Lfs, ManifestEntry, ModelPath, RepoId, Sha256,
+};
+use hubless_store::{Expected, IncomingReader, Store, StoreError};
+use tokio::sync::{Semaphore, watch};
 
-use super::{Body, Upstream, complete::file_came, error::UpstreamError};
-use crate::{api::Failure, blocking::Blocking, core::Core, replies::interrupted};
+use self::kept::Kept;
+use super::{Body, Upstream};
+use crate::{
+    api::{Failure, FailureKind},
+    core::Core,
+    fetch::StoredStream,
+    replies::interrupted,
+};
 
 /// Files that are written at once, each by a thread. Snapshots of four clients.
 const PULLS_MAX: usize = 32;
-
-/// Pieces that wait to be written: some 16 to 64 KiB each.
-const PIECES_MAX: usize = 64;
-
-/// Pieces that are written before those who wait are told.
-const PIECES_AT_ONCE: usize = 16;
-
-/// How long a pull goes on without readers, at least.
-const LINGER: Duration = Duration::from_secs(10);
 
 /// Bytes that a reader takes at once.
 const READ_BYTES: usize = 4 * CHUNK_SIZE;
@@ -82,9 +86,14 @@ impl Origin {
     }
 
     /// Its bytes as they come, kept nowhere.
-    pub(crate) fn body(&self, upstream: &Arc<Upstream>, range: Range<u64>) -> Body {
+    pub(crate) fn body(
+        &self,
+        core: &Arc<Core>,
+        upstream: &Arc<Upstream>,
+        range: Range<u64>,
+    ) -> Body {
         let place = (&self.repo, self.commit, &self.path);
-        Body::new(upstream, place, self.size, range, self.token.clone())
+        Body::new(core, upstream, place, self.size, range, self.token.clone())
     }
 }
 
@@ -93,6 +102,7 @@ impl Origin {
 pub(super) struct Pulls {
     running: Mutex<HashMap<PullKey, Weak<Pull>>>,
     room: Arc<Semaphore>,
+    kept: Kept,
 }
 
 impl Default for Pulls {
@@ -100,18 +110,63 @@ impl Default for Pulls {
         Self {
             running: Mutex::default(),
             room: Arc::new(Semaphore::new(PULLS_MAX)),
+            kept: Kept::default(),
         }
     }
 }
 
 /// How far a pull has come.
 #[derive(Debug, Clone)]
-enum State {
-    /// So many bytes can be read.
-    Written(u64),
-    /// All of it is in the store.
+pub(super) enum State {
+    Coming(Coming),
+    /// All of it is in the store, and proven.
     Done(FileHash),
     Failed(Failure),
+}
+
+/// What can be read of a file that comes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Coming {
+    /// So many bytes that the upstream sent.
+    written: u64,
+    /// What is held of this file.
+    chunks_of: Option<FileHash>,
+    /// The upstream does not give it: who wants a part waits for all of it.
+    only_peers: bool,
+    /// Nothing more from the upstream is shown.
+    sealed: bool,
+}
+
+impl Coming {
+    fn wrote(&mut self, written: u64) {
+        if !self.sealed {
+            self.written = written;
+        }
+    }
+}
+
+impl State {
+    /// Shows readers the chunks of a file, or none any more; false if the pull has ended.
+    pub(super) fn show(&mut self, file: Option<FileHash>) -> bool {
+        self.change(|coming| coming.chunks_of = file)
+    }
+
+    /// Whether what the upstream sent is still of use.
+    fn wants_rest(&self) -> bool {
+        match self {
+            Self::Coming(coming) => !coming.sealed,
+            Self::Done(_) => false,
+            Self::Failed(_) => true,
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Coming)) -> bool {
+        match self {
+            Self::Coming(coming) => change(coming),
+            Self::Done(_) | Self::Failed(_) => return false,
+        }
+        true
+    }
 }
 
 struct Pull {
@@ -124,9 +179,11 @@ pub(crate) struct PulledStream {
     core: Arc<Core>,
     pull: Arc<Pull>,
     state: watch::Receiver<State>,
-    size: u64,
+    entry: ManifestEntry,
     at: u64,
     end: u64,
+    /// The file whose chunks were given before it was proven.
+    believed: Option<FileHash>,
 }
 
 /// What a reader gets.
@@ -137,10 +194,14 @@ pub(crate) enum Pulled {
 }
 
 impl Pull {
-    /// Whether a reader that begins at an offset gets something soon.
+    /// Whether a reader that begins at an offset gets something soon, or nowhere else.
     fn is_near(&self, offset: u64) -> bool {
         match *self.state.borrow() {
-            State::Written(written) => offset <= written.saturating_add(AHEAD_MAX),
+            State::Coming(Coming {
+                written,
+                only_peers,
+                ..
+            }) => only_peers || offset <= written.saturating_add(AHEAD_MAX),
             State::Done(_) => true,
             State::Failed(_) => false,
         }
@@ -148,6 +209,12 @@ impl Pull {
 
     fn has_failed(&self) -> bool {
         matches!(*self.state.borrow(), State::Failed(_))
+    }
+
+    /// Whether its readers wait for a proof: they get nothing before, so that they leave does not
+    /// say that they do not want it.
+    fn is_only_peers(&self) -> bool {
+        matches!(*self.state.borrow(), State::Coming(coming) if coming.only_peers)
     }
 }
 
@@ -160,57 +227,86 @@ impl PulledStream {
         origin: &Origin,
         range: Range<u64>,
     ) -> Option<Self> {
-        let mut running = upstream.pulls.running.lock();
-        let running = running.as_deref_mut().ok()?;
-        running.retain(|_, pull| pull.strong_count() > 0);
-        let key = origin.key();
         let is_whole = range == (0..origin.size) || origin.size <= WHOLE_BYTES_MAX;
-        let alive = running.get(&key).and_then(Weak::upgrade);
-        let pull = match alive.filter(|pull| !pull.has_failed()) {
-            Some(pull) => pull,
-            None if is_whole => {
-                let pull = begin(core, upstream, origin);
-                running.insert(key, Arc::downgrade(&pull));
-                pull
-            }
-            None => return None,
-        };
-        let state = pull.state.clone();
-        pull.is_near(range.start).then(|| Self {
+        let pull = pull(core, upstream, origin, is_whole)?;
+        let is_near = pull.is_near(range.start);
+        is_near.then(|| Self::new(core, pull, origin, range))
+    }
+
+    /// Reads a part of a file that can only be had as a whole.
+    pub(crate) fn wait(
+        core: &Arc<Core>,
+        upstream: &Arc<Upstream>,
+        origin: &Origin,
+        range: Range<u64>,
+    ) -> Option<Self> {
+        let pull = pull(core, upstream, origin, true)?;
+        Some(Self::new(core, pull, origin, range))
+    }
+
+    fn new(core: &Arc<Core>, pull: Arc<Pull>, origin: &Origin, range: Range<u64>) -> Self {
+        Self {
             core: core.clone(),
+            state: pull.state.clone(),
             pull,
-            state,
-            size: origin.size,
+            entry: ManifestEntry {
+                path: origin.path.clone(),
+                size: origin.size,
+                hash: FileHash::new([0; 32]),
+            },
             at: range.start,
             end: range.end,
-        })
+            believed: None,
+        }
     }
 
     /// The next bytes; `None` at the end of the range.
     ///
     /// # Errors
-    /// If the upstream does not give them, or gave wrong ones.
+    /// If nobody gives them, or gave wrong ones.
     pub(crate) async fn next(&mut self) -> Result<Option<Pulled>, Failure> {
         loop {
             if self.at >= self.end {
                 return Ok(None);
             }
             let state = self.state.borrow_and_update().clone();
-            let written = match state {
-                State::Written(written) => written,
+            let coming = match state {
+                State::Coming(coming) => coming,
+                State::Done(file) if self.believed.is_some_and(|other| other != file) => {
+                    return Err(self.misled());
+                }
                 State::Done(file) => return Ok(Some(Pulled::InStore(file))),
                 State::Failed(failure) => return Err(failure),
             };
-            // The last chunk only when all are proven.
-            let before_last = self.size.saturating_sub(CHUNK_SIZE as u64);
-            let readable = written.min(before_last).min(self.end);
-            if self.at < readable {
-                let bytes = self.read(readable).await?;
+            if let Some(bytes) = self.look(coming).await? {
                 self.at += bytes.len() as u64;
                 return Ok(Some(Pulled::Bytes(bytes)));
             }
             self.state.changed().await.map_err(|_| interrupted())?;
         }
+    }
+
+    /// What can be read now: the last chunk only when all are proven.
+    async fn look(&mut self, coming: Coming) -> Result<Option<Bytes>, Failure> {
+        let before_last = self.entry.size.saturating_sub(CHUNK_SIZE as u64);
+        let end = before_last.min(self.end);
+        let readable = coming.written.min(end);
+        if self.at < readable {
+            return self.read(readable).await.map(Some);
+        }
+        let Some(file) = coming.chunks_of.filter(|_| self.at < end) else {
+            return Ok(None);
+        };
+        let entry = ManifestEntry {
+            hash: file,
+            ..self.entry.clone()
+        };
+        let rest = StoredStream::new(self.core.clone(), None, entry, self.at..end);
+        let held = rest.held().await?;
+        if held.is_some() {
+            self.believed = Some(file);
+        }
+        Ok(held)
     }
 
     async fn read(&self, readable: u64) -> Result<Bytes, Failure> {
@@ -220,15 +316,43 @@ impl PulledStream {
         let read = self.core.blocking.run(move || reader.read(at, len)).await;
         Ok(read??)
     }
+
+    fn misled(&self) -> Failure {
+        let message = format!(
+            "{:?} is not what a member of the network said",
+            self.entry.path
+        );
+        Failure::new(FailureKind::Integrity, message).hint("download it again from the beginning")
+    }
+}
+
+/// The pull of a file that is under way, or a new one if it may begin.
+fn pull(
+    core: &Arc<Core>,
+    upstream: &Arc<Upstream>,
+    origin: &Origin,
+    may_begin: bool,
+) -> Option<Arc<Pull>> {
+    let mut running = upstream.pulls.running.lock().ok()?;
+    running.retain(|_, pull| pull.strong_count() > 0);
+    let key = origin.key();
+    let alive = running.get(&key).and_then(Weak::upgrade);
+    let alive = alive.filter(|pull| !pull.has_failed());
+    if alive.is_some() || !may_begin {
+        return alive;
+    }
+    let pull = begin(core, upstream, origin);
+    running.insert(key, Arc::downgrade(&pull));
+    Some(pull)
 }
 
 fn begin(core: &Arc<Core>, upstream: &Arc<Upstream>, origin: &Origin) -> Arc<Pull> {
-    let (state, told) = watch::channel(State::Written(0));
+    let (state, told) = watch::channel(State::Coming(Coming::default()));
     let pull = Arc::new(Pull {
         state: told,
         reader: OnceLock::new(),
     });
-    let worker = Worker {
+    let worker = worker::Worker {
         core: core.clone(),
         upstream: upstream.clone(),
         origin: origin.clone(),
@@ -237,102 +361,6 @@ fn begin(core: &Arc<Core>, upstream: &Arc<Upstream>, origin: &Origin) -> Arc<Pul
     };
     core.tasks.spawn(worker.run());
     pull
-}
-
-struct Worker {
-    core: Arc<Core>,
-    upstream: Arc<Upstream>,
-    origin: Origin,
-    pull: Arc<Pull>,
-    state: Arc<watch::Sender<State>>,
-}
-
-impl Worker {
-    async fn run(self) {
-        let _busy = self.core.busy.begin();
-        let outcome = tokio::select! {
-            outcome = self.pull() => outcome,
-            () = self.abandoned() => Err(interrupted()),
-            () = self.core.cancel.cancelled() => Err(interrupted()),
-        };
-        let (repo, path) = (&self.origin.repo, &self.origin.path);
-        let state = match outcome {
-            Ok(file) => State::Done(file),
-            Err(failure) => {
-                tracing::warn!(%repo, %path, error = %failure, "a pull from the upstream failed");
-                State::Failed(failure)
-            }
-        };
-        self.state.send_replace(state);
-    }
-
-    /// Ends when nobody has read for a while.
-    async fn abandoned(&self) {
-        while Arc::strong_count(&self.pull) > 1 {
-            tokio::time::sleep(LINGER).await;
-        }
-    }
-
-    async fn pull(&self) -> Result<FileHash, Failure> {
-        let room = self.upstream.pulls.room.acquire().await;
-        let _permit = room.map_err(|_| interrupted())?;
-        let (store, origin) = (self.core.store.clone(), self.origin.clone());
-        let held = move || find_held(&store, origin.expected, origin.size);
-        if let Some(file) = self.core.blocking.run(held).await?? {
-            return Ok(file);
-        }
-        let (store, size) = (self.core.store.clone(), self.origin.size);
-        let incoming = self
-            .core
-            .blocking
-            .run(move || store.incoming(size))
-            .await??;
-        let _ = self.pull.reader.set(incoming.reader());
-        let (sender, pieces) = mpsc::channel(PIECES_MAX);
-        let (state, expected) = (self.state.clone(), self.origin.expected);
-        let written = Blocking::run_long(move || write(incoming, pieces, &state, expected));
-        let (sent, written) = tokio::join!(self.send(sender), written);
-        sent?;
-        let file = written??;
-        match self.origin.restricted {
-            true => self.core.withheld.add(file),
-            false => {
-                let (repo, commit) = (&self.origin.repo, self.origin.commit);
-                file_came(&self.core, &self.upstream.missing, repo, commit).await;
-            }
-        }
-        self.core.note_change();
-        Ok(file)
-    }
-
-    /// Passes on what comes, as fast as it can be written.
-    async fn send(&self, sender: mpsc::Sender<Bytes>) -> Result<(), UpstreamError> {
-        let mut body = self.origin.body(&self.upstream, 0..self.origin.size);
-        while let Some(bytes) = body.next().await? {
-            if sender.send(bytes).await.is_err() {
-                break; // the writer failed, and says why
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes until there are no more pieces, and proves the whole.
-fn write(
-    mut incoming: Incoming,
-    mut pieces: mpsc::Receiver<Bytes>,
-    state: &watch::Sender<State>,
-    expected: Expected,
-) -> Result<FileHash, StoreError> {
-    while let Some(piece) = pieces.blocking_recv() {
-        incoming.write(&piece)?;
-        for _ in 1..PIECES_AT_ONCE {
-            let Ok(piece) = pieces.try_recv() else { break };
-            incoming.write(&piece)?;
-        }
-        state.send_replace(State::Written(incoming.written()));
-    }
-    incoming.finish(expected).map(|(file, _)| file)
 }
 
 /// What the bytes of a listed file must be.

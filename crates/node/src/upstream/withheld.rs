@@ -1,11 +1,12 @@
-//! What peers must not have: files of repos that are private or gated at their upstream.
+//! What peers must not have: files of repos that are private or gated at their upstream, and what
+//! nobody has proven yet.
 //!
 //! A peer has no token that the upstream could judge. So these files are neither announced nor
 //! given to peers, unless all peers are members of a private network, who may have what its nodes
 //! hold. What the user pinned, having added or fetched it as such, is the user's own to give.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -21,6 +22,27 @@ struct Sets {
     models: HashSet<ContentHash>,
     /// Files that came since the last look at the store began.
     added: HashSet<FileHash>,
+    /// Files that are not proven to be what they came for, and how many wait for that.
+    unproven: HashMap<FileHash, usize>,
+}
+
+/// Holds a file back from peers until it is dropped.
+#[derive(Debug)]
+pub(crate) struct HeldBack {
+    file: FileHash,
+    withheld: Withheld,
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        let mut sets = self.withheld.write();
+        if let Some(waiting) = sets.unproven.get_mut(&self.file) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                sets.unproven.remove(&self.file);
+            }
+        }
+    }
 }
 
 /// What is withheld now. Cloning is cheap.
@@ -40,7 +62,8 @@ impl Withheld {
     }
 
     pub(crate) fn has_file(&self, file: FileHash) -> bool {
-        self.read().files.contains(&file)
+        let sets = self.read();
+        sets.files.contains(&file) || sets.unproven.contains_key(&file)
     }
 
     pub(crate) fn has_model(&self, model: ContentHash) -> bool {
@@ -49,7 +72,14 @@ impl Withheld {
 
     /// What other hubs call the files that are withheld.
     pub(crate) fn sha256s(&self, store: &Store) -> Result<HashSet<Sha256>, StoreError> {
-        let files = self.read().files.clone();
+        let files: Vec<FileHash> = {
+            let sets = self.read();
+            sets.files
+                .iter()
+                .chain(sets.unproven.keys())
+                .copied()
+                .collect()
+        };
         let mut sha256s = HashSet::new();
         for file in files {
             sha256s.extend(store.digests(file)?.map(|digests| digests.sha256));
@@ -63,6 +93,15 @@ impl Withheld {
             let mut sets = self.write();
             sets.files.insert(file);
             sets.added.insert(file);
+        }
+    }
+
+    /// Holds back a file that nothing has proven yet to be what somebody claims it to be.
+    pub(crate) fn hold_back(&self, file: FileHash) -> HeldBack {
+        *self.write().unproven.entry(file).or_default() += 1;
+        HeldBack {
+            file,
+            withheld: self.clone(),
         }
     }
 
@@ -102,6 +141,7 @@ impl Withheld {
         }
         let mut now = self.write();
         sets.files.extend(&now.added);
+        sets.unproven = std::mem::take(&mut now.unproven);
         *now = sets;
         Ok(())
     }

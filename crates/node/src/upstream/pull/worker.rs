@@ -1,0 +1,266 @@
+//! The work of one pull: peers and the upstream, until one of them has brought the file.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hubless_content::{ChunkIndex, FileHash};
+use hubless_store::{Incoming, IncomingReader, Store, StoreError};
+use tokio::sync::{mpsc, watch};
+
+use super::{Coming, Origin, Pull, State, find_held, kept};
+use crate::{
+    api::{Failure, FailureKind},
+    blocking::Blocking,
+    core::Core,
+    replies::interrupted,
+    upstream::{
+        Upstream,
+        complete::file_came,
+        error::UpstreamError,
+        peers::{Lead, Peers},
+    },
+};
+
+/// Pieces that wait to be written: some 16 to 64 KiB each.
+const PIECES_MAX: usize = 64;
+
+/// Pieces that are written before those who wait are told.
+const PIECES_AT_ONCE: usize = 16;
+
+/// How long a pull goes on without readers, at least.
+const LINGER: Duration = Duration::from_secs(10);
+
+pub(super) struct Worker {
+    pub(super) core: Arc<Core>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) origin: Origin,
+    pub(super) pull: Arc<Pull>,
+    pub(super) state: Arc<watch::Sender<State>>,
+}
+
+impl Worker {
+    pub(super) async fn run(self) {
+        let _busy = self.core.busy.begin();
+        let outcome = self.bring().await;
+        let (repo, path) = (&self.origin.repo, &self.origin.path);
+        let state = match outcome {
+            Ok(file) => {
+                self.note(file).await;
+                State::Done(file)
+            }
+            Err(failure) => {
+                tracing::warn!(%repo, %path, error = %failure, "a pull from the upstream failed");
+                State::Failed(failure)
+            }
+        };
+        self.state.send_replace(state);
+    }
+
+    /// Gets the file from the store, from peers or from the upstream.
+    async fn bring(&self) -> Result<FileHash, Failure> {
+        let room = self.upstream.pulls.room.acquire().await;
+        let _permit = room.map_err(|_| interrupted())?;
+        let (store, origin) = (self.core.store.clone(), self.origin.clone());
+        let held = move || find_held(&store, origin.expected, origin.size);
+        if let Some(file) = self.core.blocking.run(held).await?? {
+            return Ok(file);
+        }
+        let mut peers = Peers::new(&self.core, &self.origin);
+        let outcome = tokio::select! {
+            outcome = self.race(&mut peers) => outcome,
+            () = self.abandoned() => Err(interrupted()),
+            () = self.core.cancel.cancelled() => Err(interrupted()),
+        };
+        peers.settle(outcome.as_ref().ok().copied()).await;
+        outcome
+    }
+
+    /// Ends when nobody has read for a while.
+    async fn abandoned(&self) {
+        while Arc::strong_count(&self.pull) > 1 || self.pull.is_only_peers() {
+            tokio::time::sleep(LINGER).await;
+        }
+    }
+
+    /// Peers and the upstream, until one of them has brought it.
+    async fn race(&self, peers: &mut Peers) -> Result<FileHash, Failure> {
+        let lead = peers.lead();
+        let mut from_upstream = Box::pin(self.download(lead.clone()));
+        let mut from_peers = pin!(peers.run(&self.state));
+        let (mut refused, mut peerless) = (None, false);
+        loop {
+            if let Some(refused) = refused.take_if(|_| peerless) {
+                return Err(refused);
+            }
+            tokio::select! {
+                copied = &mut from_peers, if !peerless => match copied {
+                    Some(file) => {
+                        drop(from_upstream);
+                        return self.same(file).await;
+                    }
+                    None => peerless = true,
+                },
+                pulled = &mut from_upstream, if refused.is_none() => match pulled {
+                    Ok(file) => return Ok(file),
+                    Err(failure) if is_refusal(&failure) => return Err(failure),
+                    Err(failure) => {
+                        let only_peers = |coming: &mut Coming| coming.only_peers = true;
+                        self.state.send_if_modified(|state| state.change(only_peers));
+                        refused = Some(failure);
+                    }
+                },
+                () = Lead::fade(lead.clone()), if refused.is_some() => peerless = true,
+            }
+        }
+    }
+
+    /// A file of peers is proven. What readers got from the upstream until now must be the same.
+    async fn same(&self, file: FileHash) -> Result<FileHash, Failure> {
+        // Nothing more of it is given from here on.
+        let mut given = 0;
+        self.state.send_if_modified(|state| {
+            state.change(|coming| {
+                given = std::mem::take(&mut coming.written);
+                coming.sealed = true;
+            })
+        });
+        let Some(reader) = self.pull.reader.get().cloned() else {
+            return Ok(file);
+        };
+        let store = self.core.store.clone();
+        let same = Blocking::run_long(move || is_same(&store, file, &reader, given)).await??;
+        match same {
+            true => Ok(file),
+            false => {
+                let message = format!("the upstream sent wrong bytes of {:?}", self.origin.path);
+                Err(Failure::new(FailureKind::Integrity, message)
+                    .hint("download it again from the beginning: the right ones are here now"))
+            }
+        }
+    }
+
+    async fn download(&self, lead: watch::Receiver<Lead>) -> Result<FileHash, Failure> {
+        Lead::pass(lead).await;
+        let incoming = self.incoming().await?;
+        let start = incoming.written();
+        let _ = self.pull.reader.set(incoming.reader());
+        let came = |coming: &mut Coming| coming.wrote(start);
+        self.state.send_if_modified(|state| state.change(came));
+        let (sender, pieces) = mpsc::channel(PIECES_MAX);
+        let written = Blocking::run_long(self.writer(incoming, pieces));
+        let (sent, written) = tokio::join!(self.send(start, sender), written);
+        sent?;
+        written??.ok_or_else(interrupted)
+    }
+
+    /// What an earlier pull left, or room for all of it.
+    async fn incoming(&self) -> Result<Incoming, Failure> {
+        let (store, upstream) = (self.core.store.clone(), self.upstream.clone());
+        let (key, size) = (self.origin.key(), self.origin.size);
+        let begin = move || {
+            let kept = &upstream.pulls.kept;
+            match kept.take(&key) {
+                Some(part) => Ok(part),
+                None => match store.incoming(size) {
+                    Err(StoreError::Quota { .. } | StoreError::NoSpace { .. }) if kept.clear() => {
+                        store.incoming(size)
+                    }
+                    begun => begun,
+                },
+            }
+        };
+        Ok(self.core.blocking.run(begin).await??)
+    }
+
+    /// Writes what comes; the file if all came and was right. Else the part is kept, unless the
+    /// whole came from peers meanwhile.
+    fn writer(
+        &self,
+        incoming: Incoming,
+        pieces: mpsc::Receiver<Bytes>,
+    ) -> impl FnOnce() -> Result<Option<FileHash>, StoreError> + Send + 'static {
+        let (core, upstream, state) =
+            (self.core.clone(), self.upstream.clone(), self.state.clone());
+        let (key, expected) = (self.origin.key(), self.origin.expected);
+        move || {
+            let incoming = write(incoming, pieces, &state)?;
+            if incoming.written() == incoming.size() {
+                return incoming.finish(expected).map(|(file, _)| Some(file));
+            }
+            if incoming.written() > 0 && state.borrow().wants_rest() {
+                upstream.pulls.kept.put(key, incoming);
+                core.tasks
+                    .spawn(kept::expire(core.cancel.clone(), upstream));
+            }
+            Ok(None)
+        }
+    }
+
+    /// Passes on what comes, as fast as it can be written.
+    async fn send(&self, start: u64, sender: mpsc::Sender<Bytes>) -> Result<(), UpstreamError> {
+        let rest = start..self.origin.size;
+        let mut body = self.origin.body(&self.core, &self.upstream, rest);
+        while let Some(bytes) = body.next().await? {
+            if sender.send(bytes).await.is_err() {
+                break; // the writer failed, and says why
+            }
+        }
+        Ok(())
+    }
+
+    /// The file is here: who may have it, and what is complete with it?
+    async fn note(&self, file: FileHash) {
+        match self.origin.restricted {
+            true => self.core.withheld.add(file),
+            false => {
+                let (repo, commit) = (&self.origin.repo, self.origin.commit);
+                file_came(&self.core, &self.upstream.missing, repo, commit).await;
+            }
+        }
+        self.core.note_change();
+    }
+}
+
+/// Whether the upstream says no. Then peers are not to say yes.
+fn is_refusal(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Denied | FailureKind::NotFound)
+}
+
+/// Writes until there are no more pieces.
+fn write(
+    mut incoming: Incoming,
+    mut pieces: mpsc::Receiver<Bytes>,
+    state: &watch::Sender<State>,
+) -> Result<Incoming, StoreError> {
+    while let Some(piece) = pieces.blocking_recv() {
+        incoming.write(&piece)?;
+        for _ in 1..PIECES_AT_ONCE {
+            let Ok(piece) = pieces.try_recv() else { break };
+            incoming.write(&piece)?;
+        }
+        let written = incoming.written();
+        state.send_if_modified(|state| state.change(|coming| coming.wrote(written)));
+    }
+    Ok(incoming)
+}
+
+/// Whether the first bytes that came in order are those of a file of the store.
+fn is_same(
+    store: &Store,
+    file: FileHash,
+    came: &IncomingReader,
+    bytes: u64,
+) -> Result<bool, StoreError> {
+    let mut at = 0;
+    while let Some(index) = ChunkIndex::of_offset(at).filter(|_| at < bytes) {
+        let Some(right) = store.read_chunk(file, index)? else {
+            return Ok(false);
+        };
+        let len = (bytes - at).min(right.len() as u64) as usize;
+        if len == 0 || came.read(at, len)? != right[..len] {
+            return Ok(false);
+        }
+        at += len as u64;
+    }
+    Ok(true)
+}

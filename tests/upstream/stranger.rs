@@ -1,0 +1,134 @@
+//! A peer inside the test that speaks the protocol for real: it claims what it is told to, and asks
+//! what no node would.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
+use hubless_content::{ChunkIndex, ChunkList, chunk_len, chunk_offset, hash_reader};
+use hubless_network::{
+    ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId, Reply, peer_of,
+};
+use hubless_wire::{Answer, Ask, Scope};
+use tokio::{runtime::Runtime, time::timeout};
+
+/// Claims that every alias is its one file, which it has.
+struct Service {
+    list: ChunkList,
+    bytes: Vec<u8>,
+    asked_for_aliases: AtomicUsize,
+}
+
+impl Service {
+    fn answer(&self, ask: Ask) -> (Answer, Bytes) {
+        let (own, size) = (self.list.file(), self.list.size());
+        match ask {
+            Ask::Alias(_) => {
+                self.asked_for_aliases.fetch_add(1, Ordering::Relaxed);
+                (Answer::Alias { file: own, size }, Bytes::new())
+            }
+            Ask::Availability(Scope::File(file)) if file == own => {
+                let total = u32::try_from(self.list.cvs().len().max(1)).expect("a small file");
+                let complete = Answer::Availability {
+                    first: 0,
+                    total,
+                    complete: true,
+                };
+                (complete, Bytes::new())
+            }
+            Ask::ChunkList { file, .. } if file == own => {
+                let cvs = self.list.cvs().iter().flat_map(|cv| *cv.as_bytes());
+                (Answer::ChunkList, cvs.collect())
+            }
+            Ask::Chunks { file, first, .. } if file == own => self.chunk(first, size),
+            _ => (Answer::NotHere, Bytes::new()),
+        }
+    }
+
+    fn chunk(&self, index: ChunkIndex, size: u64) -> (Answer, Bytes) {
+        let start = usize::try_from(chunk_offset(index)).expect("a small file");
+        let len = chunk_len(size, index).expect("a chunk of the file");
+        let bytes = Bytes::copy_from_slice(&self.bytes[start..start + len]);
+        (Answer::Chunk(index), bytes)
+    }
+}
+
+impl ExchangeService for Service {
+    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        let stays = matches!(ask, Ask::Availability(_));
+        let (answer, payload) = Self::answer(self, ask);
+        async move {
+            let _ = reply.send(answer, payload).await;
+            if stays {
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
+    }
+}
+
+/// A running one; ends when dropped.
+pub(crate) struct Stranger {
+    service: Arc<Service>,
+    pub(crate) address: String,
+    network: Network,
+    runtime: Runtime,
+}
+
+impl Stranger {
+    /// One that says of this file that it is whatever is wanted.
+    pub(crate) fn start(bytes: Vec<u8>) -> Self {
+        let service = Arc::new(Service {
+            list: hash_reader(&bytes[..]).expect("bytes in memory"),
+            bytes,
+            asked_for_aliases: AtomicUsize::new(0),
+        });
+        let runtime = Runtime::new().expect("a runtime");
+        let config = NetworkConfig {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")],
+            mdns: false,
+            upnp: false,
+            ..NetworkConfig::default()
+        };
+        let records = Arc::new(MemoryDb::default());
+        let start = Network::start(config, Identity::generate(), records, service.clone());
+        let network = runtime.block_on(start).expect("it listens on a free port");
+        let listens = network.listen_addresses();
+        Self {
+            service,
+            address: listens.first().expect("an address").to_string(),
+            network,
+            runtime,
+        }
+    }
+
+    pub(crate) fn peer_id(&self) -> String {
+        self.network.peer_id().to_string()
+    }
+
+    /// How often it was asked which file has an alias.
+    pub(crate) fn asked_for_aliases(&self) -> usize {
+        self.service.asked_for_aliases.load(Ordering::Relaxed)
+    }
+
+    /// The first answer of a node to an ask.
+    pub(crate) fn ask(&self, address: &str, ask: Ask) -> Answer {
+        let address: Multiaddr = address.parse().expect("an address");
+        let peer = peer_of(&address).expect("an address of a peer");
+        let asked = async {
+            let mut exchange = self.network.open(peer, vec![address]).await.expect("open");
+            exchange.asks.send(1, ask).await.expect("it reads");
+            let answer = exchange.answers.recv().await.expect("an answer");
+            answer.expect("no violation").answer
+        };
+        let in_time = async { timeout(Duration::from_secs(60), asked).await };
+        let asked = self.runtime.block_on(in_time);
+        asked.expect("an answer in time")
+    }
+}
