@@ -20,3 +20,7 @@ demo *path:
 # hubless beside what one would use instead; `just bench --quick` is the regression guard.
 bench *args:
     scripts/bench {{args}}
+
+# What the parts cost: hashing, chunk lists, frames, commits, the scheduler. `just bench-parts scheduler` is one of them.
+bench-parts *args:
+    cargo bench --locked --manifest-path benches/Cargo.toml --target-dir target/benches -- {{args}}

@@ -138,15 +138,26 @@ impl ChunkSet {
 
     /// The numbers in the set as maximal runs, ascending.
     pub fn ranges(&self) -> impl Iterator<Item = Range<u32>> + '_ {
-        let mut numbers = self.iter().peekable();
+        let mut at = 0;
         std::iter::from_fn(move || {
-            let start = numbers.next()?;
-            let mut end = start + 1;
-            while numbers.next_if_eq(&end).is_some() {
-                end += 1;
-            }
-            Some(start..end)
+            let start = self.first_from(at, true);
+            at = self.first_from(start, false);
+            (start < self.len).then_some(start..at)
         })
+    }
+
+    /// The first number from `at` on that is in the set, or that is not; the bound if there is none.
+    fn first_from(&self, mut at: u32, contained: bool) -> u32 {
+        let flip = if contained { 0 } else { u64::MAX };
+        while at < self.len {
+            let word = (self.words[(at / 64) as usize] ^ flip) >> (at % 64);
+            if word != 0 {
+                return (at + word.trailing_zeros()).min(self.len);
+            }
+            // The last word of the largest set ends at `u32::MAX`.
+            at = (at | 63).saturating_add(1);
+        }
+        self.len
     }
 }
 

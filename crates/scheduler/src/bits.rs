@@ -25,11 +25,20 @@ impl Bits {
     pub(crate) fn from_set(len: u32, set: &ChunkSet) -> Self {
         let mut bits = Self::empty(len);
         for range in set.ranges() {
-            for n in range.start.min(len)..range.end.min(len) {
-                bits.insert(n);
-            }
+            bits.insert_range(range);
         }
         bits
+    }
+
+    /// Adds all numbers of `range`, of which none is there.
+    fn insert_range(&mut self, range: Range<u32>) {
+        let (mut at, end) = (range.start.min(self.len), range.end.min(self.len));
+        self.count += end.saturating_sub(at);
+        while at < end {
+            let in_word = (end - at).min(64 - at % 64);
+            self.words[(at / 64) as usize] |= u64::MAX >> (64 - in_word) << (at % 64);
+            at += in_word;
+        }
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -74,6 +83,12 @@ impl Bits {
         first_where(range, self.len.min(other.len), |word| {
             self.words[word] & other.words[word]
         })
+    }
+
+    /// How many numbers are in both sets.
+    pub(crate) fn count_common(&self, other: &Self) -> u32 {
+        let words = self.words.iter().zip(&other.words);
+        words.map(|(a, b)| (a & b).count_ones()).sum()
     }
 
     /// The numbers that are in both sets, ascending.
@@ -137,11 +152,15 @@ mod tests {
             (from, to) in (0u32..320, 0u32..320),
         ) {
             let (x, y) = (bits(len, &a), bits(len, &b));
+            let mut set = ChunkSet::empty(320);
+            a.iter().for_each(|&n| { set.insert(n); });
+            prop_assert_eq!(Bits::from_set(len, &set), bits(len, &a));
             let a: BTreeSet<u32> = a.into_iter().filter(|&n| n < len).collect();
             let both: BTreeSet<u32> = a.iter().copied().filter(|n| b.contains(n)).collect();
             prop_assert_eq!(x.count() as usize, a.len());
             prop_assert!(x.iter().eq(a.iter().copied()));
             prop_assert!(x.common(&y).eq(both.iter().copied()));
+            prop_assert_eq!(x.count_common(&y) as usize, both.len());
             let first = |set: &BTreeSet<u32>| set.iter().copied().find(|n| (from..to).contains(n));
             prop_assert_eq!(x.first_in(from..to), first(&a));
             prop_assert_eq!(x.first_common(&y, from..to), first(&both));

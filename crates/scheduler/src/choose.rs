@@ -25,8 +25,9 @@ const RUN_STARTS_MAX: usize = 8;
 /// per chunk and a small model is looked through often.
 const LOOKS_PER_ENTRY: usize = 64;
 
-/// Fewest and most entries of a shortlist.
-const SHORTLIST: Range<usize> = 16..512;
+/// Fewest and most entries of a shortlist. The most are 16 KiB for each source, and keep a look
+/// cheap up to models of some hundred gigabytes.
+const SHORTLIST: Range<usize> = 16..4096;
 
 /// A second source is asked only if it is expected to be faster than the first by this factor.
 const SPARE_GAIN_MIN: u32 = 2;
@@ -102,29 +103,46 @@ fn rarest(rarity: &Rarity, free: &Bits, source: &mut Source, rng: &mut Rng) -> O
             return Some(chunk);
         }
     }
-    if let Some(chunk) = rarity.probe(rng, PROBES_MAX, |chunk| source.has(chunk)) {
-        return Some(chunk);
-    }
-    if let Has::Partial(has) = &source.has {
+    let Has::Partial(has) = &source.has else {
+        return rarity.probe(rng, PROBES_MAX, |chunk| source.has(chunk));
+    };
+    let probed = rarity.probe(rng, PROBES_MAX, |chunk| has.contains(chunk));
+    probed.or_else(|| {
         source.shortlist = shortlist(rarity, free, has, rng);
-    }
-    source.shortlist.pop()
+        source.shortlist.pop()
+    })
 }
 
 /// Some of the rarest chunks that are free and in `has`, the rarest last, by a pass over all.
 fn shortlist(rarity: &Rarity, free: &Bits, has: &Bits, rng: &mut Rng) -> Vec<u32> {
-    let mut found: Vec<(u16, u32, u32)> = free
-        .common(has)
-        .map(|chunk| (rarity.holders(chunk), rng.next() as u32, chunk))
-        .collect();
-    let looks = free.len() as usize / 64 + found.len();
+    let looks = free.len() as usize / 64 + free.count_common(has) as usize;
     let entries = (looks / LOOKS_PER_ENTRY).clamp(SHORTLIST.start, SHORTLIST.end);
-    if found.len() > entries {
-        found.select_nth_unstable(entries);
-        found.truncate(entries);
-    }
+    let ranked = free
+        .common(has)
+        .map(|chunk| (rarity.holders(chunk), rng.next() as u32, chunk));
+    let mut found = least(ranked, entries);
     found.sort_unstable_by(|a, b| b.cmp(a));
     found.into_iter().map(|(_, _, chunk)| chunk).collect()
+}
+
+/// The `count` least items, in no order; holds no more than twice as many at a time.
+fn least<T: Ord + Copy>(items: impl Iterator<Item = T>, count: usize) -> Vec<T> {
+    let (mut found, mut worst) = (Vec::with_capacity(2 * count), None);
+    for item in items {
+        if worst.is_some_and(|worst| item > worst) {
+            continue;
+        }
+        found.push(item);
+        if found.len() == 2 * count {
+            worst = Some(*found.select_nth_unstable(count - 1).1);
+            found.truncate(count);
+        }
+    }
+    if found.len() > count {
+        found.select_nth_unstable(count - 1);
+        found.truncate(count);
+    }
+    found
 }
 
 /// A chunk of which all asks are late, that this source has and is not asked for, and the source
@@ -194,7 +212,30 @@ fn single_asks<'a>(
     source: &'a Source,
 ) -> impl Iterator<Item = (u32, &'a Ask)> {
     requests.iter().filter_map(move |(chunk, asks)| match asks {
-        [ask] if ask.source != id && source.has(chunk) => Some((chunk, ask)),
+        // In this order: few chunks pass the first test, and the ask lies elsewhere in memory.
+        [ask] if source.has(chunk) && ask.source != id => Some((chunk, ask)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_least_are_what_sorting_puts_first(
+            items in prop::collection::vec(0u8..40, 0..200),
+            count in 1usize..30,
+        ) {
+            let mut found = least(items.iter().copied(), count);
+            found.sort_unstable();
+            let mut obvious = items;
+            obvious.sort_unstable();
+            obvious.truncate(count);
+            prop_assert_eq!(found, obvious);
+        }
+    }
 }

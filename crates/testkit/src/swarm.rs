@@ -321,8 +321,10 @@ enum Event {
         from: PeerIndex,
         held: Vec<u32>,
     },
+    /// News for neighbours that hear it at the same time, one after the other: most events of a
+    /// large swarm would be of this kind if each had its own.
     Gained {
-        to: PeerIndex,
+        to: Vec<PeerIndex>,
         from: PeerIndex,
         chunks: Vec<u32>,
     },
@@ -461,8 +463,11 @@ impl World {
         match event {
             Event::Hello { to, from, held } => self.hello(to, from, &held),
             Event::Gained { to, from, chunks } => {
-                let ranges = chunks.iter().map(|&chunk| chunk..chunk + 1).collect();
-                self.tell_from(to, from, Input::SourceGained(source(from), ranges));
+                let ranges: Vec<_> = chunks.iter().map(|&chunk| chunk..chunk + 1).collect();
+                for to in to {
+                    let gained = Input::SourceGained(source(from), ranges.clone());
+                    self.tell_from(to, from, gained);
+                }
             }
             Event::Ask { to, from, chunk } => self.asked(to, from, chunk),
             Event::Cancel { to, from, chunk } => self.peers[to].uploads.cancel(from, chunk),
@@ -541,16 +546,19 @@ impl World {
 
     fn announce(&mut self, by: PeerIndex) {
         let chunks = std::mem::take(&mut self.peers[by].to_announce);
-        for to in self.peers[by].neighbours.clone() {
-            self.send(
-                by,
-                to,
-                Event::Gained {
-                    to,
-                    from: by,
-                    chunks: chunks.clone(),
-                },
-            );
+        let all: Vec<PeerIndex> = self.peers[by].neighbours.iter().copied().collect();
+        let mut rest = &all[..];
+        while let Some(&next) = rest.first() {
+            let latency = self.latency(by, next);
+            let is_same = |&&to: &&PeerIndex| self.latency(by, to) == latency;
+            let (same, others) = rest.split_at(rest.iter().take_while(is_same).count());
+            rest = others;
+            let news = Event::Gained {
+                to: same.to_vec(),
+                from: by,
+                chunks: chunks.clone(),
+            };
+            self.send(by, next, news);
         }
     }
 
