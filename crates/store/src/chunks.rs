@@ -67,7 +67,8 @@ impl Store {
                 match record.place {
                     Place::Inline => self.shared.read_inline(file),
                     Place::Owned => {
-                        let bytes = read_at(&*self.shared.owned_handle(file)?, index, len);
+                        let handle = self.shared.owned_handle(file)?;
+                        let bytes = self.shared.read_at(&*handle, index, len);
                         bytes
                             .context("read", &self.shared.home.owned(file))
                             .map(Some)
@@ -118,17 +119,14 @@ impl Store {
     }
 }
 
-/// Reads a chunk that must be there in full.
-fn read_at(file: &dyn DiskFile, index: ChunkIndex, len: usize) -> io::Result<Bytes> {
-    let mut buffer = Vec::new();
-    file.read_into(&mut buffer, len, chunk_offset(index))?;
-    if buffer.len() < len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(buffer.into())
-}
-
 impl Shared {
+    /// Reads a chunk that must be there in full.
+    fn read_at(&self, file: &dyn DiskFile, index: ChunkIndex, len: usize) -> io::Result<Bytes> {
+        let mut buffer = self.buffers.take(len);
+        file.read_exact_at(buffer.bytes_mut(), chunk_offset(index))?;
+        Ok(buffer.freeze())
+    }
+
     pub(crate) fn put_inline(&self, file: FileHash, bytes: &Bytes) -> Result<Put, StoreError> {
         let done = |new| Put {
             new,
@@ -265,7 +263,7 @@ impl Shared {
         let Some(len) = chunk_len(size, index) else {
             return Ok(None);
         };
-        let bytes = read_at(&*self.partial_handle(partial)?, index, len);
+        let bytes = self.read_at(&*self.partial_handle(partial)?, index, len);
         bytes
             .context("read", &self.home.partial(partial.file))
             .map(Some)
@@ -294,7 +292,7 @@ impl Shared {
         let handle = self.handle(key, Access::Read, || external.path.clone());
         let bytes = handle
             .ok()
-            .and_then(|handle| read_at(&*handle, index, len).ok());
+            .and_then(|handle| self.read_at(&*handle, index, len).ok());
         // After reading, so that a change before or while it was read shows.
         let is_same = self.is_unchanged(external);
         if bytes.is_none() || !is_same {

@@ -58,7 +58,7 @@ mod walk;
 
 use std::sync::{Arc, Mutex};
 
-use hubless_content::{ContentHash, Manifest};
+use hubless_content::{Buffers, ContentHash, Manifest};
 
 pub use chunks::Put;
 pub use digests::{DigestHasher, Digests};
@@ -98,6 +98,7 @@ pub(crate) struct Shared {
     queue: queue::Queue,
     partials: partial::Partials,
     in_use: Arc<in_use::InUse>,
+    buffers: Buffers,
     handles: Mutex<lru::Lru<files::HandleKey, Arc<dyn DiskFile>>>,
     manifests: Mutex<lru::Lru<ContentHash, Arc<Manifest>>>,
     /// Held by whoever commits, and by whoever moves files from one state to another.

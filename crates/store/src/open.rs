@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use hubless_content::FileHash;
+use hubless_content::{Buffers, FileHash};
 use redb::ReadableTable;
 
 use crate::{
@@ -68,6 +68,7 @@ impl Store {
             queue: Queue::default(),
             partials: Partials::default(),
             in_use: Arc::new(InUse::default()),
+            buffers: Buffers::default(),
             handles: Mutex::new(Lru::new(HANDLES_MAX)),
             manifests: Mutex::new(Lru::new(MANIFEST_CACHE_FILES)),
             committing: Mutex::new(()),

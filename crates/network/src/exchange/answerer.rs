@@ -12,6 +12,7 @@ use futures::{
     AsyncReadExt as _,
     io::{ReadHalf, WriteHalf},
 };
+use hubless_content::Buffers;
 use hubless_wire::{ASKS_PER_STREAM_MAX, Answer, Ask, Body, Frame, FrameHead};
 use libp2p::PeerId;
 use tokio::{
@@ -176,7 +177,12 @@ async fn serve(
     context: &Context,
 ) -> Result<(), ExchangeError> {
     let (read, write) = stream.split();
-    let mut reader = FrameReader::new(read, peer, context.shapers.down.on(carrier));
+    let mut reader = FrameReader::new(
+        read,
+        peer,
+        context.shapers.down.on(carrier),
+        Buffers::default(),
+    );
     let mut writer = FrameWriter::new(write, peer, context.shapers.up.on(carrier));
     if hello::exchange(peer, &mut reader, &mut writer)
         .await?

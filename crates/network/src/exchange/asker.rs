@@ -5,6 +5,7 @@ use futures::{
     AsyncReadExt as _,
     io::{ReadHalf, WriteHalf},
 };
+use hubless_content::Buffers;
 use hubless_wire::{Answer, Ask, Body, Frame};
 use libp2p::PeerId;
 use tokio::sync::mpsc;
@@ -179,6 +180,7 @@ impl AnswerReceiver {
 #[derive(Clone)]
 pub(crate) struct Askers {
     pub(crate) shapers: Shapers,
+    pub(crate) buffers: Buffers,
     pub(crate) violations: mpsc::Sender<Violation>,
     pub(crate) tasks: TaskTracker,
 }
@@ -192,7 +194,8 @@ impl Askers {
         Opened { stream, link }: Opened,
     ) -> Result<Option<Exchange>, ExchangeError> {
         let (read, write) = stream.split();
-        let mut reader = FrameReader::new(read, peer, self.shapers.down.on(link.carrier));
+        let down = self.shapers.down.on(link.carrier);
+        let mut reader = FrameReader::new(read, peer, down, self.buffers.clone());
         let mut writer = FrameWriter::new(write, peer, self.shapers.up.on(link.carrier));
         let hello = hello::exchange(peer, &mut reader, &mut writer);
         let hello = link.closed.run_until_cancelled(hello).await;

@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt as _};
+use hubless_content::{Buffer, Buffers, KeptBuffers};
 use hubless_wire::{FrameError, FrameHead, header_len};
 use libp2p::PeerId;
 
@@ -39,7 +40,7 @@ pub(super) enum Part {
 /// A payload on its way.
 struct Payload {
     head: FrameHead,
-    bytes: Vec<u8>,
+    buffer: Buffer,
     filled: usize,
     /// Bytes that the limit lets pass already.
     allowed: usize,
@@ -56,10 +57,12 @@ pub(super) struct FrameReader<R> {
     start: usize,
     end: usize,
     payload: Option<Payload>,
+    buffers: Buffers,
+    _kept: KeptBuffers,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub(super) fn new(io: R, peer: PeerId, shaper: Shaper) -> Self {
+    pub(super) fn new(io: R, peer: PeerId, shaper: Shaper, buffers: Buffers) -> Self {
         let buffer = vec![0; BUFFER_BYTES];
         Self {
             io,
@@ -69,6 +72,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             start: 0,
             end: 0,
             payload: None,
+            _kept: buffers.keep(),
+            buffers,
         }
     }
 
@@ -95,10 +100,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             }
             let id = head.id;
             // The length was checked against the limit when the header was decoded.
-            let bytes = vec![0; head.payload];
+            let buffer = self.buffers.take(head.payload);
             self.payload = Some(Payload {
                 head,
-                bytes,
+                buffer,
                 filled: 0,
                 allowed: 0,
                 turn: None,
@@ -109,7 +114,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Ok(self
             .payload
             .take()
-            .map(|payload| Part::Whole(payload.head, Bytes::from(payload.bytes))))
+            .map(|payload| Part::Whole(payload.head, payload.buffer.freeze())))
     }
 
     /// Throws away all that comes until the stream ends.
@@ -169,7 +174,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         let Some(payload) = &mut self.payload else {
             return Ok(());
         };
-        while payload.filled < payload.bytes.len() {
+        while payload.filled < payload.buffer.len() {
             if payload.allowed == 0 {
                 payload.allow(&self.shaper, self.peer).await;
             }
@@ -177,11 +182,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             let read = if self.start < self.end {
                 let read = payload.allowed.min(self.end - self.start);
                 let from = &self.buffer[self.start..self.start + read];
-                payload.bytes[room][..read].copy_from_slice(from);
+                payload.buffer.bytes_mut()[room][..read].copy_from_slice(from);
                 self.start += read;
                 read
             } else {
-                in_time(self.io.read(&mut payload.bytes[room])).await?
+                in_time(self.io.read(&mut payload.buffer.bytes_mut()[room])).await?
             };
             if read == 0 {
                 return Err(ReadError::Truncated);
@@ -197,7 +202,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 impl Payload {
     /// Waits for this payload's turn. The place in the queue is kept if the wait is dropped.
     async fn allow(&mut self, shaper: &Shaper, peer: PeerId) {
-        let missing = self.bytes.len() - self.filled;
+        let missing = self.buffer.len() - self.filled;
         if self.turn.is_none() {
             match shaper.request(peer, missing) {
                 Ok(allowed) => self.allowed = allowed,

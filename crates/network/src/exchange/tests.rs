@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{AsyncRead, io::Cursor};
-use hubless_content::ChunkIndex;
+use hubless_content::{Buffers, ChunkIndex};
 use hubless_wire::{Answer, Ask, Body, Frame, PAYLOAD_BYTES_MAX, Scope};
 
 use super::{
@@ -83,7 +83,7 @@ async fn read(bytes: Vec<u8>, at_once: usize) -> (Vec<Frame>, Result<(), ReadErr
         at_once,
         is_ready: false,
     };
-    let mut reader = FrameReader::new(io, PeerId::random(), shaper());
+    let mut reader = FrameReader::new(io, PeerId::random(), shaper(), Buffers::default());
     let mut frames = Vec::new();
     loop {
         match reader.next().await {
@@ -129,7 +129,7 @@ async fn a_read_that_is_dropped_loses_nothing() {
         at_once: 5000,
         is_ready: false,
     };
-    let mut reader = FrameReader::new(io, PeerId::random(), shaper());
+    let mut reader = FrameReader::new(io, PeerId::random(), shaper(), Buffers::default());
     let mut read = Vec::new();
     while read.len() < frames.len() {
         // Polls once, then drops the future.
@@ -153,7 +153,7 @@ async fn a_frame_is_told_of_before_its_payload_is_here() {
         at_once: 100,
         is_ready: true,
     };
-    let mut reader = FrameReader::new(io, PeerId::random(), shaper());
+    let mut reader = FrameReader::new(io, PeerId::random(), shaper(), Buffers::default());
     let begun = reader.next_part().await.unwrap();
     assert!(matches!(begun, Some(Part::Begins(1))));
     let payload = futures::FutureExt::now_or_never(reader.next_part());

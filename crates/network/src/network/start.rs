@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
+use hubless_content::Buffers;
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError,
     core::transport::ListenerId,
@@ -116,6 +117,7 @@ pub(super) async fn start(
 
     let askers = Askers {
         shapers,
+        buffers: Buffers::default(),
         violations,
         tasks: tasks.clone(),
     };

@@ -1,0 +1,176 @@
+//! Buffers of one chunk, used again and again.
+//!
+//! Who moves chunks at line speed takes thousands of buffers a second. From the allocator each of
+//! them would come with pages to fault in and zeros to write. Here those that were read come back.
+//! They are kept as long as one of them is in use or somebody says that more will be, so that a node
+//! at rest keeps none.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use bytes::Bytes;
+
+use crate::CHUNK_SIZE;
+
+/// Idle buffers that are kept: 8 MiB, what two fast transfers have in work at once.
+const IDLE_MAX: usize = 32;
+
+/// Less than this gets memory of its own: a whole buffer would hold more than it saves work.
+const SHARED_BYTES_MIN: usize = CHUNK_SIZE / 4;
+
+/// Where buffers come from and go back to. Cheap to clone; clones share their buffers.
+#[derive(Debug, Clone, Default)]
+pub struct Buffers {
+    /// Lives in the buffers that are in use.
+    idle: Arc<Mutex<Weak<Idle>>>,
+}
+
+impl Buffers {
+    /// A buffer of `len` bytes. What is in it is zero or old, never from another process.
+    pub fn take(&self, len: usize) -> Buffer {
+        if !(SHARED_BYTES_MIN..=CHUNK_SIZE).contains(&len) {
+            return Buffer {
+                bytes: vec![0; len],
+                len,
+                home: None,
+            };
+        }
+        let home = self.idle();
+        let bytes = home.lock().pop();
+        Buffer {
+            bytes: bytes.unwrap_or_else(|| vec![0; CHUNK_SIZE]),
+            len,
+            home: Some(home),
+        }
+    }
+
+    /// Keeps those that come back until this is dropped, though none may be in use meanwhile.
+    pub fn keep(&self) -> KeptBuffers {
+        KeptBuffers { _idle: self.idle() }
+    }
+
+    fn idle(&self) -> Arc<Idle> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.upgrade().unwrap_or_else(|| {
+            let fresh = Arc::default();
+            *idle = Arc::downgrade(&fresh);
+            fresh
+        })
+    }
+}
+
+/// Buffers of [`CHUNK_SIZE`] bytes that nobody uses now, at most [`IDLE_MAX`].
+#[derive(Debug, Default)]
+struct Idle(Mutex<Vec<Vec<u8>>>);
+
+impl Idle {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Buffers::keep`].
+#[derive(Debug)]
+pub struct KeptBuffers {
+    _idle: Arc<Idle>,
+}
+
+/// Memory for one chunk or less, which goes back where it came from.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+    home: Option<Arc<Idle>>,
+}
+
+impl Buffer {
+    /// Bytes that it is for.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All of it, to be filled.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+
+    /// To be read only; it goes back when the last reader drops it.
+    pub fn freeze(mut self) -> Bytes {
+        if self.home.is_some() {
+            return Bytes::from_owner(self);
+        }
+        std::mem::take(&mut self.bytes).into()
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            let mut idle = home.lock();
+            if idle.len() < IDLE_MAX {
+                idle.push(std::mem::take(&mut self.bytes));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_when_all_have_read_it() {
+        let buffers = Buffers::default();
+        let _in_use = buffers.take(CHUNK_SIZE);
+        let mut buffer = buffers.take(CHUNK_SIZE);
+        buffer.bytes_mut().fill(7);
+        let address = buffer.as_ref().as_ptr();
+        let bytes = buffer.freeze();
+        let half = bytes.slice(..CHUNK_SIZE / 2);
+        drop(bytes);
+        assert_ne!(buffers.take(CHUNK_SIZE).as_ref().as_ptr(), address);
+        drop(half);
+        let again = buffers.take(SHARED_BYTES_MIN);
+        assert_eq!(again.as_ref().as_ptr(), address);
+        assert_eq!(
+            (again.as_ref().len(), again.len()),
+            (SHARED_BYTES_MIN, SHARED_BYTES_MIN)
+        );
+    }
+
+    #[test]
+    fn few_are_kept_and_none_at_rest() {
+        let buffers = Buffers::default();
+        let in_use = buffers.clone().take(CHUNK_SIZE);
+        let many: Vec<Buffer> = (0..2 * IDLE_MAX)
+            .map(|_| buffers.take(CHUNK_SIZE))
+            .collect();
+        drop(many);
+        assert_eq!(buffers.idle().lock().len(), IDLE_MAX);
+        let kept = buffers.keep();
+        drop(in_use);
+        assert_eq!(buffers.idle().lock().len(), IDLE_MAX);
+        drop(kept);
+        assert_eq!(buffers.idle().lock().len(), 0);
+    }
+
+    #[test]
+    fn what_is_small_or_too_large_has_its_own() {
+        let buffers = Buffers::default();
+        for len in [0, 1, SHARED_BYTES_MIN - 1, CHUNK_SIZE + 1] {
+            let buffer = buffers.take(len);
+            assert!(buffer.home.is_none());
+            assert_eq!((buffer.len(), buffer.freeze().len()), (len, len));
+        }
+    }
+}
