@@ -7,8 +7,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use hubless_content::{ChunkIndex, FileHash, GitBlobId, Sha256, chunk_count};
+use hubless_content::{ChunkIndex, ChunkList, FileHash, GitBlobId, Sha256, chunk_count, chunk_len};
 use redb::{ReadableTable, WriteTransaction};
 use sha1::{Digest, Sha1};
 
@@ -85,7 +84,79 @@ impl DigestHasher {
     }
 }
 
+/// Digests of a file that is still fetched, computed as far as its chunks are held in order: what
+/// is proven by them need not wait for the whole to be read again.
+pub struct DigestsAhead {
+    file: FileHash,
+    size: u64,
+    hasher: DigestHasher,
+    next: ChunkIndex,
+}
+
+impl DigestsAhead {
+    /// Nothing of a file of `size` bytes yet.
+    pub fn new(file: FileHash, size: u64) -> Self {
+        Self {
+            file,
+            size,
+            hasher: DigestHasher::new(size),
+            next: ChunkIndex(0),
+        }
+    }
+}
+
+/// How far [`Store::digest_ahead`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// The next chunk is not held yet.
+    Waits,
+    /// It took as many as it was to.
+    More,
+    /// All chunks were taken; the digests are kept.
+    Done(Digests),
+}
+
 impl Store {
+    /// Takes up to `max` chunks into the digests of a file. Every chunk is verified on the way.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if stored bytes are wrong; others if the disk or the index fails.
+    pub fn digest_ahead(&self, ahead: &mut DigestsAhead, max: u32) -> Result<Ahead, StoreError> {
+        let list = self.chunk_list(ahead.file)?;
+        let Some(list) = list.filter(|list| list.size() == ahead.size) else {
+            return Ok(Ahead::Waits);
+        };
+        for _ in 0..max {
+            if ahead.next.0 == chunk_count(ahead.size) {
+                let digests = ahead.hasher.clone().finish();
+                self.put_digests(ahead.file, digests)?;
+                return Ok(Ahead::Done(digests));
+            }
+            if !self.digest_chunk(&list, ahead.next, &mut ahead.hasher)? {
+                return Ok(Ahead::Waits);
+            }
+            ahead.next.0 += 1;
+        }
+        Ok(Ahead::More)
+    }
+
+    /// Takes a chunk into digests; false if it is not held.
+    fn digest_chunk(
+        &self,
+        list: &ChunkList,
+        chunk: ChunkIndex,
+        hasher: &mut DigestHasher,
+    ) -> Result<bool, StoreError> {
+        let file = list.file();
+        let Some(bytes) = self.read_chunk(file, chunk)? else {
+            return Ok(false);
+        };
+        list.check(chunk, &bytes)
+            .map_err(|_| StoreError::Damaged { file, chunk })?;
+        hasher.update(&bytes);
+        Ok(true)
+    }
+
     /// The digests of a file, if they are known.
     ///
     /// # Errors
@@ -198,11 +269,11 @@ impl Store {
         let meter = Meter::new(observer, 1, list.size());
         let mut hasher = DigestHasher::new(list.size());
         for index in (0..chunk_count(list.size())).map(ChunkIndex) {
-            let bytes: Bytes = self.read_chunk(file, index)?.ok_or_else(incomplete)?;
-            list.check(index, &bytes)
-                .map_err(|_| StoreError::Damaged { file, chunk: index })?;
-            hasher.update(&bytes);
-            meter.add(0, bytes.len() as u64)?;
+            if !self.digest_chunk(&list, index, &mut hasher)? {
+                return Err(incomplete());
+            }
+            let len = chunk_len(list.size(), index).unwrap_or(0);
+            meter.add(0, len as u64)?;
         }
         let digests = hasher.finish();
         self.put_digests(file, digests)?;

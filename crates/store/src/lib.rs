@@ -61,7 +61,7 @@ use std::sync::{Arc, Mutex};
 use hubless_content::{Buffers, ContentHash, Manifest};
 
 pub use chunks::Put;
-pub use digests::{DigestHasher, Digests};
+pub use digests::{Ahead, DigestHasher, Digests, DigestsAhead};
 pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
 pub use export::Exported;

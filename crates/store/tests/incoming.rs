@@ -9,7 +9,10 @@ use std::{fs, path::Path, sync::Arc};
 
 use common::*;
 use hubless_content::FileHash;
-use hubless_store::{Digests, Expected, FilePlace, ImportOptions, Store, StoreError, StoreOptions};
+use hubless_store::{
+    Ahead, Digests, DigestsAhead, Expected, FilePlace, ImportOptions, Store, StoreError,
+    StoreOptions,
+};
 use sim_disk::SimDisk;
 
 fn expected(data: &[u8]) -> Expected {
@@ -191,4 +194,28 @@ fn what_came_for_nothing_is_removed_unless_it_is_known_or_in_use() {
     store.unpin(added.hash).unwrap();
     assert!(!store.discard(file).unwrap(), "a model has it");
     assert_eq!(store.read_range(file, 0, data.len() as u64).unwrap(), data);
+}
+
+#[test]
+fn digests_follow_what_is_held_in_order() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let data = bytes(6, 3 * CHUNK + 5);
+    let list = list_of(&data);
+    let mut ahead = DigestsAhead::new(list.file(), list.size());
+    assert_eq!(store.digest_ahead(&mut ahead, 9).unwrap(), Ahead::Waits);
+    store.put_chunk_list(&list).unwrap();
+    store.put(&chunk_of(&data, 1)).unwrap();
+    assert_eq!(store.digest_ahead(&mut ahead, 9).unwrap(), Ahead::Waits);
+    store.put(&chunk_of(&data, 0)).unwrap();
+    assert_eq!(store.digest_ahead(&mut ahead, 1).unwrap(), Ahead::More);
+    assert_eq!(store.digest_ahead(&mut ahead, 9).unwrap(), Ahead::Waits);
+    for chunk in [3, 2] {
+        assert_eq!(store.digests(list.file()).unwrap(), None);
+        store.put(&chunk_of(&data, chunk)).unwrap();
+    }
+    let digests = Digests::of(&data);
+    let done = store.digest_ahead(&mut ahead, 9).unwrap();
+    assert_eq!(done, Ahead::Done(digests));
+    assert_eq!(store.digests(list.file()).unwrap(), Some(digests));
 }

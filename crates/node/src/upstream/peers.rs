@@ -13,7 +13,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use hubless_content::{Alias, FileHash, ManifestEntry};
-use hubless_store::{Digests, Expected};
+use hubless_store::{Ahead, Digests, DigestsAhead, Expected};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -27,11 +27,11 @@ use crate::{
     api::Failure,
     blocking::Blocking,
     core::Core,
-    digesting,
     fetch::{
         FileFetch,
         claims::{self, Claim, Found, Wanted},
     },
+    replies::interrupted,
 };
 
 /// How long claims are searched for.
@@ -54,6 +54,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Claims that are followed, one after the other: whoever lies wastes no more.
 const FOLLOWED_MAX: usize = 8;
+
+/// Chunks whose digests are computed before it is looked whether anybody still waits: 16 MiB.
+const DIGESTED_AT_ONCE: u32 = 64;
 
 /// What the upstream has to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,12 +235,20 @@ impl Peers {
         if trusted {
             state.send_if_modified(|state| state.show(Some(file)));
         }
-        self.fetch(at, state).await?;
+        let entry = ManifestEntry {
+            path: self.origin.path.clone(),
+            size: self.origin.size,
+            hash: file,
+        };
+        let fetch = FileFetch::new(&self.core, entry, PATIENCE)?;
         if self.origin.expected.file == Some(file) {
+            self.fetch(at, fetch, state).await?;
             return Ok(true);
         }
-        let digests = digesting::now(&self.core, file).await?;
-        Ok(is_expected(self.origin.expected, digests))
+        let (core, expected, size) = (self.core.clone(), self.origin.expected, self.origin.size);
+        let digests = digest(&core, DigestsAhead::new(file, size), fetch.stored());
+        let ((), digests) = tokio::try_join!(self.fetch(at, fetch, state), digests)?;
+        Ok(is_expected(expected, digests))
     }
 
     /// Holds the file back before anything of it comes, unless it was here before.
@@ -252,14 +263,14 @@ impl Peers {
         Ok(())
     }
 
-    async fn fetch(&mut self, at: usize, state: &watch::Sender<State>) -> Result<(), Failure> {
+    /// Fetches while more is claimed.
+    async fn fetch(
+        &mut self,
+        at: usize,
+        fetch: FileFetch,
+        state: &watch::Sender<State>,
+    ) -> Result<(), Failure> {
         let file = self.claimed[at].file;
-        let entry = ManifestEntry {
-            path: self.origin.path.clone(),
-            size: self.origin.size,
-            hash: file,
-        };
-        let fetch = FileFetch::new(&self.core, entry, PATIENCE)?;
         let (introductions, mut stored) = (fetch.introductions(), fetch.stored());
         let mut named = 0;
         let mut fetched = pin!(fetch.run());
@@ -313,6 +324,29 @@ impl Peers {
         }
         self.claimed[at].held_back = None;
         self.core.note_change();
+    }
+}
+
+/// The digests of a file that is fetched, soon after its last chunk has come.
+async fn digest(
+    core: &Core,
+    mut ahead: DigestsAhead,
+    mut stored: watch::Receiver<u64>,
+) -> Result<Digests, Failure> {
+    let mut is_over = false;
+    loop {
+        stored.borrow_and_update();
+        let store = core.store.clone();
+        let step = move || (store.digest_ahead(&mut ahead, DIGESTED_AT_ONCE), ahead);
+        let (came, now) = Blocking::run_long(step).await?;
+        ahead = now;
+        match came? {
+            Ahead::Done(digests) => return Ok(digests),
+            Ahead::More => {}
+            // What failed is told by the fetch.
+            Ahead::Waits if is_over => return Err(interrupted()),
+            Ahead::Waits => is_over = stored.changed().await.is_err(),
+        }
     }
 }
 
