@@ -20,8 +20,9 @@ use tokio::sync::oneshot;
 /// another by reading slowly.
 const SENDING_TO_ONE_MAX: usize = 8;
 
-/// Chunks on their way to all peers: 64 MiB, and more than any disk needs to be busy.
-const SENDING_MAX: usize = 256;
+/// Chunks on their way to all peers: one for each connection that there may be, inbound or
+/// outbound, or those who read slowly could hold up the others. That many slow ones take 192 MiB.
+const SENDING_MAX: usize = 768;
 
 /// Which chunk, for the order. Two files whose hashes begin alike would share a place in it.
 type Place = (u64, ChunkIndex);
@@ -235,6 +236,12 @@ mod tests {
             .collect();
         let _waiting = waits(&turns, greedy, 100);
         at_once(&turns, PeerId::random(), 0);
+    }
+
+    #[test]
+    fn there_is_a_turn_for_each_connection() {
+        let limits = hubless_network::ConnectionLimits::default();
+        assert_eq!(SENDING_MAX as u32, limits.inbound + limits.outbound);
     }
 
     #[test]

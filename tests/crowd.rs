@@ -1,0 +1,183 @@
+//! A node with many peers: what it costs, and that those who read nothing hold up nobody.
+
+use std::{fs::File, sync::Arc};
+
+use bytes::Bytes;
+use futures::{
+    StreamExt as _,
+    future::{BoxFuture, FutureExt as _},
+    stream,
+};
+use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, hash_reader};
+use hubless_network::{
+    Exchange, ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId,
+    Reply, peer_of,
+};
+use hubless_testkit::{
+    model,
+    process::{LIMIT, Lab, Node, until},
+};
+use hubless_wire::{Answer, Ask, CHUNKS_PER_ASK_MAX};
+use tokio::runtime::Runtime;
+
+const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
+
+const SIZE: u64 = 1024 * model::CHUNK;
+
+/// Peers of the seeder and of the getter; each is connected to both.
+const PEERS: usize = 200;
+
+/// Of them, those that fetch as fast as they can. All others ask as well and read nothing, so that
+/// what is on its way to them fills every buffer.
+const READERS: usize = 16;
+
+/// Chunks that each reader takes.
+const READ: u32 = 128;
+
+/// Asks of each peer: 64 MiB are asked for at a time.
+const ASKS: u32 = 16;
+
+/// Of a seeder, whatever its peers do.
+const SEEDER_RSS_MAX: u64 = 400_000_000;
+
+/// Of a getter.
+const GETTER_RSS_MAX: u64 = 200_000_000;
+
+/// Peers that join at a time: fewer than handshakes may be pending.
+const JOINING: usize = 32;
+
+/// Many peers in one process, with an identity and connections each.
+struct Crowd {
+    runtime: Runtime,
+    peers: Vec<Network>,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        Self {
+            runtime,
+            peers: Vec::new(),
+        }
+    }
+
+    /// So many more peers connect to all of `nodes`.
+    fn join(&mut self, count: usize, nodes: &[&Node]) {
+        let nodes: Vec<Multiaddr> = nodes.iter().map(|node| address(node)).collect();
+        let joining = stream::iter((0..count).map(|_| join(&nodes))).buffer_unordered(JOINING);
+        let joined: Vec<Network> = self.runtime.block_on(joining.collect());
+        self.peers.extend(joined);
+    }
+
+    /// All ask a node for its file.
+    fn ask(&self, node: &Node, list: &ChunkList) -> Vec<Exchange> {
+        let asks = self.peers.iter().map(|peer| ask(peer, address(node), list));
+        let asking = stream::iter(asks).buffer_unordered(JOINING);
+        self.runtime.block_on(asking.collect())
+    }
+}
+
+fn address(node: &Node) -> Multiaddr {
+    node.address().parse().expect("an address")
+}
+
+/// A peer that nobody can dial, like most.
+async fn join(nodes: &[Multiaddr]) -> Network {
+    let config = NetworkConfig {
+        listen: Vec::new(),
+        mdns: false,
+        upnp: false,
+        ..NetworkConfig::default()
+    };
+    let records = Arc::new(MemoryDb::default());
+    let network = Network::start(config, Identity::generate(), records, Arc::new(Nothing));
+    let network = network.await.expect("nothing can fail");
+    for node in nodes {
+        let connected = network.connect_to(node.clone()).await;
+        connected.expect("the node has room");
+    }
+    network
+}
+
+async fn ask(peer: &Network, node: Multiaddr, list: &ChunkList) -> Exchange {
+    let id = peer_of(&node).expect("an address with a peer id");
+    let exchange = peer.open(id, vec![node]).await.expect("there is room");
+    for number in 0..ASKS {
+        let ask = Ask::Chunks {
+            file: list.file(),
+            size: list.size(),
+            first: ChunkIndex(number * CHUNKS_PER_ASK_MAX),
+            count: CHUNKS_PER_ASK_MAX,
+        };
+        let sent = exchange.asks.send(u64::from(number) + 1, ask).await;
+        sent.expect("the stream is open");
+    }
+    exchange
+}
+
+/// Takes so many chunks.
+async fn read(exchange: &mut Exchange, chunks: u32) {
+    for _ in 0..chunks {
+        let answer = exchange.answers.recv().await.expect("it goes on");
+        let answer = answer.expect("an answer");
+        assert!(matches!(answer.answer, Answer::Chunk(_)), "{answer:?}");
+        assert_eq!(answer.payload.len(), CHUNK_SIZE);
+    }
+}
+
+/// What the crowd serves.
+struct Nothing;
+
+impl ExchangeService for Nothing {
+    fn answer(&self, _: PeerId, _: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        async move {
+            let _ = reply.send(Answer::NotHere, Bytes::new()).await;
+        }
+        .boxed()
+    }
+}
+
+fn has_peers(node: &Node, count: usize) {
+    until("all are connected", LIMIT, || {
+        let peers = node.count("peers");
+        if peers == count as u64 {
+            Ok(())
+        } else {
+            Err(format!("{peers} peers"))
+        }
+    });
+}
+
+#[test]
+fn alone_two_hundred_peers_take_little_memory_and_who_reads_is_served() {
+    let lab = Lab::new(HUBLESS);
+    let source = lab.path("model");
+    let weights = source.join("weights.bin");
+    model::write_file(&weights, SIZE, 3);
+    let list = hash_reader(File::open(&weights).expect("open")).expect("read");
+    let seeder = lab.machine("seeder").seed(&source, &["--in-place"]);
+    let getter = lab.machine("getter").serve(&[]);
+
+    let mut crowd = Crowd::new();
+    crowd.join(PEERS, &[&seeder, &getter]);
+    has_peers(&seeder, PEERS);
+    has_peers(&getter, PEERS);
+    let mut asked = crowd.ask(&seeder, &list);
+    assert_eq!(asked.len(), PEERS);
+    let mut readers: Vec<Exchange> = asked.drain(..READERS).collect();
+    let reading = crowd.runtime.spawn(async move {
+        let reads = readers.iter_mut().map(|reader| read(reader, READ));
+        futures::future::join_all(reads).await;
+    });
+    let args = [seeder.hash(), "--peer", seeder.address()];
+    let fetched = getter.machine.get(&args);
+    assert_eq!(fetched.bytes_fetched, SIZE);
+    crowd.runtime.block_on(reading).expect("all were served");
+    let [seeding, getting] = [&seeder, &getter].map(|node| node.process.usage().rss_peak);
+    println!(
+        "{PEERS} peers: seeder {seeding} bytes, getter {getting} bytes, {:?}",
+        fetched.took
+    );
+    assert!(seeding < SEEDER_RSS_MAX, "{seeding}");
+    assert!(getting < GETTER_RSS_MAX, "{getting}");
+}
