@@ -32,8 +32,8 @@ class Case:
     group = "fetch"
     #: Whether it is part of `--quick`.
     quick = False
-    #: Whether it has to be asked for, by `--only` or `--all`: it takes long to build.
-    on_request = False
+    #: By which flag it has to be asked for, besides `--only` and `--all`, if it takes long to build: `--with-` this.
+    on_request = None
     #: What one run moves, in the unit that the table shows.
     unit = "MB"
 

@@ -39,7 +39,10 @@ def parse(description):
     parser.add_argument("--quick", action="store_true", help="hubless, nginx and curl only, 1 GiB, three turns")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT",
                         help="cases whose group or name has this text; may be repeated")
-    parser.add_argument("--all", action="store_true", help="also what takes long to build: rqbit")
+    parser.add_argument("--all", action="store_true", help="also what takes long to build: rqbit and iroh-blobs")
+    for name in sorted(filter(None, (case.on_request for case in all_cases()))):
+        parser.add_argument(f"--with-{name}", action="append_const", dest="requested", const=name, default=[],
+                            help=f"also {name}")
     parser.add_argument("--on", choices=["tmpfs", "disk", "both"], default="tmpfs", help="where the files lie")
     parser.add_argument("--size", type=int, help="bytes of the file; 2 GiB without")
     parser.add_argument("--turns", type=int, help="runs of each case; 5 without")
@@ -55,7 +58,9 @@ def choose(options):
     def wanted(case):
         if options.only:
             return any(text in case.group or text in case.name for text in options.only)
-        return case.quick if options.quick else (options.all or not case.on_request)
+        if case.on_request:
+            return options.all or case.on_request in options.requested
+        return case.quick or not options.quick
     return [case for case in all_cases() if wanted(case)]
 
 

@@ -35,14 +35,23 @@ def debian(name):
     return _found(name, shutil.which(name, path=path))
 
 
-def cargo(name, version):
-    """A program of a crate, built once."""
+def cargo(name, version, *flags):
+    """A program of a crate, built once; flags choose its features."""
     path = TOOLS / "bin" / name
     if not path.exists():
         say(f"building {name} {version}")
         _install(["cargo", "install", "--quiet", "--locked", "--root", TOOLS, "--target-dir", TOOLS / f"build-{name}",
-                  "--version", version, name])
+                  "--version", version, *flags, name])
     return _found(name, path if path.exists() else None)
+
+
+def own(folder):
+    """A program of a workspace beside this one, named like its folder."""
+    target = TOOLS / f"build-{folder.name}"
+    say(f"building {folder.name}")
+    _install(["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", folder / "Cargo.toml",
+              "--target-dir", target])
+    return str(target / "release" / folder.name)
 
 
 def python(name, version):

@@ -1,6 +1,6 @@
 """All cases, in the order of the table."""
 
-from . import gateway, http, hubless, imports, torrents
+from . import gateway, http, hubless, imports, iroh, torrents
 
 
 def all_cases():
@@ -9,5 +9,6 @@ def all_cases():
         *http.CASES,
         *hubless.CASES,
         *torrents.CASES,
+        *iroh.CASES,
         *gateway.CASES,
     ]

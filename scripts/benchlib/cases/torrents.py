@@ -98,7 +98,7 @@ class Aria2(Torrent):
 
 
 class Rqbit(Torrent):
-    name, on_request = "rqbit (BitTorrent)", True
+    name, on_request = "rqbit (BitTorrent)", "rqbit"
 
     def seeder(self):
         return [*self.tool(self.port), "download", "--overwrite", "--output-folder", self.place.source, self.torrent]
@@ -108,8 +108,9 @@ class Rqbit(Torrent):
                 f"127.0.0.1:{self.port}", "--output-folder", self.out, self.torrent]
 
     def tool(self, port):
-        return [tools.cargo("rqbit", RQBIT), "--disable-dht", "--disable-upnp-port-forward", "--listen-port", port,
-                "--http-api-listen-addr", f"127.0.0.1:{tools.free_port()}"]
+        return [tools.cargo("rqbit", RQBIT, "--no-default-features", "--features", "rust-tls"), "--disable-dht",
+                "--disable-upnp-port-forward", "--disable-lsd", "--listen-port", port,
+                "--listen-ip", "127.0.0.1", "--http-api-listen-addr", f"127.0.0.1:{tools.free_port()}"]
 
     def version(self):
         return f"rqbit {RQBIT}"
