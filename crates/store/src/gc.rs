@@ -172,7 +172,10 @@ impl Shared {
         let in_use = self.in_use.lock();
         self.keep_touched(kept, &in_use)?;
         let mut models = self.model_hashes()?;
-        models.retain(|model| !kept.models.contains(model));
+        // The manifest of one that is being put may have come after the look above.
+        let is_used =
+            |model: &ContentHash| (in_use.since.iter()).any(|since| since.models.contains(model));
+        models.retain(|model| !kept.models.contains(model) && !is_used(model));
         if models.is_empty() {
             return Ok(0);
         }
