@@ -155,15 +155,17 @@ fn who_claims_another_file_is_banned_and_nothing_of_it_stays() {
     hub.is(|manners| manners.gone = true);
     let answer = get(gateway(&node), &file("large.bin"));
     assert!(answer.whole && answer.body == large());
+    the_lie_is_punished(&node, &liar);
+}
+
+/// The liar is banned, and nothing but the right file is kept.
+fn the_lie_is_punished(node: &Node, liar: &Stranger) {
     until("the liar is banned", LIMIT, || {
-        let banned = is_banned(&node, &liar.peer_id());
+        let banned = is_banned(node, &liar.peer_id());
         banned.then_some(()).ok_or_else(|| "not yet".to_owned())
     });
-    assert_eq!(
-        node.count("store/bytes"),
-        LARGE as u64,
-        "only the right one"
-    );
+    let kept = node.count("store/bytes");
+    assert_eq!(kept, LARGE as u64, "only the right one");
 }
 
 #[test]
@@ -174,15 +176,7 @@ fn a_lie_does_not_change_what_the_hub_says() {
     hub.is(|manners| manners.bytes_per_second = Some(8 * MIB));
     let answer = get(gateway(&node), &file("large.bin"));
     assert!(answer.whole && answer.body == large());
-    until("the liar is banned", LIMIT, || {
-        let banned = is_banned(&node, &liar.peer_id());
-        banned.then_some(()).ok_or_else(|| "not yet".to_owned())
-    });
-    assert_eq!(
-        node.count("store/bytes"),
-        LARGE as u64,
-        "only the right one"
-    );
+    the_lie_is_punished(&node, &liar);
     wait_for_keys(&node, 2);
     assert_eq!(keys(&node), 2, "the file, and what other hubs call it");
 }
