@@ -16,6 +16,7 @@ use crate::{
     bans::Bans,
     exchange::Askers,
     lane::{LaneError, Lanes},
+    local_socket::LocalSocket,
     reach::{is_meant_for_us, split_peer_id},
     streams::{Opened, Purpose, StreamError},
     transport::DialPolicy,
@@ -162,7 +163,7 @@ impl Network {
 
     /// Opens an exchange with a peer, connecting first if need be: on a lane, if this node has
     /// dialled the peer over TCP and nothing is in the way, else on a stream of libp2p. They are
-    /// meant to be kept for long; a peer accepts four of one node.
+    /// meant to be kept for long; a peer accepts twelve of one node.
     ///
     /// # Errors
     /// If the peer is not reached, is banned, speaks another protocol or has no room.
@@ -187,6 +188,15 @@ impl Network {
             }
         }
         Err(OpenError::Refused { peer })
+    }
+
+    /// Opens an exchange with a connected peer on a stream of libp2p, beside one that is on a lane:
+    /// what is said there need not wait behind the chunks on the lane.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_beside(&self, peer: PeerId) -> Result<Exchange, OpenError> {
+        self.try_open(peer).await
     }
 
     /// The addresses among these that a stranger may have us dial: all, if this node is part of a
@@ -247,11 +257,21 @@ impl Network {
         self.inner.events.subscribe()
     }
 
-    /// Stops the node and waits until all its tasks have ended and its ports are free.
+    /// Stops the node and waits until all its tasks have ended. Its ports may be taken for a moment
+    /// longer: see [`Network::ports_free`].
     pub async fn stop(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+    }
+
+    /// Waits, some seconds at most, until the ports of a stopped node are free: connections of QUIC
+    /// are drained after their end, for long where the line is slow. Of use to who starts another
+    /// node in the same process; the end of the process frees them as well.
+    pub async fn ports_free(&self) {
+        for socket in self.listen_addresses().iter().filter_map(LocalSocket::of) {
+            socket.wait_until_free().await;
+        }
     }
 
     async fn dial(

@@ -82,11 +82,14 @@ impl Node {
         }
     }
 
-    /// Stops in order; the home directory can be opened again at once.
+    /// Stops in order; the home directory and the ports can be used again at once.
     pub async fn stop(self) {
         self.core.cancel.cancel();
         self.control.stop().await;
         self.core.stop().await;
+        if let Ok(network) = self.core.network() {
+            network.ports_free().await;
+        }
     }
 }
 

@@ -48,7 +48,6 @@ use crate::{
     behaviour::Behaviour,
     exchange::{Answerers, Violation},
     lane::Lanes,
-    local_socket::LocalSocket,
     reach::{Reach, is_meant_for_us, is_quic, split_peer_id, with_peer_id},
     streams::{Purpose, StreamReply},
     transport::DialPolicy,
@@ -231,11 +230,6 @@ impl Worker {
         self.announcing
             .write_all(&mut self.swarm.behaviour_mut().kad)
             .await;
-        let sockets: Vec<_> = self.swarm.listeners().filter_map(LocalSocket::of).collect();
-        drop(self.swarm);
-        for socket in sockets {
-            socket.wait_until_free().await;
-        }
     }
 
     fn peer_infos(&self) -> Vec<PeerInfo> {

@@ -101,6 +101,7 @@ async fn a_stopped_node_leaves_no_lane_behind() {
         within(exchange.answers.recv()).await,
         Some(Ok(_))
     ));
+    within(bob.ports_free()).await;
     assert!(TcpListener::bind(address).await.is_ok());
     assert_eq!(answered(&mut half_open).await, 0);
 }

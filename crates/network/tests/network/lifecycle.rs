@@ -49,7 +49,7 @@ async fn a_port_in_use_is_told_from_other_errors() {
 }
 
 #[tokio::test]
-async fn stop_releases_the_ports_while_peers_are_connected() {
+async fn the_ports_of_a_stopped_node_become_free_while_peers_are_connected() {
     for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
         let bob = start(at(listen.parse().unwrap())).await;
         let alice = start(config()).await;
@@ -57,6 +57,7 @@ async fn stop_releases_the_ports_while_peers_are_connected() {
         exchange.asks.send(1, chunks(0, 16)).await.unwrap();
         let address = only_address(&bob);
         within(bob.stop()).await;
+        within(bob.ports_free()).await;
         let again = try_start(at(address)).await;
         assert!(again.is_ok(), "{listen}: {:?}", again.err());
     }
