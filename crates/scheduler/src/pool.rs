@@ -1,6 +1,6 @@
 //! Which chunks are missing, which of them are free (asked of nobody), and how rare those are.
 
-use std::ops::Range;
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use crate::{bits::Bits, rarity::Rarity, rng::Rng};
 
@@ -15,6 +15,11 @@ pub(crate) struct Pool {
     wanted: u32,
     /// Kept only while there are partial sources: nothing is rare among complete ones.
     rarity: Option<Rarity>,
+    /// Chunks on their way to somebody who is not known to have them: one more holder in `rarity`,
+    /// which the next to have it takes over.
+    promised: Bits,
+    /// When promises end that nobody kept, the next one first.
+    promises: VecDeque<(Duration, u32)>,
     partials: usize,
     /// No free chunk is below it.
     lowest: u32,
@@ -28,6 +33,8 @@ impl Pool {
             free: wanted.clone(),
             received: Bits::empty(wanted.len()),
             wanted: wanted.count(),
+            promised: Bits::empty(wanted.len()),
+            promises: VecDeque::new(),
             missing: wanted,
             rarity: None,
             partials: 0,
@@ -124,8 +131,38 @@ impl Pool {
 
     /// A partial source has one more.
     pub(crate) fn partial_gained(&mut self, chunk: u32) {
-        if let Some(rarity) = &mut self.rarity {
+        if let Some(rarity) = &mut self.rarity
+            && !self.promised.remove(chunk)
+        {
             rarity.add(chunk);
+        }
+    }
+
+    /// Somebody will have one more, as long as nobody else is needed until then; true if that is
+    /// news and counts.
+    pub(crate) fn promise(&mut self, chunk: u32, until: Duration) -> bool {
+        let Some(rarity) = &mut self.rarity else {
+            return false;
+        };
+        let new = self.promised.insert(chunk);
+        if new {
+            rarity.add(chunk);
+            self.promises.push_back((until, chunk));
+        }
+        new
+    }
+
+    /// Promises that nobody kept in time count no more: who was to have the chunk may have left.
+    pub(crate) fn end_promises(&mut self, now: Duration) {
+        while let Some(&(until, chunk)) = self.promises.front()
+            && until <= now
+        {
+            self.promises.pop_front();
+            if self.promised.remove(chunk)
+                && let Some(rarity) = &mut self.rarity
+            {
+                rarity.remove(chunk);
+            }
         }
     }
 
@@ -141,6 +178,8 @@ impl Pool {
         self.partials = self.partials.saturating_sub(1);
         if self.partials == 0 {
             self.rarity = None;
+            self.promised = Bits::empty(self.len());
+            self.promises.clear();
         } else if let Some(rarity) = &mut self.rarity {
             if complete && has.count() == has.len() {
                 rarity.forget_complete();

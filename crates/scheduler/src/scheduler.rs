@@ -58,6 +58,9 @@ pub struct Scheduler {
     done: bool,
     starved: bool,
     chunks_wasted: u64,
+    /// For each ask that was cancelled because its chunk came from elsewhere: until when its answer
+    /// may still come, and so counts as wasted.
+    in_doubt: VecDeque<Duration>,
     bytes_received: u64,
     bytes_wasted: u64,
 }
@@ -86,6 +89,7 @@ impl Scheduler {
             done: false,
             starved: false,
             chunks_wasted: 0,
+            in_doubt: VecDeque::new(),
             bytes_received: 0,
             bytes_wasted: 0,
         };
@@ -105,6 +109,7 @@ impl Scheduler {
                 self.replace_has(id, has);
             }
             Input::SourceGained(id, ranges) => self.gained(id, &ranges),
+            Input::OnTheWay(ranges) => self.on_the_way(&ranges),
             Input::SourceComplete(id) => self.set_has(id, Has::Complete { lacks: Vec::new() }),
             Input::SourceGone(id) => self.gone(id),
             Input::Started { source, chunk } => self.started(source, chunk),
@@ -126,6 +131,7 @@ impl Scheduler {
             Input::Tick => {}
         }
         self.watch();
+        self.pool.end_promises(self.now);
         self.fill();
         self.report_done();
         self.report_starved();

@@ -34,6 +34,9 @@ pub enum Input {
     SourceHas(SourceId, ChunkSet),
     /// A source has these chunks too.
     SourceGained(SourceId, Vec<Range<u32>>),
+    /// A source sends these chunks to others, who are not known to have them yet: they are rare no
+    /// more, and what else it is asked for is of more use.
+    OnTheWay(Vec<Range<u32>>),
     /// A source has all chunks.
     SourceComplete(SourceId),
     /// A source left, or was let go: it is asked no more, and what it was asked for is asked

@@ -60,7 +60,7 @@ impl<P, C> Default for Uploads<P, C> {
 impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
     /// A peer asks for a chunk. How many may wait is the caller's to bound.
     pub fn ask(&mut self, peer: P, chunk: C) {
-        let sendings = self.sendings.get(&chunk).copied().unwrap_or(0);
+        let sendings = self.sendings(chunk);
         let waiting = Waiting { chunk, sendings };
         match self.turns.iter_mut().find(|turn| turn.peer == peer) {
             Some(turn) => turn.waiting.push_back(waiting),
@@ -94,6 +94,11 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
     /// Peers that wait for something.
     pub fn peers(&self) -> usize {
         self.turns.len()
+    }
+
+    /// How often a chunk was sent, up to a few times, as far as is remembered.
+    pub fn sendings(&self, chunk: C) -> u8 {
+        self.sendings.get(&chunk).copied().unwrap_or(0)
     }
 
     /// Takes out the ask to serve now, and counts it as sent. Only peers that `may_be_sent` accepts

@@ -328,6 +328,12 @@ enum Event {
         from: PeerIndex,
         chunks: Vec<u32>,
     },
+    /// A complete peer sends a chunk to somebody else for the first time; told as [`Event::Gained`].
+    OnTheWay {
+        to: Vec<PeerIndex>,
+        from: PeerIndex,
+        chunk: u32,
+    },
     Ask {
         to: PeerIndex,
         from: PeerIndex,
@@ -469,6 +475,12 @@ impl World {
                     self.tell_from(to, from, gained);
                 }
             }
+            Event::OnTheWay { to, from, chunk } => {
+                for to in to {
+                    let input = Input::OnTheWay(std::iter::once(chunk..chunk + 1).collect());
+                    self.tell_from(to, from, input);
+                }
+            }
             Event::Ask { to, from, chunk } => self.asked(to, from, chunk),
             Event::Cancel { to, from, chunk } => self.peers[to].uploads.cancel(from, chunk),
             Event::Closed { to, from } => {
@@ -547,18 +559,27 @@ impl World {
     fn announce(&mut self, by: PeerIndex) {
         let chunks = std::mem::take(&mut self.peers[by].to_announce);
         let all: Vec<PeerIndex> = self.peers[by].neighbours.iter().copied().collect();
-        let mut rest = &all[..];
+        self.send_to_all(by, &all, |to| Event::Gained {
+            to,
+            from: by,
+            chunks: chunks.clone(),
+        });
+    }
+
+    /// Sends the same to many, as one event for all that get it at the same time.
+    fn send_to_all(
+        &mut self,
+        by: PeerIndex,
+        all: &[PeerIndex],
+        event: impl Fn(Vec<PeerIndex>) -> Event,
+    ) {
+        let mut rest = all;
         while let Some(&next) = rest.first() {
             let latency = self.latency(by, next);
             let is_same = |&&to: &&PeerIndex| self.latency(by, to) == latency;
             let (same, others) = rest.split_at(rest.iter().take_while(is_same).count());
             rest = others;
-            let news = Event::Gained {
-                to: same.to_vec(),
-                from: by,
-                chunks: chunks.clone(),
-            };
-            self.send(by, next, news);
+            self.send(by, next, event(same.to_vec()));
         }
     }
 
@@ -629,6 +650,16 @@ impl World {
             return;
         };
         peer.sending = true;
+        if peer.spec.complete && peer.uploads.sendings(chunk) == 1 {
+            let neighbours = peer.neighbours.iter().copied();
+            let others: Vec<PeerIndex> = neighbours.filter(|&other| other != to).collect();
+            self.send_to_all(by, &others, |to| Event::OnTheWay {
+                to,
+                from: by,
+                chunk,
+            });
+        }
+        let peer = &self.peers[by];
         let token = peer.token(chunk).unwrap_or_default();
         let sending = Duration::from_secs_f64(CHUNK_SIZE as f64 / peer.spec.upload);
         let latency = self.latency(by, to);

@@ -92,6 +92,9 @@ pub enum Answer {
     },
     /// Chunks gained since; at most [`HAVE_RANGES_MAX`] ranges.
     Have(Vec<Range<u32>>),
+    /// Chunks that the answerer began to send to others, to each of these for the first time; at
+    /// most [`HAVE_RANGES_MAX`] ranges. Who has the choice asks for another.
+    OnTheWay(Vec<Range<u32>>),
     /// Payload: the bytes of this chunk of the asked file.
     Chunk(ChunkIndex),
     /// At most [`PEERS_PER_ANSWER_MAX`] peers.
@@ -250,15 +253,12 @@ impl From<Answer> for Proto {
                 total,
                 complete,
             }),
-            Answer::Have(ranges) => {
-                let range = |range: Range<u32>| proto::Range {
-                    first: range.start,
-                    count: range.end.saturating_sub(range.start),
-                };
-                Self::Have(proto::Have {
-                    ranges: ranges.into_iter().map(range).collect(),
-                })
-            }
+            Answer::Have(ranges) => Self::Have(proto::Have {
+                ranges: ranges.into_iter().map(range_message).collect(),
+            }),
+            Answer::OnTheWay(ranges) => Self::OnTheWay(proto::OnTheWay {
+                ranges: ranges.into_iter().map(range_message).collect(),
+            }),
             Answer::Chunk(index) => Self::Chunk(proto::ChunkData { index: index.0 }),
             Answer::Peers(peers) => {
                 let peer = |PeerAddresses { id, addresses }| proto::Peer { id, addresses };
@@ -280,6 +280,13 @@ impl From<Answer> for Proto {
             Answer::TooLarge => Self::TooLarge(proto::TooLarge {}),
             Answer::Malformed => Self::Malformed(proto::Malformed {}),
         }
+    }
+}
+
+fn range_message(range: Range<u32>) -> proto::Range {
+    proto::Range {
+        first: range.start,
+        count: range.end.saturating_sub(range.start),
     }
 }
 
@@ -356,7 +363,8 @@ impl TryFrom<Proto> for Body {
                 }
                 .into()
             }
-            Proto::Have(have) => Answer::Have(ranges(&have)?).into(),
+            Proto::Have(have) => Answer::Have(ranges(&have.ranges)?).into(),
+            Proto::OnTheWay(news) => Answer::OnTheWay(ranges(&news.ranges)?).into(),
             Proto::Chunk(chunk) => Answer::Chunk(ChunkIndex(chunk.index)).into(),
             Proto::Peers(answer) => Answer::Peers(peers(answer)?).into(),
             Proto::Alias(answer) => {
@@ -421,8 +429,8 @@ fn chunks(ask: &proto::GetChunks) -> Result<Ask, FrameError> {
     })
 }
 
-fn ranges(have: &proto::Have) -> Result<Vec<Range<u32>>, FrameError> {
-    rule(have.ranges.len() <= HAVE_RANGES_MAX, "at most 1,024 ranges")?;
+fn ranges(ranges: &[proto::Range]) -> Result<Vec<Range<u32>>, FrameError> {
+    rule(ranges.len() <= HAVE_RANGES_MAX, "at most 1,024 ranges")?;
     let range = |range: &proto::Range| {
         let end = range
             .first
@@ -430,7 +438,7 @@ fn ranges(have: &proto::Have) -> Result<Vec<Range<u32>>, FrameError> {
             .filter(|end| *end > range.first);
         Ok(range.first..end.ok_or(FrameError::Rule("a range has at least one chunk"))?)
     };
-    have.ranges.iter().map(range).collect()
+    ranges.iter().map(range).collect()
 }
 
 fn peers(answer: proto::Peers) -> Result<Vec<PeerAddresses>, FrameError> {

@@ -123,6 +123,10 @@ fn expected() -> Vec<(&'static str, Frame)> {
         ),
         ("have", Frame::new(7, Answer::Have(vec![0..3, 256..257]))),
         (
+            "on the way",
+            Frame::new(7, Answer::OnTheWay(vec![5..6, 300..302])),
+        ),
+        (
             "chunk",
             Frame::new(128, Answer::Chunk(ChunkIndex(3))).with_payload(payload(262_144)),
         ),

@@ -33,8 +33,8 @@ use crate::{
     streams::{Duplex, Opened},
 };
 
-/// Streams that one peer may hold open: two ends that both fetch, and room for a reconnect.
-const STREAMS_PER_PEER_MAX: usize = 4;
+/// Streams that one peer may hold open: for each of two fetches three lanes, and a stream beside each.
+const STREAMS_PER_PEER_MAX: usize = 12;
 
 /// Streams of all peers.
 const STREAMS_MAX: usize = 1024;

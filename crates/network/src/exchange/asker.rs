@@ -21,6 +21,7 @@ use super::{
     writer::{FrameWriter, forward},
 };
 use crate::{
+    carrier::Carrier,
     shaper::Shapers,
     streams::{Duplex, Link, Opened},
 };
@@ -37,6 +38,13 @@ pub struct Exchange {
     pub asks: AskSender,
     /// Where answers come out.
     pub answers: AnswerReceiver,
+}
+
+impl Exchange {
+    /// What carries it.
+    pub fn carrier(&self) -> Carrier {
+        self.answers.link.carrier
+    }
 }
 
 /// The stream has ended; [`AnswerReceiver::recv`] says why.

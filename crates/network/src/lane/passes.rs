@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 
 use crate::streams::Link;
 
-/// Unused passes of one peer: as many as it may open streams.
+/// Unused passes of one peer: as many lanes as it may begin at once.
 const PASSES_PER_PEER_MAX: usize = 4;
 
 /// Unused passes of all peers: as many as there may be streams.

@@ -243,14 +243,17 @@ async fn too_many_asks_are_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_fifth_stream_is_refused() {
+async fn one_stream_too_many_is_refused() {
     let (alice, bob) = (start(config()).await, start(config()).await);
     let mut streams = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..12 {
         streams.push(open(&alice, &bob).await);
     }
-    let fifth = within(alice.open(bob.peer_id(), Vec::new())).await;
-    assert!(matches!(fifth, Err(OpenError::Refused { .. })), "{fifth:?}");
+    let refused = within(alice.open(bob.peer_id(), Vec::new())).await;
+    assert!(
+        matches!(refused, Err(OpenError::Refused { .. })),
+        "{refused:?}"
+    );
     streams.pop();
     until(async || alice.open(bob.peer_id(), Vec::new()).await.is_ok()).await;
 }

@@ -63,11 +63,16 @@ impl Availability {
                 })
             }
             Answer::Availability { first, .. } => self.page(source, &ranges, len, first, payload),
+            Answer::Have(news) | Answer::OnTheWay(news)
+                if news.iter().any(|news| news.end > len) =>
+            {
+                Err(End::Lied)
+            }
             Answer::Have(gained) if self.known => {
-                if gained.iter().any(|gained| gained.end > len) {
-                    return Err(End::Lied);
-                }
                 Ok(vec![Input::SourceGained(source, shifted(&gained, &ranges))])
+            }
+            Answer::OnTheWay(sent) if self.known => {
+                Ok(vec![Input::OnTheWay(shifted(&sent, &ranges))])
             }
             _ => Err(End::Lied),
         }

@@ -1,7 +1,8 @@
 //! One source: a peer, an open exchange with it, and what was asked of it.
 //!
 //! The task reads answers itself, so a source that sends faster than chunks can be stored is
-//! slowed down by its own stream and by nothing else.
+//! slowed down by its own stream and by nothing else. What a source has is heard on a stream of its
+//! own where chunks come on a lane: news that waits behind chunks comes too late for a swarm.
 
 mod answers;
 mod storing;
@@ -16,11 +17,11 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use hubless_content::{FileHash, Manifest};
 use hubless_network::{
-    AnswerReceiver, AskSender, Exchange, ExchangeError, Incoming, Multiaddr, PeerId,
+    AnswerReceiver, AskSender, Carrier, Exchange, ExchangeError, Incoming, Multiaddr, PeerId,
 };
 use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Answer, Ask, Scope};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::{Interval, interval, timeout},
@@ -143,6 +144,10 @@ async fn connect(args: SourceArgs) -> Result<Source, End> {
         End::Unreachable
     })?;
     let layout = layout(&mut exchange, &shared).await?;
+    let beside = match exchange.carrier() {
+        Carrier::Lane => network.open_beside(args.peer).await.ok(),
+        _ => None,
+    };
     let Exchange { asks, answers, .. } = exchange;
     Ok(Source {
         id: args.id,
@@ -152,6 +157,7 @@ async fn connect(args: SourceArgs) -> Result<Source, End> {
         layout,
         asks,
         answers,
+        beside,
         next_id: FIRST_ID,
         open: HashMap::new(),
         chunks: HashMap::new(),
@@ -207,6 +213,8 @@ struct Source {
     layout: Arc<Layout>,
     asks: AskSender,
     answers: AnswerReceiver,
+    /// For what is small and should not wait, if chunks come on a lane.
+    beside: Option<Exchange>,
     next_id: u64,
     open: HashMap<u64, Open>,
     /// The open ask of each chunk.
@@ -232,13 +240,9 @@ impl Source {
     async fn work(&mut self) -> Result<(), End> {
         self.tell(Input::SourceJoined(self.id)).await?;
         let scope = self.layout.target.scope();
-        self.ask(
-            Ask::Availability(scope),
-            Open::Availability(Availability::new(scope)),
-        )
-        .await?;
+        self.ask_availability(scope).await?;
         if let Some(model) = self.layout.target.model() {
-            self.ask(Ask::Peers(model), Open::Peers).await?;
+            self.ask_beside(Ask::Peers(model), Open::Peers).await?;
         }
         loop {
             match self.next_step().await {
@@ -279,6 +283,7 @@ impl Source {
             biased;
             Some(stored) = self.storing.next() => Step::Stored(stored),
             command = self.commands.recv() => Step::Command(command),
+            incoming = beside(&mut self.beside) => Step::Incoming(incoming),
             incoming = self.answers.recv_part(), if self.storing.len() < STORING_MAX => {
                 Step::Incoming(incoming)
             }
@@ -298,11 +303,31 @@ impl Source {
     }
 
     async fn ask(&mut self, ask: Ask, open: Open) -> Result<u64, End> {
+        let id = self.opened(open);
+        self.asks.send(id, ask).await.map_err(|_| End::Gone)?;
+        Ok(id)
+    }
+
+    /// Asks for what should not wait behind chunks.
+    async fn ask_beside(&mut self, ask: Ask, open: Open) -> Result<(), End> {
+        let id = self.opened(open);
+        let asks = self
+            .beside
+            .as_ref()
+            .map_or(&self.asks, |beside| &beside.asks);
+        asks.send(id, ask).await.map_err(|_| End::Gone)
+    }
+
+    async fn ask_availability(&mut self, scope: Scope) -> Result<(), End> {
+        let open = Open::Availability(Availability::new(scope));
+        self.ask_beside(Ask::Availability(scope), open).await
+    }
+
+    fn opened(&mut self, open: Open) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.open.insert(id, open);
-        self.asks.send(id, ask).await.map_err(|_| End::Gone)?;
-        Ok(id)
+        id
     }
 
     async fn command(&mut self, command: Command) -> Result<(), End> {
@@ -337,6 +362,14 @@ impl Source {
             }
         }
         Ok(())
+    }
+}
+
+/// What comes on the stream beside the lane; never anything if there is none.
+async fn beside(exchange: &mut Option<Exchange>) -> Option<Result<Incoming, ExchangeError>> {
+    match exchange {
+        Some(exchange) => exchange.answers.recv_part().await,
+        None => std::future::pending().await,
     }
 }
 

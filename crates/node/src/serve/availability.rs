@@ -1,15 +1,19 @@
-//! Which chunks are here: a bitmap, then news until the asker has heard of all.
+//! Which chunks are here: a bitmap, then news. While some are missing, it is of those gained; of a
+//! complete node, of those that it sends to others.
 
 use std::{collections::HashMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash, Manifest, chunk_count};
-use hubless_network::{AskerGone, Reply};
+use hubless_network::{AskerGone, PeerId, Reply};
 use hubless_store::{Store, StoreError};
 use hubless_wire::{Answer, HAVE_RANGES_MAX, Scope};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::{Gain, service::Service};
+use super::{
+    gains::{FirstSending, Gain},
+    service::Service,
+};
 
 /// News is gathered for so long before it is told: at 100 MB/s, 12 chunks in one frame. Until a
 /// swarm knows that somebody has a chunk, it asks the only complete node for it once more.
@@ -47,7 +51,12 @@ fn held(store: &Store, scope: Scope) -> Result<Option<ChunkSet>, StoreError> {
 }
 
 impl Service {
-    pub(super) async fn availability(&self, scope: Scope, reply: &Reply) -> Result<(), AskerGone> {
+    pub(super) async fn availability(
+        &self,
+        peer: PeerId,
+        scope: Scope,
+        reply: &Reply,
+    ) -> Result<(), AskerGone> {
         // Listen before looking, so that nothing falls in between.
         let gains = self.gains.listen();
         let Some(told) = self.read(move |store| held(store, scope)).await else {
@@ -55,12 +64,45 @@ impl Service {
         };
         tell_all(&told, reply).await?;
         if told.is_full() {
-            return Ok(());
+            drop(gains);
+            return self.tell_sendings(peer, scope, told.len(), reply).await;
         }
-        self.tell_news(scope, told, gains, reply).await
+        self.tell_gains(scope, told, gains, reply).await
     }
 
-    async fn tell_news(
+    /// The chunks that others than `peer` are sent, each when it is sent the first time.
+    async fn tell_sendings(
+        &self,
+        peer: PeerId,
+        scope: Scope,
+        chunks: u32,
+        reply: &Reply,
+    ) -> Result<(), AskerGone> {
+        let mut sendings = self.first_sendings.listen();
+        let Some(places) = self.read(move |store| places(store, scope)).await else {
+            return Ok(());
+        };
+        loop {
+            let mut sent = ChunkSet::empty(chunks);
+            let mut mark = |sending: FirstSending| {
+                if sending.to != peer {
+                    places.mark(sending.chunk, &mut sent);
+                }
+            };
+            match sendings.recv().await {
+                Ok(sending) => mark(sending),
+                Err(RecvError::Lagged(_)) => continue, // and nothing wrong was told
+                Err(RecvError::Closed) => return Ok(()),
+            }
+            tokio::time::sleep(GATHER).await;
+            while let Ok(sending) = sendings.try_recv() {
+                mark(sending);
+            }
+            tell_ranges(&sent, Answer::OnTheWay, reply).await?;
+        }
+    }
+
+    async fn tell_gains(
         &self,
         scope: Scope,
         mut told: ChunkSet,
@@ -145,11 +187,17 @@ async fn tell_difference(told: &ChunkSet, now: &ChunkSet, reply: &Reply) -> Resu
     told.iter().for_each(|chunk| {
         gained.remove(chunk);
     });
-    let ranges: Vec<Range<u32>> = gained.ranges().collect();
+    tell_ranges(&gained, Answer::Have, reply).await
+}
+
+async fn tell_ranges(
+    chunks: &ChunkSet,
+    answer: impl Fn(Vec<Range<u32>>) -> Answer,
+    reply: &Reply,
+) -> Result<(), AskerGone> {
+    let ranges: Vec<Range<u32>> = chunks.ranges().collect();
     for ranges in ranges.chunks(HAVE_RANGES_MAX) {
-        reply
-            .send(Answer::Have(ranges.to_vec()), Bytes::new())
-            .await?;
+        reply.send(answer(ranges.to_vec()), Bytes::new()).await?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
-//! News of chunks that were just verified.
+//! News of chunks, for those who serve: verified just now, and on their way to a peer.
 
 use hubless_content::{ChunkIndex, FileHash};
+use hubless_network::PeerId;
 use tokio::sync::broadcast;
 
 /// News kept for slow listeners: 1 GiB of chunks. Whoever falls behind further looks at the store
 /// again.
-const GAINS_MAX: usize = 4096;
+const NEWS_MAX: usize = 4096;
 
 /// A chunk that is held from now on.
 #[derive(Debug, Clone, Copy)]
@@ -14,23 +15,33 @@ pub(crate) struct Gain {
     pub(crate) index: ChunkIndex,
 }
 
-/// Where gains are told and heard. Cloning is cheap.
-#[derive(Debug, Clone)]
-pub(crate) struct Gains(broadcast::Sender<Gain>);
+/// A chunk that a peer is sent from now on, and nobody was before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FirstSending {
+    pub(crate) to: PeerId,
+    pub(crate) chunk: Gain,
+}
 
-impl Default for Gains {
+/// Where gains are told and heard.
+pub(crate) type Gains = News<Gain>;
+
+/// Where news is told and heard. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct News<T>(broadcast::Sender<T>);
+
+impl<T: Clone> Default for News<T> {
     fn default() -> Self {
-        Self(broadcast::Sender::new(GAINS_MAX))
+        Self(broadcast::Sender::new(NEWS_MAX))
     }
 }
 
-impl Gains {
+impl<T: Clone> News<T> {
     /// Tells whoever listens.
-    pub(crate) fn tell(&self, gain: Gain) {
-        let _ = self.0.send(gain);
+    pub(crate) fn tell(&self, news: T) {
+        let _ = self.0.send(news);
     }
 
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Gain> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<T> {
         self.0.subscribe()
     }
 }

@@ -10,7 +10,12 @@ use hubless_store::{Store, StoreError};
 use hubless_wire::{Answer, Ask, Scope};
 use tracing::debug;
 
-use super::{Gains, Swarms, manifests::EncodedManifests, turns::Turns};
+use super::{
+    Gains, Swarms,
+    gains::{FirstSending, Gain, News},
+    manifests::EncodedManifests,
+    turns::Turns,
+};
 use crate::{blocking::Blocking, counters::Counters, upstream::Withheld};
 
 /// Chaining values of one page: a payload of 256 KiB.
@@ -22,6 +27,7 @@ pub(crate) struct Service {
     pub(super) store: Store,
     pub(super) blocking: Blocking,
     pub(super) gains: Gains,
+    pub(super) first_sendings: News<FirstSending>,
     swarms: Swarms,
     withheld: Withheld,
     manifests: EncodedManifests,
@@ -53,6 +59,7 @@ impl Service {
             store,
             blocking: Blocking::default(),
             gains,
+            first_sendings: News::default(),
             swarms,
             withheld,
             manifests: EncodedManifests::default(),
@@ -88,7 +95,7 @@ impl Service {
                 if let Scope::Content(content) = scope {
                     self.swarms.note(content, peer);
                 }
-                self.availability(scope, reply).await
+                self.availability(peer, scope, reply).await
             }
             Ask::Peers(content) => {
                 let members = self.swarms.members(content, peer).await;
@@ -205,6 +212,10 @@ impl Service {
         index: ChunkIndex,
     ) -> Option<Bytes> {
         let sending = self.turns.wait(peer, file, index).await;
+        if sending.is_first() {
+            let chunk = Gain { file, index };
+            self.first_sendings.tell(FirstSending { to: peer, chunk });
+        }
         let bytes = self
             .read(move |store| store.read_chunk(file, index))
             .await?;

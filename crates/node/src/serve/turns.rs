@@ -47,6 +47,13 @@ struct Waiter {
     turn: oneshot::Sender<Sending>,
 }
 
+/// Who is sent its chunk now.
+struct Next {
+    peer: PeerId,
+    waiter: Waiter,
+    is_first: bool,
+}
+
 impl Turns {
     /// Waits until this chunk is to be sent to this peer. Dropping the future gives the turn up.
     pub(super) async fn wait(&self, peer: PeerId, file: FileHash, index: ChunkIndex) -> Sending {
@@ -85,11 +92,15 @@ impl Turns {
     fn give(&self) {
         loop {
             // The lock is not held when a turn is given: one that nobody takes comes back here.
-            let Some((peer, waiter)) = self.state().next() else {
+            let Some(next) = self.state().next() else {
                 return;
             };
-            let turns = self.clone();
-            drop(waiter.turn.send(Sending { turns, peer }));
+            let sending = Sending {
+                turns: self.clone(),
+                peer: next.peer,
+                is_first: next.is_first,
+            };
+            drop(next.waiter.turn.send(sending));
         }
     }
 
@@ -99,7 +110,7 @@ impl Turns {
 }
 
 impl State {
-    fn next(&mut self) -> Option<(PeerId, Waiter)> {
+    fn next(&mut self) -> Option<Next> {
         if self.sending_all >= SENDING_MAX {
             return None;
         }
@@ -111,7 +122,12 @@ impl State {
         let waiter = self.take_waiter(peer, place, |_| true)?;
         *self.sending.entry(peer).or_default() += 1;
         self.sending_all += 1;
-        Some((peer, waiter))
+        let is_first = self.uploads.sendings(place) == 1;
+        Some(Next {
+            peer,
+            waiter,
+            is_first,
+        })
     }
 
     fn take_waiter(
@@ -153,9 +169,15 @@ impl Drop for Waiting {
 pub(super) struct Sending {
     turns: Turns,
     peer: PeerId,
+    is_first: bool,
 }
 
 impl Sending {
+    /// Whether the chunk was sent to nobody before, as far as is remembered.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
     /// The chunk's bytes. When they are dropped, which is when the last of them is written or
     /// nobody wants them any more, the next chunk may be sent.
     pub(super) fn with(self, bytes: Bytes) -> Bytes {

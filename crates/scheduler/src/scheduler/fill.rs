@@ -123,7 +123,8 @@ impl Scheduler {
     /// Nothing that this source has is free: takes an ask over from another source, or insures
     /// one at the end.
     pub(super) fn ask_instead(&mut self, id: SourceId) -> bool {
-        let spent = self.requests.spare() as u64 + self.chunks_wasted;
+        self.forget_doubts();
+        let spent = (self.requests.spare() + self.in_doubt.len()) as u64 + self.chunks_wasted;
         let Some(source) = self.sources.get(&id) else {
             return false;
         };

@@ -1,6 +1,6 @@
 //! What sources have, and what follows when that changes.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use super::Scheduler;
 use crate::{
@@ -10,6 +10,9 @@ use crate::{
     source::{Has, Source},
     types::SourceId,
 };
+
+/// How long a chunk that somebody is sent counts as one that somebody has, if nobody says so.
+const PROMISE_TIME: Duration = Duration::from_secs(2);
 
 impl Scheduler {
     pub(super) fn joined(&mut self, id: SourceId) {
@@ -90,8 +93,20 @@ impl Scheduler {
         self.trade_asks();
     }
 
+    pub(super) fn on_the_way(&mut self, ranges: &[Range<u32>]) {
+        let until = self.now.saturating_add(PROMISE_TIME);
+        for range in ranges {
+            for chunk in range.start..range.end.min(self.pool.len()) {
+                if self.pool.promise(chunk, until) {
+                    self.to_trade.push(chunk);
+                }
+            }
+        }
+        self.trade_asks();
+    }
+
     /// Chunks that were rarest when a complete source was asked for them, and that others have by
-    /// now: while it has chunks that only complete sources have, it is asked for one of those
+    /// now, or soon will: while it has chunks that only complete sources have, it is asked for one of those
     /// instead. What it sends to two peers is time lost for a whole swarm.
     pub(super) fn trade_asks(&mut self) {
         for chunk in std::mem::take(&mut self.to_trade) {
@@ -103,7 +118,7 @@ impl Scheduler {
                 continue;
             };
             let complete = matches!(source.has, Has::Complete { .. });
-            if alone == 0 || !complete || self.now < source.rests_until() {
+            if alone == 0 || !complete || ask.started || self.now < source.rests_until() {
                 continue;
             }
             // Asking before cancelling keeps our turn at the source, if there is room for it.

@@ -103,7 +103,8 @@ impl Source {
             };
         }
         let inputs = availability.take(self.id, &self.layout, answer, payload)?;
-        if !inputs.is_empty() {
+        let has_more = |input: &Input| !matches!(input, Input::OnTheWay(_));
+        if inputs.iter().any(has_more) {
             // It has more than before, perhaps also lists.
             self.refused_lists.clear();
         }
@@ -121,12 +122,7 @@ impl Source {
             return Err(End::Nothing);
         }
         for file in files.into_iter().take(FILE_SCOPES_MAX) {
-            let scope = Scope::File(file);
-            self.ask(
-                Ask::Availability(scope),
-                Open::Availability(Availability::new(scope)),
-            )
-            .await?;
+            self.ask_availability(Scope::File(file)).await?;
         }
         Ok(())
     }
