@@ -5,6 +5,7 @@ mod http;
 mod hub;
 mod peers;
 mod stranger;
+mod ways;
 
 use std::{
     fs,
