@@ -220,6 +220,31 @@ fn readiness_follows_the_network() {
 }
 
 #[test]
+fn a_node_whose_home_is_gone_does_not_live_and_says_why() {
+    let lab = Lab::new(HUBLESS);
+    let node = machine(&lab, "node").serve(&[]);
+    let gateway = Gateway::of(&node);
+    let (home, away) = (&node.machine.home, lab.path("away"));
+    fs::rename(home, &away).expect("own directory");
+    for path in ["/healthz", "/readyz"] {
+        let health = gateway.get(path);
+        assert_eq!(health.status, 503, "{path}");
+        let health = health.json();
+        assert_eq!(health["ok"], false, "{path}");
+        let checks = health["checks"].as_array().expect("the checks");
+        let failed: Vec<_> = checks.iter().filter(|check| check["ok"] == false).collect();
+        let [check] = failed[..] else {
+            panic!("one of them failed: {health}");
+        };
+        assert_eq!(check["name"], "store");
+        let reason = check["reason"].as_str().expect("a text");
+        assert!(reason.contains(text(&home.join("store.redb"))), "{reason}");
+    }
+    fs::rename(&away, home).expect("own directory");
+    assert_eq!(gateway.get("/healthz").status, 200);
+}
+
+#[test]
 fn control_is_for_those_who_may() {
     let lab = Lab::new(HUBLESS);
     let open = machine(&lab, "open").serve(&[]);
