@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hubless_content::{ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
+use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{Repo, RepoOrigin, Store, StoreError};
 
 use super::{Caller, RepoError, Repos};
@@ -35,25 +35,10 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
         branch,
         tags,
         hash,
-        message,
+        message: _,
     } = request;
-    let now = milliseconds();
-    if let Some(known) = store.repo(repo)?
-        && let RepoOrigin::Upstream(hub) = &known.origin
-    {
-        let message = format!("{repo} is a repo of {hub}");
-        return Err(Failure::new(FailureKind::Denied, message)
-            .hint("choose another name, or `hubless name rm` it first"));
-    }
-    if store.repo(repo)?.is_none() {
-        store.put_repo(&Repo {
-            id: repo.clone(),
-            created: now,
-            origin: RepoOrigin::Local,
-            private: false,
-            gated: false,
-        })?;
-    }
+    let known = store.repo(repo)?;
+    refuse_others(known.as_ref())?;
     let head = store.get_ref(repo, branch)?;
     let last = match head {
         Some(head) => store.revision(repo, head)?,
@@ -61,29 +46,13 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
     };
     let same = last.is_some_and(|last| last.tree == Tree::Content(*hash));
     let commit = match head {
-        Some(head) if same => head,
-        _ => {
-            let title = match head {
-                None => "initial commit",
-                Some(_) => "Update",
-            };
-            let revision = Revision {
-                tree: Tree::Content(*hash),
-                parents: head.into_iter().collect(),
-                time: now,
-                title: message.clone().unwrap_or_else(|| title.to_owned()),
-                message: String::new(),
-                author: String::new(),
-            };
-            let commit = revision.commit_id().map_err(|error| {
-                Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
-            })?;
-            store.put_revision(repo, commit, &revision, std::slice::from_ref(branch))?;
-            commit
+        Some(head) if same => {
+            let refs: Vec<_> = tags.iter().map(|tag| (tag.clone(), Some(head))).collect();
+            store.set_refs(repo, &refs)?;
+            head
         }
+        _ => put_next(store, request, known.is_none(), head)?,
     };
-    let refs: Vec<_> = tags.iter().map(|tag| (tag.clone(), Some(commit))).collect();
-    store.set_refs(repo, &refs)?;
     Ok(Named {
         kind: repo.kind(),
         name: repo.id().to_owned(),
@@ -93,6 +62,62 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
         hash: *hash,
         new: !same,
     })
+}
+
+/// A name that a hub gives is not given here.
+fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
+    let Some(Repo {
+        id,
+        origin: RepoOrigin::Upstream(hub),
+        ..
+    }) = known
+    else {
+        return Ok(());
+    };
+    let message = format!("{id} is a repo of {hub}");
+    Err(Failure::new(FailureKind::Denied, message)
+        .hint("choose another name, or `hubless name rm` it first"))
+}
+
+/// Puts a new revision, which branch and tags lead to then, into a repo that may be new.
+fn put_next(
+    store: &Store,
+    request: &NameSet,
+    is_new: bool,
+    head: Option<CommitId>,
+) -> Result<CommitId, Failure> {
+    let now = milliseconds();
+    let title = match head {
+        None => "initial commit",
+        Some(_) => "Update",
+    };
+    let revision = Revision {
+        tree: Tree::Content(request.hash),
+        parents: head.into_iter().collect(),
+        time: now,
+        title: request.message.clone().unwrap_or_else(|| title.to_owned()),
+        message: String::new(),
+        author: String::new(),
+    };
+    let commit = revision.commit_id().map_err(|error| {
+        Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
+    })?;
+    if is_new {
+        store.put_repo(&Repo {
+            id: request.repo.clone(),
+            created: now,
+            origin: RepoOrigin::Local,
+            private: false,
+            gated: false,
+        })?;
+    }
+    let refs: Vec<RefName> = [&request.branch]
+        .into_iter()
+        .chain(&request.tags)
+        .cloned()
+        .collect();
+    store.put_revision(&request.repo, commit, &revision, &refs)?;
+    Ok(commit)
 }
 
 fn milliseconds() -> u64 {
@@ -167,7 +192,7 @@ pub(crate) async fn show(core: &Arc<Core>, repo: RepoId) -> Result<NameDetails, 
 }
 
 type AllOf = (
-    std::collections::BTreeMap<RefName, hubless_content::CommitId>,
+    std::collections::BTreeMap<RefName, CommitId>,
     Vec<NameRevision>,
 );
 
