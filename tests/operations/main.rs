@@ -448,6 +448,25 @@ fn every_call_is_as_its_description_says() {
     }
 }
 
+#[test]
+fn no_request_that_the_description_leads_to_has_an_answer_that_it_does_not() {
+    let lab = Lab::new(HUBLESS);
+    let source = lab.path("model");
+    model::write_file(&source.join("a"), 5, 9);
+    let node = machine_with_token(&lab, "node").seed(&source, &["--name", "acme/m"]);
+    let url = node.gateway.as_deref().expect("a gateway");
+    let mut command = Command::new(python_with(&["schemathesis==4.32.5"]));
+    command
+        .args(["-m", "schemathesis.cli", "--config-file"])
+        .arg(root().join("tests/operations/schemathesis.toml"))
+        .args(["run", &format!("{url}/api/hubless/openapi.json")])
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
+        // What it remembers goes with the lab.
+        .current_dir(lab.path(""))
+        .env("NO_PROXY", "127.0.0.1");
+    Process::start(command).wait(LIMIT).ok();
+}
+
 /// The other end of a service manager's socket.
 struct Manager {
     socket: UnixDatagram,
