@@ -180,7 +180,10 @@ pub(crate) fn names_of(
 
 pub(crate) async fn show(core: &Arc<Core>, repo: RepoId) -> Result<NameDetails, Failure> {
     let repos = Repos { core: core.clone() };
-    let known = repos.held_repo(&repo).await?.ok_or(RepoError::NoRepo)?;
+    let known = repos
+        .held_repo(&repo)
+        .await?
+        .ok_or_else(|| unknown(&repo))?;
     let id = known.id.clone();
     let (refs, revisions) = repos.store(move |store| all_of(store, &id)).await?;
     Ok(NameDetails {
@@ -233,12 +236,19 @@ pub(crate) async fn remove(
     if was_there {
         return Ok(());
     }
-    let what = match name {
-        Some(name) => format!("{repo} has no {name}"),
-        None => format!("there is no name {repo}"),
-    };
-    Err(Failure::new(FailureKind::NotFound, what)
-        .hint("`hubless name ls` prints the names that this node knows"))
+    Err(match name {
+        Some(name) => {
+            let message = format!("{repo} has no {name}");
+            Failure::new(FailureKind::NotFound, message)
+                .hint("`hubless name show NAME` prints its branches, tags and revisions")
+        }
+        None => unknown(&repo),
+    })
+}
+
+fn unknown(repo: &RepoId) -> Failure {
+    Failure::new(FailureKind::NotFound, format!("there is no repo {repo}"))
+        .hint("`hubless name ls` prints the names that this node knows")
 }
 
 /// The content that a name and a revision lead to.
@@ -248,7 +258,11 @@ pub(crate) async fn resolve(
     revision: &str,
 ) -> Result<ResolvedName, Failure> {
     let repos = Repos { core: core.clone() };
-    let resolved = repos.resolve(&repo, revision, &Caller::default()).await?;
+    let resolved = repos.resolve(&repo, revision, &Caller::default()).await;
+    let resolved = resolved.map_err(|error| match error {
+        RepoError::NoRepo => unknown(&repo),
+        error => error.into(),
+    })?;
     let hash = resolved.revision.tree.content_hash().ok_or_else(|| {
         let message = format!("the content hash of {repo}@{revision} is not known yet");
         Failure::new(FailureKind::NotFound, message)
