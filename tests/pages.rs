@@ -178,7 +178,7 @@ fn every_page_in_a_browser() {
 
     // What she will fetch, slowly enough to be seen.
     let source = write(&lab.path("slow"), &[("model.safetensors", &weights())]);
-    let alice = lab.machine("alice").seed(&source, &["--limit-up", "6MB"]);
+    let alice = lab.machine("alice").seed(&source, &["--limit-up", "4MB"]);
     let node = carol.serve(&["--peer", alice.address()]);
     name(&carol, "model", "alice/slow", alice.hash());
     let endpoint = node.gateway.clone().expect("a gateway");
@@ -213,6 +213,15 @@ fn every_page_in_a_browser() {
             "content": format!("/content/{nameless}"),
             "search": "/search?q=whales",
             "everything": "/search?q=",
+            "nothing": "/search?q=never-written-anywhere",
+            "notes": "/datasets/lab/voices/blob/main/docs/notes.md",
+            "picture": "/datasets/lab/voices/blob/main/plot.png",
+            "folder": "/datasets/lab/voices/tree/main/docs",
+        },
+        "missing": {
+            "no-repo": "/nobody/nothing",
+            "no-revision": "/datasets/lab/voices/tree/v9",
+            "no-file": "/datasets/lab/voices/blob/main/none",
         },
         "pagesMin": 25,
         "hostile": ["/evil/card", format!("/content/{evil}"), "/evil/card/blob/main/README.md"],

@@ -19,11 +19,11 @@ const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const task = JSON.parse(readFileSync(taskFile, "utf8"));
 
+const SIZES = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+
 /** How people look: each page in each way. */
-const LOOKS = [
-  ["light", "desk", { width: 1280, height: 900 }],
-  ["dark", "phone", { width: 390, height: 844 }],
-];
+const LOOKS = ["light", "dark"].flatMap((scheme) =>
+  Object.entries(SIZES).map(([size, viewport]) => ({ name: `${scheme} ${size}`, scheme, viewport })));
 
 /** Pages that are walked to from links, at most. */
 const WALK_MAX = 30;
@@ -79,7 +79,7 @@ async function look(page, path) {
 
 /** Axe finds nothing that shuts people out. */
 async function accessible(page, where) {
-  await page.evaluate(axe);
+  if (!await page.evaluate(() => "axe" in globalThis)) await page.evaluate(axe);
   const { violations } = await page.evaluate(() =>
     globalThis.axe.run(document, { resultTypes: ["violations"] }));
   for (const { id, impact, help, nodes } of violations) {
@@ -97,21 +97,41 @@ async function fitting(page, where) {
   if (content > room) fault(where, `${content} px wide in ${room} px`);
 }
 
-/** Every named page, in all colours and sizes. */
-async function everyLook(browser) {
-  for (const [scheme, size, viewport] of LOOKS) {
-    const context = await browser.newContext({ colorScheme: scheme, viewport });
-    const page = await open(context, `${scheme} ${size}`);
-    for (const [name, path] of Object.entries(task.pages)) {
-      const where = `${scheme} ${size} ${path}`;
-      const status = await look(page, path);
-      if (status !== 200) fault(where, `status ${status}`);
-      await accessible(page, where);
-      await fitting(page, where);
-      await page.screenshot({ path: join(shots, `${name}-${scheme}-${size}.png`), fullPage: true });
+/** The page that is open, in all colours and sizes. */
+async function everyLook(page, where, picture) {
+  for (const { name, scheme, viewport } of LOOKS) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize(viewport);
+    await accessible(page, `${name} ${where}`);
+    await fitting(page, `${name} ${where}`);
+    if (picture) {
+      const path = join(shots, `${picture}-${name.replace(" ", "-")}.png`);
+      await page.screenshot({ path, fullPage: true });
     }
-    await context.close();
   }
+}
+
+/** Every named page. */
+async function named(browser) {
+  const context = await browser.newContext();
+  const page = await open(context, "named");
+  for (const [name, path] of Object.entries(task.pages)) {
+    const status = await look(page, path);
+    if (status !== 200) fault(path, `status ${status}`);
+    await everyLook(page, path, name);
+  }
+  await context.close();
+}
+
+/** Pages that say what is not there; of these, the browser itself tells the console. */
+async function missing(browser) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  for (const [name, path] of Object.entries(task.missing)) {
+    assert.equal(await look(page, path), 404);
+    await everyLook(page, path, name);
+  }
+  await context.close();
 }
 
 /** Every page that a link leads to, from the first one on. */
@@ -119,10 +139,12 @@ async function walk(browser) {
   const context = await browser.newContext();
   const page = await open(context, "walk");
   const [seen, next] = [new Set(["/"]), ["/"]];
+  const looked = new Set(Object.values(task.pages));
   while (next.length > 0) {
     const path = next.shift();
     const status = await look(page, path);
     if (status !== 200) fault(`walk ${path}`, `status ${status}`);
+    if (!looked.has(path)) await everyLook(page, `walk ${path}`);
     const links = await page.$$eval("a[href]:not([download])", (all) => all.map((a) => a.href));
     for (const link of links.map((link) => new URL(link))) {
       const to = link.pathname + link.search;
@@ -205,10 +227,7 @@ async function moving(browser) {
   while (values.size < 3 && Date.now() < end) {
     const value = await bar.getAttribute("value", { timeout: 2000 }).catch(() => null);
     if (value !== null) values.add(Number(value));
-    if (values.size === 2) {
-      await page.screenshot({ path: join(shots, "moving.png") });
-      await accessible(page, "moving");
-    }
+    if (values.size === 2) await everyLook(page, "moving", "moving");
     await page.waitForTimeout(200);
   }
   const moved = [...values];
@@ -247,7 +266,7 @@ const browser = await chromium.launch({
   ],
 });
 try {
-  for (const step of [moving, everyLook, walk, harmless, useful, guarded]) {
+  for (const step of [moving, named, missing, walk, harmless, useful, guarded]) {
     try {
       await step(browser);
     } catch (error) {

@@ -220,6 +220,31 @@ fn readiness_follows_the_network() {
 }
 
 #[test]
+fn a_node_whose_home_is_gone_does_not_live_and_says_why() {
+    let lab = Lab::new(HUBLESS);
+    let node = machine(&lab, "node").serve(&[]);
+    let gateway = Gateway::of(&node);
+    let (home, away) = (&node.machine.home, lab.path("away"));
+    fs::rename(home, &away).expect("own directory");
+    for path in ["/healthz", "/readyz"] {
+        let health = gateway.get(path);
+        assert_eq!(health.status, 503, "{path}");
+        let health = health.json();
+        assert_eq!(health["ok"], false, "{path}");
+        let checks = health["checks"].as_array().expect("the checks");
+        let failed: Vec<_> = checks.iter().filter(|check| check["ok"] == false).collect();
+        let [check] = failed[..] else {
+            panic!("one of them failed: {health}");
+        };
+        assert_eq!(check["name"], "store");
+        let reason = check["reason"].as_str().expect("a text");
+        assert!(reason.contains(text(&home.join("store.redb"))), "{reason}");
+    }
+    fs::rename(&away, home).expect("own directory");
+    assert_eq!(gateway.get("/healthz").status, 200);
+}
+
+#[test]
 fn control_is_for_those_who_may() {
     let lab = Lab::new(HUBLESS);
     let open = machine(&lab, "open").serve(&[]);
@@ -421,6 +446,25 @@ fn every_call_is_as_its_description_says() {
             assert_ne!(answer.status, 405);
         }
     }
+}
+
+#[test]
+fn no_request_that_the_description_leads_to_has_an_answer_that_it_does_not() {
+    let lab = Lab::new(HUBLESS);
+    let source = lab.path("model");
+    model::write_file(&source.join("a"), 5, 9);
+    let node = machine_with_token(&lab, "node").seed(&source, &["--name", "acme/m"]);
+    let url = node.gateway.as_deref().expect("a gateway");
+    let mut command = Command::new(python_with(&["schemathesis==4.32.5"]));
+    command
+        .args(["-m", "schemathesis.cli", "--config-file"])
+        .arg(root().join("tests/operations/schemathesis.toml"))
+        .args(["run", &format!("{url}/api/hubless/openapi.json")])
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
+        // What it remembers goes with the lab.
+        .current_dir(lab.path(""))
+        .env("NO_PROXY", "127.0.0.1");
+    Process::start(command).wait(LIMIT).ok();
 }
 
 /// The other end of a service manager's socket.

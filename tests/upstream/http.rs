@@ -128,7 +128,8 @@ impl Counter {
     }
 }
 
-fn pass_on(client: &TcpStream, target: &str, counted: &AtomicU64) {
+/// Passes on what both sides say until one ends, and counts what comes back.
+pub(crate) fn pass_on(client: &TcpStream, target: &str, counted: &AtomicU64) {
     let Ok(server) = TcpStream::connect(target) else {
         return;
     };

@@ -232,6 +232,10 @@ fn a_member_of_the_network_is_taken_at_its_word() {
     let mut beginning = vec![0; MIB];
     stream.read_exact(&mut beginning).expect("a beginning");
     let beginning_after = begun.elapsed();
+    let shown = second.status()["transfers"][0].clone();
+    assert_eq!(shown["path"], "large.bin");
+    assert!(shown["upstream"].is_null(), "{shown}");
+    assert_eq!(shown["sources"][0]["peer_id"], first.peer_id);
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("the rest");
     let got = [beginning, rest].concat();

@@ -515,13 +515,40 @@ pub struct Transfers {
     pub transfers: Vec<Transfer>,
 }
 
+/// What a transfer brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A model, or parts of it.
+    Model {
+        /// Its hash.
+        hash: ContentHash,
+    },
+    /// A file of a repo of the upstream. One that comes from both sides has two transfers.
+    File {
+        /// The repo.
+        repo: RepoId,
+        /// The file.
+        path: ModelPath,
+        /// The URL of the upstream that gives it; `None` if peers do.
+        upstream: Option<String>,
+    },
+}
+
+impl From<ContentHash> for Subject {
+    fn from(hash: ContentHash) -> Self {
+        Self::Model { hash }
+    }
+}
+
 /// One fetch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Transfer {
     /// Counted since the node started.
     pub id: u64,
-    /// The model.
-    pub hash: ContentHash,
+    /// What it brings.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// What it is doing.
     pub state: State,
     /// Wanted bytes that are here.
@@ -534,7 +561,7 @@ pub struct Transfer {
     pub bytes_per_second: u64,
     /// Since it began.
     pub seconds: u64,
-    /// Who takes part.
+    /// The peers that take part.
     pub sources: Vec<TransferSource>,
 }
 

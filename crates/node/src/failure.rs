@@ -87,6 +87,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
         E::Damaged { .. } => {
             "`hubless verify` finds what is damaged, `hubless get` repairs it".into()
         }
+        E::TooMany { .. } => "`hubless name rm` makes room".into(),
         E::UnsafeTarget { .. } | E::SameName { .. } => "choose another directory with `-o`".into(),
         _ => return None,
     })

@@ -34,7 +34,7 @@ pub struct Check {
 }
 
 impl NodeHandle {
-    /// Whether the node lives: its event loop and its store answer.
+    /// Whether the node lives: its event loop and its store answer, and the store is where it was.
     pub async fn alive(&self) -> Health {
         let (network, store) = tokio::join!(event_loop(&self.core), store(&self.core));
         health(vec![network, store])
@@ -95,9 +95,9 @@ async fn event_loop(core: &Core) -> Check {
 
 async fn store(core: &Core) -> Check {
     let store = core.store.clone();
-    let asked = core.blocking.run(move || store.totals());
+    let asked = core.blocking.run(move || store.check());
     let reason = match timeout(ANSWER_WITHIN, asked).await {
-        Ok(Ok(Ok(_))) => None,
+        Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(error))) => Some(error.to_string()),
         Ok(Err(aborted)) => Some(aborted.to_string()),
         Err(_) => Some(late()),
@@ -117,5 +117,63 @@ async fn joined(core: &Core) -> Option<String> {
         Ok(Some(0)) => Some(format!("none of the {told} configured nodes is connected")),
         Ok(_) => None,
         Err(_) => Some(late()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        sync::{Arc, Mutex, mpsc},
+    };
+
+    use futures::{future::join_all, poll};
+
+    use super::*;
+    use crate::{config::Config, home::Home};
+
+    /// More calls of the store than can be under way.
+    const CALLS: usize = 100;
+
+    async fn core(dir: &tempfile::TempDir) -> Arc<Core> {
+        let config = Config {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            mdns: false,
+            upnp: false,
+            ..Config::default()
+        };
+        Core::open(Home::new(dir.path()), config, true)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_event_loop_that_has_ended_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = core(&dir).await;
+        assert_eq!(event_loop(&core).await, check("event_loop", None));
+        core.network().unwrap().stop().await;
+        let ended = check("event_loop", Some("it has ended".to_owned()));
+        assert_eq!(event_loop(&core).await, ended);
+        core.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_is_told_and_forgiven() {
+        let dir = tempfile::tempdir().unwrap();
+        let core = core(&dir).await;
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let waiting = (0..CALLS).map(|_| {
+            let held = held.clone();
+            core.blocking.run(move || held.lock().unwrap().recv())
+        });
+        let mut waiting = pin!(join_all(waiting));
+        assert!(poll!(&mut waiting).is_pending());
+        assert_eq!(store(&core).await, check("store", Some(late())));
+        drop(release);
+        waiting.await;
+        assert_eq!(store(&core).await, check("store", None));
+        core.stop().await;
     }
 }

@@ -8,9 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hubless_content::ContentHash;
-
-use crate::api::{State, Transfer, TransferSource};
+use crate::api::{State, Subject, Transfer, TransferSource};
 
 /// Fetches that are shown. Who starts more sees these; the others go on unseen.
 const TRANSFERS_MAX: usize = 256;
@@ -30,7 +28,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Shown {
-    hash: ContentHash,
+    subject: Subject,
     since: Instant,
     told: Option<Told>,
     /// Bytes fetched at points in time, the oldest first.
@@ -52,13 +50,13 @@ pub(crate) struct Told {
 
 impl Transfers {
     /// A fetch begins.
-    pub(crate) fn begin(&self, hash: ContentHash) -> Live {
+    pub(crate) fn begin(&self, subject: impl Into<Subject>) -> Live {
         let mut table = self.table();
         table.next += 1;
         let id = table.next;
         if table.live.len() < TRANSFERS_MAX {
             let shown = Shown {
-                hash,
+                subject: subject.into(),
                 since: Instant::now(),
                 told: None,
                 samples: VecDeque::new(),
@@ -80,7 +78,7 @@ impl Transfers {
             let told = shown.told.as_ref()?;
             Some(Transfer {
                 id: *id,
-                hash: shown.hash,
+                subject: shown.subject.clone(),
                 state: told.state,
                 bytes_verified: told.bytes_verified,
                 bytes_total: told.bytes_total,
@@ -153,6 +151,8 @@ impl Drop for Live {
 
 #[cfg(test)]
 mod tests {
+    use hubless_content::ContentHash;
+
     use super::*;
 
     fn told(bytes_fetched: u64) -> Option<Told> {

@@ -4,8 +4,8 @@
 
 mod common;
 
-use hubless_content::{RefName, RepoId};
-use hubless_node::api::{Added, FailureKind, NameSet, Request};
+use hubless_content::{ContentHash, RefName, RepoId, TITLE_BYTES_MAX};
+use hubless_node::api::{Added, FailureKind, NameSet, Names, Request};
 
 use common::*;
 
@@ -44,5 +44,27 @@ async fn a_model_with_names_is_not_removed_and_the_failure_says_which() {
     let forget = Request::NameRemove { repo, name: None };
     try_call(&node, forget).await.unwrap();
     try_call(&node, remove).await.unwrap();
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_refused_leaves_nothing_behind() {
+    let home = home();
+    let node = node(&home, config(&[])).await;
+    let too_long = NameSet {
+        repo: "acme/model".parse().unwrap(),
+        branch: RefName::main(),
+        tags: Vec::new(),
+        hash: ContentHash::new([1; 32]),
+        message: Some("x".repeat(TITLE_BYTES_MAX + 1)),
+    };
+    let refused = try_call(&node, Request::NameSet(too_long)).await;
+    assert_eq!(refused.unwrap_err().kind, FailureKind::Usage);
+    assert!(
+        call::<Names>(&node, Request::NameList)
+            .await
+            .names
+            .is_empty()
+    );
     node.stop().await;
 }

@@ -280,7 +280,144 @@ fn decode_repo(bytes: &[u8]) -> IndexResult<Repo> {
 
 #[cfg(test)]
 mod tests {
+    use hubless_content::{ContentHash, Revision, Tree};
+
     use super::*;
+    use crate::{REVISIONS_MAX, StoreErrorKind, StoreOptions};
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path(), StoreOptions::default()).unwrap();
+        (home, store)
+    }
+
+    fn repo(name: &str) -> Repo {
+        Repo {
+            id: name.parse().unwrap(),
+            created: 1,
+            origin: RepoOrigin::Local,
+            private: false,
+            gated: false,
+        }
+    }
+
+    fn assert_too_many(outcome: Result<(), StoreError>, text: &str) {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Input);
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn a_repo_too_many_is_refused_and_the_others_stay() {
+        let (_home, store) = store();
+        let known = repo("org/known");
+        store.put_repo(&known).unwrap();
+        let others = (1..REPOS_MAX).map(|number| repo(&format!("others/{number:07}")));
+        let others: Vec<Repo> = others.collect();
+        let fill = |write: &WriteTransaction| {
+            let mut table = write.open_table(tables::REPOS)?;
+            for repo in &others {
+                let value = serde_json::to_vec(repo).unwrap();
+                table.insert(&repo_key(&repo.id)[..], &value[..])?;
+            }
+            Ok(())
+        };
+        store.shared.index.write(fill).unwrap();
+        let late = repo("org/late");
+        let most = "there can be at most 1000000 repos";
+        assert_too_many(store.put_repo(&late), most);
+        assert_eq!(store.repo(&late.id).unwrap(), None);
+        assert_eq!(store.totals().unwrap().repos, REPOS_MAX);
+        // What is known may change, and what goes makes room.
+        let changed = Repo {
+            private: true,
+            ..known
+        };
+        store.put_repo(&changed).unwrap();
+        assert_eq!(store.repo(&changed.id).unwrap().as_ref(), Some(&changed));
+        assert!(store.remove_repo(&others[7].id).unwrap());
+        store.put_repo(&late).unwrap();
+        assert_eq!(store.repo(&late.id).unwrap(), Some(late));
+    }
+
+    #[test]
+    fn a_ref_too_many_is_refused_with_all_that_came_with_it() {
+        let (_home, store) = store();
+        let repo = repo("org/busy");
+        store.put_repo(&repo).unwrap();
+        let at = |fill| Some(CommitId::new([fill; 20]));
+        let tag = |number: usize| RefName::tag(&format!("v{number:06}")).unwrap();
+        let set = |refs: &[(RefName, Option<CommitId>)]| store.set_refs(&repo.id, refs);
+        let all: Vec<_> = (0..REFS_MAX).map(|number| (tag(number), at(1))).collect();
+        set(&all).unwrap();
+        let most = "there can be at most 100000 refs of a repo";
+        let late = (tag(REFS_MAX), at(2));
+        assert_too_many(set(&[(tag(0), at(2)), late.clone()]), most);
+        let known = store.refs(&repo.id).unwrap();
+        assert_eq!(known.len(), REFS_MAX);
+        assert_eq!(known[0], (tag(0), CommitId::new([1; 20])), "all or none");
+        // A revision that came with it is not kept either.
+        let revision = revision(0);
+        let commit = revision.commit_id().unwrap();
+        let put = |name| store.put_revision(&repo.id, commit, &revision, &[name]);
+        assert_too_many(put(late.0.clone()), most);
+        assert_eq!(store.revision(&repo.id, commit).unwrap(), None);
+        // What is there may move, and what goes makes room.
+        put(tag(0)).unwrap();
+        assert_eq!(store.get_ref(&repo.id, &tag(0)).unwrap(), Some(commit));
+        set(&[(tag(1), None)]).unwrap();
+        set(&[late]).unwrap();
+    }
+
+    fn revision(time: u64) -> Revision {
+        Revision {
+            tree: Tree::Content(ContentHash::new([1; 32])),
+            parents: Vec::new(),
+            time,
+            title: "a title".into(),
+            message: String::new(),
+            author: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_revision_too_many_is_refused_and_its_ref_stays_where_it_was() {
+        let (_home, store) = store();
+        let repo = repo("org/old");
+        store.put_repo(&repo).unwrap();
+        let (first, late) = (revision(0), revision(1));
+        let [first_id, late_id] = [&first, &late].map(|one| one.commit_id().unwrap());
+        let put = |commit, revision| {
+            let main = [RefName::main()];
+            store.put_revision(&repo.id, commit, revision, &main)
+        };
+        put(first_id, &first).unwrap();
+        let bytes = first.encode().unwrap();
+        let other = |number: usize| {
+            let mut id = [0; 20];
+            id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            CommitId::new(id)
+        };
+        let fill = |write: &WriteTransaction| {
+            let mut table = write.open_table(tables::REVISIONS)?;
+            for number in 1..REVISIONS_MAX {
+                let key = row_key(&repo.id, other(number).as_bytes());
+                table.insert(&key[..], &bytes[..])?;
+            }
+            Ok(())
+        };
+        store.shared.index.write(fill).unwrap();
+        let most = "there can be at most 100000 revisions of a repo";
+        assert_too_many(put(late_id, &late), most);
+        let main = || store.get_ref(&repo.id, &RefName::main()).unwrap();
+        assert_eq!(main(), Some(first_id));
+        assert_eq!(store.revisions(&repo.id).unwrap().len(), REVISIONS_MAX);
+        // One that is there may be put again, and one that goes makes room.
+        put(first_id, &first).unwrap();
+        assert!(store.remove_revision(&repo.id, other(1)).unwrap());
+        put(late_id, &late).unwrap();
+        assert_eq!(main(), Some(late_id));
+    }
 
     /// What is written is frozen.
     #[test]

@@ -2,7 +2,11 @@
 
 use redb::ReadableTableMetadata;
 
-use crate::{Store, error::StoreError, tables};
+use crate::{
+    Store,
+    error::{IoContext, StoreError},
+    tables,
+};
 
 /// How much a store has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,17 @@ pub struct Totals {
 }
 
 impl Store {
+    /// Whether the store works, and others could open it. If its directory was moved away or its
+    /// disk unmounted, whoever has it open can go on for long, for nothing.
+    ///
+    /// # Errors
+    /// If the index is not where it was, or fails.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let index = self.shared.home.index();
+        self.shared.disk.signature(&index).context("find", &index)?;
+        self.totals().map(drop)
+    }
+
     /// How much there is; takes the same short time however much that is.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `hubless status`: state and counters of the running node.
 
-use hubless_node::api::{Request, Status, Transfer};
+use hubless_node::api::{Request, Status, Subject, Transfer};
 
 use crate::{failure::Error, text, work::Context};
 
@@ -66,13 +66,21 @@ fn lines(status: &Status) -> Vec<String> {
 }
 
 fn transfer(transfer: &Transfer) -> String {
-    let hash = &transfer.hash.to_string()[..12];
-    let sources = text::count(transfer.sources.len() as u64, "source");
+    let (what, upstream) = match &transfer.subject {
+        Subject::Model { hash } => (hash.to_string()[..12].to_owned(), None),
+        Subject::File {
+            repo,
+            path,
+            upstream,
+        } => (format!("{repo}/{path}"), upstream.clone()),
+    };
+    let sources = || text::count(transfer.sources.len() as u64, "source");
+    let from = upstream.unwrap_or_else(sources);
     let rate = text::size(transfer.bytes_per_second);
     match transfer.bytes_total {
-        0 => format!("{hash} {}", transfer.state),
+        0 => format!("{what} {}", transfer.state),
         total => format!(
-            "{hash} {} of {}, {rate}/s from {sources}",
+            "{what} {} of {}, {rate}/s from {from}",
             text::size(transfer.bytes_verified),
             text::size(total)
         ),

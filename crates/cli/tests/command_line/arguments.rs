@@ -36,10 +36,14 @@ fn a_malformed_hash() {
 #[test]
 fn a_name_that_the_node_does_not_know() {
     let hubless = Hubless::new();
-    for name in ["meta-llama/Llama-3.1-8B", "hf:datasets/acme/corpus@v1"] {
+    for (name, repo) in [
+        ("meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B"),
+        ("hf:datasets/acme/corpus@v1", "datasets/acme/corpus"),
+    ] {
+        let message = format!("there is no repo {repo}");
         hubless
             .run(["get", name])
-            .failed(3, &["no such repo", "hint: `hubless name ls`"]);
+            .failed(3, &[&message, "hint: `hubless name ls`"]);
     }
     hubless
         .run(["get", "acme/../model"])

@@ -7,9 +7,9 @@ use hubless_node::repos::Repo;
 use super::ask::{Ask, Query};
 use crate::http::error::ApiError;
 
-/// Numbers that other hubs keep of a repository and this one does not: it has none of them, so all
-/// are equal.
-const ALWAYS_EQUAL: [&str; 6] = [
+/// Numbers that other hubs count of a repository. A node sees what it serves, not what the world
+/// does, so it counts none: a list by one of them has what changed last first.
+const NOT_COUNTED: [&str; 6] = [
     "downloads",
     "likes",
     "likes30d",
@@ -23,7 +23,6 @@ const ALWAYS_EQUAL: [&str; 6] = [
 enum Key {
     Created,
     Modified,
-    Equal,
 }
 
 /// The order that a client asked for.
@@ -46,11 +45,10 @@ impl Order {
         let key = match query.get("sort") {
             None | Some("" | "id") => return Ok(None),
             Some("createdAt" | "created_at") => Key::Created,
-            Some("lastModified" | "last_modified") => Key::Modified,
-            Some("trending_score") => Key::Equal,
-            Some(other) if ALWAYS_EQUAL.contains(&other) => Key::Equal,
+            Some("lastModified" | "last_modified" | "trending_score") => Key::Modified,
+            Some(other) if NOT_COUNTED.contains(&other) => Key::Modified,
             Some(_) => {
-                let known = ALWAYS_EQUAL.join(", ");
+                let known = NOT_COUNTED.join(", ");
                 let message = format!("\"sort\" must be one of [createdAt, lastModified, {known}]");
                 return Err(ApiError::bad_request(message));
             }
@@ -68,7 +66,6 @@ impl Order {
                 let head = ask.repos.head(&repo.id).await?;
                 head.map_or(0, |head| head.revision.time)
             }
-            Key::Equal => 0,
         };
         Ok(Place {
             value,
@@ -117,7 +114,9 @@ mod tests {
         assert_eq!(order("sort=lastModified"), Some(newest));
         assert_eq!(order("sort=last_modified&direction=-1"), Some(newest));
         assert_ne!(order("sort=lastModified&direction=1"), Some(newest));
-        assert_eq!(order("sort=downloads").unwrap().key, Key::Equal);
+        for key in ["downloads", "likes", "trendingScore", "trending_score"] {
+            assert_eq!(order(&format!("sort={key}")), Some(newest), "{key}");
+        }
         assert_eq!(order("direction=-1"), None);
         assert!(Order::read(&Query::new(Some("sort=nonsense"))).is_err());
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hubless_content::{ContentHash, RepoId};
-use hubless_node::api::{Failure, PeerDetails, Peers, Request, Status, Transfer};
+use hubless_node::api::{Failure, PeerDetails, Peers, Request, Status, Subject, Transfer};
 use maud::{Markup, html};
 
 use super::{call, text, urls};
@@ -109,7 +109,8 @@ impl Live {
     /// The fetches under way, of one content or of all.
     pub(crate) fn transfers(&self, of: Option<ContentHash>) -> Markup {
         let all = self.status.transfers.iter();
-        let shown: Vec<&Transfer> = all.filter(|t| of.is_none_or(|of| t.hash == of)).collect();
+        let is_shown = |t: &&Transfer| of.is_none_or(|of| t.subject == of.into());
+        let shown: Vec<&Transfer> = all.filter(is_shown).collect();
         if shown.is_empty() {
             let nothing = match of {
                 Some(_) => "It is not being fetched now.",
@@ -136,10 +137,10 @@ impl Live {
             bytes_per_second: rate,
             ..
         } = *transfer;
-        let name = self.name(transfer.hash);
+        let (name, address) = self.subject(&transfer.subject);
         html! {
             div.line {
-                a href=(self.address(transfer.hash)) { (name) }
+                a href=(address) { (name) }
                 span.muted { (transfer.state) }
             }
             @if total > 0 {
@@ -156,7 +157,7 @@ impl Live {
                     }
                 }
                 span {
-                    (text::rate(rate)) " from " (text::count(transfer.sources.len() as u64, "source"))
+                    (text::rate(rate)) " from " (givers(transfer))
                     @if let Some(left) = left(done, total, rate) { ", " (left) " left" }
                 }
             }
@@ -177,17 +178,15 @@ impl Live {
         }
     }
 
-    fn name(&self, hash: ContentHash) -> String {
-        match self.names.get(&hash) {
-            Some(repo) => repo.to_string(),
-            None => hash.to_string()[..16].to_owned(),
+    /// What it is called, and its page.
+    fn subject(&self, subject: &Subject) -> (String, String) {
+        match subject {
+            Subject::Model { hash } => match self.names.get(hash) {
+                Some(repo) => (repo.to_string(), urls::repo(repo)),
+                None => (hash.to_string()[..16].to_owned(), urls::content(*hash)),
+            },
+            Subject::File { repo, path, .. } => (format!("{repo}/{path}"), urls::repo(repo)),
         }
-    }
-
-    fn address(&self, hash: ContentHash) -> String {
-        self.names
-            .get(&hash)
-            .map_or_else(|| urls::content(hash), urls::repo)
     }
 
     /// The connected peers.
@@ -218,6 +217,17 @@ impl Live {
                 p.muted { "and " (self.peers.len() - PEERS_SHOWN) " more" }
             }
         }
+    }
+}
+
+/// Who gives it.
+fn givers(transfer: &Transfer) -> String {
+    match &transfer.subject {
+        Subject::File {
+            upstream: Some(upstream),
+            ..
+        } => upstream.clone(),
+        _ => text::count(transfer.sources.len() as u64, "source"),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     api::Failure,
     core::Core,
     replies::{Replies, replies},
+    transfers::Live,
 };
 
 /// A fetch of one file, from its beginning to its end. Dropping it ends it; what came stays.
@@ -68,6 +69,11 @@ impl FileFetch {
             job,
             _replies: replies,
         })
+    }
+
+    /// Has those who look see it.
+    pub(crate) fn show(&mut self, live: Option<Live>) {
+        self.job.show(live);
     }
 
     pub(crate) fn introductions(&self) -> Introductions {

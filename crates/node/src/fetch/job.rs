@@ -196,6 +196,11 @@ impl Job {
         })
     }
 
+    /// Has those who look see it.
+    pub(super) fn show(&mut self, live: Option<Live>) {
+        self.live = live;
+    }
+
     /// The layout, as soon as it is known.
     pub(super) fn layout(&self) -> watch::Receiver<Option<Arc<Layout>>> {
         self.layout.subscribe()

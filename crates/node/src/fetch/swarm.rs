@@ -62,7 +62,7 @@ pub(crate) async fn swarm(
         .transfers
         .list()
         .into_iter()
-        .filter(|transfer| transfer.hash == hash)
+        .filter(|transfer| transfer.subject == hash.into())
         .flat_map(|transfer| transfer.sources)
         .map(|source| (source.peer_id, source.chunks))
         .collect();

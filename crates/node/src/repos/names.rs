@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hubless_content::{ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
+use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{Repo, RepoOrigin, Store, StoreError};
 
 use super::{Caller, RepoError, Repos};
@@ -35,25 +35,10 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
         branch,
         tags,
         hash,
-        message,
+        message: _,
     } = request;
-    let now = milliseconds();
-    if let Some(known) = store.repo(repo)?
-        && let RepoOrigin::Upstream(hub) = &known.origin
-    {
-        let message = format!("{repo} is a repo of {hub}");
-        return Err(Failure::new(FailureKind::Denied, message)
-            .hint("choose another name, or `hubless name rm` it first"));
-    }
-    if store.repo(repo)?.is_none() {
-        store.put_repo(&Repo {
-            id: repo.clone(),
-            created: now,
-            origin: RepoOrigin::Local,
-            private: false,
-            gated: false,
-        })?;
-    }
+    let known = store.repo(repo)?;
+    refuse_others(known.as_ref())?;
     let head = store.get_ref(repo, branch)?;
     let last = match head {
         Some(head) => store.revision(repo, head)?,
@@ -61,29 +46,13 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
     };
     let same = last.is_some_and(|last| last.tree == Tree::Content(*hash));
     let commit = match head {
-        Some(head) if same => head,
-        _ => {
-            let title = match head {
-                None => "initial commit",
-                Some(_) => "Update",
-            };
-            let revision = Revision {
-                tree: Tree::Content(*hash),
-                parents: head.into_iter().collect(),
-                time: now,
-                title: message.clone().unwrap_or_else(|| title.to_owned()),
-                message: String::new(),
-                author: String::new(),
-            };
-            let commit = revision.commit_id().map_err(|error| {
-                Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
-            })?;
-            store.put_revision(repo, commit, &revision, std::slice::from_ref(branch))?;
-            commit
+        Some(head) if same => {
+            let refs: Vec<_> = tags.iter().map(|tag| (tag.clone(), Some(head))).collect();
+            store.set_refs(repo, &refs)?;
+            head
         }
+        _ => put_next(store, request, known.is_none(), head)?,
     };
-    let refs: Vec<_> = tags.iter().map(|tag| (tag.clone(), Some(commit))).collect();
-    store.set_refs(repo, &refs)?;
     Ok(Named {
         kind: repo.kind(),
         name: repo.id().to_owned(),
@@ -93,6 +62,62 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
         hash: *hash,
         new: !same,
     })
+}
+
+/// A name that a hub gives is not given here.
+fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
+    let Some(Repo {
+        id,
+        origin: RepoOrigin::Upstream(hub),
+        ..
+    }) = known
+    else {
+        return Ok(());
+    };
+    let message = format!("{id} is a repo of {hub}");
+    Err(Failure::new(FailureKind::Denied, message)
+        .hint("choose another name, or `hubless name rm` it first"))
+}
+
+/// Puts a new revision, which branch and tags lead to then, into a repo that may be new.
+fn put_next(
+    store: &Store,
+    request: &NameSet,
+    is_new: bool,
+    head: Option<CommitId>,
+) -> Result<CommitId, Failure> {
+    let now = milliseconds();
+    let title = match head {
+        None => "initial commit",
+        Some(_) => "Update",
+    };
+    let revision = Revision {
+        tree: Tree::Content(request.hash),
+        parents: head.into_iter().collect(),
+        time: now,
+        title: request.message.clone().unwrap_or_else(|| title.to_owned()),
+        message: String::new(),
+        author: String::new(),
+    };
+    let commit = revision.commit_id().map_err(|error| {
+        Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
+    })?;
+    if is_new {
+        store.put_repo(&Repo {
+            id: request.repo.clone(),
+            created: now,
+            origin: RepoOrigin::Local,
+            private: false,
+            gated: false,
+        })?;
+    }
+    let refs: Vec<RefName> = [&request.branch]
+        .into_iter()
+        .chain(&request.tags)
+        .cloned()
+        .collect();
+    store.put_revision(&request.repo, commit, &revision, &refs)?;
+    Ok(commit)
 }
 
 fn milliseconds() -> u64 {
@@ -155,7 +180,10 @@ pub(crate) fn names_of(
 
 pub(crate) async fn show(core: &Arc<Core>, repo: RepoId) -> Result<NameDetails, Failure> {
     let repos = Repos { core: core.clone() };
-    let known = repos.held_repo(&repo).await?.ok_or(RepoError::NoRepo)?;
+    let known = repos
+        .held_repo(&repo)
+        .await?
+        .ok_or_else(|| unknown(&repo))?;
     let id = known.id.clone();
     let (refs, revisions) = repos.store(move |store| all_of(store, &id)).await?;
     Ok(NameDetails {
@@ -167,7 +195,7 @@ pub(crate) async fn show(core: &Arc<Core>, repo: RepoId) -> Result<NameDetails, 
 }
 
 type AllOf = (
-    std::collections::BTreeMap<RefName, hubless_content::CommitId>,
+    std::collections::BTreeMap<RefName, CommitId>,
     Vec<NameRevision>,
 );
 
@@ -208,12 +236,19 @@ pub(crate) async fn remove(
     if was_there {
         return Ok(());
     }
-    let what = match name {
-        Some(name) => format!("{repo} has no {name}"),
-        None => format!("there is no name {repo}"),
-    };
-    Err(Failure::new(FailureKind::NotFound, what)
-        .hint("`hubless name ls` prints the names that this node knows"))
+    Err(match name {
+        Some(name) => {
+            let message = format!("{repo} has no {name}");
+            Failure::new(FailureKind::NotFound, message)
+                .hint("`hubless name show NAME` prints its branches, tags and revisions")
+        }
+        None => unknown(&repo),
+    })
+}
+
+fn unknown(repo: &RepoId) -> Failure {
+    Failure::new(FailureKind::NotFound, format!("there is no repo {repo}"))
+        .hint("`hubless name ls` prints the names that this node knows")
 }
 
 /// The content that a name and a revision lead to.
@@ -223,7 +258,11 @@ pub(crate) async fn resolve(
     revision: &str,
 ) -> Result<ResolvedName, Failure> {
     let repos = Repos { core: core.clone() };
-    let resolved = repos.resolve(&repo, revision, &Caller::default()).await?;
+    let resolved = repos.resolve(&repo, revision, &Caller::default()).await;
+    let resolved = resolved.map_err(|error| match error {
+        RepoError::NoRepo => unknown(&repo),
+        error => error.into(),
+    })?;
     let hash = resolved.revision.tree.content_hash().ok_or_else(|| {
         let message = format!("the content hash of {repo}@{revision} is not known yet");
         Failure::new(FailureKind::NotFound, message)

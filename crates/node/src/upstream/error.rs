@@ -14,6 +14,10 @@ use crate::{
 /// Seconds that a client is told to wait if the upstream does not say.
 const BUSY_DEFAULT: Duration = Duration::from_secs(5);
 
+/// What to look at if no connection comes about.
+const WHEN_UNREACHABLE: &str = "check `upstream`, the proxy variables if there is a proxy, and \
+    SSL_CERT_FILE if no public authority signed its certificate";
+
 /// Why an upstream did not give what was asked of it. No variant holds a URL with its query: there
 /// may be a signature in it.
 #[derive(Debug, thiserror::Error)]
@@ -126,8 +130,9 @@ impl From<UpstreamError> for Failure {
         match error {
             UpstreamError::Store(error) => error.into(),
             UpstreamError::Here(failure) => failure,
-            UpstreamError::Unreachable { .. } => Self::new(FailureKind::Network, message)
-                .hint("check `upstream`, and the proxy variables if there is a proxy"),
+            UpstreamError::Unreachable { .. } => {
+                Self::new(FailureKind::Network, message).hint(WHEN_UNREACHABLE)
+            }
             UpstreamError::ForbiddenHost { .. } => Self::new(FailureKind::Denied, message)
                 .hint("if that is right, name the host with --upstream-host"),
             UpstreamError::Refused { status, .. } => Self::new(

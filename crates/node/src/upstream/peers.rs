@@ -240,7 +240,8 @@ impl Peers {
             size: self.origin.size,
             hash: file,
         };
-        let fetch = FileFetch::new(&self.core, entry, PATIENCE)?;
+        let mut fetch = FileFetch::new(&self.core, entry, PATIENCE)?;
+        fetch.show(self.origin.show(&self.core, None));
         if self.origin.expected.file == Some(file) {
             self.fetch(at, fetch, state).await?;
             return Ok(true);

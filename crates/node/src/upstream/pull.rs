@@ -27,10 +27,11 @@ use tokio::sync::{Semaphore, watch};
 use self::kept::Kept;
 use super::{Body, Upstream};
 use crate::{
-    api::{Failure, FailureKind},
+    api::{Failure, FailureKind, Subject},
     core::Core,
     fetch::StoredStream,
     replies::interrupted,
+    transfers::Live,
 };
 
 /// Files that are written at once, each by a thread. Snapshots of four clients.
@@ -83,6 +84,16 @@ impl Origin {
             repo: self.repo.clone(),
             content,
         }
+    }
+
+    /// Has those who look see that it comes, unless it is not for all of them.
+    pub(super) fn show(&self, core: &Core, upstream: Option<String>) -> Option<Live> {
+        let subject = Subject::File {
+            repo: self.repo.clone(),
+            path: self.path.clone(),
+            upstream,
+        };
+        (!self.restricted).then(|| core.transfers.begin(subject))
     }
 
     /// Its bytes as they come, kept nowhere.

@@ -88,6 +88,15 @@ mod tests {
         assert_eq!(described, real.collect());
     }
 
+    #[test]
+    fn the_description_has_all_keys_of_the_configuration() {
+        let described: Value = serde_json::from_str(OPENAPI).unwrap();
+        let schema = &described["components"]["schemas"]["ConfigChange"];
+        let keys: Vec<String> =
+            serde_json::from_value(schema["propertyNames"]["enum"].clone()).unwrap();
+        assert_eq!(keys, hubless_node::config::keys());
+    }
+
     /// What a client generator stumbles over: a name that leads nowhere.
     #[test]
     fn all_references_of_the_description_lead_somewhere() {

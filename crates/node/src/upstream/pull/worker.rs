@@ -1,6 +1,10 @@
 //! The work of one pull: peers and the upstream, until one of them has brought the file.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, FileHash};
@@ -9,10 +13,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Coming, Origin, Pull, State, find_held, kept};
 use crate::{
-    api::{Failure, FailureKind},
+    api::{self, Failure, FailureKind},
     blocking::Blocking,
     core::Core,
     replies::interrupted,
+    transfers::Told,
     upstream::{
         Upstream,
         complete::file_came,
@@ -29,6 +34,9 @@ const PIECES_AT_ONCE: usize = 16;
 
 /// How long a pull goes on without readers, at least.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// How often those who look are told how far it is.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) struct Worker {
     pub(super) core: Arc<Core>,
@@ -200,12 +208,34 @@ impl Worker {
     async fn send(&self, start: u64, sender: mpsc::Sender<Bytes>) -> Result<(), UpstreamError> {
         let rest = start..self.origin.size;
         let mut body = self.origin.body(&self.core, &self.upstream, rest);
+        let live = self
+            .origin
+            .show(&self.core, Some(self.upstream.client.name()));
+        let (mut came, mut tell_at) = (0, Instant::now());
         while let Some(bytes) = body.next().await? {
+            came += bytes.len() as u64;
+            if let Some(live) = &live
+                && Instant::now() >= tell_at
+            {
+                live.tell(Some(self.told(start, came)));
+                tell_at = Instant::now() + TELL_EVERY;
+            }
             if sender.send(bytes).await.is_err() {
                 break; // the writer failed, and says why
             }
         }
         Ok(())
+    }
+
+    /// How far the upstream is.
+    fn told(&self, start: u64, came: u64) -> Told {
+        Told {
+            state: api::State::Fetching,
+            bytes_verified: start + came,
+            bytes_total: self.origin.size,
+            bytes_fetched: came,
+            sources: Vec::new(),
+        }
     }
 
     /// The file is here: who may have it, and what is complete with it?
