@@ -17,7 +17,7 @@ use hubless_testkit::{
     model,
     process::{LIMIT, Lab, Node, until},
 };
-use hubless_wire::{Answer, Ask, CHUNKS_PER_ASK_MAX};
+use hubless_wire::{Answer, Ask, CHUNKS_PER_ASK_MAX, Scope};
 use tokio::runtime::Runtime;
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
@@ -135,6 +135,62 @@ impl ExchangeService for Nothing {
         }
         .boxed()
     }
+}
+
+/// Waits for the answer with this id, behind others.
+async fn answer_to(exchange: &mut Exchange, id: u64) -> Answer {
+    loop {
+        let answer = exchange.answers.recv().await.expect("it goes on");
+        let answer = answer.expect("an answer");
+        if answer.id == id {
+            return answer.answer;
+        }
+    }
+}
+
+#[test]
+fn others_are_told_what_is_sent_for_the_first_time_ahead_of_what_they_are_sent() {
+    const NEWS: u64 = 1000;
+    let lab = Lab::new(HUBLESS);
+    let source = lab.path("model");
+    let weights = source.join("weights.bin");
+    model::write_file(&weights, SIZE, 4);
+    let list = hash_reader(File::open(&weights).expect("open")).expect("read");
+    let seeder = lab.machine("seeder").seed(&source, &["--in-place"]);
+    let mut crowd = Crowd::new();
+    crowd.join(2, &[&seeder]);
+    let [one, other] = &crowd.peers[..] else {
+        panic!("two peers");
+    };
+    let sent_to_other = crowd.runtime.block_on(async {
+        // One asks for much, reads nothing of it, and listens for news beside it.
+        let _unread = ask(one, address(&seeder), &list).await;
+        let id = peer_of(&address(&seeder)).expect("an address with a peer id");
+        let mut news = one.open_beside(id).await.expect("there is room");
+        let wanted = Ask::Availability(Scope::File(list.file()));
+        news.asks.send(NEWS, wanted).await.expect("it is open");
+        let availability = answer_to(&mut news, NEWS).await;
+        assert!(
+            matches!(availability, Answer::Availability { complete: true, .. }),
+            "{availability:?}"
+        );
+        let mut exchange = other.open(id, Vec::new()).await.expect("there is room");
+        let last = ChunkIndex(SIZE as u32 / CHUNK_SIZE as u32 - 1);
+        let ask = Ask::Chunks {
+            file: list.file(),
+            size: list.size(),
+            first: last,
+            count: 1,
+        };
+        exchange.asks.send(1, ask).await.expect("it is open");
+        assert_eq!(answer_to(&mut exchange, 1).await, Answer::Chunk(last));
+        tokio::time::timeout(LIMIT, answer_to(&mut news, NEWS)).await
+    });
+    let last = (SIZE / model::CHUNK) as u32 - 1;
+    assert_eq!(
+        sent_to_other.expect("news"),
+        Answer::OnTheWay(std::iter::once(last..last + 1).collect())
+    );
 }
 
 fn has_peers(node: &Node, count: usize) {

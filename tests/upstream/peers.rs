@@ -200,6 +200,36 @@ fn wrong_bytes_of_the_hub_are_not_completed_by_peers() {
     assert!(answer.whole && answer.body == large());
 }
 
+#[test]
+fn what_the_hub_sends_need_not_come_from_peers_too() {
+    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let first = first(&lab, &hub);
+    limit_up(&first, "1MiB");
+    hub.is(|manners| manners.bytes_per_second = Some(MIB));
+    let before = hub.sent();
+    let second = mirror(&lab, "second", &hub.url, &["--peer", first.address()]);
+    let answer = get(gateway(&second), &file("large.bin"));
+    assert!(answer.whole && answer.body == large());
+    let (by_hub, by_peers) = (hub.sent() - before, second.count("bytes_received") as usize);
+    let most = LARGE * 4 / 5;
+    assert!(by_hub < most && by_peers < most, "{by_hub}, {by_peers}");
+}
+
+#[test]
+fn a_slow_member_does_not_hold_up_the_hub() {
+    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let first = member(&lab, "first").serve(&["--upstream", &hub.url]);
+    assert!(get(gateway(&first), &file("large.bin")).whole);
+    limit_up(&first, "256KiB");
+    let before = hub.sent();
+    let peer = ["--peer", first.address()];
+    let second = member(&lab, "second").serve(&[&["--upstream", &hub.url], &peer[..]].concat());
+    let answer = get(gateway(&second), &file("large.bin"));
+    assert!(answer.whole && answer.body == large());
+    let by_hub = hub.sent() - before;
+    assert!(by_hub > LARGE / 2, "{by_hub} bytes of the hub");
+}
+
 /// Has a running node give others so much in a second.
 fn limit_up(node: &Node, rate: &str) {
     node.machine.run(["config", "set", "limit_up", rate]).ok();

@@ -230,6 +230,26 @@ mod tests {
     }
 
     #[test]
+    fn a_promise_counts_until_it_is_kept_or_ends() {
+        let (mut pool, mut rng) = (pool(4), Rng::new(1));
+        let (now, end) = (Duration::from_secs(1), Duration::from_secs(2));
+        assert!(!pool.promise(1, end), "nothing is rare among complete ones");
+        pool.partial_joined(&Bits::empty(4), &mut rng);
+        let holders = |pool: &Pool| {
+            let rarity = pool.rarity().unwrap();
+            (0..4)
+                .map(|chunk| rarity.holders(chunk))
+                .collect::<Vec<_>>()
+        };
+        assert!(pool.promise(1, end) && !pool.promise(1, end) && pool.promise(2, end));
+        pool.partial_gained(1);
+        pool.end_promises(now);
+        assert_eq!(holders(&pool), [0, 1, 1, 0]);
+        pool.end_promises(end);
+        assert_eq!(holders(&pool), [0, 1, 0, 0]);
+    }
+
+    #[test]
     fn rarity_is_kept_only_while_somebody_is_partial() {
         let (mut pool, mut rng) = (pool(4), Rng::new(1));
         assert!(pool.rarity().is_none());

@@ -256,6 +256,31 @@ fn the_last_chunk_is_asked_of_a_second_source_and_the_loser_is_cancelled() {
 }
 
 #[test]
+fn what_another_is_sent_already_is_left_for_what_nobody_has() {
+    let mut fetch = Fetch::of(64, Order::RarestFirst);
+    fetch.tell(Input::SourceJoined(BOB));
+    fetch.tell(Input::SourceHas(BOB, ChunkSet::empty(64)));
+    let asked = requests(&fetch.complete_source(ALICE));
+    let [(_, first), (_, second), ..] = asked[..] else {
+        panic!("{asked:?}");
+    };
+    let on_the_way = |chunk| Input::OnTheWay(std::iter::once(chunk..chunk + 1).collect());
+    let traded = fetch.tell(on_the_way(first));
+    assert!(traded.contains(&Output::Cancel(ALICE, first)), "{traded:?}");
+    let instead = requests(&traded);
+    assert!(
+        instead.len() == 1 && !asked.contains(&instead[0]),
+        "{traded:?}"
+    );
+    // What comes already is not taken back.
+    let (source, chunk) = (ALICE, second);
+    fetch.tell(Input::Started { source, chunk });
+    assert_eq!(fetch.tell(on_the_way(second)), []);
+    // Nonsense changes nothing.
+    assert_eq!(fetch.tell(Input::OnTheWay(vec![100..200, 5..5])), []);
+}
+
+#[test]
 fn another_way_to_the_same_peer_is_no_insurance() {
     let mut fetch = Fetch::of(9, Order::Sequential);
     fetch.complete_source(ALICE);

@@ -167,6 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_source_sends_to_others_is_no_gain_of_it() {
+        let layout = layout();
+        let mut availability = of_model(&layout);
+        let sent = || Answer::OnTheWay(std::iter::once(5..7).collect());
+        let early = availability.take(ME, &layout, sent(), &[]);
+        assert_eq!(early, Err(End::Lied), "before it said what it has");
+        let all = Answer::Availability {
+            first: 0,
+            total: 7,
+            complete: true,
+        };
+        availability.take(ME, &layout, all, &[]).unwrap();
+        let inputs = availability.take(ME, &layout, sent(), &[]).unwrap();
+        assert_eq!(inputs, [Input::OnTheWay(std::iter::once(5..7).collect())]);
+        let beyond = Answer::OnTheWay(std::iter::once(6..8).collect());
+        let beyond = availability.take(ME, &layout, beyond, &[]);
+        assert_eq!(beyond, Err(End::Lied));
+    }
+
+    #[test]
     fn a_file_counts_for_all_its_places() {
         let layout = layout();
         let mut availability = Availability::new(Scope::File(FileHash::new([2; 32])));

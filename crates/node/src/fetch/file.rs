@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     discovery::Candidate,
     job::{Job, Wish},
+    supply::Supply,
     target::Target,
 };
 use crate::{
@@ -78,6 +79,11 @@ impl FileFetch {
 
     pub(crate) fn introductions(&self) -> Introductions {
         self.introductions.clone()
+    }
+
+    /// A way to give it what comes from elsewhere.
+    pub(crate) fn supply(&self) -> Supply {
+        self.job.supply()
     }
 
     /// Changes whenever a chunk was stored.

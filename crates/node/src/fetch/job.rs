@@ -35,6 +35,7 @@ use super::{
     lists::Lists,
     plan::{self, Planned},
     source::{self, Command, End, MANIFEST_ASKS_MAX, News, Shared, SourceArgs},
+    supply::Supply,
     target::Target,
     widen::Widening,
 };
@@ -214,6 +215,11 @@ impl Job {
     /// Where peers can be named while it runs.
     pub(super) fn introductions(&self) -> mpsc::Sender<Candidate> {
         self.introductions.clone()
+    }
+
+    /// Where what comes from elsewhere can be given while it runs.
+    pub(super) fn supply(&self) -> Supply {
+        Supply::new(&self.shared)
     }
 
     /// Fetches until nothing is missing.

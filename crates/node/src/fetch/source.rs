@@ -27,7 +27,7 @@ use tokio::{
     time::{Interval, interval, timeout},
 };
 
-use self::storing::Stored;
+pub(super) use self::storing::{Stored, put};
 use super::{
     availability::Availability,
     discovery::Candidate,

@@ -58,27 +58,30 @@ impl Service {
         reply: &Reply,
     ) -> Result<(), AskerGone> {
         // Listen before looking, so that nothing falls in between.
-        let gains = self.gains.listen();
+        let (gains, sendings) = (self.gains.listen(), self.first_sendings.listen());
         let Some(told) = self.read(move |store| held(store, scope)).await else {
             return reply.send(Answer::NotHere, Bytes::new()).await;
         };
         tell_all(&told, reply).await?;
         if told.is_full() {
             drop(gains);
-            return self.tell_sendings(peer, scope, told.len(), reply).await;
+            let of_others = (peer, sendings);
+            return self
+                .tell_sendings(scope, told.len(), of_others, reply)
+                .await;
         }
+        drop(sendings);
         self.tell_gains(scope, told, gains, reply).await
     }
 
     /// The chunks that others than `peer` are sent, each when it is sent the first time.
     async fn tell_sendings(
         &self,
-        peer: PeerId,
         scope: Scope,
         chunks: u32,
+        (peer, mut sendings): (PeerId, Receiver<FirstSending>),
         reply: &Reply,
     ) -> Result<(), AskerGone> {
-        let mut sendings = self.first_sendings.listen();
         let Some(places) = self.read(move |store| places(store, scope)).await else {
             return Ok(());
         };

@@ -23,6 +23,7 @@ mod body;
 mod client;
 mod complete;
 mod error;
+mod fill;
 mod hosts;
 mod known;
 mod lookup;

@@ -7,6 +7,9 @@
 //! it is banned. Taken at their word are the members of a private network, and the upstream if it
 //! says the hash itself: their chunks may be read as they come.
 //!
+//! What the upstream sends meanwhile fills the file too ([`fill`]). It begins when nobody nearby has
+//! the file, after a head start, or when those who are taken at their word are slow.
+//!
 //! Nobody is asked about a file that is private or gated at the upstream, but the members of a
 //! private network.
 
@@ -16,11 +19,12 @@ use hubless_content::{Alias, FileHash, ManifestEntry};
 use hubless_store::{Ahead, Digests, DigestsAhead, Expected};
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, Interval, interval_at, timeout},
 };
 
 use super::{
-    pull::{Origin, State},
+    fill::fill,
+    pull::{Origin, Pull, State},
     withheld::HeldBack,
 };
 use crate::{
@@ -48,6 +52,9 @@ const NEARBY_WITHIN: Duration = Duration::from_millis(200);
 /// How long the upstream waits when somebody claims to have the file. A file that peers give in
 /// this time costs the upstream nothing; a client waits up to 10 s for the first byte.
 const HEAD_START: Duration = Duration::from_secs(2);
+
+/// Chunks in each [`HEAD_START`] that peers must give for the upstream to wait longer: 2 MiB/s.
+const CHUNKS_IN_LEAD_MIN: u64 = 16;
 
 /// How long peers may give nothing until another claim is followed, and the upstream has its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -142,11 +149,15 @@ impl Peers {
     }
 
     /// Gets the file; `None` if no peer has it, as far as can be said.
-    pub(super) async fn run(&mut self, state: &watch::Sender<State>) -> Option<FileHash> {
+    pub(super) async fn run(
+        &mut self,
+        pull: &Pull,
+        state: &watch::Sender<State>,
+    ) -> Option<FileHash> {
         for _ in 0..FOLLOWED_MAX {
             let Some(at) = self.next().await else { break };
             let file = self.claimed[at].file;
-            match self.follow(at, state).await {
+            match self.follow(at, pull, state).await {
                 Ok(true) => return Some(file),
                 Ok(false) => {
                     tracing::warn!(%file, path = %self.origin.path, "peers claimed another file");
@@ -227,7 +238,12 @@ impl Peers {
     }
 
     /// Fetches what is claimed; whether it is the file.
-    async fn follow(&mut self, at: usize, state: &watch::Sender<State>) -> Result<bool, Failure> {
+    async fn follow(
+        &mut self,
+        at: usize,
+        pull: &Pull,
+        state: &watch::Sender<State>,
+    ) -> Result<bool, Failure> {
         let file = self.claimed[at].file;
         let trusted = self.is_trusted(file);
         self.claimed[at].followed = true;
@@ -242,14 +258,22 @@ impl Peers {
         };
         let mut fetch = FileFetch::new(&self.core, entry, PATIENCE)?;
         fetch.show(self.origin.show(&self.core, None));
-        if self.origin.expected.file == Some(file) {
-            self.fetch(at, fetch, state).await?;
-            return Ok(true);
-        }
         let (core, expected, size) = (self.core.clone(), self.origin.expected, self.origin.size);
-        let digests = digest(&core, DigestsAhead::new(file, size), fetch.stored());
-        let ((), digests) = tokio::try_join!(self.fetch(at, fetch, state), digests)?;
-        Ok(is_expected(expected, digests))
+        let is_told = expected.file == Some(file);
+        let stored = fetch.stored();
+        let filled = fill(fetch.supply(), size, pull, state.subscribe());
+        let proven = async {
+            if is_told {
+                return Ok(true);
+            }
+            let digests = digest(&core, DigestsAhead::new(file, size), stored);
+            Ok(is_expected(expected, digests.await?))
+        };
+        let fetched = async { tokio::try_join!(self.fetch(at, fetch, state), proven) };
+        tokio::select! {
+            fetched = fetched => fetched.map(|((), proven)| proven),
+            Err(failure) = filled => Err(failure),
+        }
     }
 
     /// Holds the file back before anything of it comes, unless it was here before.
@@ -273,7 +297,7 @@ impl Peers {
     ) -> Result<(), Failure> {
         let file = self.claimed[at].file;
         let (introductions, mut stored) = (fetch.introductions(), fetch.stored());
-        let mut named = 0;
+        let (mut named, mut pace) = (0, Pace::new(fetch.stored()));
         let mut fetched = pin!(fetch.run());
         loop {
             for claim in &self.claimed[at].claims[named..] {
@@ -282,22 +306,23 @@ impl Peers {
             named = self.claimed[at].claims.len();
             // What the upstream alone says, nobody may have.
             if named > 0 {
-                self.take_lead(file);
+                self.take_lead(file, &pace);
             }
             tokio::select! {
                 fetched = &mut fetched => return fetched,
                 Some(found) = next_found(&mut self.found) => self.hear(found),
                 // Who reads what is trusted looks again.
                 Ok(()) = stored.changed() => {
-                    self.take_lead(file);
+                    self.take_lead(file, &pace);
                     state.send_modify(|_| {});
                 }
+                () = pace.look() => {}
             }
         }
     }
 
-    fn take_lead(&self, file: FileHash) {
-        let lead = match self.is_trusted(file) {
+    fn take_lead(&self, file: FileHash, pace: &Pace) {
+        let lead = match self.is_trusted(file) && !pace.is_slow {
             true => Lead::Trusted,
             false => Lead::Claimed,
         };
@@ -325,6 +350,33 @@ impl Peers {
         }
         self.claimed[at].held_back = None;
         self.core.note_change();
+    }
+}
+
+/// Whether peers give enough for the upstream to wait.
+struct Pace {
+    stored: watch::Receiver<u64>,
+    windows: Interval,
+    chunks: u64,
+    is_slow: bool,
+}
+
+impl Pace {
+    fn new(stored: watch::Receiver<u64>) -> Self {
+        Self {
+            stored,
+            windows: interval_at(Instant::now() + HEAD_START, HEAD_START),
+            chunks: 0,
+            is_slow: false,
+        }
+    }
+
+    /// Ends when a window has.
+    async fn look(&mut self) {
+        self.windows.tick().await;
+        let chunks = *self.stored.borrow();
+        self.is_slow = chunks.saturating_sub(self.chunks) < CHUNKS_IN_LEAD_MIN;
+        self.chunks = chunks;
     }
 }
 

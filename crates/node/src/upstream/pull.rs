@@ -180,7 +180,8 @@ impl State {
     }
 }
 
-struct Pull {
+/// A file that comes, as those who wait for it see it.
+pub(super) struct Pull {
     state: watch::Receiver<State>,
     reader: OnceLock<IncomingReader>,
 }
@@ -205,6 +206,11 @@ pub(crate) enum Pulled {
 }
 
 impl Pull {
+    /// What the upstream sent, proven or not, as soon as it sends.
+    pub(super) fn came(&self) -> Option<IncomingReader> {
+        self.reader.get().cloned()
+    }
+
     /// Whether a reader that begins at an offset gets something soon, or nowhere else.
     fn is_near(&self, offset: u64) -> bool {
         match *self.state.borrow() {
@@ -224,7 +230,7 @@ impl Pull {
 
     /// Whether its readers wait for a proof: they get nothing before, so that they leave does not
     /// say that they do not want it.
-    fn is_only_peers(&self) -> bool {
+    pub(super) fn is_only_peers(&self) -> bool {
         matches!(*self.state.borrow(), State::Coming(coming) if coming.only_peers)
     }
 }
@@ -321,7 +327,7 @@ impl PulledStream {
     }
 
     async fn read(&self, readable: u64) -> Result<Bytes, Failure> {
-        let reader = self.pull.reader.get().cloned().ok_or_else(interrupted)?;
+        let reader = self.pull.came().ok_or_else(interrupted)?;
         let (at, left) = (self.at, readable - self.at);
         let len = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
         let read = self.core.blocking.run(move || reader.read(at, len)).await;

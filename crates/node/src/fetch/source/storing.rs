@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How storing something went.
-pub(super) enum Stored {
+pub(in crate::fetch) enum Stored {
     Right { chunk: u32, bytes: u32 },
     Wrong { chunk: u32 },
     Failed { chunk: u32, error: StoreError },
@@ -86,7 +86,13 @@ impl Source {
 }
 
 /// Proves a chunk and stores it; tells those who wait for it.
-fn put(core: &Core, layout: &Layout, chunk: u32, file: FileNumber, payload: Bytes) -> Stored {
+pub(in crate::fetch) fn put(
+    core: &Core,
+    layout: &Layout,
+    chunk: u32,
+    file: FileNumber,
+    payload: Bytes,
+) -> Stored {
     let Some((_, index)) = layout.place(chunk) else {
         return Stored::Wrong { chunk };
     };

@@ -94,7 +94,7 @@ impl Worker {
     async fn race(&self, peers: &mut Peers) -> Result<FileHash, Failure> {
         let lead = peers.lead();
         let mut from_upstream = Box::pin(self.download(lead.clone()));
-        let mut from_peers = pin!(peers.run(&self.state));
+        let mut from_peers = pin!(peers.run(&self.pull, &self.state));
         let (mut refused, mut peerless) = (None, false);
         loop {
             if let Some(refused) = refused.take_if(|_| peerless) {
@@ -132,7 +132,7 @@ impl Worker {
                 coming.sealed = true;
             })
         });
-        let Some(reader) = self.pull.reader.get().cloned() else {
+        let Some(reader) = self.pull.came() else {
             return Ok(file);
         };
         let store = self.core.store.clone();
