@@ -149,13 +149,18 @@ impl Incoming {
     }
 
     /// Makes the bytes a file of the store, if they are what was expected. It is kept from being
-    /// collected until this returns; what names it must be known by then.
+    /// collected until this returns; what names it must be known by then. `proven` is told which
+    /// file it is before anybody can find it.
     ///
     /// # Errors
     /// [`StoreError::WrongSize`], [`StoreError::WrongFile`], [`StoreError::WrongSha256`],
     /// [`StoreError::WrongGitBlob`] if they are not; others if the disk or the index fails. Nothing
     /// is left then.
-    pub fn finish(self, expected: Expected) -> Result<(FileHash, Digests), StoreError> {
+    pub fn finish(
+        self,
+        expected: Expected,
+        proven: impl FnOnce(FileHash),
+    ) -> Result<(FileHash, Digests), StoreError> {
         let found = self.written();
         if found != self.size {
             return Err(StoreError::WrongSize {
@@ -166,6 +171,7 @@ impl Incoming {
         let (list, digests) = (self.list.finish(), self.digests.finish());
         check(expected, list.file(), digests)?;
         let file = list.file();
+        proven(file);
         let guard = self.store.protect_files();
         guard.add(file);
         match (self.room, &self.body.place) {

@@ -29,7 +29,9 @@ fn bring(store: &Store, data: &[u8]) -> Result<FileHash, StoreError> {
     for piece in data.chunks(100_000) {
         incoming.write(piece)?;
     }
-    incoming.finish(expected(data)).map(|(file, _)| file)
+    incoming
+        .finish(expected(data), |_| {})
+        .map(|(file, _)| file)
 }
 
 fn leftovers(home: &Path) -> usize {
@@ -93,7 +95,17 @@ fn what_was_written_can_be_read_but_is_not_held() {
         assert_eq!(store.file(list_of(&data).file()).unwrap(), None);
         assert_eq!(store.announce_keys().unwrap(), Default::default());
         incoming.write(&data[600..]).unwrap();
-        incoming.finish(expected(&data)).unwrap();
+        let mut proven = None;
+        let is_unseen = |file| {
+            assert_eq!(
+                store.file(file).unwrap(),
+                None,
+                "told before it can be found"
+            );
+            proven = Some(file);
+        };
+        let (file, _) = incoming.finish(expected(&data), is_unseen).unwrap();
+        assert_eq!(proven, Some(file));
         assert_eq!(reader.read(0, len).unwrap(), data, "also afterwards");
         store.gc().unwrap();
     }
@@ -110,7 +122,7 @@ fn wrong_or_missing_bytes_leave_nothing() {
         let finish = |bytes: &[u8], expected: Expected| {
             let mut incoming = store.incoming(len as u64)?;
             incoming.write(bytes)?;
-            incoming.finish(expected)
+            incoming.finish(expected, |_| panic!("nothing is proven"))
         };
         let error = finish(&wrong, expected(&data)).unwrap_err();
         assert!(matches!(error, StoreError::WrongSha256 { .. }), "{error}");

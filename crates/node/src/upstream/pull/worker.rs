@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, FileHash};
-use hubless_store::{Incoming, IncomingReader, Store, StoreError};
+use hubless_store::{Expected, Incoming, IncomingReader, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 
 use super::{Coming, Origin, Pull, State, find_held, kept};
@@ -23,6 +23,7 @@ use crate::{
         complete::file_came,
         error::UpstreamError,
         peers::{Lead, Peers},
+        withheld::Withheld,
     },
 };
 
@@ -190,10 +191,15 @@ impl Worker {
         let (core, upstream, state) =
             (self.core.clone(), self.upstream.clone(), self.state.clone());
         let (key, expected) = (self.origin.key(), self.origin.expected);
+        let restricted = self.origin.restricted;
         move || {
             let incoming = write(incoming, pieces, &state)?;
             if incoming.written() == incoming.size() {
-                return incoming.finish(expected).map(|(file, _)| Some(file));
+                let kept = match restricted {
+                    true => keep_restricted(&core.withheld, incoming, expected),
+                    false => incoming.finish(expected, |_| {}).map(|(file, _)| file),
+                };
+                return kept.map(Some);
             }
             if incoming.written() > 0 && state.borrow().wants_rest() {
                 upstream.pulls.kept.put(key, incoming);
@@ -274,6 +280,20 @@ fn write(
     Ok(incoming)
 }
 
+/// Makes what came a file of the store that no peer gets, not even for a moment.
+fn keep_restricted(
+    withheld: &Withheld,
+    incoming: Incoming,
+    expected: Expected,
+) -> Result<FileHash, StoreError> {
+    let mut held_back = None;
+    let (file, _) = incoming.finish(expected, |file| held_back = Some(withheld.hold_back(file)))?;
+    // A look at all repos that began before the file was there does not find it.
+    withheld.add(file);
+    drop(held_back);
+    Ok(file)
+}
+
 /// Whether the first bytes that came in order are those of a file of the store.
 fn is_same(
     store: &Store,
@@ -293,4 +313,25 @@ fn is_same(
         at += len as u64;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use hubless_store::StoreOptions;
+
+    use super::*;
+
+    #[test]
+    fn a_restricted_file_is_withheld_but_from_members() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path(), StoreOptions::default()).unwrap();
+        for (is_among_members, bytes) in [(false, b"one"), (true, b"two")] {
+            let withheld = Withheld::new(is_among_members);
+            let mut incoming = store.incoming(3).unwrap();
+            incoming.write(bytes).unwrap();
+            let file = keep_restricted(&withheld, incoming, Expected::default()).unwrap();
+            assert!(store.file(file).unwrap().is_some());
+            assert_eq!(withheld.has_file(file), !is_among_members);
+        }
+    }
 }
