@@ -107,3 +107,21 @@ fn each_documented_name_is_there() {
         &["files", "bytes", "damaged"],
     );
 }
+
+#[test]
+fn a_name_stands_for_its_hash() {
+    let lab = Lab::new(HUBLESS);
+    let source = lab.path("model");
+    model::write_tree(&source, &[("a.json", 70)], 1);
+    let node = lab.machine("node").seed(&source, &["--name", "acme/m"]);
+    let asked = |what: &str| {
+        let json = |args: &[&str]| node.machine.json(args);
+        [
+            json(&["info", what]),
+            json(&["ticket", what]),
+            json(&["providers", what, "--timeout", "1"]),
+            json(&["why", what])["hash"].clone(),
+        ]
+    };
+    assert_eq!(asked("acme/m"), asked(node.hash()));
+}

@@ -19,10 +19,6 @@ use super::Counted;
 /// rustls alone takes 4 KiB first, and never more than one record.
 const READ_BYTES: usize = 128 * 1024;
 
-/// What the kernel holds of what is not sent yet, beyond one more write.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 128 * 1024;
-
 /// The socket of a lane.
 pub(super) type Socket = BufReader<Tcp>;
 
@@ -33,17 +29,7 @@ pub(super) fn to_receive(socket: TcpStream) -> Socket {
 
 /// The socket of the side that accepts, which receives asks.
 pub(super) fn to_send(socket: TcpStream) -> Socket {
-    keep_little_unsent(&socket);
     BufReader::new(Tcp(socket))
-}
-
-/// The kernel would take megabytes ahead of what it can send, and say that they are written: out of
-/// reach of a cancel, and ahead of all that is more urgent.
-fn keep_little_unsent(socket: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
-        tracing::debug!(%error, "the kernel sets no bound to what it holds unsent");
-    }
 }
 
 /// A TCP socket for `futures`. Other than the adapter of tokio-util it takes all records that wait
