@@ -119,7 +119,6 @@ fn a_name_stands_for_its_hash() {
         [
             json(&["info", what]),
             json(&["ticket", what]),
-            json(&["providers", what, "--timeout", "1"]),
             json(&["why", what])["hash"].clone(),
         ]
     };
