@@ -1,6 +1,10 @@
 //! Which chunks are missing, which of them are free (asked of nobody), and how rare those are.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+    time::Duration,
+};
 
 use crate::{bits::Bits, rarity::Rarity, rng::Rng};
 
@@ -17,8 +21,8 @@ pub(crate) struct Pool {
     rarity: Option<Rarity>,
     /// Chunks on their way to somebody who is not known to have them: one more holder in `rarity`,
     /// which the next to have it takes over.
-    promised: Bits,
-    /// When promises end that nobody kept, the next one first.
+    promised: BTreeMap<u32, Duration>,
+    /// When promises end, kept or not, the next one first; at most one for each chunk.
     promises: VecDeque<(Duration, u32)>,
     partials: usize,
     /// No free chunk is below it.
@@ -33,7 +37,7 @@ impl Pool {
             free: wanted.clone(),
             received: Bits::empty(wanted.len()),
             wanted: wanted.count(),
-            promised: Bits::empty(wanted.len()),
+            promised: BTreeMap::new(),
             promises: VecDeque::new(),
             missing: wanted,
             rarity: None,
@@ -132,7 +136,7 @@ impl Pool {
     /// A partial source has one more.
     pub(crate) fn partial_gained(&mut self, chunk: u32) {
         if let Some(rarity) = &mut self.rarity
-            && !self.promised.remove(chunk)
+            && self.promised.remove(&chunk).is_none()
         {
             rarity.add(chunk);
         }
@@ -144,9 +148,11 @@ impl Pool {
         let Some(rarity) = &mut self.rarity else {
             return false;
         };
-        let new = self.promised.insert(chunk);
+        let full = self.promises.len() >= self.missing.len() as usize;
+        let new = !full && !self.promised.contains_key(&chunk);
         if new {
             rarity.add(chunk);
+            self.promised.insert(chunk, until);
             self.promises.push_back((until, chunk));
         }
         new
@@ -158,9 +164,11 @@ impl Pool {
             && until <= now
         {
             self.promises.pop_front();
-            if self.promised.remove(chunk)
+            // A promise that was kept may have been followed by another one.
+            if self.promised.get(&chunk) == Some(&until)
                 && let Some(rarity) = &mut self.rarity
             {
+                self.promised.remove(&chunk);
                 rarity.remove(chunk);
             }
         }
@@ -178,7 +186,7 @@ impl Pool {
         self.partials = self.partials.saturating_sub(1);
         if self.partials == 0 {
             self.rarity = None;
-            self.promised = Bits::empty(self.len());
+            self.promised.clear();
             self.promises.clear();
         } else if let Some(rarity) = &mut self.rarity {
             if complete && has.count() == has.len() {
@@ -247,6 +255,26 @@ mod tests {
         assert_eq!(holders(&pool), [0, 1, 1, 0]);
         pool.end_promises(end);
         assert_eq!(holders(&pool), [0, 1, 0, 0]);
+        // One that was kept does not end the next.
+        assert!(pool.promise(3, end + now));
+        pool.partial_gained(3);
+        assert!(pool.promise(3, end + end));
+        pool.end_promises(end + now);
+        assert_eq!(holders(&pool), [0, 1, 0, 2]);
+        pool.end_promises(end + end);
+        assert_eq!(holders(&pool), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn promises_are_as_many_as_chunks_at_most() {
+        let (mut pool, mut rng) = (pool(4), Rng::new(1));
+        pool.partial_joined(&Bits::empty(4), &mut rng);
+        let made = (0..100).filter(|_| {
+            let new = pool.promise(0, Duration::from_secs(2));
+            pool.partial_gained(0);
+            new
+        });
+        assert_eq!(made.count(), 4);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub struct Scheduler {
     starved: bool,
     chunks_wasted: u64,
     /// For each ask that was cancelled because its chunk came from elsewhere: until when its answer
-    /// may still come, and so counts as wasted.
+    /// may still come, and so counts as wasted. As many as second asks end in a round trip.
     in_doubt: VecDeque<Duration>,
     bytes_received: u64,
     bytes_wasted: u64,

@@ -106,8 +106,8 @@ impl Scheduler {
     }
 
     /// Chunks that were rarest when a complete source was asked for them, and that others have by
-    /// now, or soon will: while it has chunks that only complete sources have, it is asked for one of those
-    /// instead. What it sends to two peers is time lost for a whole swarm.
+    /// now, or soon will: while it has chunks that only complete sources have, it is asked for one
+    /// of those instead. What it sends to two peers is time lost for a whole swarm.
     pub(super) fn trade_asks(&mut self) {
         for chunk in std::mem::take(&mut self.to_trade) {
             let alone = self.pool.rarity().map_or(0, Rarity::without_holders);
