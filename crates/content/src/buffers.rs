@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 
-use crate::CHUNK_SIZE;
+use crate::{AlignedBytes, CHUNK_SIZE};
 
 /// Idle buffers that are kept: 8 MiB, what two fast transfers have in work at once.
 const IDLE_MAX: usize = 32;
@@ -29,7 +29,7 @@ impl Buffers {
     pub fn take(&self, len: usize) -> Buffer {
         if !(SHARED_BYTES_MIN..=CHUNK_SIZE).contains(&len) {
             return Buffer {
-                bytes: vec![0; len],
+                bytes: AlignedBytes::zeroed(len),
                 len,
                 home: None,
             };
@@ -37,7 +37,7 @@ impl Buffers {
         let home = self.idle();
         let bytes = home.lock().pop();
         Buffer {
-            bytes: bytes.unwrap_or_else(|| vec![0; CHUNK_SIZE]),
+            bytes: bytes.unwrap_or_else(|| AlignedBytes::zeroed(CHUNK_SIZE)),
             len,
             home: Some(home),
         }
@@ -60,10 +60,10 @@ impl Buffers {
 
 /// Buffers of [`CHUNK_SIZE`] bytes that nobody uses now, at most [`IDLE_MAX`].
 #[derive(Debug, Default)]
-struct Idle(Mutex<Vec<Vec<u8>>>);
+struct Idle(Mutex<Vec<AlignedBytes>>);
 
 impl Idle {
-    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<AlignedBytes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,7 +77,7 @@ pub struct KeptBuffers {
 /// Memory for one chunk or less, which goes back where it came from.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: Vec<u8>,
+    bytes: AlignedBytes,
     len: usize,
     home: Option<Arc<Idle>>,
 }
@@ -103,7 +103,7 @@ impl Buffer {
         if self.home.is_some() {
             return Bytes::from_owner(self);
         }
-        std::mem::take(&mut self.bytes).into()
+        std::mem::take(&mut self.bytes).freeze()
     }
 }
 

@@ -21,6 +21,7 @@
 //! Source: the BLAKE3 paper (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), section 2.
 
 mod alias;
+mod aligned;
 mod buffers;
 mod chunk;
 mod chunk_set;
@@ -35,6 +36,7 @@ mod revision;
 mod tensors;
 
 pub use alias::{Alias, ParseAliasError};
+pub use aligned::AlignedBytes;
 pub use buffers::{Buffer, Buffers, KeptBuffers};
 pub use chunk::{CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset};
 pub use chunk_set::ChunkSet;

@@ -10,7 +10,7 @@ use blake3::hazmat::{self, HasherExt, Mode};
 use bytes::Bytes;
 
 use crate::{
-    CHUNK_SIZE, ChunkCv, ChunkIndex, FileHash,
+    AlignedBytes, CHUNK_SIZE, ChunkCv, ChunkIndex, FileHash,
     chunk::{FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset},
 };
 
@@ -304,7 +304,7 @@ impl Default for FileHasher {
 /// Those of `reader`; [`io::ErrorKind::FileTooLarge`] beyond [`FILE_SIZE_MAX`].
 pub fn hash_reader(mut reader: impl Read) -> io::Result<ChunkList> {
     let mut hasher = FileHasher::new();
-    let mut buffer = vec![0; CHUNK_SIZE];
+    let mut buffer = AlignedBytes::zeroed(CHUNK_SIZE);
     loop {
         match reader.read(&mut buffer) {
             Ok(0) => return Ok(hasher.finish()),

@@ -29,15 +29,7 @@ use rustls::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{
-        CryptoProvider,
-        aws_lc_rs::{
-            self,
-            cipher_suite::{
-                TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
-            },
-        },
-    },
+    crypto::{CryptoProvider, aws_lc_rs, ring},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
@@ -128,19 +120,39 @@ impl Config {
 }
 
 fn ciphers(aes: bool) -> Vec<SupportedCipherSuite> {
+    let [aes_128, aes_256, chacha] = fastest_ciphers();
     if aes {
-        vec![
-            TLS13_AES_128_GCM_SHA256,
-            TLS13_AES_256_GCM_SHA384,
-            TLS13_CHACHA20_POLY1305_SHA256,
+        vec![aes_128, aes_256, chacha]
+    } else {
+        vec![chacha, aes_128, aes_256]
+    }
+}
+
+/// From the library that is fastest here. Where the CPU encrypts several AES blocks at once (VAES) but
+/// has no AVX-512, ring takes half the time of AWS-LC, which makes use of VAES with AVX-512 only.
+fn fastest_ciphers() -> [SupportedCipherSuite; 3] {
+    if cpu_has_vaes_alone() {
+        [
+            ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
+            ring::cipher_suite::TLS13_AES_256_GCM_SHA384,
+            ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ]
     } else {
-        vec![
-            TLS13_CHACHA20_POLY1305_SHA256,
-            TLS13_AES_128_GCM_SHA256,
-            TLS13_AES_256_GCM_SHA384,
+        [
+            aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+            aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
+            aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ]
     }
+}
+
+fn cpu_has_vaes_alone() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("vaes")
+        && std::is_x86_feature_detected!("vpclmulqdq")
+        && !std::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 fn cpu_has_aes() -> bool {

@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use rustix::{buffer::spare_capacity, fs::FallocateFlags, io::Errno};
+use rustix::{fs::FallocateFlags, io::Errno};
 
 /// What `statfs` says of tmpfs (Linux, `magic.h`).
 #[cfg(target_os = "linux")]
@@ -89,8 +89,8 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn links(&self) -> io::Result<u64>;
     /// Fills `out` from `offset`; [`io::ErrorKind::UnexpectedEof`] if there is less.
     fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Replaces what is in `buffer` by up to `len` bytes from `offset`: fewer only at the end.
-    fn read_into(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> io::Result<()>;
+    /// Fills `out` from `offset` as far as the file goes, and tells how far that was.
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Sets the length; what is new is zero.
@@ -170,21 +170,17 @@ impl DiskFile for RealFile {
         self.0.read_exact_at(out, offset)
     }
 
-    // Reads into spare capacity: a buffer for a chunk is not zeroed first.
-    fn read_into(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> io::Result<()> {
-        buffer.clear();
-        buffer.reserve_exact(len);
-        while buffer.len() < len {
-            let at = offset + buffer.len() as u64;
-            match rustix::io::pread(&self.0, spare_capacity(buffer), at) {
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut read = 0;
+        while read < out.len() {
+            match self.0.read_at(&mut out[read..], offset + read as u64) {
                 Ok(0) => break,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Ok(more) => read += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
-        // Capacity may be larger than asked for.
-        buffer.truncate(len);
-        Ok(())
+        Ok(read)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -345,10 +341,11 @@ mod tests {
             .open(&dir.path().join("short"), Access::Create)
             .unwrap();
         file.write_all_at(b"abcdef", 0).unwrap();
-        let mut buffer = vec![1, 2, 3];
-        file.read_into(&mut buffer, 4, 1).unwrap();
-        assert_eq!(buffer, b"bcde");
-        file.read_into(&mut buffer, 100, 4).unwrap();
-        assert_eq!(buffer, b"ef");
+        let mut buffer = [0; 4];
+        assert_eq!(file.read_at(&mut buffer, 1).unwrap(), 4);
+        assert_eq!(&buffer, b"bcde");
+        assert_eq!(file.read_at(&mut buffer, 4).unwrap(), 2);
+        assert_eq!(&buffer, b"efde");
+        assert_eq!(file.read_at(&mut buffer, 100).unwrap(), 0);
     }
 }

@@ -19,7 +19,8 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{
-    ChunkIndex, ContentHash, FileHash, ManifestEntry, ModelPath, chunk_offset, hash_reader,
+    AlignedBytes, ChunkIndex, ContentHash, FileHash, ManifestEntry, ModelPath, chunk_offset,
+    hash_reader,
 };
 use rustix::{
     fd::OwnedFd,
@@ -380,7 +381,7 @@ impl Shared {
                 to.write_all_at(bytes, 0).context("write", &spot.shown)
             }
             Source::Owned(from, path) | Source::External(from, path) => {
-                let (chunks, mut buffer) = (0..list.count(), Vec::new());
+                let (chunks, mut buffer) = (0..list.count(), AlignedBytes::default());
                 read_chunks(
                     &**from,
                     path,

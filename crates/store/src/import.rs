@@ -17,8 +17,8 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{
-    ChunkList, ContentHash, FileHash, FileHasher, Manifest, ManifestEntry, chunk_count, chunk_len,
-    chunk_offset,
+    AlignedBytes, ChunkList, ContentHash, FileHash, FileHasher, Manifest, ManifestEntry,
+    chunk_count, chunk_len, chunk_offset,
 };
 use redb::ReadableTable;
 
@@ -158,7 +158,7 @@ impl Job {
 }
 
 impl Import<'_> {
-    fn span(&self, span: &Span, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
+    fn span(&self, span: &Span, buffer: &mut AlignedBytes) -> Result<(), StoreError> {
         let job = &self.jobs[span.item];
         let Found { path, size, .. } = &job.found;
         let source = self.source(job)?;
@@ -266,7 +266,7 @@ impl Import<'_> {
         &self,
         job: &Job,
         source: &Source,
-        buffer: &mut Vec<u8>,
+        buffer: &mut AlignedBytes,
     ) -> Result<(), StoreError> {
         let path = &job.found.path;
         // By its path, so that a file that was replaced shows too.
@@ -318,7 +318,7 @@ impl Import<'_> {
         job: &Job,
         source: &Source,
         list: &ChunkList,
-        buffer: &mut Vec<u8>,
+        buffer: &mut AlignedBytes,
     ) -> Result<TempFile, StoreError> {
         let size = list.size();
         let (copy, handle, _) = self.make_copy(&*source.file, size)?;

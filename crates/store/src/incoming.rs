@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{
-    CHUNK_SIZE, ChunkList, FILE_SIZE_MAX, FileHash, FileHasher, GitBlobId, Sha256,
+    AlignedBytes, CHUNK_SIZE, ChunkList, FILE_SIZE_MAX, FileHash, FileHasher, GitBlobId, Sha256,
 };
 
 use crate::{
@@ -256,10 +256,10 @@ impl IncomingReader {
                 Ok(Bytes::copy_from_slice(bytes))
             }
             BodyPlace::File(file, path) => {
-                let mut buffer = Vec::new();
-                file.read_into(&mut buffer, len, offset)
-                    .context("read", path)?;
-                Ok(buffer.into())
+                let mut buffer = AlignedBytes::zeroed(len);
+                let read = file.read_at(&mut buffer, offset);
+                let read = read.context("read", path)?;
+                Ok(buffer.freeze().slice(..read))
             }
         }
     }

@@ -15,7 +15,8 @@ use std::{
 };
 
 use hubless_content::{
-    CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, chunk_count, chunk_cv, chunk_len, chunk_offset,
+    AlignedBytes, CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, chunk_count, chunk_cv, chunk_len,
+    chunk_offset,
 };
 
 use crate::{
@@ -65,7 +66,7 @@ pub(crate) fn span_count(size: u64) -> u32 {
 /// Ends at the first error.
 pub(crate) fn for_each<T: Sync>(
     items: &[T],
-    work: impl Fn(&T, &mut Vec<u8>) -> Result<(), StoreError> + Sync,
+    work: impl Fn(&T, &mut AlignedBytes) -> Result<(), StoreError> + Sync,
 ) -> Result<(), StoreError> {
     let threads = thread::available_parallelism()
         .map_or(1, usize::from)
@@ -74,7 +75,7 @@ pub(crate) fn for_each<T: Sync>(
     let stop = AtomicBool::new(false);
     let first_error = Mutex::new(None);
     let run = || {
-        let mut buffer = Vec::new();
+        let mut buffer = AlignedBytes::default();
         while !stop.load(Ordering::Relaxed) {
             let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
@@ -101,7 +102,7 @@ pub(crate) fn read_chunks(
     path: &Path,
     size: u64,
     chunks: Range<u32>,
-    buffer: &mut Vec<u8>,
+    buffer: &mut AlignedBytes,
     mut each: impl FnMut(ChunkIndex, &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for start in chunks.clone().step_by(READ_CHUNKS as usize) {
@@ -109,11 +110,12 @@ pub(crate) fn read_chunks(
         let lens = group
             .clone()
             .map(|n| chunk_len(size, ChunkIndex(n)).unwrap_or(0));
-        let read = file.read_into(buffer, lens.clone().sum(), chunk_offset(ChunkIndex(start)));
-        read.context("read", path)?;
+        let room = buffer.room(lens.clone().sum());
+        let read = file.read_at(room, chunk_offset(ChunkIndex(start)));
+        let read = read.context("read", path)?;
         for (n, len) in group.zip(lens) {
-            let begin = ((n - start) as usize * CHUNK_SIZE).min(buffer.len());
-            let end = (begin + len).min(buffer.len());
+            let begin = ((n - start) as usize * CHUNK_SIZE).min(read);
+            let end = (begin + len).min(read);
             each(ChunkIndex(n), &buffer[begin..end])?;
         }
     }

@@ -1,6 +1,8 @@
 //! Finding chunks that were written but not committed before a process was killed.
 
-use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
+use hubless_content::{
+    AlignedBytes, CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count,
+};
 
 use crate::{
     Store,
@@ -43,7 +45,7 @@ impl Store {
         let path = self.shared.home.partial(partial.file);
         let handle = self.shared.partial_handle(partial)?;
         let extents = handle.data_extents().context("read", &path)?;
-        let mut buffer = Vec::new();
+        let mut buffer = AlignedBytes::default();
         let mut regained = 0;
         for index in written_chunks(list.size(), extents).filter(|index| !held.contains(index.0)) {
             let chunk = index.0..index.0 + 1;

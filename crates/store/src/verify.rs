@@ -7,7 +7,8 @@ use std::{
 };
 
 use hubless_content::{
-    ChunkIndex, ChunkList, ChunkSet, ContentHash, FileHash, chunk_count, chunk_len, chunk_offset,
+    AlignedBytes, ChunkIndex, ChunkList, ChunkSet, ContentHash, FileHash, chunk_count, chunk_len,
+    chunk_offset,
 };
 
 use crate::{
@@ -141,15 +142,15 @@ impl Shared {
         &self,
         target: &Target,
         span: &Span,
-        buffer: &mut Vec<u8>,
+        buffer: &mut AlignedBytes,
     ) -> Result<(Vec<ChunkIndex>, u64), StoreError> {
         let mut wrong = Vec::new();
         let mut bytes_read = 0;
         for n in span.chunks.clone().filter(|n| target.held.contains(*n)) {
             let index = ChunkIndex(n);
             // What cannot be read is damaged as well.
-            let right = self.read_stored(target, index, buffer).is_ok()
-                && target.list.check(index, buffer).is_ok();
+            let read = self.read_stored(target, index, buffer);
+            let right = read.is_ok_and(|bytes| target.list.check(index, bytes).is_ok());
             if !right {
                 wrong.push(index);
             }
@@ -158,21 +159,22 @@ impl Shared {
         Ok((wrong, bytes_read))
     }
 
-    fn read_stored(
+    fn read_stored<'b>(
         &self,
         target: &Target,
         index: ChunkIndex,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
+        buffer: &'b mut AlignedBytes,
+    ) -> Result<&'b [u8], StoreError> {
         let key = HandleKey {
             file: target.file,
             partial: 0,
         };
         let (handle, path) = match &target.record.place {
             Place::Inline => {
-                buffer.clear();
-                buffer.extend(self.read_inline(target.file)?.unwrap_or_default());
-                return Ok(());
+                let bytes = self.read_inline(target.file)?.unwrap_or_default();
+                let room = buffer.room(bytes.len());
+                room.copy_from_slice(&bytes);
+                return Ok(room);
             }
             Place::Owned => (
                 self.owned_handle(target.file)?,
@@ -194,9 +196,10 @@ impl Shared {
             },
         };
         let len = chunk_len(target.record.size, index).unwrap_or(0);
-        handle
-            .read_into(buffer, len, chunk_offset(index))
-            .context("read", &path)
+        let room = buffer.room(len);
+        let read = handle.read_at(room, chunk_offset(index));
+        let read = read.context("read", &path)?;
+        Ok(&room[..read])
     }
 
     /// Holds wrong chunks no longer.
@@ -279,7 +282,7 @@ impl Shared {
         let copy = self.disk.open(path, Access::Create).context("make", path)?;
         if !clone_into(from, &*copy) {
             copy.allocate(size).context("make", path)?;
-            let mut buffer = Vec::new();
+            let mut buffer = AlignedBytes::default();
             parallel::read_chunks(
                 from,
                 path,

@@ -12,7 +12,7 @@ use tracing::debug;
 use super::{
     ALPN, HANDSHAKE_TIME_MAX, LaneError, Lanes, lock,
     passes::Pass,
-    stream::{self, Lane},
+    stream::{Lane, Socket},
 };
 use crate::{
     carrier::Carrier,
@@ -73,7 +73,7 @@ impl Lanes {
     }
 
     async fn welcome(&self, socket: TcpStream) -> Result<(PeerId, Opened), LaneError> {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream::to_send(socket)).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), Socket::to_send(socket)).await?;
         // Before anything is answered, and before anything is computed.
         let pass = pass_in(&hello.client_hello()).ok_or(LaneError::NoPass)?;
         let (peer, mut link) = self.redeem(pass).ok_or(LaneError::NoPass)?;

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::{
     HANDSHAKE_TIME_MAX, Lanes, lock,
     passes::Pass,
-    stream::{self, Lane},
+    stream::{Lane, Socket},
 };
 use crate::{
     carrier::Carrier,
@@ -80,7 +80,7 @@ impl Lanes {
         let socket = TcpStream::connect(address.map_err(io::Error::from)?).await?;
         socket.set_nodelay(true)?;
         let connector = TlsConnector::from(self.shared.tls.client());
-        let tls = connector.connect(name, stream::to_receive(socket)).await?;
+        let tls = connector.connect(name, Socket::to_receive(socket)).await?;
         let proven = tls::peer_of(tls.get_ref().1)?;
         if proven != peer {
             return Err(LaneError::WrongPeer { proven });

@@ -2,12 +2,14 @@
 
 use std::{
     io::{self, IoSlice},
+    ops::Range,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use futures::{AsyncRead, AsyncWrite, io::BufReader};
+use futures::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
+use hubless_content::AlignedBytes;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     net::TcpStream,
@@ -19,42 +21,65 @@ use super::Counted;
 /// rustls alone takes 4 KiB first, and never more than one record.
 const READ_BYTES: usize = 128 * 1024;
 
-/// The socket of a lane.
-pub(super) type Socket = BufReader<Tcp>;
+/// What is taken at once by the other side, which receives asks.
+const READ_ASKS_BYTES: usize = 8 * 1024;
 
-/// The socket of the side that dials, which receives chunks.
-pub(super) fn to_receive(socket: TcpStream) -> Socket {
-    BufReader::with_capacity(READ_BYTES, Tcp(socket))
+/// The TCP socket of a lane, read in large pieces. Other than the adapter of tokio-util it sends all
+/// records that wait in one system call, which wakes the other side once.
+pub(super) struct Socket {
+    tcp: TcpStream,
+    ahead: AlignedBytes,
+    /// Where in `ahead` bytes are that were not asked for yet.
+    unread: Range<usize>,
 }
 
-/// The socket of the side that accepts, which receives asks.
-pub(super) fn to_send(socket: TcpStream) -> Socket {
-    BufReader::new(Tcp(socket))
+impl Socket {
+    /// Of the side that dials, which receives chunks.
+    pub(super) fn to_receive(tcp: TcpStream) -> Self {
+        Self::new(tcp, READ_BYTES)
+    }
+
+    /// Of the side that accepts, which receives asks.
+    pub(super) fn to_send(tcp: TcpStream) -> Self {
+        Self::new(tcp, READ_ASKS_BYTES)
+    }
+
+    fn new(tcp: TcpStream, ahead: usize) -> Self {
+        Self {
+            tcp,
+            ahead: AlignedBytes::zeroed(ahead),
+            unread: 0..0,
+        }
+    }
 }
 
-/// A TCP socket for `futures`. Other than the adapter of tokio-util it takes all records that wait
-/// in one system call, which wakes the other side once.
-pub(super) struct Tcp(TcpStream);
-
-impl AsyncRead for Tcp {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         out: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut out = ReadBuf::new(out);
-        let read = Pin::new(&mut self.0).poll_read(context, &mut out);
-        read.map_ok(|()| out.filled().len())
+        let socket = &mut *self;
+        if socket.unread.is_empty() {
+            let mut ahead = ReadBuf::new(&mut socket.ahead);
+            ready!(Pin::new(&mut socket.tcp).poll_read(context, &mut ahead))?;
+            socket.unread = 0..ahead.filled().len();
+        }
+        let unread = &socket.ahead[socket.unread.clone()];
+        let len = unread.len().min(out.len());
+        out[..len].copy_from_slice(&unread[..len]);
+        socket.unread.start += len;
+        Poll::Ready(Ok(len))
     }
 }
 
-impl AsyncWrite for Tcp {
+impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.tcp).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -62,15 +87,15 @@ impl AsyncWrite for Tcp {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, pieces)
+        Pin::new(&mut self.tcp).poll_write_vectored(context, pieces)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.tcp).poll_flush(context)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.tcp).poll_shutdown(context)
     }
 }
 

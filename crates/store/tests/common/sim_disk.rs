@@ -255,12 +255,12 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
-    fn read_into(&self, buffer: &mut Vec<u8>, len: usize, offset: u64) -> io::Result<()> {
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize> {
         let live = self.node.live.lock().unwrap();
-        let start = (offset as usize).min(live.len());
-        buffer.clear();
-        buffer.extend_from_slice(&live[start..(start + len).min(live.len())]);
-        Ok(())
+        let from = &live[(offset as usize).min(live.len())..];
+        let read = from.len().min(out.len());
+        out[..read].copy_from_slice(&from[..read]);
+        Ok(read)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
