@@ -5,7 +5,7 @@
 //! it can, also right after a restart. The [`Announcer`] does this instead:
 //!
 //! - **New keys at once**, in the order in which they were added, models before files before
-//!   chunks.
+//!   chunks, as many as the driver makes walks for.
 //! - **Each key has its moment**, the same in every interval: a key's position on the ring of all
 //!   keys is its position in the interval. Hashes are spread evenly, so the walks are too, whatever
 //!   burst they were added in, with no queue and no timer for each key: a cursor sweeps over the

@@ -1,6 +1,13 @@
 //! Requests that change what is held: add, remove, pin, collect, verify.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use hubless_content::ContentHash;
 use hubless_store::{FilePlace, ImportOptions, Observer, Progress, Store, StoreError};
@@ -16,15 +23,49 @@ use crate::{
 /// Names of a model that are shown to who wants to remove it.
 const NAMES_SHOWN_MAX: usize = 5;
 
-/// Passes the progress of store work on, and its end.
+/// How often the caller hears of progress. Each time wakes a thread, which costs as much as a small
+/// file does.
+const TELL_EVERY: Duration = Duration::from_millis(50);
+
+/// Passes the progress of store work on, now and then and at its end.
 pub(crate) struct SinkObserver {
-    pub(crate) sink: ReplySink,
-    pub(crate) event: fn(Progress) -> Event,
+    sink: ReplySink,
+    event: fn(Progress) -> Event,
+    began: Instant,
+    /// From when on the next progress is told, in milliseconds since the beginning.
+    next: AtomicU64,
+}
+
+impl SinkObserver {
+    pub(crate) fn new(sink: &ReplySink, event: fn(Progress) -> Event) -> Self {
+        Self {
+            sink: sink.clone(),
+            event,
+            began: Instant::now(),
+            next: AtomicU64::new(0),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (now, next) = (self.began.elapsed(), self.next.load(Ordering::Relaxed));
+        if millis(now) < next {
+            return false;
+        }
+        let later = millis(now + TELL_EVERY);
+        let taken = self
+            .next
+            .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed);
+        taken.is_ok()
+    }
 }
 
 impl Observer for SinkObserver {
     fn progress(&self, progress: Progress) {
-        self.sink.event((self.event)(progress));
+        let is_last = progress.files_done >= progress.files_total;
+        if is_last || self.is_due() {
+            self.sink.event((self.event)(progress));
+        }
     }
 
     fn cancelled(&self) -> bool {
@@ -48,10 +89,7 @@ pub(crate) async fn add(
     in_place: bool,
     follow_links: bool,
 ) -> Result<Added, Failure> {
-    let observer = SinkObserver {
-        sink: sink.clone(),
-        event: hashing,
-    };
+    let observer = SinkObserver::new(sink, hashing);
     let _busy = core.busy.begin();
     let store = core.store.clone();
     let options = ImportOptions {
@@ -126,10 +164,7 @@ pub(crate) async fn verify(
     sink: &ReplySink,
     hash: Option<ContentHash>,
 ) -> Result<Verified, Failure> {
-    let observer = SinkObserver {
-        sink: sink.clone(),
-        event: hashing,
-    };
+    let observer = SinkObserver::new(sink, hashing);
     let store = core.store.clone();
     let report = Blocking::run_long(move || {
         let report = store.verify(hash, &observer)?;

@@ -18,12 +18,19 @@ use crate::{
 /// How often changes are written. What is lost in a crash comes back by itself.
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Walks that begin between two ticks, which come each second. Through a large DHT far fewer can be
+/// made; in a small one, where a walk takes a millisecond, ten thousand new files would take both
+/// cores of whoever announces them and of whoever is told. 1 TiB of chunks needs 53 a second.
+const WALKS_PER_TICK_MAX: usize = 100;
+
 type Kad = kad::Behaviour<Records>;
 
 /// The announcer, its walks, and the way to the database.
 pub(super) struct Announcing {
     announcer: Announcer,
     walks: HashMap<QueryId, AnnounceKey>,
+    /// Walks that may still begin before the next tick.
+    walks_left: usize,
     batches: mpsc::Sender<RecordBatch>,
     written: Instant,
     is_suspended: bool,
@@ -45,6 +52,7 @@ impl Announcing {
         Self {
             announcer,
             walks: HashMap::new(),
+            walks_left: WALKS_PER_TICK_MAX,
             batches,
             written: Instant::now(),
             is_suspended: true,
@@ -82,6 +90,7 @@ impl Announcing {
             _ => {}
         }
         self.is_suspended = !has_dht;
+        self.walks_left = WALKS_PER_TICK_MAX;
         self.start_walks(kad, now);
         if self.written.elapsed() >= WRITE_INTERVAL {
             self.written = Instant::now();
@@ -119,7 +128,10 @@ impl Announcing {
     }
 
     fn start_walks(&mut self, kad: &mut Kad, now: SystemTime) {
-        while let Some(key) = self.announcer.poll(now) {
+        while self.walks_left > 0
+            && let Some(key) = self.announcer.poll(now)
+        {
+            self.walks_left -= 1;
             match kad.start_providing(key.into()) {
                 Ok(query) => {
                     self.walks.insert(query, key);

@@ -1,6 +1,9 @@
 //! A network of nodes that each know one other.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use hubless_content::ContentHash;
 use hubless_network::{AnnounceKey, Network, NetworkConfig, Priority, Provider};
@@ -116,4 +119,16 @@ async fn local_addresses_that_the_owner_names_are_dialled() {
         alice.believable(bob.listen_addresses()),
         bob.listen_addresses()
     );
+}
+
+/// Through a DHT of two a walk takes a millisecond: unpaced, these would all be made at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_new_keys_a_hundred_are_announced_each_second() {
+    let nodes = chain(2).await;
+    until(async || nodes[1].status().await.dht.routing_peers > 0).await;
+    let keys = (0..=250).map(|n| (AnnounceKey::new([n; 32]), Priority::File));
+    let began = Instant::now();
+    nodes[1].announce(keys.collect()).await;
+    until(async || nodes[1].status().await.dht.announced == 251).await;
+    assert!(began.elapsed() > Duration::from_secs(1));
 }

@@ -94,10 +94,7 @@ async fn export(
     path: PathBuf,
     selection: Selection,
 ) -> Result<(), Failure> {
-    let observer = SinkObserver {
-        sink: sink.clone(),
-        event: exporting,
-    };
+    let observer = SinkObserver::new(sink, exporting);
     let store = core.store.clone();
     Blocking::run_long(move || {
         std::fs::create_dir_all(&path).map_err(|error| {
