@@ -16,7 +16,10 @@ use std::{
     sync::Arc,
 };
 
-use rustix::{fs::FallocateFlags, io::Errno};
+use rustix::{
+    fs::FallocateFlags,
+    io::{Errno, ReadWriteFlags},
+};
 
 /// What `statfs` says of tmpfs (Linux, `magic.h`).
 #[cfg(target_os = "linux")]
@@ -91,6 +94,11 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()>;
     /// Fills `out` from `offset` as far as the file goes, and tells how far that was.
     fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Fills `out` from `offset` if that needs no wait for the disk; false if it might.
+    fn read_at_once(&self, out: &mut [u8], offset: u64) -> io::Result<bool> {
+        let _ = (out, offset);
+        Ok(false)
+    }
     /// Writes all of `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Sets the length; what is new is zero.
@@ -181,6 +189,21 @@ impl DiskFile for RealFile {
             }
         }
         Ok(read)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_at_once(&self, out: &mut [u8], offset: u64) -> io::Result<bool> {
+        let len = out.len();
+        let mut room = [io::IoSliceMut::new(out)];
+        match rustix::io::preadv2(&self.0, &mut room, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read == len),
+            // No file system in memory knows the flag, nor needs it.
+            Err(Errno::OPNOTSUPP) if is_in_memory(&self.0) => {
+                self.0.read_exact_at(out, offset).map(|()| true)
+            }
+            Err(Errno::OPNOTSUPP | Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -183,6 +183,30 @@ fn an_edited_file_of_the_users_is_not_served_until_it_is_right_again() {
 }
 
 #[test]
+fn what_is_had_without_waiting_is_as_right_as_what_is_waited_for() {
+    let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (own, users) = (bytes(1, 3 * CHUNK), bytes(2, 2 * CHUNK + 7));
+    let path = tree.path().join("users");
+    fs::write(&path, &users).unwrap();
+    let store = open(home.path());
+    import_in_place(&store, tree.path());
+    put_all(&store, &own[..]);
+    store.flush().unwrap();
+    let at_once = |data: &[u8], n| store.read_chunk_at_once(list_of(data).file(), ChunkIndex(n));
+    assert_eq!(at_once(&bytes(3, CHUNK), 0), None, "not held");
+    for data in [&own, &users] {
+        let first = store.read_chunk(list_of(data).file(), ChunkIndex(0));
+        assert_eq!(first.unwrap().unwrap(), data[..CHUNK]);
+        // Its file is open now, and what was just written is in memory.
+        let last = at_once(data, 2).expect("a file system that can tell");
+        assert_eq!(last, data[2 * CHUNK..]);
+        assert_eq!(at_once(data, 3), None, "beyond the end");
+    }
+    fs::write(&path, &own).unwrap();
+    assert_eq!(at_once(&users, 0), None, "the user changed it");
+}
+
+#[test]
 fn a_damaged_index_is_an_error_that_names_it() {
     let home = tempfile::tempdir().unwrap();
     {

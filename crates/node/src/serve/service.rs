@@ -216,9 +216,13 @@ impl Service {
             let chunk = Gain { file, index };
             self.first_sendings.tell(FirstSending { to: peer, chunk });
         }
-        let bytes = self
-            .read(move |store| store.read_chunk(file, index))
-            .await?;
+        let bytes = match self.store.read_chunk_at_once(file, index) {
+            Some(bytes) => bytes,
+            None => {
+                self.read(move |store| store.read_chunk(file, index))
+                    .await?
+            }
+        };
         let is_right = chunk_len(size, index) == Some(bytes.len());
         is_right.then(|| sending.with(bytes))
     }
