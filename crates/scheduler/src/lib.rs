@@ -45,6 +45,7 @@
 //! | `source` | one source: what it has, what it was asked for, whether it rests |
 //! | `pace` | how fast one source is: rate, round trip, window, deadlines |
 //! | `requests` | the open asks, and those that are late |
+//! | `doubts` | the cancelled asks whose answers may come all the same |
 //! | `choose` | what to ask one source for next |
 //! | `uploads` | the other side: which of those that wait is sent its chunk next |
 //! | `scheduler` | the order in which all this happens; below it how asks end, what sources gain and lose, what is due with time, and who is asked next |
@@ -52,6 +53,7 @@
 mod bits;
 mod choose;
 mod config;
+mod doubts;
 mod pace;
 mod pool;
 mod rarity;

@@ -379,3 +379,55 @@ fn who_begins_late_is_not_asked_alone() {
     assert_eq!(outputs, [], "who begins late may also end late");
     assert_eq!(fetch.scheduler.in_flight(), 2);
 }
+
+impl Fetch {
+    /// Bob answers all that he is asked for, Alice nothing; how much stays missing.
+    fn only_bob_answers(&mut self, outputs: &[Output]) -> u32 {
+        let mut asked = requests(outputs);
+        while let Some((source, chunk)) = asked.pop() {
+            if source == BOB {
+                asked.extend(requests(&self.receive(BOB, chunk)));
+            }
+        }
+        self.scheduler.missing()
+    }
+}
+
+#[test]
+fn insurance_is_spent_until_it_is_known_that_nothing_came_twice() {
+    // Alice is asked for four chunks of each piece, and four may come twice.
+    let piece = |first| Input::Want(first..first + 16);
+    let begin = || {
+        let mut fetch = Fetch::of(48, Order::Sequential);
+        fetch.tell(Input::Unwanted(0..48));
+        fetch.complete_source(ALICE);
+        fetch.complete_source(BOB);
+        let asked = fetch.tell(piece(0));
+        assert_eq!(fetch.only_bob_answers(&asked), 0);
+        fetch
+    };
+    let mut fetch = begin();
+    let asked = fetch.tell(piece(16));
+    assert_eq!(fetch.only_bob_answers(&asked), 4, "Alice may still answer");
+    let (_, later) = requests(&asked)
+        .into_iter()
+        .find(|ask| ask.0 == ALICE)
+        .unwrap();
+    let asked = fetch.receive(ALICE, later);
+    assert_eq!(
+        fetch.only_bob_answers(&asked),
+        0,
+        "her cancels came in time"
+    );
+
+    let mut fetch = begin();
+    fetch.pass(fetch.now + Duration::from_secs(3));
+    let asked = fetch.tell(piece(16));
+    assert_eq!(fetch.only_bob_answers(&asked), 0, "nothing came for long");
+
+    let mut fetch = begin();
+    fetch.tell(Input::SourceGone(ALICE));
+    fetch.complete_source(ALICE);
+    let asked = fetch.tell(piece(16));
+    assert_eq!(fetch.only_bob_answers(&asked), 0, "her old stream is gone");
+}
