@@ -163,7 +163,7 @@ pub(crate) fn late_chunk(
 /// Of the chunks that one source of another peer is asked for, the one for which that source will
 /// take longest, if this one should have it much sooner.
 pub(crate) fn spare_chunk(
-    requests: &Requests,
+    requests: &mut Requests,
     sources: &BTreeMap<SourceId, Source>,
     id: SourceId,
     source: &Source,
@@ -173,6 +173,10 @@ pub(crate) fn spare_chunk(
     let least = own
         .saturating_mul(SPARE_GAIN_MIN)
         .max(own.saturating_add(SPARE_GAIN_TIME_MIN));
+    // Most often no ask takes that long, and all sources look at each answer.
+    if requests.longest_single(now) <= least {
+        return None;
+    }
     let other_peer =
         |ask: &Ask| sources.get(&ask.source).map(|other| other.peer) != Some(source.peer);
     single_asks(requests, id, source)

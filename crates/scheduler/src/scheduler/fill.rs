@@ -131,7 +131,8 @@ impl Scheduler {
             return false;
         }
         if self.pool.free().count() == 0 {
-            let spare = choose::spare_chunk(&self.requests, &self.sources, id, source, self.now);
+            let spare =
+                choose::spare_chunk(&mut self.requests, &self.sources, id, source, self.now);
             spare.inspect(|&chunk| self.ask(id, chunk, true)).is_some()
         } else if source.open.is_empty() {
             let (requests, sources) = (&self.requests, &self.sources);
