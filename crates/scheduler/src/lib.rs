@@ -7,8 +7,8 @@
 //!
 //! # Goals
 //! - The rarest chunks first, so that a swarm with one complete source does not depend on it for
-//!   longer than it must; runs of consecutive chunks when every source is complete, because disks
-//!   like them and rarity says nothing then.
+//!   longer than it must; runs of consecutive chunks when every source is complete or many have what
+//!   is left, because disks like them and rarity says little then.
 //! - Each source is asked for as much at a time as its measured rate and round trip need, and no
 //!   more: what waits at a slow source is what the end of a fetch waits for.
 //! - No source can block a fetch: an answer that is late is asked for elsewhere, the last chunks
