@@ -78,11 +78,10 @@ fn what_one_of_24_nodes_seeds_is_found_by_hash_alone() {
     let [flag, address] = e_knows.each_ref().map(String::as_str);
     let fetched = lab.machine("e").get(&[&hash, flag, address]);
     model::assert_same_tree(&minilm, &fetched.path);
-    // From C and D at once: the last chunks are asked from both, and some come twice; more on a
-    // machine on which both pause for lack of a core.
+    // From C and D at once: the last chunks are asked from both, and some come twice.
     let least = fetched.bytes_total;
     assert!(
-        (least..least + least / 10).contains(&fetched.bytes_fetched),
+        (least..least + least / 20).contains(&fetched.bytes_fetched),
         "{fetched:?}"
     );
 }

@@ -21,6 +21,13 @@ const PROBES_MAX: usize = 256;
 /// likely somebody else's run goes on.
 const RUN_STARTS_MAX: usize = 8;
 
+/// Chunks that so many partial sources have are asked for in runs. Rarer ones are asked for at random
+/// among those that are as rare: a swarm is as fast as it spreads them.
+const COMMON: u16 = 4;
+
+/// A run goes on with one of so many chunks after the last one.
+const RUN_GAP_MAX: u32 = 64;
+
 /// A shortlist has one entry for so many looks that it took, so that a look costs next to nothing
 /// per chunk and a small model is looked through often.
 const LOOKS_PER_ENTRY: usize = 64;
@@ -103,14 +110,34 @@ fn rarest(rarity: &Rarity, free: &Bits, source: &mut Source, rng: &mut Rng) -> O
             return Some(chunk);
         }
     }
+    let found = next_as_rare(rarity, free, source)
+        .or_else(|| rarity.probe(rng, PROBES_MAX, |chunk| source.has(chunk)));
+    source.next_in_run = found.map_or(u32::MAX, |chunk| chunk.saturating_add(1));
     let Has::Partial(has) = &source.has else {
-        return rarity.probe(rng, PROBES_MAX, |chunk| source.has(chunk));
+        return found;
     };
-    let probed = rarity.probe(rng, PROBES_MAX, |chunk| has.contains(chunk));
-    probed.or_else(|| {
+    found.or_else(|| {
         source.shortlist = shortlist(rarity, free, has, rng);
         source.shortlist.pop()
     })
+}
+
+/// The next chunk after the last one of this source if none is rarer, and none is rare. What is known
+/// of chunks that lie side by side is read together, which of random ones takes most of the time.
+fn next_as_rare(rarity: &Rarity, free: &Bits, source: &Source) -> Option<u32> {
+    let fewest = rarity.fewest_holders()?;
+    if fewest < COMMON {
+        return None;
+    }
+    let mut from = source.next_in_run;
+    let end = from.saturating_add(RUN_GAP_MAX);
+    loop {
+        let chunk = first_of(free, source, from..end)?;
+        if rarity.holders(chunk) == fewest {
+            return Some(chunk);
+        }
+        from = chunk + 1;
+    }
 }
 
 /// Some of the rarest chunks that are free and in `has`, the rarest last, by a pass over all.
@@ -163,7 +190,7 @@ pub(crate) fn late_chunk(
 /// Of the chunks that one source of another peer is asked for, the one for which that source will
 /// take longest, if this one should have it much sooner.
 pub(crate) fn spare_chunk(
-    requests: &Requests,
+    requests: &mut Requests,
     sources: &BTreeMap<SourceId, Source>,
     id: SourceId,
     source: &Source,
@@ -173,6 +200,10 @@ pub(crate) fn spare_chunk(
     let least = own
         .saturating_mul(SPARE_GAIN_MIN)
         .max(own.saturating_add(SPARE_GAIN_TIME_MIN));
+    // Most often no ask takes that long, and all sources look at each answer.
+    if requests.longest_single(now) <= least {
+        return None;
+    }
     let other_peer =
         |ask: &Ask| sources.get(&ask.source).map(|other| other.peer) != Some(source.peer);
     single_asks(requests, id, source)

@@ -18,7 +18,7 @@ pub const SOURCES_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// Those that the fewest sources have come first, ties at random; runs of consecutive chunks
-    /// while all sources are complete.
+    /// while all sources are complete, or several have even the rarest.
     #[default]
     RarestFirst,
     /// The lowest number comes first: for streaming.

@@ -7,8 +7,8 @@
 //!
 //! # Goals
 //! - The rarest chunks first, so that a swarm with one complete source does not depend on it for
-//!   longer than it must; runs of consecutive chunks when every source is complete, because disks
-//!   like them and rarity says nothing then.
+//!   longer than it must; runs of consecutive chunks when every source is complete or many have what
+//!   is left, because disks like them and rarity says little then.
 //! - Each source is asked for as much at a time as its measured rate and round trip need, and no
 //!   more: what waits at a slow source is what the end of a fetch waits for.
 //! - No source can block a fetch: an answer that is late is asked for elsewhere, the last chunks
@@ -45,6 +45,7 @@
 //! | `source` | one source: what it has, what it was asked for, whether it rests |
 //! | `pace` | how fast one source is: rate, round trip, window, deadlines |
 //! | `requests` | the open asks, and those that are late |
+//! | `doubts` | the cancelled asks whose answers may come all the same |
 //! | `choose` | what to ask one source for next |
 //! | `uploads` | the other side: which of those that wait is sent its chunk next |
 //! | `scheduler` | the order in which all this happens; below it how asks end, what sources gain and lose, what is due with time, and who is asked next |
@@ -52,6 +53,7 @@
 mod bits;
 mod choose;
 mod config;
+mod doubts;
 mod pace;
 mod pool;
 mod rarity;

@@ -119,6 +119,12 @@ impl Rarity {
         None
     }
 
+    /// Holders of the rarest free chunks.
+    pub(crate) fn fewest_holders(&self) -> Option<u16> {
+        let rarest = self.buckets.iter().position(|bucket| !bucket.is_empty())?;
+        Some(rarest as u16 - self.everywhere)
+    }
+
     /// Free chunks that no partial source has.
     pub(crate) fn without_holders(&self) -> usize {
         self.buckets
@@ -167,7 +173,7 @@ mod tests {
     }
 
     impl Obvious {
-        fn least_holders(&self) -> Option<u16> {
+        fn fewest_holders(&self) -> Option<u16> {
             self.free
                 .iter()
                 .map(|chunk| *self.holders.get(chunk).unwrap_or(&0))
@@ -202,7 +208,8 @@ mod tests {
                     _ => { (0..LEN).for_each(|n| rarity.add(n)); rarity.forget_complete(); }
                 }
                 let found = rarity.probe(&mut rng, usize::MAX, |_| true);
-                prop_assert_eq!(found.map(|chunk| rarity.holders(chunk)), obvious.least_holders());
+                prop_assert_eq!(found.map(|chunk| rarity.holders(chunk)), obvious.fewest_holders());
+                prop_assert_eq!(rarity.fewest_holders(), obvious.fewest_holders());
                 if let Some(found) = found {
                     prop_assert!(obvious.free.contains(&found));
                 }

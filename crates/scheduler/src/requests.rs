@@ -47,10 +47,13 @@ pub(crate) struct Requests {
     late: BTreeSet<u32>,
     open: usize,
     spare: usize,
+    /// At which time [`Requests::longest_single`] was what, if nothing changed since then.
+    longest_single: Option<(Duration, Duration)>,
 }
 
 impl Requests {
     pub(crate) fn add(&mut self, chunk: u32, ask: Ask) {
+        self.longest_single = None;
         self.open += 1;
         self.spare += usize::from(ask.spare);
         self.late.remove(&chunk);
@@ -58,6 +61,7 @@ impl Requests {
     }
 
     pub(crate) fn remove(&mut self, chunk: u32, source: SourceId) -> Option<Ask> {
+        self.longest_single = None;
         let asks = self.by_chunk.get_mut(&chunk)?;
         let index = asks.iter().position(|ask| ask.source == source)?;
         let ask = asks.remove(index);
@@ -74,6 +78,7 @@ impl Requests {
 
     /// The answer to an ask is on its way and is expected at this time.
     pub(crate) fn mark_started(&mut self, chunk: u32, source: SourceId, expected_at: Duration) {
+        self.longest_single = None;
         let asks = self.by_chunk.get_mut(&chunk).into_iter().flatten();
         for ask in asks.filter(|ask| ask.source == source) {
             ask.started = true;
@@ -103,6 +108,20 @@ impl Requests {
         self.by_chunk
             .iter()
             .map(|(&chunk, asks)| (chunk, asks.as_slice()))
+    }
+
+    /// Of the chunks that one source alone is asked for, how long the last one will still take.
+    pub(crate) fn longest_single(&mut self, now: Duration) -> Duration {
+        if let Some((at, longest)) = self.longest_single
+            && at == now
+        {
+            return longest;
+        }
+        let single = self.by_chunk.values().filter(|asks| asks.len() == 1);
+        let remaining = single.flatten().map(|ask| ask.remaining(now));
+        let longest = remaining.max().unwrap_or_default();
+        self.longest_single = Some((now, longest));
+        longest
     }
 
     /// Chunks of which all asks are late.
@@ -169,6 +188,22 @@ mod tests {
         assert_eq!(requests.late().collect::<Vec<_>>(), [5], "and failed");
         requests.remove(5, SourceId(1));
         assert_eq!(requests.late().count(), 0);
+    }
+
+    #[test]
+    fn the_longest_is_that_of_chunks_that_one_is_asked_for() {
+        let (mut requests, now) = (Requests::default(), Duration::from_secs(1));
+        assert_eq!(requests.longest_single(now), Duration::ZERO);
+        requests.add(5, ask(1, false));
+        assert_eq!(requests.longest_single(now), Duration::from_secs(1));
+        let later = Duration::from_millis(1400);
+        assert_eq!(requests.longest_single(later), Duration::from_millis(600));
+        requests.mark_started(5, SourceId(1), Duration::from_millis(1500));
+        assert_eq!(requests.longest_single(later), Duration::from_millis(100));
+        requests.add(5, ask(2, true));
+        assert_eq!(requests.longest_single(later), Duration::ZERO, "insured");
+        requests.remove(5, SourceId(1));
+        assert_eq!(requests.longest_single(later), Duration::from_millis(600));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use hubless_content::ChunkSet;
 use crate::{
     bits::Bits,
     config::SchedulerConfig,
+    doubts::Doubts,
     pool::Pool,
     requests::{Ask, Requests},
     rng::Rng,
@@ -58,9 +59,7 @@ pub struct Scheduler {
     done: bool,
     starved: bool,
     chunks_wasted: u64,
-    /// For each ask that was cancelled because its chunk came from elsewhere: until when its answer
-    /// may still come, and so counts as wasted. As many as second asks end in a round trip.
-    in_doubt: VecDeque<Duration>,
+    doubts: Doubts,
     bytes_received: u64,
     bytes_wasted: u64,
 }
@@ -89,7 +88,7 @@ impl Scheduler {
             done: false,
             starved: false,
             chunks_wasted: 0,
-            in_doubt: VecDeque::new(),
+            doubts: Doubts::default(),
             bytes_received: 0,
             bytes_wasted: 0,
         };
@@ -132,6 +131,7 @@ impl Scheduler {
         }
         self.watch();
         self.pool.end_promises(self.now);
+        self.doubts.end_old(self.now);
         self.fill();
         self.report_done();
         self.report_starved();
@@ -247,6 +247,7 @@ impl Scheduler {
     fn cancel(&mut self, id: SourceId, chunk: u32) {
         if self.end_ask(id, chunk).is_some() {
             self.outputs.push_back(Output::Cancel(id, chunk));
+            self.doubts.begin(self.now, id);
             self.to_fill.push(id);
         }
     }

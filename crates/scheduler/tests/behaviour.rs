@@ -51,6 +51,15 @@ impl Fetch {
         self.tell(Input::SourceComplete(id))
     }
 
+    fn source_without(&mut self, id: SourceId, lacks: impl Fn(u32) -> bool) -> Vec<Output> {
+        let mut has = ChunkSet::full(1000);
+        (0..1000).filter(|&chunk| lacks(chunk)).for_each(|chunk| {
+            has.remove(chunk);
+        });
+        self.tell(Input::SourceJoined(id));
+        self.tell(Input::SourceHas(id, has))
+    }
+
     fn receive(&mut self, source: SourceId, chunk: u32) -> Vec<Output> {
         self.now += Duration::from_millis(20);
         self.tell(Input::Received {
@@ -378,4 +387,77 @@ fn who_begins_late_is_not_asked_alone() {
     let outputs = fetch.tell(Input::Started { source, chunk });
     assert_eq!(outputs, [], "who begins late may also end late");
     assert_eq!(fetch.scheduler.in_flight(), 2);
+}
+
+impl Fetch {
+    /// Bob answers all that he is asked for, Alice nothing; how much stays missing.
+    fn only_bob_answers(&mut self, outputs: &[Output]) -> u32 {
+        let mut asked = requests(outputs);
+        while let Some((source, chunk)) = asked.pop() {
+            if source == BOB {
+                asked.extend(requests(&self.receive(BOB, chunk)));
+            }
+        }
+        self.scheduler.missing()
+    }
+}
+
+#[test]
+fn insurance_is_spent_until_it_is_known_that_nothing_came_twice() {
+    // Alice is asked for four chunks of each piece, and four may come twice.
+    let piece = |first| Input::Want(first..first + 16);
+    let begin = || {
+        let mut fetch = Fetch::of(48, Order::Sequential);
+        fetch.tell(Input::Unwanted(0..48));
+        fetch.complete_source(ALICE);
+        fetch.complete_source(BOB);
+        let asked = fetch.tell(piece(0));
+        assert_eq!(fetch.only_bob_answers(&asked), 0);
+        fetch
+    };
+    let mut fetch = begin();
+    let asked = fetch.tell(piece(16));
+    assert_eq!(fetch.only_bob_answers(&asked), 4, "Alice may still answer");
+    let (_, later) = requests(&asked)
+        .into_iter()
+        .find(|ask| ask.0 == ALICE)
+        .unwrap();
+    let asked = fetch.receive(ALICE, later);
+    assert_eq!(
+        fetch.only_bob_answers(&asked),
+        0,
+        "her cancels came in time"
+    );
+
+    let mut fetch = begin();
+    fetch.pass(fetch.now + Duration::from_secs(3));
+    let asked = fetch.tell(piece(16));
+    assert_eq!(fetch.only_bob_answers(&asked), 0, "nothing came for long");
+
+    let mut fetch = begin();
+    fetch.tell(Input::SourceGone(ALICE));
+    fetch.complete_source(ALICE);
+    let asked = fetch.tell(piece(16));
+    assert_eq!(fetch.only_bob_answers(&asked), 0, "her old stream is gone");
+}
+
+#[test]
+fn what_many_have_is_asked_for_in_runs_and_what_few_have_at_random() {
+    let mut fetch = Fetch::of(1000, Order::RarestFirst);
+    // In the end each chunk has five holders.
+    let asked: Vec<Vec<(SourceId, u32)>> = (0..6)
+        .map(|id| requests(&fetch.source_without(SourceId(id), |chunk| chunk % 6 == id)))
+        .collect();
+    let is_run = |asked: &[(SourceId, u32)]| {
+        let near = |pair: &[(SourceId, u32)]| (1..10).contains(&pair[1].1.wrapping_sub(pair[0].1));
+        asked.len() == 4 && asked.windows(2).all(near)
+    };
+    assert!(!is_run(&asked[1]), "{asked:?}");
+    assert!(is_run(&asked[5]), "{asked:?}");
+    // A run ends where something is rarer.
+    let (last, rarer) = (SourceId(5), 501);
+    assert!(asked.iter().flatten().all(|ask| ask.1 != rarer));
+    fetch.source_without(SourceId(6), |chunk| chunk == rarer);
+    let next = requests(&fetch.receive(last, asked[5][0].1));
+    assert_eq!(next.first(), Some(&(last, rarer)));
 }

@@ -1,17 +1,14 @@
 //! How asks end.
 
-use std::time::Duration;
-
 use super::Scheduler;
-use crate::types::{BanReason, Output, Refusal, SourceId};
+use crate::{
+    requests::Ask,
+    types::{BanReason, Output, Refusal, SourceId},
+};
 
 /// Banned sources remembered; the caller bans peers, this only keeps late inputs from reviving
 /// them.
 const BANNED_MAX: usize = 4096;
-
-/// How long the answer to a cancelled ask may still come, if a round trip is shorter: it may lie in
-/// a buffer of either side.
-const DOUBT_MIN: Duration = Duration::from_millis(100);
 
 impl Scheduler {
     /// An answer is on its way. Who was asked for the same and has not begun need not, unless the
@@ -42,7 +39,7 @@ impl Scheduler {
         if chunk >= self.pool.len() {
             return;
         }
-        let ask = self.end_ask(id, chunk);
+        let ask = self.end_answered(id, chunk);
         let now = self.now;
         if let Some(source) = self.sources.get_mut(&id) {
             source.worked();
@@ -54,31 +51,18 @@ impl Scheduler {
         }
         if self.pool.receive(chunk) {
             self.bytes_received += u64::from(bytes);
-            self.doubt_asks(chunk);
             self.cancel_all(chunk);
         } else {
             self.bytes_wasted += u64::from(bytes);
             self.chunks_wasted += 1;
-            self.in_doubt.pop_front();
         }
     }
 
-    /// The chunk is here; who else is asked for it may have answered already.
-    fn doubt_asks(&mut self, chunk: u32) {
-        self.forget_doubts();
-        for ask in self.requests.of(chunk) {
-            let round_trip = self
-                .sources
-                .get(&ask.source)
-                .and_then(|s| s.pace.round_trip());
-            let wait = round_trip.unwrap_or_default().max(DOUBT_MIN);
-            self.in_doubt.push_back(self.now.saturating_add(wait));
-        }
-    }
-
-    pub(super) fn forget_doubts(&mut self) {
-        let now = self.now;
-        self.in_doubt.retain(|until| *until > now);
+    /// An ask was answered, if it is still open.
+    fn end_answered(&mut self, id: SourceId, chunk: u32) -> Option<Ask> {
+        let ask = self.end_ask(id, chunk)?;
+        self.doubts.settle_before(id, ask.sent_at);
+        Some(ask)
     }
 
     pub(super) fn wrong(&mut self, id: SourceId, chunk: u32) {
@@ -94,7 +78,7 @@ impl Scheduler {
     }
 
     pub(super) fn refused(&mut self, id: SourceId, chunk: u32, refusal: Refusal) {
-        let ended = self.end_ask(id, chunk).is_some();
+        let ended = self.end_answered(id, chunk).is_some();
         let now = self.now;
         let Some(source) = self.sources.get_mut(&id) else {
             return;

@@ -123,8 +123,7 @@ impl Scheduler {
     /// Nothing that this source has is free: takes an ask over from another source, or insures
     /// one at the end.
     pub(super) fn ask_instead(&mut self, id: SourceId) -> bool {
-        self.forget_doubts();
-        let spent = (self.requests.spare() + self.in_doubt.len()) as u64 + self.chunks_wasted;
+        let spent = self.insurance_spent();
         let Some(source) = self.sources.get(&id) else {
             return false;
         };
@@ -132,7 +131,8 @@ impl Scheduler {
             return false;
         }
         if self.pool.free().count() == 0 {
-            let spare = choose::spare_chunk(&self.requests, &self.sources, id, source, self.now);
+            let spare =
+                choose::spare_chunk(&mut self.requests, &self.sources, id, source, self.now);
             spare.inspect(|&chunk| self.ask(id, chunk, true)).is_some()
         } else if source.open.is_empty() {
             let (requests, sources) = (&self.requests, &self.sources);
@@ -146,6 +146,12 @@ impl Scheduler {
         } else {
             false
         }
+    }
+
+    /// Chunks that were received twice, and that may be.
+    fn insurance_spent(&self) -> u64 {
+        let twice = self.chunks_wasted;
+        twice + self.doubts.expected(twice) + self.requests.spare() as u64
     }
 
     pub(super) fn spare_asks_max(&self) -> u64 {

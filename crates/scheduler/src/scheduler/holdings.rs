@@ -159,6 +159,7 @@ impl Scheduler {
             return;
         };
         self.hungry.retain(|&hungry| hungry != id);
+        self.doubts.forget(id);
         if let Has::Partial(bits) = &source.has {
             self.pool.partial_left(bits, false);
         }
