@@ -22,7 +22,7 @@ struct Case {
 }
 
 /// One turn is a whole fetch, since what some chunks save others pay; that sources join is not
-/// measured. 2^20 chunks are 256 GiB; a node asks 48 sources at most.
+/// measured. 2^20 chunks are 256 GiB; a node asks 48 sources at most, and the scheduler takes 1,024.
 pub fn step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scheduler");
     let seconds = Duration::from_secs(6);
@@ -35,6 +35,8 @@ pub fn step(criterion: &mut Criterion) {
         ("48 sources", 1 << 20, 48, 0),
         ("48 sources that lack a third", 1 << 20, 48, 3),
         ("8 sources, 1 TiB", 1 << 22, 8, 0),
+        ("1,024 sources, 64 GiB", 1 << 18, 1024, 0),
+        ("1,024 sources that lack a third, 64 GiB", 1 << 18, 1024, 3),
     ];
     for (name, chunks, sources, lacks_one_in) in cases {
         let case = Case {
