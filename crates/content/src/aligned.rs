@@ -1,11 +1,11 @@
 //! Memory that the kernel fills fast.
 //!
 //! On some CPUs (AMD since Zen 3) the one instruction that the kernel copies with, `rep movsb`, is
-//! four times slower into memory that begins at no multiple of 32 bytes. Large memory of the
-//! allocator never does: it begins 16 bytes after a page. So what bytes are read into from files
-//! and sockets, chunk by chunk, is memory of this kind.
+//! four times slower into memory that begins at no multiple of 32 bytes. Large memory of glibc's
+//! allocator mostly begins 16 bytes after a page, which is none. So what bytes are read into from
+//! files and sockets, chunk by chunk, is memory of this kind.
 //!
-//! Source: bug 30994 of the GNU C library, "REP MOVSB performance suffers from page aliasing".
+//! Source: bug 30994 of the GNU C library; measured in decision 11 of `docs/decisions/`.
 
 use std::ops::{Deref, DerefMut};
 

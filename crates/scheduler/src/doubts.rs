@@ -1,8 +1,8 @@
 //! Asks that were cancelled and may be answered all the same, because the answer was on its way.
 //!
-//! A source reads what it is told in order and answers in order, so its answer to a later ask
-//! settles whether an earlier one is still answered. Of those that are not settled, as many are
-//! expected to be answered as of those that are.
+//! A source reads what it is told in order, so what it answers of later asks was begun after it
+//! had read the cancel: that settles whether the cancelled ask is still answered. Of those that are
+//! not settled, as many are expected to be answered as of those that are.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -47,6 +47,15 @@ impl Doubts {
             doubts.drain(..settled);
             self.open -= settled as u64;
             self.settled += settled as u64;
+        }
+    }
+
+    /// A source answered what was cancelled.
+    pub(crate) fn answered(&mut self, source: SourceId) {
+        let doubts = self.by_source.get_mut(&source);
+        if doubts.and_then(VecDeque::pop_front).is_some() {
+            self.open -= 1;
+            self.settled += 1;
         }
     }
 
@@ -104,6 +113,17 @@ mod tests {
         assert_eq!((doubts.open, doubts.settled), (6, 2), "settled once");
         doubts.settle_before(SourceId(3), seconds(2));
         assert_eq!((doubts.open, doubts.settled), (6, 2), "nobody knows it");
+    }
+
+    #[test]
+    fn a_cancelled_ask_that_is_answered_is_in_doubt_no_more() {
+        let mut doubts = doubts();
+        doubts.answered(ALICE);
+        doubts.answered(SourceId(3));
+        assert_eq!((doubts.open, doubts.settled), (7, 1));
+        // Those that are left end when they should.
+        doubts.end_old(seconds(2) + DOUBT_TIME);
+        assert_eq!((doubts.open, doubts.settled), (4, 4));
     }
 
     #[test]

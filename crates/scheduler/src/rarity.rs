@@ -121,8 +121,9 @@ impl Rarity {
 
     /// Holders of the rarest free chunks.
     pub(crate) fn fewest_holders(&self) -> Option<u16> {
-        let rarest = self.buckets.iter().position(|bucket| !bucket.is_empty())?;
-        Some(rarest as u16 - self.everywhere)
+        let mut counted = self.buckets.iter().skip(usize::from(self.everywhere));
+        let rarest = counted.position(|bucket| !bucket.is_empty())?;
+        Some(rarest as u16)
     }
 
     /// Free chunks that no partial source has.

@@ -141,7 +141,6 @@ fn a_source_that_pauses_costs_no_more_than_insurance_may() {
     for hears_begins in [true, false] {
         for at_a_time in [CHUNKS, 100, 50, 35] {
             let twice = Fetch::new(hears_begins).run(at_a_time).twice;
-            println!("{at_a_time} at a time, begins heard {hears_begins}: {twice} twice");
             assert!(
                 twice <= TWICE_MAX,
                 "{at_a_time} at a time, begins heard {hears_begins}: {twice} twice"

@@ -85,24 +85,24 @@ impl Store {
     /// The bytes of a chunk, if nobody has to wait for them: they are in memory, and their file is
     /// open. `None` says that it is not known, and [`Store::read_chunk`] is to be called.
     ///
-    /// For a thread that must not wait. What it reads here, it has in its own cache.
+    /// For a thread that must not wait: it takes no lock that somebody holds while a disk works.
+    /// What it reads here, it has in its own cache.
     pub fn read_chunk_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<Bytes> {
-        let shared = &self.shared;
-        // Of an open file the record was read not long ago, so the index need not wait either.
-        let handle = lock(&shared.handles).get(HandleKey { file, partial: 0 })?;
-        let Located::Stored(record) = shared.locate(file).ok()? else {
-            return None;
-        };
+        let (shared, key) = (&self.shared, HandleKey { file, partial: 0 });
+        let open = || lock(&shared.handles).get(key);
+        let handle = open()?;
+        let record = shared.record(file).ok()??;
         let mut buffer = shared.buffers.take(chunk_len(record.size, index)?);
         let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
         // Looked at after reading, so that a change before or while it was read shows.
-        let is_right = read.ok()?
-            && match &record.place {
-                Place::Owned => true,
-                Place::External(external) => !external.stale && shared.is_unchanged(external),
-                Place::Inline | Place::Partial => false,
-            };
-        is_right.then(|| buffer.freeze())
+        let is_right = match &record.place {
+            Place::Owned => true,
+            Place::External(external) => !external.stale && shared.is_unchanged(external),
+            Place::Inline | Place::Partial => false,
+        };
+        // What took the place of another file meanwhile has another handle, or none.
+        let is_same = || open().is_some_and(|now| Arc::ptr_eq(&now, &handle));
+        (read.ok()? && is_right && is_same()).then(|| buffer.freeze())
     }
 
     /// Bytes `offset..offset + len` of a file, each chunk verified while it is read.

@@ -16,10 +16,9 @@ use std::{
     sync::Arc,
 };
 
-use rustix::{
-    fs::FallocateFlags,
-    io::{Errno, ReadWriteFlags},
-};
+#[cfg(target_os = "linux")]
+use rustix::io::ReadWriteFlags;
+use rustix::{fs::FallocateFlags, io::Errno};
 
 /// What `statfs` says of tmpfs (Linux, `magic.h`).
 #[cfg(target_os = "linux")]
@@ -197,7 +196,7 @@ impl DiskFile for RealFile {
         let mut room = [io::IoSliceMut::new(out)];
         match rustix::io::preadv2(&self.0, &mut room, offset, ReadWriteFlags::NOWAIT) {
             Ok(read) => Ok(read == len),
-            // No file system in memory knows the flag, nor needs it.
+            // tmpfs does not know the flag, nor need it, unless memory is swapped out.
             Err(Errno::OPNOTSUPP) if is_in_memory(&self.0) => {
                 self.0.read_exact_at(out, offset).map(|()| true)
             }
@@ -218,7 +217,11 @@ impl DiskFile for RealFile {
         if is_in_memory(&self.0) {
             return has_room(&self.0, len);
         }
-        match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, len) {
+        #[cfg(target_os = "linux")]
+        let flags = FallocateFlags::KEEP_SIZE;
+        #[cfg(not(target_os = "linux"))]
+        let flags = FallocateFlags::empty();
+        match rustix::fs::fallocate(&self.0, flags, 0, len) {
             Err(error) if error != Errno::OPNOTSUPP && error != Errno::NOSYS => Err(error.into()),
             _ => Ok(()),
         }

@@ -40,6 +40,9 @@ impl Scheduler {
             return;
         }
         let ask = self.end_answered(id, chunk);
+        if ask.is_none() {
+            self.doubts.answered(id);
+        }
         let now = self.now;
         if let Some(source) = self.sources.get_mut(&id) {
             source.worked();
