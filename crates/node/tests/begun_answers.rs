@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // a test ends there
 
+mod common;
+
 use std::{
     sync::{
         Arc,
@@ -13,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
 use hubless_content::{ChunkIndex, Manifest, ManifestEntry, hash_reader};
-use hubless_network::{ExchangeService, Identity, MemoryDb, Network, NetworkConfig, PeerId, Reply};
+use hubless_network::{ExchangeService, Network, PeerId, Reply};
 use hubless_node::{
     Node,
     api::{GetRequest, Reply as NodeReply, Request},
@@ -86,27 +88,16 @@ impl Drop for TellsItsEnd {
     }
 }
 
-async fn start(service: Source) -> Network {
-    let config = NetworkConfig {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        mdns: false,
-        upnp: false,
-        limit_up: Some(UPLOAD),
-        ..NetworkConfig::default()
-    };
-    let records = Arc::new(MemoryDb::default());
-    Network::start(config, Identity::generate(), records, Arc::new(service))
-        .await
-        .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_begins_ends_the_other_ask_for_its_chunk() {
     let source = Source {
         somebody_was_asked: Arc::default(),
         cancelled: watch::Sender::new(None),
     };
-    let sources = [start(source.clone()).await, start(source.clone()).await];
+    let sources = [
+        common::source(source.clone(), UPLOAD).await,
+        common::source(source.clone(), UPLOAD).await,
+    ];
     let home = tempfile::tempdir().unwrap();
     let config = Config {
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],

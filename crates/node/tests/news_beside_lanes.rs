@@ -4,14 +4,12 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
 use hubless_content::{
     CHUNK_SIZE, ChunkIndex, ChunkList, Manifest, ManifestEntry, chunk_len, hash_reader,
 };
-use hubless_network::{ExchangeService, Identity, MemoryDb, Network, NetworkConfig, PeerId, Reply};
+use hubless_network::{ExchangeService, PeerId, Reply};
 use hubless_node::api::{GetRequest, Request};
 use hubless_wire::{Answer, Ask};
 use tokio::sync::watch;
@@ -138,25 +136,11 @@ fn manifest() -> Manifest {
     Manifest::new(vec![entry]).unwrap()
 }
 
-async fn start(service: Source) -> Network {
-    let config = NetworkConfig {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        mdns: false,
-        upnp: false,
-        limit_up: Some(UPLOAD),
-        ..NetworkConfig::default()
-    };
-    let records = Arc::new(MemoryDb::default());
-    Network::start(config, Identity::generate(), records, Arc::new(service))
-        .await
-        .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_gained_is_told_while_a_chunk_is_on_the_lane() {
     let stage = watch::Sender::new(Stage::Begins);
     let mut asked = stage.subscribe();
-    let source = start(Source { stage }).await;
+    let source = source(Source { stage }, UPLOAD).await;
     let home = home();
     let node = node(&home, config(&[])).await;
     let addresses = source.listen_addresses();

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, dead_code)] // a test ends there; each uses some of it
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hubless_content::Alias;
+use hubless_network::{ExchangeService, Identity, MemoryDb, Network, NetworkConfig};
 use hubless_node::{
     Node,
     api::{ClaimDetails, Claims, Failure, Reply, Request, Status},
@@ -28,6 +29,21 @@ pub(crate) fn config(bootstrap: &[String]) -> Config {
 
 pub(crate) async fn node(home: &TempDir, config: Config) -> Node {
     Node::start(home.path(), &config).await.unwrap()
+}
+
+/// A peer that is no node: what it answers is its service's, so many bytes a second.
+pub(crate) async fn source(service: impl ExchangeService, limit_up: u64) -> Network {
+    let config = NetworkConfig {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        mdns: false,
+        upnp: false,
+        limit_up: Some(limit_up),
+        ..NetworkConfig::default()
+    };
+    let records = Arc::new(MemoryDb::default());
+    Network::start(config, Identity::generate(), records, Arc::new(service))
+        .await
+        .unwrap()
 }
 
 pub(crate) fn home() -> TempDir {
