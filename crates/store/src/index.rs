@@ -94,6 +94,22 @@ impl Index {
         })
     }
 
+    /// Runs `work` as [`Index::write`] does, unless it refuses: then nothing is written.
+    pub(crate) fn write_unless_refused<T, R>(
+        &self,
+        work: impl Fn(&WriteTransaction) -> IndexResult<Result<T, R>>,
+    ) -> Result<Result<T, R>, StoreError> {
+        self.run(|database| {
+            let transaction = database.begin_write()?;
+            let outcome = work(&transaction)?;
+            match outcome {
+                Ok(_) => transaction.commit()?,
+                Err(_) => transaction.abort()?,
+            }
+            Ok(outcome)
+        })
+    }
+
     /// Ends all work; the file is no longer touched.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);

@@ -58,23 +58,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooMany`] beyond [`REPOS_MAX`]; others if the disk is full or fails.
     pub fn put_repo(&self, repo: &Repo) -> Result<(), StoreError> {
-        let key = repo_key(&repo.id);
-        let fits = self.shared.index.write(|write| {
-            let mut table = write.open_table(tables::REPOS)?;
-            if table.len()? >= REPOS_MAX && table.get(&key[..])?.is_none() {
-                return Ok(false);
-            }
-            let value = serde_json::to_vec(repo).map_err(|_| MALFORMED)?;
-            table.insert(&key[..], &value[..])?;
-            Ok(true)
-        })?;
-        if fits {
-            return Ok(());
-        }
-        Err(StoreError::TooMany {
-            what: "repos",
-            max: REPOS_MAX,
-        })
+        let written = self
+            .shared
+            .index
+            .write_unless_refused(|write| write_repo(write, repo))?;
+        written.map_err(|refusal| refusal.explain(&repo.id))
     }
 
     /// What is known about a repo.
@@ -184,53 +172,53 @@ impl Store {
         repo: &RepoId,
         refs: &[(RefName, Option<CommitId>)],
     ) -> Result<(), StoreError> {
-        let outcome = self
+        let written = self
             .shared
             .index
-            .write(|write| write_refs(write, repo, refs))?;
-        outcome.explain(repo)
+            .write_unless_refused(|write| write_refs(write, repo, refs))?;
+        written.map_err(|refusal| refusal.explain(repo))
     }
 }
 
-/// How a transaction ended; it wrote nothing unless it is `Done`.
-pub(crate) enum Outcome {
-    Done,
+/// Why a transaction wrote nothing.
+pub(crate) enum Refusal {
     NoRepo,
-    TooMany(&'static str, usize),
+    TooMany(&'static str, u64),
 }
 
-impl Outcome {
-    pub(crate) fn explain(self, repo: &RepoId) -> Result<(), StoreError> {
+impl Refusal {
+    pub(crate) fn explain(self, repo: &RepoId) -> StoreError {
         match self {
-            Self::Done => Ok(()),
-            Self::NoRepo => Err(StoreError::UnknownRepo { repo: repo.clone() }),
-            Self::TooMany(what, max) => Err(StoreError::TooMany {
-                what,
-                max: max as u64,
-            }),
+            Self::NoRepo => StoreError::UnknownRepo { repo: repo.clone() },
+            Self::TooMany(what, max) => StoreError::TooMany { what, max },
         }
     }
+}
+
+pub(crate) fn write_repo(
+    write: &WriteTransaction,
+    repo: &Repo,
+) -> IndexResult<Result<(), Refusal>> {
+    let key = repo_key(&repo.id);
+    let mut table = write.open_table(tables::REPOS)?;
+    let value = serde_json::to_vec(repo).map_err(|_| MALFORMED)?;
+    table.insert(&key[..], &value[..])?;
+    Ok(match table.len()? {
+        0..=REPOS_MAX => Ok(()),
+        _ => Err(Refusal::TooMany("repos", REPOS_MAX)),
+    })
 }
 
 pub(crate) fn write_refs(
     write: &WriteTransaction,
     repo: &RepoId,
     refs: &[(RefName, Option<CommitId>)],
-) -> IndexResult<Outcome> {
+) -> IndexResult<Result<(), Refusal>> {
     let key = repo_key(repo);
     if write.open_table(tables::REPOS)?.get(&key[..])?.is_none() {
-        return Ok(Outcome::NoRepo);
+        return Ok(Err(Refusal::NoRepo));
     }
     let mut table = write.open_table(tables::REFS)?;
-    let rows = rows_of(repo);
-    let mut count = table.range(&rows.start[..]..&rows.end[..])?.count();
-    for (name, _) in refs.iter().filter(|(_, commit)| commit.is_some()) {
-        let key = row_key(repo, name.as_str().as_bytes());
-        count += usize::from(table.get(&key[..])?.is_none());
-    }
-    if count > REFS_MAX {
-        return Ok(Outcome::TooMany("refs of a repo", REFS_MAX));
-    }
     for (name, commit) in refs {
         let key = row_key(repo, name.as_str().as_bytes());
         match commit {
@@ -238,7 +226,12 @@ pub(crate) fn write_refs(
             None => drop(table.remove(&key[..])?),
         }
     }
-    Ok(Outcome::Done)
+    let rows = rows_of(repo);
+    let count = table.range(&rows.start[..]..&rows.end[..])?.count();
+    Ok(match count {
+        0..=REFS_MAX => Ok(()),
+        _ => Err(Refusal::TooMany("refs of a repo", REFS_MAX as u64)),
+    })
 }
 
 fn kind_byte(kind: RepoKind) -> u8 {

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use hubless_content::{
     CommitId, ContentHash, FileHash, RefName, RepoId, Revision, Tree, TreeEntry,
 };
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
     Shared, Store,
     error::StoreError,
     in_use::{FilesGuard, Guard},
     index::{IndexError, IndexResult},
-    repos::{Outcome, row_key, rows_of, write_refs},
+    repos::{Refusal, Repo, row_key, rows_of, write_refs, write_repo},
     tables,
 };
 
@@ -43,31 +43,51 @@ impl Store {
         revision: &Revision,
         refs: &[RefName],
     ) -> Result<(), StoreError> {
+        self.write_revision(repo, None, commit, revision, refs)
+    }
+
+    /// Makes a repo known, or changes what is known about it, together with a revision as
+    /// [`Store::put_revision`] does: nobody finds one without the other, also after a crash.
+    ///
+    /// # Errors
+    /// As [`Store::put_repo`] and [`Store::put_revision`]; nothing is changed then.
+    pub fn put_repo_and_revision(
+        &self,
+        repo: &Repo,
+        commit: CommitId,
+        revision: &Revision,
+        refs: &[RefName],
+    ) -> Result<(), StoreError> {
+        self.write_revision(&repo.id, Some(repo), commit, revision, refs)
+    }
+
+    fn write_revision(
+        &self,
+        id: &RepoId,
+        repo: Option<&Repo>,
+        commit: CommitId,
+        revision: &Revision,
+        refs: &[RefName],
+    ) -> Result<(), StoreError> {
         let bytes = revision
             .encode()
             .map_err(|source| StoreError::Revision { commit, source })?;
         // A collection that began before the revision is there must see it nevertheless.
         let _guard = self.shared.guard_tree(&revision.tree)?;
-        let key = row_key(repo, commit.as_bytes());
         let refs: Vec<_> = refs
             .iter()
             .map(|name| (name.clone(), Some(commit)))
             .collect();
-        let rows = rows_of(repo);
-        let outcome = self.shared.index.write(|write| {
-            let mut table = write.open_table(tables::REVISIONS)?;
-            let is_new = table.get(&key[..])?.is_none();
-            let count = table.range(&rows.start[..]..&rows.end[..])?.count();
-            if is_new && count >= REVISIONS_MAX {
-                return Ok(Outcome::TooMany("revisions of a repo", REVISIONS_MAX));
+        let written = self.shared.index.write_unless_refused(|write| {
+            if let Some(Err(refusal)) = repo.map(|repo| write_repo(write, repo)).transpose()? {
+                return Ok(Err(refusal));
             }
-            let outcome = write_refs(write, repo, &refs)?;
-            if matches!(outcome, Outcome::Done) {
-                table.insert(&key[..], &bytes[..])?;
+            if let Err(refusal) = write_refs(write, id, &refs)? {
+                return Ok(Err(refusal));
             }
-            Ok(outcome)
+            write_row(write, id, commit, &bytes)
         })?;
-        outcome.explain(repo)
+        written.map_err(|refusal| refusal.explain(id))
     }
 
     /// A revision of a repo, if it is known.
@@ -210,6 +230,25 @@ impl Shared {
         };
         Ok((model, files))
     }
+}
+
+fn write_row(
+    write: &WriteTransaction,
+    repo: &RepoId,
+    commit: CommitId,
+    revision: &[u8],
+) -> IndexResult<Result<(), Refusal>> {
+    let mut table = write.open_table(tables::REVISIONS)?;
+    table.insert(&row_key(repo, commit.as_bytes())[..], revision)?;
+    let rows = rows_of(repo);
+    let count = table.range(&rows.start[..]..&rows.end[..])?.count();
+    Ok(match count {
+        0..=REVISIONS_MAX => Ok(()),
+        _ => Err(Refusal::TooMany(
+            "revisions of a repo",
+            REVISIONS_MAX as u64,
+        )),
+    })
 }
 
 /// The files of a listing that are known by an address or a digest.

@@ -7,20 +7,24 @@ use common::*;
 use hubless_content::{
     CommitId, ContentHash, FileHash, Lfs, RefName, RepoId, RepoKind, Revision, Tree, TreeEntry,
 };
-use hubless_store::{Digests, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
+use hubless_store::{Digests, REFS_MAX, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
 
 fn id(text: &str) -> RepoId {
     text.parse().unwrap()
 }
 
-fn make_repo(store: &Store, text: &str) -> RepoId {
-    let repo = Repo {
+fn repo(text: &str) -> Repo {
+    Repo {
         id: id(text),
         created: 1,
         origin: RepoOrigin::Local,
         private: false,
         gated: false,
-    };
+    }
+}
+
+fn make_repo(store: &Store, text: &str) -> RepoId {
+    let repo = repo(text);
     store.put_repo(&repo).unwrap();
     repo.id
 }
@@ -189,6 +193,31 @@ fn refs_lead_to_revisions() {
     assert_eq!(store.revisions(&repo).unwrap(), []);
     assert_eq!(store.get_ref(&other, &main).unwrap(), Some(first));
     assert_eq!(store.revisions(&other).unwrap(), [first]);
+}
+
+#[test]
+fn a_new_repo_is_found_with_its_first_revision_or_not_at_all() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let repo = repo("org/new");
+    let state = revision(Tree::Content(ContentHash::new([1; 32])));
+    let commit = state.commit_id().unwrap();
+    let put = |refs: &[RefName]| store.put_repo_and_revision(&repo, commit, &state, refs);
+    // The last thing that is looked at is too much: what was written before it is not there.
+    let tags = (0..=REFS_MAX).map(|number| RefName::tag(&format!("v{number}")).unwrap());
+    let refused = put(&tags.collect::<Vec<_>>());
+    assert!(matches!(refused, Err(StoreError::TooMany { .. })));
+    assert_eq!(store.repo(&repo.id).unwrap(), None);
+    assert_eq!(store.refs(&repo.id).unwrap(), []);
+    assert_eq!(store.revisions(&repo.id).unwrap(), []);
+
+    std::thread::scope(|scope| {
+        let putting = scope.spawn(|| put(&[RefName::main()]).unwrap());
+        while store.repo(&repo.id).unwrap().is_none() && !putting.is_finished() {}
+        let head = store.get_ref(&repo.id, &RefName::main()).unwrap();
+        let found = head.and_then(|head| store.revision(&repo.id, head).unwrap());
+        assert_eq!(found, Some(state.clone()));
+    });
 }
 
 #[test]

@@ -102,21 +102,23 @@ fn put_next(
     let commit = revision.commit_id().map_err(|error| {
         Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
     })?;
-    if is_new {
-        store.put_repo(&Repo {
-            id: request.repo.clone(),
-            created: now,
-            origin: RepoOrigin::Local,
-            private: false,
-            gated: false,
-        })?;
-    }
     let refs: Vec<RefName> = [&request.branch]
         .into_iter()
         .chain(&request.tags)
         .cloned()
         .collect();
-    store.put_revision(&request.repo, commit, &revision, &refs)?;
+    if is_new {
+        let repo = Repo {
+            id: request.repo.clone(),
+            created: now,
+            origin: RepoOrigin::Local,
+            private: false,
+            gated: false,
+        };
+        store.put_repo_and_revision(&repo, commit, &revision, &refs)?;
+    } else {
+        store.put_revision(&request.repo, commit, &revision, &refs)?;
+    }
     Ok(commit)
 }
 
