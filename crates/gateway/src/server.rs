@@ -85,7 +85,7 @@ impl Gateway {
             stopping: cancel.clone(),
         };
         let router = router(Arc::new(app));
-        let worker = tokio::spawn(serve(listener, router, cancel.clone()));
+        let worker = spawn_serve(listener, router, cancel.clone());
         Ok(Self {
             address,
             cancel,
@@ -109,6 +109,11 @@ impl Gateway {
             tracing::error!(%error, "the gateway did not stop cleanly");
         }
     }
+}
+
+/// Not async, so that the server is compiled here and not in each crate that starts a gateway.
+fn spawn_serve(listener: TcpListener, router: Router, cancel: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(serve(listener, router, cancel))
 }
 
 async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {

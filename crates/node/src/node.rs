@@ -44,11 +44,7 @@ impl Node {
                     .hint("the path of a socket has at most 107 bytes: use a shorter `--home`"));
             }
         };
-        core.tasks.spawn(announcing::run(core.clone()));
-        core.tasks.spawn(externals::run(core.clone()));
-        if core.config.digests {
-            core.tasks.spawn(digesting::run(core.clone()));
-        }
+        work_in_background(&core);
         Ok(Self { core, control })
     }
 
@@ -90,6 +86,15 @@ impl Node {
         if let Ok(network) = self.core.network() {
             network.ports_free().await;
         }
+    }
+}
+
+/// Not async, so that what it spawns is compiled here and not in each crate that starts a node.
+fn work_in_background(core: &Arc<Core>) {
+    core.tasks.spawn(announcing::run(core.clone()));
+    core.tasks.spawn(externals::run(core.clone()));
+    if core.config.digests {
+        core.tasks.spawn(digesting::run(core.clone()));
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future::BoxFuture};
 use hubless_content::Buffers;
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError,
@@ -56,7 +56,18 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long listeners may take to know their addresses.
 const LISTEN_TIME_MAX: Duration = Duration::from_secs(5);
 
-pub(super) async fn start(
+/// Boxed, because an async function is compiled again in each crate that awaits it, and with this
+/// one all of libp2p would be.
+pub(super) fn start(
+    config: NetworkConfig,
+    identity: Identity,
+    db: Arc<dyn RecordDb>,
+    service: Arc<dyn ExchangeService>,
+) -> BoxFuture<'static, Result<Network, StartError>> {
+    Box::pin(begin(config, identity, db, service))
+}
+
+async fn begin(
     config: NetworkConfig,
     identity: Identity,
     db: Arc<dyn RecordDb>,
