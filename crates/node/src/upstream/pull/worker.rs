@@ -86,9 +86,22 @@ impl Worker {
 
     /// Ends when nobody has read for a while.
     async fn abandoned(&self) {
-        while Arc::strong_count(&self.pull) > 1 || self.pull.is_only_peers() {
+        while self.pull.is_only_peers() || !self.leave_if_unread() {
             tokio::time::sleep(LINGER).await;
         }
+    }
+
+    /// Sees to it that nobody joins any more, if nobody reads.
+    fn leave_if_unread(&self) -> bool {
+        let Ok(mut running) = self.upstream.pulls.running.lock() else {
+            return true;
+        };
+        // Readers join under this lock.
+        let is_unread = Arc::strong_count(&self.pull) == 1;
+        if is_unread {
+            running.remove(&self.origin.key());
+        }
+        is_unread
     }
 
     /// Peers and the upstream, until one of them has brought it.
