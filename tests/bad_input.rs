@@ -41,14 +41,7 @@ fn an_unknown_hash() {
     let lab = Lab::new(HUBLESS);
     let node = lab.machine("node").serve(&[]);
     let getter = lab.machine("getter");
-    let args = [
-        "get",
-        UNKNOWN,
-        "--timeout",
-        "2",
-        "--bootstrap",
-        node.address(),
-    ];
+    let args = ["get", UNKNOWN, "--bootstrap", node.address()];
     getter.run(args).failed(3, &UNKNOWN[..8]);
     // Nobody to ask at all.
     getter
@@ -61,7 +54,7 @@ fn an_unknown_hash() {
         getter.run(args).failed(6, &UNKNOWN[..8]);
     }
     // A node that does not have it, asked directly.
-    let args = ["get", UNKNOWN, "--timeout", "2", "--peer", node.address()];
+    let args = ["get", UNKNOWN, "--timeout", "6", "--peer", node.address()];
     getter.run(args).failed(3, &UNKNOWN[..8]);
     for command in ["info", "pin", "rm", "verify", "ticket"] {
         getter.run([command, UNKNOWN]).failed(3, &UNKNOWN[..8]);
@@ -197,7 +190,7 @@ fn a_second_node_on_the_same_home() {
 fn ctrl_c_during_a_fetch() {
     let lab = Lab::new(HUBLESS);
     let source = model_in(&lab);
-    let seeder = lab.machine("seeder").seed(&source, &["--limit-up", "4MB"]);
+    let seeder = lab.machine("seeder").seed(&source, &["--limit-up", "2MB"]);
     let getter = lab.machine("getter");
     let args = [seeder.hash(), "--peer", seeder.address()];
     let mut run = getter.start_get(&args);
@@ -315,7 +308,9 @@ fn a_full_disk() {
     let names: Vec<String> = (0..30).map(|number| format!("{number}.bin")).collect();
     let files: Vec<(&str, u64)> = names.iter().map(|name| (&**name, 3_000_000)).collect();
     model::write_tree(&source, &files, 30);
-    let seeder = seeder_of(&lab, &source);
+    // Slow enough that the index hears of files before the disk is full.
+    let args = ["--in-place", "--limit-up", "20MB"];
+    let seeder = lab.machine("seeder").seed(&source, &args);
     let disk = Disk::at(lab.path("disk"));
     disk.mount("size=40m");
     let getter = lab.machine_in(disk.0.join("home"));

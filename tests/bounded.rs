@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use hubless_testkit::{
     model,
-    process::{Lab, text},
+    process::{LIMIT, Lab, text},
 };
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
@@ -58,7 +58,7 @@ fn alone_a_large_fetch_takes_little_memory_on_either_side() {
         "-o",
         text(&output),
     ];
-    let fetched = getter.machine.get(&args);
+    let fetched = getter.machine.get_within(2 * LIMIT, &args);
     let peaks = [&seeder, &getter].map(|node| node.process.usage().rss_peak);
     let rate = FETCH_SIZE as f64 / fetched.took.as_secs_f64() / 1e6;
     println!("peaks of seeder and getter: {peaks:?} bytes, {rate:.0} MB/s");

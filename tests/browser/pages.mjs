@@ -227,12 +227,12 @@ async function moving(browser) {
   while (values.size < 3 && Date.now() < end) {
     const value = await bar.getAttribute("value", { timeout: 2000 }).catch(() => null);
     if (value !== null) values.add(Number(value));
-    if (values.size === 2) await everyLook(page, "moving", "moving");
     await page.waitForTimeout(200);
   }
   const moved = [...values];
   assert.ok(moved.length >= 3, `the transfer moved: ${moved}`);
   assert.deepEqual(moved, moved.toSorted((a, b) => a - b), "and only forwards");
+  await everyLook(page, "moving", "moving");
   await page.getByText("Nothing is being fetched now.").waitFor();
   await context.close();
 }

@@ -244,9 +244,10 @@ fn the_limit_holds_for_the_upstream_too() {
     let took = begun.elapsed().as_secs_f64();
     assert!(answer.whole && answer.body == large);
     let ideal = large.len() as f64 / rate as f64;
-    // A tenth of a second of the rate may pass at once.
+    // A tenth of a second of the rate may pass at once; how close it comes on a machine that does
+    // nothing else is for benchmarks.
     assert!(
-        (ideal * 0.95..ideal * 1.1).contains(&took),
+        (ideal * 0.95..ideal * 2.0).contains(&took),
         "{took} s, not {ideal} s"
     );
 

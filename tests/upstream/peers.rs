@@ -75,7 +75,8 @@ fn what_a_peer_has_is_not_asked_of_the_hub_again() {
     assert!(answer.whole && answer.body == large());
     let by_second = hub.sent() - before;
     assert!(by_second < LARGE / 4, "{by_second} bytes of the hub");
-    assert!(second.count("bytes_received") >= LARGE as u64);
+    let by_peers = second.count("bytes_received") as usize;
+    assert!(by_peers >= LARGE * 3 / 4, "{by_peers} bytes of the peer");
 
     // It is proven: the second gives it on when the first and the hub are gone.
     drop(first);
@@ -149,6 +150,8 @@ fn who_claims_another_file_is_banned_and_nothing_of_it_stays() {
     // Another peer that has it helps.
     hub.is(|manners| manners.gone = false);
     let honest = first(&lab, &hub);
+    // It needs some seconds for what it claims: meanwhile the liar's claim is heard.
+    limit_up(&honest, "2MiB");
     let both = [&peer[..], &["--peer", honest.address()]].concat();
     let node = mirror(&lab, "both", &hub.url, &both);
     know(&node);
@@ -323,12 +326,16 @@ fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
 fn peers_that_have_nothing_cost_no_time() {
     let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
     let empty = lab.machine("empty").serve(&[]);
+    // The shortest of three: a disk may be slow once.
     let took = |name: &str, args: &[&str]| {
-        let node = mirror(&lab, name, &hub.url, args);
-        know(&node);
-        let begun = Instant::now();
-        assert!(get(gateway(&node), &file("large.bin")).whole);
-        begun.elapsed()
+        let once = |turn: i32| {
+            let node = mirror(&lab, &format!("{name}{turn}"), &hub.url, args);
+            know(&node);
+            let begun = Instant::now();
+            assert!(get(gateway(&node), &file("large.bin")).whole);
+            begun.elapsed()
+        };
+        (0..3).map(once).min().expect("three")
     };
     let alone = took("alone", &[]);
     let among = took("among", &["--peer", empty.address()]);

@@ -200,7 +200,8 @@ async fn streams_of_events_are_bounded_and_end_with_the_gateway() {
         .unwrap();
 
     // And the end of the gateway is the end of the stream.
-    let (mut last, _) = stream(&hub).await;
+    let (mut last, head) = stream(&hub).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let stopped = hub.stop();
     let ended = async {
         let mut rest = Vec::new();

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use common::Hub;
 use serde_json::{Value, json};
 
@@ -225,13 +227,22 @@ async fn lists_are_searched_and_paged() {
     hub.stop().await;
 }
 
+/// Waits until what is made from now on has a later time: times are in milliseconds.
+async fn next_millisecond() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = || now().expect("a clock that was set").as_millis();
+    let before = now();
+    while now() == before {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn lists_are_ordered_as_asked() {
     let hub = Hub::start(&[("a", b"x".as_slice())]).await;
     for name in ["a/first", "b/second", "c/third"] {
         hub.name("model", name, &[]).await;
-        // Times are in milliseconds.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        next_millisecond().await;
     }
     hub.name_other("model", "a/first").await;
     let all = async |query: &str| {

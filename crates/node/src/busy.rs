@@ -42,6 +42,10 @@ impl Busy {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
+
     use super::*;
 
     #[tokio::test]
@@ -51,12 +55,10 @@ mod tests {
         let (first, second) = (busy.begin(), busy.begin());
         drop(first);
         assert!(busy.is_busy());
-        let waiting = tokio::spawn({
-            let busy = busy.clone();
-            async move { busy.idle().await }
-        });
+        let mut waiting = pin!(busy.idle());
+        assert!(poll!(&mut waiting).is_pending());
         drop(second);
-        waiting.await.unwrap();
+        waiting.await;
         assert!(!busy.is_busy());
     }
 }

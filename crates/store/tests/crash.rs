@@ -9,6 +9,7 @@ use std::{
     collections::BTreeSet,
     path::Path,
     sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 
 use common::*;
@@ -174,17 +175,23 @@ fn a_full_disk_leaves_the_store_readable_and_the_fetch_goes_on_when_there_is_roo
 
 #[test]
 fn chunks_that_a_killed_process_had_written_are_found_again() {
-    let disk = SimDisk::new();
+    // The index hears of chunks 200 ms after the first of them: the kill must come before.
+    const COMMIT_AFTER: Duration = Duration::from_millis(200);
     let data = bytes(1, 6 * CHUNK);
     let file = list_of(&data).file();
-    let killed = {
+    let killed = loop {
+        let disk = SimDisk::new();
         let store = open_on(&disk).unwrap();
         store.put_chunk_list(&list_of(&data)).unwrap();
         store.put(&chunk_of(&data, 1)).unwrap();
         store.flush().unwrap();
+        let began = Instant::now();
         store.put(&chunk_of(&data, 4)).unwrap();
         store.put(&chunk_of(&data, 5)).unwrap();
-        disk.after_crash(true)
+        let killed = disk.after_crash(true);
+        if began.elapsed() < COMMIT_AFTER {
+            break killed;
+        }
     };
     let store = open_on(&killed).unwrap();
     assert_eq!(

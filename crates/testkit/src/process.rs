@@ -114,7 +114,9 @@ impl Machine {
             None => Command::new(&self.binary),
         };
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("HUBLESS_") {
+            let text = name.to_string_lossy().to_ascii_uppercase();
+            let of_manager = ["NOTIFY_SOCKET", "WATCHDOG_USEC"].contains(&text.as_str());
+            if text.starts_with("HUBLESS_") || text.ends_with("_PROXY") || of_manager {
                 command.env_remove(name);
             }
         }
@@ -163,14 +165,17 @@ impl Machine {
         self.node(&[&["seed", "--json", text(path)], args].concat(), 1)
     }
 
-    /// Starts a node that adds so many directories and waits until all are added and it listens.
+    /// Starts a node that adds so many directories and waits until it listens, all are added, and
+    /// what gets a name has it.
     fn node(&self, args: &[&str], paths: usize) -> Node {
         let mut process = self.start(args);
         let (mut hashes, mut listening) = (Vec::new(), None);
-        while listening.is_none() || hashes.len() < paths {
+        let mut unnamed = args.contains(&"--name");
+        while listening.is_none() || hashes.len() < paths || unnamed {
             let event = process.next_event(LIMIT);
             match event["event"].as_str() {
                 Some("added") => hashes.push(field(&event, "hash")),
+                Some("named") => unnamed = false,
                 Some("listening") => listening = Some(event),
                 _ => {}
             }

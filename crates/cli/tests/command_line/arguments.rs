@@ -35,7 +35,11 @@ fn a_malformed_hash() {
 
 #[test]
 fn a_name_that_the_node_does_not_know() {
-    let hubless = Hubless::new();
+    // It starts a node of its own, which is to meet nobody.
+    let hubless = Hubless::new()
+        .with("HUBLESS_LISTEN", "/ip4/127.0.0.1/tcp/0")
+        .with("HUBLESS_MDNS", "false")
+        .with("HUBLESS_UPNP", "false");
     for (name, repo) in [
         ("meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B"),
         ("hf:datasets/acme/corpus@v1", "datasets/acme/corpus"),

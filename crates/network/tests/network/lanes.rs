@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, future::BoxFuture};
@@ -27,6 +27,10 @@ use crate::{common::*, hostile::hello, mallory::Mallory};
 
 const LANE_PROTOCOL: &str = "/hubless/lane/1";
 const ALPN: &[u8] = b"hubless-lane/1";
+
+/// What a node gives one that dials a lane for its handshake, and a pass to be used.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+const PASS_TIME_MAX: Duration = Duration::from_secs(5);
 
 async fn lanes(of: &Network, with: PeerId) -> usize {
     let peers = of.peers().await;
@@ -102,7 +106,7 @@ async fn a_stopped_node_leaves_no_lane_behind() {
         Some(Ok(_))
     ));
     within(bob.ports_free()).await;
-    assert!(TcpListener::bind(address).await.is_ok());
+    until(async || TcpListener::bind(address).await.is_ok()).await;
     assert_eq!(answered(&mut half_open).await, 0);
 }
 
@@ -238,10 +242,16 @@ async fn a_pass_is_good_for_one_lane_of_one_peer() {
 async fn passes_that_nobody_uses_are_few_and_expire() {
     let bob = start(config()).await;
     let mut mallory = Mallory::start().await;
-    for _ in 0..4 {
-        assert_eq!(mallory.pass(&bob).await.len(), 32);
+    let began = Instant::now();
+    let mut given = 0;
+    loop {
+        match mallory.pass(&bob).await.len() {
+            0 => break,
+            32 => given += 1,
+            other => panic!("a pass of {other} digits"),
+        }
     }
-    assert_eq!(mallory.pass(&bob).await, "");
+    assert!(given == 4 || (given > 4 && began.elapsed() > PASS_TIME_MAX));
     within(async { while mallory.pass(&bob).await.is_empty() {} }).await;
 }
 
@@ -296,22 +306,18 @@ async fn hellos_that_lead_nowhere_are_bounded_and_end() {
         socket.write_all(bytes).await.unwrap();
         assert!(answered(&mut socket).await < 16, "at most an alert");
     }
-    let mut sockets = Vec::new();
+    let mut ends = Vec::new();
     for _ in 0..80 {
+        let began = Instant::now();
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(slow).await.unwrap();
-        sockets.push(socket);
-    }
-    let started = tokio::time::Instant::now();
-    let mut ends = Vec::new();
-    for socket in &mut sockets {
-        ends.push(async {
-            answered(socket).await;
-            started.elapsed()
+        ends.push(async move {
+            answered(&mut socket).await;
+            began.elapsed()
         });
     }
     let meanwhile = async { works(&mut open(&alice, &bob).await).await };
     let (ends, ()) = tokio::join!(futures::future::join_all(ends), meanwhile);
-    let at_once = |end: &&Duration| **end < Duration::from_secs(3);
+    let at_once = |end: &&Duration| **end < HANDSHAKE_TIME_MAX;
     assert_eq!(ends.iter().filter(at_once).count(), 80 - 64, "{ends:?}");
 }
