@@ -3,8 +3,8 @@
 use std::{error::Error as _, sync::Arc};
 
 use hubless_network::{
-    Identity, MemoryDb, Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkKey, Protocol,
-    StartError,
+    ConnectionLimits, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, NetworkEvent,
+    NetworkKey, Protocol, StartError,
 };
 
 use crate::common::*;
@@ -94,6 +94,35 @@ async fn a_stopped_node_answers_at_once() {
             .is_none()
     );
     within(node.stop()).await;
+}
+
+#[tokio::test]
+async fn who_comes_when_all_places_are_taken_is_refused_until_one_is_free() {
+    const PLACES: usize = 4;
+    let limits = ConnectionLimits {
+        inbound: PLACES as u32,
+        ..ConnectionLimits::default()
+    };
+    let bob = start(NetworkConfig { limits, ..config() }).await;
+    let mut guests = Vec::new();
+    for _ in 0..PLACES {
+        let guest = start(config()).await;
+        let exchange = open(&guest, &bob).await;
+        guests.push((guest, exchange));
+    }
+    let late = start(config()).await;
+    let enter = || late.open(bob.peer_id(), bob.listen_addresses());
+    for _ in 0..3 {
+        assert!(within(enter()).await.is_err());
+        assert_eq!(bob.peers().await.len(), PLACES);
+    }
+    // Nobody who was there loses anything by it.
+    for (_, exchange) in &mut guests {
+        exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+        within(exchange.answers.recv()).await.unwrap().unwrap();
+    }
+    guests.pop();
+    until(async || enter().await.is_ok()).await;
 }
 
 #[tokio::test]
