@@ -33,14 +33,16 @@
 //! A sorted map with 40 bytes for each key: 60 with what the tree leaves empty, 240 MB for the
 //! 4 million chunks of 1 TB. Queues hold only keys that are new or have failed.
 
+mod keys;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
-    ops::Bound,
+    collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 
 use libp2p::PeerId;
 
+use self::keys::{Calendar, Cursor, Keys, NEVER, Place, State};
 use crate::records::{AnnounceKey, EntryKey, RecordBatch, Stamp, announced_value};
 
 /// Time between two announcements of one key: what libp2p's specification and Kubo use.
@@ -71,9 +73,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// Lateness below this is not reported: a burst of new keys, a few retries.
 const BEHIND_MIN: Duration = Duration::from_secs(600);
-
-/// The cursor passes over keys announced within this part of an interval.
-const RECENT_PART: u32 = 4;
 
 /// How a node announces.
 #[derive(Debug, Clone)]
@@ -123,213 +122,13 @@ impl Priority {
     const ALL: [Self; 3] = [Self::Root, Self::File, Self::Chunk];
 }
 
-/// Where a key is. Only the last two are elsewhere than in the sorted map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Announced; the cursor will come by.
-    Resting,
-    /// In flight.
-    Walking,
-    /// In the queue of new keys.
-    Fresh,
-    /// In the queue of failed keys.
-    Retry,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct State {
-    /// [`NEVER`], or the last success.
-    announced: Stamp,
-    /// Failures since then.
-    failures: u8,
-    place: Place,
-    /// Whether the last `set` named the key; alternates between calls.
-    mark: bool,
-}
-
-/// The time of the last success of a key that had none.
-const NEVER: Stamp = Stamp(0);
-
-/// Where a sweep stands: all keys of cycle `cycle` up to `passed` have been looked at.
-#[derive(Debug, Clone, Copy, Default)]
-struct Cursor {
-    cycle: u64,
-    passed: Option<AnnounceKey>,
-}
-
-/// The division of time into cycles, and of a cycle among keys. All times in seconds.
-#[derive(Debug, Clone, Copy)]
-struct Calendar {
-    interval: u64,
-    offset: u64,
-    recent: Duration,
-}
-
-impl Calendar {
-    fn new(config: &AnnouncerConfig) -> Self {
-        let interval = config.interval.as_secs().max(1);
-        let offset = config.offset.as_secs() % interval;
-        Self {
-            interval,
-            offset,
-            recent: Duration::from_secs(interval) / RECENT_PART,
-        }
-    }
-
-    fn cycle(&self, now: Stamp) -> u64 {
-        u64::from(now.0).saturating_sub(self.offset) / self.interval
-    }
-
-    fn start(&self, cycle: u64) -> u64 {
-        cycle
-            .saturating_mul(self.interval)
-            .saturating_add(self.offset)
-    }
-
-    /// The key's moment in a cycle.
-    fn moment(&self, cycle: u64, key: &AnnounceKey) -> u64 {
-        let part = u128::from(key.position()) * u128::from(self.interval);
-        self.start(cycle).saturating_add((part >> 64) as u64)
-    }
-
-    /// The key's last moment up to `now`.
-    fn last_moment(&self, key: &AnnounceKey, now: Stamp) -> Option<u64> {
-        let cycle = self.cycle(now);
-        let moments = [Some(cycle), cycle.checked_sub(1)].into_iter().flatten();
-        moments
-            .map(|cycle| self.moment(cycle, key))
-            .find(|moment| *moment <= now.0.into())
-    }
-
-    /// Whether the cursor that comes to a key at its moment must have it announced. What is due at
-    /// one moment and not announced is due at the next.
-    fn is_due(&self, state: &State, moment: u64) -> bool {
-        let announced = u64::from(state.announced.0);
-        let is_recent = announced + self.recent.as_secs() > moment;
-        // The cursor is never two intervals late: such a time comes from a clock that was wrong.
-        let is_future = announced > moment.saturating_add(2 * self.interval);
-        state.place == Place::Resting && (!is_recent || is_future)
-    }
-}
-
-/// The keys of one priority.
-#[derive(Default)]
-struct Lane {
-    keys: BTreeMap<AnnounceKey, State>,
-    /// New keys and since when they wait.
-    fresh: VecDeque<(AnnounceKey, Stamp)>,
-    /// Failed keys by the time of the next try.
-    retry: BTreeSet<(Stamp, AnnounceKey)>,
-    cursor: Cursor,
-}
-
-impl Lane {
-    /// The keys the cursor has before it, with their moments, to the end of the current cycle.
-    fn ahead(&self, calendar: Calendar) -> impl Iterator<Item = (&AnnounceKey, &State, u64)> {
-        let from = self.cursor.passed.map_or(Bound::Unbounded, Bound::Excluded);
-        let cycle = self.cursor.cycle;
-        self.keys
-            .range((from, Bound::Unbounded))
-            .map(move |(key, state)| (key, state, calendar.moment(cycle, key)))
-    }
-
-    /// Moves the cursor up to the first key that is due, at most to `now`.
-    fn advance(&mut self, calendar: Calendar, now: Stamp) {
-        let cycle = calendar.cycle(now);
-        if self.cursor.cycle.saturating_add(1) < cycle || self.cursor.cycle > cycle {
-            // Whatever was missed in the intervals before comes up again in the last one.
-            self.cursor = Cursor {
-                cycle: cycle.saturating_sub(1),
-                passed: None,
-            };
-        }
-        loop {
-            let mut passed = self.cursor.passed;
-            let mut stopped = false;
-            for (key, state, moment) in self.ahead(calendar) {
-                stopped = moment > u64::from(now.0) || calendar.is_due(state, moment);
-                if stopped {
-                    break;
-                }
-                passed = Some(*key);
-            }
-            self.cursor.passed = passed;
-            if stopped || self.cursor.cycle == cycle {
-                return;
-            }
-            self.cursor = Cursor {
-                cycle,
-                passed: None,
-            };
-        }
-    }
-
-    /// The key at an advanced cursor, if its moment has come, and the moment.
-    fn swept(&self, calendar: Calendar, now: Stamp) -> Option<(AnnounceKey, Stamp)> {
-        let (key, state, moment) = self.ahead(calendar).next()?;
-        let due = moment <= u64::from(now.0) && calendar.is_due(state, moment);
-        due.then_some((*key, Stamp(u32::try_from(moment).unwrap_or(u32::MAX))))
-    }
-
-    /// The first failed key whose wait is over.
-    fn retried(&self, now: Stamp) -> Option<(AnnounceKey, Stamp)> {
-        let (at, key) = self.retry.first().copied()?;
-        (at <= now).then_some((key, at))
-    }
-
-    /// The moment at which the cursor moves next.
-    fn next_moment(&self, calendar: Calendar) -> Option<u64> {
-        let rest = self.ahead(calendar).next().map(|(.., moment)| moment);
-        rest.or_else(|| {
-            let first = self.keys.keys().next()?;
-            Some(calendar.moment(self.cursor.cycle.saturating_add(1), first))
-        })
-    }
-
-    /// How many keys wait for a walk.
-    fn backlog(&self, calendar: Calendar, now: Stamp) -> usize {
-        let is_due = |key: &AnnounceKey, state: &State| {
-            calendar
-                .last_moment(key, now)
-                .is_some_and(|moment| calendar.is_due(state, moment))
-        };
-        let swept = if self.cursor.cycle == calendar.cycle(now) {
-            let until_now = |&(.., moment): &(_, _, u64)| moment <= u64::from(now.0);
-            let ahead = self.ahead(calendar).take_while(until_now);
-            ahead.filter(|(key, state, _)| is_due(key, state)).count()
-        } else {
-            self.keys
-                .iter()
-                .filter(|(key, state)| is_due(key, state))
-                .count()
-        };
-        let retry = self.retry.iter().take_while(|(at, _)| *at <= now).count();
-        self.fresh.len() + retry + swept
-    }
-
-    /// Since when the longest waiting key waits.
-    fn waiting_since(&self, calendar: Calendar, now: Stamp) -> Option<Stamp> {
-        let fresh = self.fresh.front().map(|(_, since)| *since);
-        let retry = self.retried(now).map(|(_, at)| at);
-        let swept = self.swept(calendar, now).map(|(_, moment)| moment);
-        [fresh, retry, swept].into_iter().flatten().min()
-    }
-
-    /// Takes keys out of the queues that are no longer in the map.
-    fn forget_removed(&mut self) {
-        let keys = &self.keys;
-        self.fresh.retain(|(key, _)| keys.contains_key(key));
-        self.retry.retain(|(_, key)| keys.contains_key(key));
-    }
-}
-
 /// Paces the announcement of own keys: new ones at once, then each at its own moment of every
 /// interval. The head of this module tells how.
 pub struct Announcer {
     max_in_flight: usize,
     ttl: Duration,
     calendar: Calendar,
-    lanes: [Lane; 3],
+    by_priority: [Keys; 3],
     in_flight: HashSet<AnnounceKey>,
     /// Persisted times of keys that nobody has asked for yet.
     remembered: HashMap<AnnounceKey, Stamp>,
@@ -354,7 +153,7 @@ impl Announcer {
             max_in_flight: config.max_in_flight.max(1),
             ttl: config.ttl,
             calendar: Calendar::new(&config),
-            lanes: Default::default(),
+            by_priority: Default::default(),
             in_flight: HashSet::new(),
             remembered: persisted
                 .into_iter()
@@ -378,8 +177,8 @@ impl Announcer {
     ) {
         self.mark = !self.mark;
         self.add(keys, now);
-        for lane in &mut self.lanes {
-            lane.keys.retain(|key, state| {
+        for keys in &mut self.by_priority {
+            keys.states.retain(|key, state| {
                 let stays = state.mark == self.mark;
                 if !stays {
                     self.announced -= u64::from(state.announced != NEVER);
@@ -387,7 +186,7 @@ impl Announcer {
                 }
                 stays
             });
-            lane.forget_removed();
+            keys.forget_removed();
         }
         self.dirty
             .extend(std::mem::take(&mut self.remembered).into_keys());
@@ -403,9 +202,9 @@ impl Announcer {
         let now = Stamp::from(now);
         let mut raised = false;
         for (key, priority) in keys {
-            let old = self.lane_of(&key);
-            if let Some(lane) = old.filter(|lane| *lane <= priority) {
-                if let Some(state) = self.lanes[lane as usize].keys.get_mut(&key) {
+            let old = self.priority_of(&key);
+            if let Some(known) = old.filter(|known| *known <= priority) {
+                if let Some(state) = self.by_priority[known as usize].states.get_mut(&key) {
                     state.mark = self.mark;
                 }
                 continue;
@@ -413,7 +212,7 @@ impl Announcer {
             let last = match old {
                 Some(lower) => {
                     raised = true;
-                    let state = self.lanes[lower as usize].keys.remove(&key);
+                    let state = self.by_priority[lower as usize].states.remove(&key);
                     self.announced -= u64::from(state.is_some_and(|s| s.announced != NEVER));
                     state.map(|state| state.announced)
                 }
@@ -422,7 +221,7 @@ impl Announcer {
             self.insert(key, priority, last.unwrap_or(NEVER), now);
         }
         if raised {
-            self.lanes.iter_mut().for_each(Lane::forget_removed);
+            self.by_priority.iter_mut().for_each(Keys::forget_removed);
         }
     }
 
@@ -433,8 +232,8 @@ impl Announcer {
         for key in keys {
             let persisted = self.remembered.remove(&key).is_some();
             let state = self
-                .lane_of(&key)
-                .and_then(|p| self.lanes[p as usize].keys.remove(&key));
+                .priority_of(&key)
+                .and_then(|p| self.by_priority[p as usize].states.remove(&key));
             if let Some(state) = state {
                 removed += 1;
                 self.announced -= u64::from(state.announced != NEVER);
@@ -444,7 +243,7 @@ impl Announcer {
             }
         }
         if removed > 0 {
-            self.lanes.iter_mut().for_each(Lane::forget_removed);
+            self.by_priority.iter_mut().for_each(Keys::forget_removed);
         }
         removed
     }
@@ -453,8 +252,8 @@ impl Announcer {
     /// given out must come back by [`finished`](Self::finished).
     pub fn poll(&mut self, now: SystemTime) -> Option<AnnounceKey> {
         let now = Stamp::from(now);
-        for lane in &mut self.lanes {
-            lane.advance(self.calendar, now);
+        for keys in &mut self.by_priority {
+            keys.advance(self.calendar, now);
         }
         if self.suspended || now < self.paused_until || self.in_flight.len() >= self.max_in_flight {
             return None;
@@ -475,12 +274,12 @@ impl Announcer {
         } else if !self.suspended {
             self.failed_in_row(now);
         }
-        let Some(priority) = self.lane_of(&key) else {
+        let Some(priority) = self.priority_of(&key) else {
             return;
         };
-        let lane = &mut self.lanes[priority as usize];
-        let Some(state) = lane
-            .keys
+        let keys = &mut self.by_priority[priority as usize];
+        let Some(state) = keys
+            .states
             .get_mut(&key)
             .filter(|s| s.place == Place::Walking)
         else {
@@ -503,7 +302,7 @@ impl Announcer {
             state.failures = state.failures.saturating_add(1);
         }
         state.place = Place::Retry;
-        lane.retry
+        keys.retry
             .insert((if self.suspended { now } else { now.plus(wait) }, key));
     }
 
@@ -526,10 +325,10 @@ impl Announcer {
         if self.suspended || self.in_flight.len() >= self.max_in_flight {
             return None;
         }
-        let at = self.lanes.iter().filter_map(|lane| {
-            let fresh = lane.fresh.front().map(|_| u64::from(now.0));
-            let retry = lane.retry.first().map(|(at, _)| u64::from(at.0));
-            [fresh, retry, lane.next_moment(self.calendar)]
+        let at = self.by_priority.iter().filter_map(|keys| {
+            let fresh = keys.fresh.front().map(|_| u64::from(now.0));
+            let retry = keys.retry.first().map(|(at, _)| u64::from(at.0));
+            [fresh, retry, keys.next_moment(self.calendar)]
                 .into_iter()
                 .flatten()
                 .min()
@@ -540,7 +339,10 @@ impl Announcer {
 
     /// How many keys there are.
     pub fn len(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.keys.len() as u64).sum()
+        self.by_priority
+            .iter()
+            .map(|keys| keys.states.len() as u64)
+            .sum()
     }
 
     /// Whether there is nothing to announce.
@@ -562,9 +364,9 @@ impl Announcer {
     /// at each of them.
     pub fn backlog(&self, now: SystemTime) -> u64 {
         let now = Stamp::from(now);
-        self.lanes
+        self.by_priority
             .iter()
-            .map(|lane| lane.backlog(self.calendar, now) as u64)
+            .map(|keys| keys.backlog(self.calendar, now) as u64)
             .sum()
     }
 
@@ -572,8 +374,8 @@ impl Announcer {
     /// hours, records begin to run out before they are renewed.
     pub fn behind(&self, now: SystemTime) -> Option<Duration> {
         let now = Stamp::from(now);
-        let since = |lane: &Lane| lane.waiting_since(self.calendar, now);
-        let late = now.since(self.lanes.iter().filter_map(since).min()?);
+        let since = |keys: &Keys| keys.waiting_since(self.calendar, now);
+        let late = now.since(self.by_priority.iter().filter_map(since).min()?);
         (late >= BEHIND_MIN).then_some(late)
     }
 
@@ -582,8 +384,8 @@ impl Announcer {
         let dirty = std::mem::take(&mut self.dirty);
         let entry = |key: AnnounceKey| {
             let state = self
-                .lane_of(&key)
-                .and_then(|p| self.lanes[p as usize].keys.get(&key));
+                .priority_of(&key)
+                .and_then(|p| self.by_priority[p as usize].states.get(&key));
             let announced = state.map(|state| state.announced).filter(|at| *at != NEVER);
             (
                 EntryKey::Announced(key).encode(),
@@ -593,13 +395,13 @@ impl Announcer {
         dirty.into_iter().map(entry).collect()
     }
 
-    fn lane_of(&self, key: &AnnounceKey) -> Option<Priority> {
+    fn priority_of(&self, key: &AnnounceKey) -> Option<Priority> {
         Priority::ALL
             .into_iter()
-            .find(|p| self.lanes[*p as usize].keys.contains_key(key))
+            .find(|p| self.by_priority[*p as usize].states.contains_key(key))
     }
 
-    /// A key that is in no lane yet, with its last success.
+    /// A key that has no priority yet, with its last success.
     fn insert(&mut self, key: AnnounceKey, priority: Priority, last: Stamp, now: Stamp) {
         // A success longer ago than records live, or in the future, is worth nothing.
         let announced = if last > now || last.plus(self.ttl) <= now {
@@ -617,14 +419,14 @@ impl Announcer {
         if announced != last {
             self.dirty.insert(key);
         }
-        let lane = &mut self.lanes[priority as usize];
+        let keys = &mut self.by_priority[priority as usize];
         match place {
-            Place::Fresh => lane.fresh.push_back((key, now)),
+            Place::Fresh => keys.fresh.push_back((key, now)),
             // The cursor may have passed its moment already: it starts anew, one interval back.
-            _ => lane.cursor = Cursor::default(),
+            _ => keys.cursor = Cursor::default(),
         }
         self.announced += u64::from(announced != NEVER);
-        lane.keys.insert(
+        keys.states.insert(
             key,
             State {
                 announced,
@@ -638,27 +440,27 @@ impl Announcer {
     /// Takes the key whose turn it is out of its queue.
     fn next(&mut self, now: Stamp) -> Option<AnnounceKey> {
         let prefer_due = self.turn_of_sweep && self.sweep_is_late(now);
-        let lanes = &mut self.lanes;
+        let all = &mut self.by_priority;
         let key = if prefer_due {
-            lanes
-                .iter_mut()
-                .find_map(|lane| take_due(lane, self.calendar, now))
+            all.iter_mut()
+                .find_map(|keys| keys.take_due(self.calendar, now))
         } else {
             None
         };
         self.turn_of_sweep = !prefer_due;
         key.or_else(|| {
-            lanes
-                .iter_mut()
-                .find_map(|lane| take_fresh(lane).or_else(|| take_due(lane, self.calendar, now)))
+            all.iter_mut().find_map(|keys| {
+                keys.take_fresh()
+                    .or_else(|| keys.take_due(self.calendar, now))
+            })
         })
     }
 
     /// Whether keys that were announced before have waited so long that new ones, however many,
     /// must share the walks with them.
     fn sweep_is_late(&self, now: Stamp) -> bool {
-        let swept = |lane: &Lane| lane.swept(self.calendar, now).map(|(_, moment)| moment);
-        let oldest = self.lanes.iter().filter_map(swept).min();
+        let swept = |keys: &Keys| keys.swept(self.calendar, now).map(|(_, moment)| moment);
+        let oldest = self.by_priority.iter().filter_map(swept).min();
         oldest.is_some_and(|oldest| now.since(oldest) >= self.calendar.recent)
     }
 
@@ -681,26 +483,6 @@ impl Announcer {
 fn backoff(min: Duration, max: Duration, rounds: u32) -> Duration {
     2u32.checked_pow(rounds)
         .map_or(max, |factor| min.saturating_mul(factor).min(max))
-}
-
-fn take_fresh(lane: &mut Lane) -> Option<AnnounceKey> {
-    let (key, _) = lane.fresh.pop_front()?;
-    walk(lane, key)
-}
-
-/// A failed key whose wait is over, else the key at the cursor.
-fn take_due(lane: &mut Lane, calendar: Calendar, now: Stamp) -> Option<AnnounceKey> {
-    if let Some((key, at)) = lane.retried(now) {
-        lane.retry.remove(&(at, key));
-        return walk(lane, key);
-    }
-    let (key, _) = lane.swept(calendar, now)?;
-    walk(lane, key)
-}
-
-fn walk(lane: &mut Lane, key: AnnounceKey) -> Option<AnnounceKey> {
-    lane.keys.get_mut(&key)?.place = Place::Walking;
-    Some(key)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{keys::RECENT_PART, *};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -595,28 +598,28 @@ impl Model {
         assert!(self.in_flight.len() <= 4);
         // Each key is where its state says, and nowhere else.
         let (calendar, now) = (announcer.calendar, Stamp::from(now));
-        for lane in &announcer.lanes {
+        for keys in &announcer.by_priority {
             let at = |place| {
-                lane.keys
+                keys.states
                     .iter()
                     .filter(move |(_, s)| s.place == place)
                     .map(|(k, _)| *k)
             };
-            let mut fresh: Vec<_> = lane.fresh.iter().map(|(key, _)| *key).collect();
+            let mut fresh: Vec<_> = keys.fresh.iter().map(|(key, _)| *key).collect();
             fresh.sort();
             assert_eq!(fresh, at(Place::Fresh).collect::<Vec<_>>());
-            let mut retry: Vec<_> = lane.retry.iter().map(|(_, key)| *key).collect();
+            let mut retry: Vec<_> = keys.retry.iter().map(|(_, key)| *key).collect();
             retry.sort();
             assert_eq!(retry, at(Place::Retry).collect::<Vec<_>>());
             assert!(at(Place::Walking).all(|key| walking(&&key)));
             // The backlog, counted without a cursor.
-            let swept = lane.keys.iter().filter(|(key, state)| {
+            let swept = keys.states.iter().filter(|(key, state)| {
                 let moment = calendar.last_moment(key, now);
                 moment.is_some_and(|moment| calendar.is_due(state, moment))
             });
-            let retry = lane.retry.iter().filter(|(at, _)| *at <= now);
+            let retry = keys.retry.iter().filter(|(at, _)| *at <= now);
             let backlog = fresh.len() + retry.count() + swept.count();
-            assert_eq!(lane.backlog(calendar, now), backlog);
+            assert_eq!(keys.backlog(calendar, now), backlog);
         }
     }
 }

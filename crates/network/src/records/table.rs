@@ -38,6 +38,11 @@
 //! record is then a key, a number and two times, in three ordered sets: 120 bytes and what the
 //! trees leave empty.
 
+#[cfg(test)]
+mod check;
+mod places;
+mod shares;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
@@ -46,6 +51,10 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId};
 
+use self::{
+    places::{Holder, crowded, stale, unlucky, unreachable},
+    shares::{Group, Shares},
+};
 use super::{
     RecordsConfig,
     address::Origin,
@@ -84,16 +93,6 @@ pub enum Refused {
 /// A provider as a small number, so that records need not repeat its id.
 type Slot = u32;
 
-/// The network that a provider competes in. Local ones compete alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Group(Origin, Option<Slot>);
-
-impl Group {
-    fn new(origin: Origin, slot: Slot) -> Self {
-        Self(origin, (origin == Origin::Local).then_some(slot))
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
     expires: Stamp,
@@ -118,43 +117,6 @@ impl Provider {
     fn is_unreachable(&self, now: Stamp) -> bool {
         self.unreachable_since
             .is_some_and(|since| now.since(since) < UNREACHABLE_FOR)
-    }
-}
-
-/// How many of something each network has, and which has the most.
-#[derive(Default)]
-struct Shares {
-    of: HashMap<Group, u32>,
-    order: BTreeSet<(u32, Group)>,
-}
-
-impl Shares {
-    fn of(&self, group: Group) -> u32 {
-        self.of.get(&group).copied().unwrap_or(0)
-    }
-
-    fn set(&mut self, group: Group, count: u32) {
-        self.order.remove(&(self.of(group), group));
-        if count == 0 {
-            self.of.remove(&group);
-        } else {
-            self.of.insert(group, count);
-            self.order.insert((count, group));
-        }
-    }
-
-    fn add(&mut self, group: Group, count: u32) {
-        self.set(group, self.of(group).saturating_add(count));
-    }
-
-    fn sub(&mut self, group: Group, count: u32) {
-        self.set(group, self.of(group).saturating_sub(count));
-    }
-
-    /// The network that must make room for one more of `group`, if any has too much.
-    fn payer(&self, group: Group) -> Option<Group> {
-        let (most, payer) = self.order.last().copied()?;
-        (most > self.of(group).saturating_add(1)).then_some(payer)
     }
 }
 
@@ -599,115 +561,4 @@ impl Table {
         self.count(slot, -1);
         self.leave_if_idle(slot);
     }
-}
-
-/// One who has a place of the key in question.
-struct Holder<'a> {
-    slot: Slot,
-    times: Times,
-    provider: &'a Provider,
-}
-
-/// Rule 2: the one found unreachable longest ago.
-fn unreachable(holders: &[Holder<'_>], now: Stamp) -> Option<Slot> {
-    let gone = holders
-        .iter()
-        .filter(|holder| holder.provider.is_unreachable(now));
-    gone.min_by_key(|holder| holder.provider.unreachable_since)
-        .map(|holder| holder.slot)
-}
-
-/// How many places of the key each network has.
-fn shares(holders: &[Holder<'_>]) -> Shares {
-    let mut shares = Shares::default();
-    for holder in holders {
-        shares.add(holder.provider.group, 1);
-    }
-    shares
-}
-
-/// Rule 3: one of the network with the most places, if that has two more than the newcomer's.
-fn crowded(
-    holders: &[Holder<'_>],
-    newcomer: Group,
-    draw: impl Fn(&Provider) -> (u64, u64),
-) -> Option<Slot> {
-    let payer = shares(holders).payer(newcomer)?;
-    let members = holders
-        .iter()
-        .filter(|holder| holder.provider.group == payer);
-    members
-        .max_by_key(|holder| draw(holder.provider))
-        .map(|holder| holder.slot)
-}
-
-/// Rule 4: the one refreshed longest ago, if that was before `limit`.
-fn stale(holders: &[Holder<'_>], limit: Stamp) -> Option<Slot> {
-    let oldest = holders.iter().min_by_key(|holder| holder.times.refreshed)?;
-    (oldest.times.refreshed < limit).then_some(oldest.slot)
-}
-
-/// Rule 5: the one with the highest number, if the newcomer's is lower, among those whose leaving
-/// does not make the newcomer's network larger than theirs.
-fn unlucky(
-    holders: &[Holder<'_>],
-    newcomer: &Provider,
-    draw: impl Fn(&Provider) -> (u64, u64),
-) -> Option<Slot> {
-    let shares = shares(holders);
-    let own = newcomer.group;
-    let rivals = holders.iter().filter(|holder| {
-        let group = holder.provider.group;
-        group == own || shares.of(group) > shares.of(own)
-    });
-    let highest = rivals.max_by_key(|holder| draw(holder.provider))?;
-    (draw(newcomer) < draw(highest.provider)).then_some(highest.slot)
-}
-
-#[cfg(test)]
-impl Table {
-    /// That all sets tell the same story, and no quota is exceeded.
-    pub(super) fn check(&self) {
-        let by_provider = self
-            .records
-            .keys()
-            .map(|(key, slot)| (*slot, *key))
-            .collect();
-        assert_eq!(self.by_provider, by_provider);
-        let by_expiry = self
-            .records
-            .iter()
-            .map(|((key, slot), t)| (t.bucket(), *key, *slot));
-        assert_eq!(self.by_expiry, by_expiry.collect());
-        let (mut records, mut providers) = (Shares::default(), Shares::default());
-        for (id, slot) in &self.slots {
-            let provider = self.provider(*slot).unwrap();
-            let held = self.by_provider.iter().filter(|(s, _)| s == slot).count();
-            assert_eq!((&provider.id, provider.records as usize), (id, held));
-            assert!(held > 0 && provider.records <= self.config.records_per_peer_max);
-            assert!(
-                self.members
-                    .contains(&(provider.group, provider.records, *slot))
-            );
-            records.add(provider.group, provider.records);
-            providers.add(provider.group, 1);
-        }
-        assert_eq!(self.record_shares.order, records.order);
-        assert_eq!(self.provider_shares.order, providers.order);
-        assert_eq!(self.members.len(), self.slots.len());
-        assert_eq!(
-            self.providers.len(),
-            self.slots.len() + self.free_slots.len()
-        );
-        assert!(self.slots.len() <= self.config.providers_max);
-        assert!(self.records.len() <= self.config.foreign_records_max);
-        for (key, _) in self.records.keys() {
-            assert!(self.holders(*key).count() <= self.config.providers_per_key_max);
-        }
-    }
-
-    /// Bytes of one record in all sets, before what the trees leave empty.
-    pub(super) const RECORD_BYTES: usize = size_of::<((AnnounceKey, Slot), Times)>()
-        + size_of::<(Slot, AnnounceKey)>()
-        + size_of::<(u32, AnnounceKey, Slot)>();
 }

@@ -1,5 +1,7 @@
 //! One fetch: keeps sources, feeds the scheduler, does what it says, and knows when to give up.
 
+mod hearing;
+mod sources;
 mod telling;
 
 use std::{
@@ -12,17 +14,11 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::{
-    CHUNK_SIZE, ChunkSet, ContentHash, FileHash, Manifest, ManifestEntry, chunk_len,
-};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ContentHash, Manifest, ManifestEntry, chunk_len};
 use hubless_network::{Multiaddr, Network, PeerId};
 use hubless_scheduler::{Input, Order, Output, Scheduler, SchedulerConfig, SourceId};
 use tokio::{
-    sync::{
-        Semaphore,
-        broadcast::{self, error::RecvError},
-        mpsc, watch,
-    },
+    sync::{Semaphore, broadcast, mpsc, watch},
     task::JoinSet,
     time::Instant,
 };
@@ -34,7 +30,7 @@ use super::{
     layout::{FileNumber, Layout},
     lists::Lists,
     plan::{self, Planned},
-    source::{self, Command, End, MANIFEST_ASKS_MAX, News, Shared, SourceArgs},
+    source::{Command, MANIFEST_ASKS_MAX, News, Shared},
     supply::Supply,
     target::Target,
     widen::Widening,
@@ -47,15 +43,8 @@ use crate::{
     transfers::Live,
 };
 
-/// Sources at once. More connections than this do not make a fetch faster, and each costs memory
-/// on both sides.
-const SOURCES_MAX: usize = 48;
-
 /// News from all sources that waits for the job: a few for each source.
 const NEWS_MAX: usize = 256;
-
-/// Commands that wait for a source: all that can be open, and as many cancels.
-const COMMANDS_MAX: usize = 2 * hubless_scheduler::ASKS_PER_SOURCE_MAX;
 
 /// Peers found in the DHT that wait for the job.
 const FOUND_MAX: usize = 64;
@@ -415,56 +404,6 @@ impl Job {
         Ok(())
     }
 
-    /// Connects to candidates while there is room.
-    fn start_sources(&mut self) {
-        let now = Instant::now();
-        while self.sources.len() < SOURCES_MAX
-            && let Some((peer, addresses, files)) = self.candidates.take(now)
-        {
-            self.start_source(peer, addresses, files);
-        }
-    }
-
-    fn start_source(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, files: Vec<FileHash>) {
-        let id = SourceId(self.next_source);
-        self.next_source += 1;
-        let (commands, received) = mpsc::channel(COMMANDS_MAX);
-        let args = SourceArgs {
-            id,
-            peer,
-            addresses,
-            files,
-            commands: received,
-            shared: self.shared.clone(),
-        };
-        self.tasks.spawn(source::run(args));
-        let handle = Handle {
-            peer,
-            commands,
-            useful: false,
-        };
-        self.sources.insert(id, handle);
-    }
-
-    /// Begins another lane to a peer where that may help.
-    fn widen(&mut self) {
-        let Some(scheduler) = &self.scheduler else {
-            return;
-        };
-        let peers = self.sources.iter().map(|(id, handle)| (*id, handle.peer));
-        let due = self.widening.due(
-            Instant::now().into_std(),
-            self.bytes_missing,
-            &peers.collect(),
-            scheduler.sources(),
-        );
-        if let Some(peer) = due {
-            tracing::debug!(%peer, "one more lane");
-            let (addresses, files) = self.candidates.named_for(&peer);
-            self.start_source(peer, addresses, files);
-        }
-    }
-
     /// Does what the scheduler says.
     fn obey(&mut self) {
         let Some(scheduler) = &mut self.scheduler else {
@@ -524,143 +463,6 @@ impl Job {
         let now = self.start.elapsed();
         if let Some(scheduler) = &mut self.scheduler {
             scheduler.handle(now, input);
-        }
-    }
-
-    /// Hears all news there is before anything is decided.
-    async fn hear_all(&mut self, first: News) -> Result<(), Failure> {
-        self.hear(first).await?;
-        for _ in 0..NEWS_MAX {
-            match self.news.try_recv() {
-                Ok(news) => self.hear(news).await?,
-                Err(_) => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn hear_asker(&mut self, asker: Result<(ContentHash, PeerId), RecvError>) {
-        // Who is missed because too many ask is named by others.
-        if let Ok((content, peer)) = asker
-            && Some(content) == self.wish.target.model()
-            && self.scheduler.is_some()
-        {
-            self.add_asker(peer);
-        }
-    }
-
-    /// Who asks for this model has some of it, or soon will. It is connected, so no address is
-    /// needed. Not before the manifest is here: until then nobody can learn from our answers that
-    /// we want it.
-    fn add_asker(&mut self, peer: PeerId) {
-        let candidate = Candidate {
-            peer,
-            addresses: Vec::new(),
-            file: None,
-        };
-        self.candidates.add(candidate, Instant::now());
-    }
-
-    async fn hear(&mut self, news: News) -> Result<(), Failure> {
-        match news {
-            News::Manifest(manifest) => {
-                if !self.wish.only_plan {
-                    let (store, kept) = (self.shared.core.store.clone(), manifest.clone());
-                    Blocking::run_long(move || store.put_manifest(&kept)).await??;
-                }
-                self.plan(manifest).await?;
-            }
-            News::BadManifest(error) => {
-                return Err(failures::bad_manifest(&self.wish.target, &error));
-            }
-            News::Input(input) => self.hear_input(input),
-            News::List(file) => {
-                self.lists_missing = self.lists_missing.saturating_sub(1);
-                self.last_progress = Instant::now();
-                let range = self
-                    .layout
-                    .borrow()
-                    .as_ref()
-                    .map(|layout| layout.range(file));
-                for run in range
-                    .map(|range| runs_in(&self.missing, range))
-                    .unwrap_or_default()
-                {
-                    self.schedule(Input::Want(run));
-                }
-            }
-            News::Peer(mut candidate) => {
-                // A stranger must not have us knock at the doors of our own network.
-                candidate.addresses = self.network.believable(candidate.addresses);
-                self.candidates.add(candidate, Instant::now());
-            }
-            News::Store(error) => return Err(failures::store(error, &self.wish.target)),
-            News::Ended(source, end) => self.source_ended(source, end).await,
-        }
-        Ok(())
-    }
-
-    fn hear_input(&mut self, input: Input) {
-        match &input {
-            Input::Received {
-                source,
-                chunk,
-                bytes,
-            } => {
-                self.last_progress = Instant::now();
-                if self.missing.remove(*chunk) {
-                    self.bytes_missing = self.bytes_missing.saturating_sub((*bytes).into());
-                }
-                if let Some(handle) = self.sources.get_mut(source) {
-                    handle.useful = true;
-                }
-                self.stored.send_modify(|stored| *stored += 1);
-            }
-            Input::SourceHas(..) | Input::SourceGained(..) | Input::SourceComplete(_) => {
-                self.anyone = true;
-            }
-            Input::SourceJoined(_) => self.reached = true,
-            _ => {}
-        }
-        let joined = match &input {
-            Input::SourceJoined(source) => self.twin_of(*source),
-            _ => None,
-        };
-        self.schedule(input);
-        if let Some((source, other)) = joined {
-            self.schedule(Input::SourceIsTwin(source, other));
-        }
-    }
-
-    /// The source and another one of the same peer.
-    fn twin_of(&self, source: SourceId) -> Option<(SourceId, SourceId)> {
-        let peer = self.sources.get(&source)?.peer;
-        let is_other = |id: &SourceId, handle: &Handle| *id != source && handle.peer == peer;
-        let other = self
-            .sources
-            .iter()
-            .find(|(id, handle)| is_other(id, handle));
-        other.map(|(other, _)| (source, *other))
-    }
-
-    async fn source_ended(&mut self, source: SourceId, end: End) {
-        self.schedule(Input::SourceGone(source));
-        self.reached |= end != End::Unreachable;
-        let Some(handle) = self.sources.remove(&source) else {
-            return;
-        };
-        tracing::debug!(peer = %handle.peer, ?end, "a source ended");
-        match end {
-            End::Lied => {
-                self.candidates.drop_peer(handle.peer);
-                self.shared.core.reject(handle.peer).await;
-            }
-            // It has other lanes that work.
-            _ if self.sources.values().any(|other| other.peer == handle.peer) => {}
-            End::Unreachable | End::Nothing | End::Gone => {
-                self.candidates
-                    .failed(handle.peer, handle.useful, Instant::now());
-            }
         }
     }
 

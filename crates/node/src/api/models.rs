@@ -1,0 +1,128 @@
+//! What is told of models and files.
+
+use std::path::PathBuf;
+
+use hubless_content::{ContentHash, FileHash, ModelPath};
+use serde::{Deserialize, Serialize};
+
+/// A model was imported.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Added {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// A model was fetched.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Where the files are now.
+    pub path: PathBuf,
+    /// Bytes of the wanted files.
+    pub bytes_total: u64,
+    /// Chunk payload that came over the network in this run.
+    pub bytes_fetched: u64,
+    /// Bytes that were there before.
+    pub bytes_present: u64,
+}
+
+/// What a fetch would do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// The model.
+    pub hash: ContentHash,
+    /// Bytes of the wanted files.
+    pub bytes_total: u64,
+    /// Bytes of them that are there.
+    pub bytes_present: u64,
+    /// The wanted files.
+    pub files: Vec<FileDetails>,
+}
+
+/// One file of a model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileDetails {
+    /// Where it is in the model.
+    pub path: ModelPath,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of its bytes, as `b3sum` prints it.
+    pub hash: FileHash,
+}
+
+/// All models of a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Models {
+    /// In no special order.
+    pub models: Vec<ModelSummary>,
+}
+
+/// One model in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that are held.
+    pub held_bytes: u64,
+    /// Whether all are held.
+    pub complete: bool,
+    /// Whether garbage collection keeps it.
+    pub pinned: bool,
+}
+
+/// All about one model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelDetails {
+    /// Its address.
+    pub hash: ContentHash,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that are held.
+    pub held_bytes: u64,
+    /// Whether all are held.
+    pub complete: bool,
+    /// Whether garbage collection keeps it.
+    pub pinned: bool,
+    /// The files, sorted by path.
+    pub files: Vec<FileDetails>,
+}
+
+/// What garbage collection freed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Collected {
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What hashing the store again showed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Verified {
+    /// Files that were hashed.
+    pub files: u64,
+    /// Bytes that were hashed.
+    pub bytes: u64,
+    /// Files whose bytes are not what they should be. `get` fetches what is wrong again.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A file whose bytes are wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Damaged {
+    /// The file.
+    pub hash: FileHash,
+    /// Where its bytes lie, if they lie in place.
+    pub path: Option<PathBuf>,
+    /// Chunks that are wrong.
+    pub chunks: u64,
+}

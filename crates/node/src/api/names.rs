@@ -1,0 +1,84 @@
+//! What is told of names and what they lead to.
+
+use std::collections::BTreeMap;
+
+use hubless_content::{CommitId, ContentHash, RefName, RepoKind};
+use serde::{Deserialize, Serialize};
+
+/// A name was given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Named {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// The branch.
+    pub branch: String,
+    /// Tags that were set.
+    pub tags: Vec<String>,
+    /// The id of the branch's revision.
+    pub commit: CommitId,
+    /// Its content.
+    pub hash: ContentHash,
+    /// Whether the revision is new; if not, the branch held this content already.
+    pub new: bool,
+}
+
+/// All names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Names {
+    /// By kind and name.
+    pub names: Vec<NameRef>,
+}
+
+/// One name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameRef {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// The revision of its main branch.
+    pub commit: Option<CommitId>,
+    /// The content of that, if its address is known.
+    pub hash: Option<ContentHash>,
+}
+
+/// All about one name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameDetails {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// Its branches, tags and other refs.
+    pub refs: BTreeMap<RefName, CommitId>,
+    /// Its revisions, newest first.
+    pub revisions: Vec<NameRevision>,
+}
+
+/// One revision of a name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameRevision {
+    /// Its id.
+    pub commit: CommitId,
+    /// Its content, if its address is known.
+    pub hash: Option<ContentHash>,
+    /// When it was made: milliseconds since 1970, UTC.
+    pub time: u64,
+    /// What was said about it.
+    pub title: String,
+}
+
+/// What a name leads to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedName {
+    /// What it names.
+    pub kind: RepoKind,
+    /// `ORG/NAME`.
+    pub name: String,
+    /// The revision.
+    pub commit: CommitId,
+    /// Its content.
+    pub hash: ContentHash,
+}

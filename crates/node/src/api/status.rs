@@ -1,0 +1,257 @@
+//! What a node tells of itself, its peers and its work.
+
+use std::path::PathBuf;
+
+use hubless_content::{ContentHash, FileHash, ModelPath, RepoId};
+use serde::{Deserialize, Serialize};
+
+use super::State;
+
+/// Who the node is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Identified {
+    /// The peer id: the hash of the node's public key.
+    pub peer_id: String,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+/// State and counters; payload bytes since start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The peer id.
+    pub peer_id: String,
+    /// Where it can be dialled, each ending in `/p2p/<peer id>`.
+    pub addresses: Vec<String>,
+    /// How others can reach it.
+    pub reachability: String,
+    /// Connected peers.
+    pub peers: u64,
+    /// Payload sent to peers: chunks, and a little for manifests, chunk lists and bitmaps.
+    pub bytes_sent: u64,
+    /// Payload received from peers, likewise.
+    pub bytes_received: u64,
+    /// Bytes of files received from the upstream.
+    pub bytes_from_upstream: u64,
+    /// Chunks that arrived and failed verification.
+    pub chunks_rejected: u64,
+    /// The DHT's state.
+    pub dht: DhtStatus,
+    /// The store's state.
+    pub store: StoreStatus,
+    /// The fetches under way.
+    pub transfers: Vec<Transfer>,
+    /// Files referenced in place that have changed and are no longer served.
+    pub stale: Vec<PathBuf>,
+    /// Peers that are banned now.
+    pub banned: Vec<String>,
+}
+
+/// The DHT's part of [`Status`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DhtStatus {
+    /// Peers in the routing table.
+    pub routing_peers: u64,
+    /// Provider records kept for others.
+    pub records: u64,
+    /// Own keys that are announced.
+    pub announced: u64,
+    /// Own keys that are due but not announced yet.
+    pub backlog: u64,
+}
+
+/// The store's part of [`Status`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Bytes in the store, without files that are referenced in place.
+    pub bytes: u64,
+    /// The most it may hold.
+    pub quota: Option<u64>,
+}
+
+/// The fetches under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Transfers {
+    /// The oldest first.
+    pub transfers: Vec<Transfer>,
+}
+
+/// What a transfer brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A model, or parts of it.
+    Model {
+        /// Its hash.
+        hash: ContentHash,
+    },
+    /// A file of a repo of the upstream. One that comes from both sides has two transfers.
+    File {
+        /// The repo.
+        repo: RepoId,
+        /// The file.
+        path: ModelPath,
+        /// The URL of the upstream that gives it; `None` if peers do.
+        upstream: Option<String>,
+    },
+}
+
+impl From<ContentHash> for Subject {
+    fn from(hash: ContentHash) -> Self {
+        Self::Model { hash }
+    }
+}
+
+/// One fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Counted since the node started.
+    pub id: u64,
+    /// What it brings.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What it is doing.
+    pub state: State,
+    /// Wanted bytes that are here.
+    pub bytes_verified: u64,
+    /// Wanted bytes; 0 as long as that is not known.
+    pub bytes_total: u64,
+    /// Payload that came.
+    pub bytes_fetched: u64,
+    /// The rate of the last seconds.
+    pub bytes_per_second: u64,
+    /// Since it began.
+    pub seconds: u64,
+    /// The peers that take part.
+    pub sources: Vec<TransferSource>,
+}
+
+/// Who takes part in a fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferSource {
+    /// Its peer id.
+    pub peer_id: String,
+    /// How many chunks of the model it has; none before it said.
+    pub chunks: Option<u32>,
+    /// Payload that came from it.
+    pub bytes_fetched: u64,
+    /// Its rate.
+    pub bytes_per_second: u64,
+}
+
+/// The connected peers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peers {
+    /// In no special order.
+    pub peers: Vec<PeerDetails>,
+}
+
+/// One connected peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerDetails {
+    /// Its peer id.
+    pub peer_id: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// What it calls itself.
+    pub agent: Option<String>,
+    /// The last round trip, in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Lanes that are open with it: exchanges on connections of their own, faster than libp2p's.
+    pub lanes: usize,
+}
+
+/// Who provides something.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Providers {
+    /// In the order they were found.
+    pub providers: Vec<ProviderDetails>,
+}
+
+/// One provider.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProviderDetails {
+    /// Its peer id.
+    pub peer_id: String,
+    /// Its addresses, as far as the DHT told.
+    pub addresses: Vec<String>,
+}
+
+/// What peers say about a file that is known by an alias. Only the file's bytes prove a claim.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    /// First what most peers say.
+    pub claims: Vec<ClaimDetails>,
+}
+
+/// A file that peers claim to be the wanted one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClaimDetails {
+    /// BLAKE3 of its bytes.
+    pub hash: FileHash,
+    /// Its bytes.
+    pub size: u64,
+    /// The ids of the peers that say so.
+    pub peers: Vec<String>,
+}
+
+/// Who has how much of a model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Swarm {
+    /// The model.
+    pub hash: ContentHash,
+    /// Its chunks.
+    pub chunks: u32,
+    /// Those that this node has.
+    pub own_chunks: u32,
+    /// The others.
+    pub members: Vec<SwarmMember>,
+}
+
+/// A member of a swarm.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SwarmMember {
+    /// Its peer id.
+    pub peer_id: String,
+    /// How many chunks it says it has; none if it did not answer.
+    pub chunks: Option<u32>,
+}
+
+/// A ticket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TicketText {
+    /// `hubless:<hash>?peer=<multiaddr>&...`
+    pub ticket: String,
+}
+
+/// Facts about a model, each a sentence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Why {
+    /// The model.
+    pub hash: ContentHash,
+    /// The facts, most important first.
+    pub facts: Vec<String>,
+}
+
+/// A key of the configuration was set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Configured {
+    /// The key.
+    pub key: String,
+    /// Its value; null if it is not set any more.
+    pub value: serde_json::Value,
+    /// From when it holds.
+    pub holds: Holds,
+}
+
+/// From when a change of the configuration holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// A running node has it.
+    Now,
+    /// A node runs, which has to be started again.
+    AfterRestart,
+    /// No node runs.
+    FromNextStart,
+}
