@@ -238,18 +238,24 @@ fn the_limit_holds_for_the_upstream_too() {
     let large = noise(2, 9 * MIB);
     let hub = Hub::start(&[("large.bin", large.clone())]);
     let rate = 3 * MIB;
-    let node = mirror(&lab, "mirror", &hub.url, &["--limit-down", "3MiB"]);
-    let begun = Instant::now();
-    let answer = get(gateway(&node), &file("large.bin"));
-    let took = begun.elapsed().as_secs_f64();
-    assert!(answer.whole && answer.body == large);
     let ideal = large.len() as f64 / rate as f64;
-    // A tenth of a second of the rate may pass at once; how close it comes on a machine that does
-    // nothing else is for benchmarks.
-    assert!(
-        (ideal * 0.95..ideal * 2.0).contains(&took),
-        "{took} s, not {ideal} s"
-    );
+    let pull = |turn: i32| {
+        let node = mirror(
+            &lab,
+            &format!("{turn}"),
+            &hub.url,
+            &["--limit-down", "3MiB"],
+        );
+        let begun = Instant::now();
+        let answer = get(gateway(&node), &file("large.bin"));
+        let took = begun.elapsed().as_secs_f64();
+        assert!(answer.whole && answer.body == large);
+        // A tenth of a second of the rate may pass at once.
+        assert!(took >= ideal * 0.95, "{took} s, not {ideal} s");
+        (took < ideal * 1.1).then_some(node)
+    };
+    // A machine that stalls is no fault; one that does so three times in a row is rare.
+    let node = (0..3).find_map(pull).expect("a pull that uses its limit");
 
     let metrics = get(gateway(&node), "/metrics").body;
     let metrics = String::from_utf8(metrics).expect("text");
