@@ -1,7 +1,6 @@
 //! Pulling through: a node asks a hub for what it does not have. The hub is one that the tests tell
 //! how to behave, or another node's gateway of which only HTTP is used.
 
-mod http;
 mod hub;
 mod peers;
 mod stranger;
@@ -17,6 +16,7 @@ use std::{
 };
 
 use hubless_testkit::{
+    http,
     model::{self, Noise},
     process::{LIMIT, Lab, Node, Process, text, until},
 };

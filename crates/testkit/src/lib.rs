@@ -2,6 +2,7 @@
 //!
 //! For tests only: what goes wrong here panics, with all that is known about it.
 
+pub mod http;
 pub mod model;
 pub mod net;
 pub mod process;

@@ -1,4 +1,4 @@
-//! A client that sees what comes, and whether all of it came.
+//! An HTTP/1.1 client that reports what arrived, and whether all of it arrived.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -16,33 +16,36 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// An answer, as far as it came.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
+pub struct Answer {
+    /// The status code; 0 if the server closed the connection without an answer.
+    pub status: u16,
     headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-    /// Whether the body has the length that was said.
-    pub(crate) whole: bool,
+    /// The bytes of the body that arrived.
+    pub body: Vec<u8>,
+    /// Whether the body has the length that `Content-Length` states.
+    pub whole: bool,
 }
 
 impl Answer {
     /// A header's value; empty if it is not there.
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 }
 
 /// Sends `GET` to `http://host:port/path`.
-pub(crate) fn get(endpoint: &str, path: &str) -> Answer {
+pub fn get(endpoint: &str, path: &str) -> Answer {
     get_with(endpoint, path, &[])
 }
 
 /// As [`get`], with headers.
-pub(crate) fn get_with(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub fn get_with(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut stream = begin(endpoint, path, headers);
     let mut reader = BufReader::new(&mut stream);
     let (status, headers) = head(&mut reader);
@@ -60,7 +63,7 @@ pub(crate) fn get_with(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> 
 }
 
 /// Sends a request and leaves the answer to be read.
-pub(crate) fn begin(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream {
+pub fn begin(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream {
     let host = endpoint.strip_prefix("http://").expect("an HTTP URL");
     let mut stream = TcpStream::connect(host).expect("the gateway listens");
     stream.set_read_timeout(Some(LIMIT)).expect("a socket");
@@ -87,7 +90,7 @@ fn head(reader: &mut impl BufRead) -> (u16, Vec<(String, String)>) {
 }
 
 /// Lines up to the empty one.
-pub(crate) fn lines(reader: &mut impl BufRead) -> Vec<String> {
+pub fn lines(reader: &mut impl BufRead) -> Vec<String> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -99,13 +102,15 @@ pub(crate) fn lines(reader: &mut impl BufRead) -> Vec<String> {
 }
 
 /// Passes connections on to a URL and counts what comes back.
-pub(crate) struct Counter {
-    pub(crate) url: String,
+pub struct Counter {
+    /// The URL that clients use instead of the target's.
+    pub url: String,
     bytes: Arc<AtomicU64>,
 }
 
 impl Counter {
-    pub(crate) fn before(url: &str) -> Self {
+    /// Listens on a port of 127.0.0.1 and passes each connection on to `url`.
+    pub fn before(url: &str) -> Self {
         let target = url.strip_prefix("http://").expect("an HTTP URL").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = listener.local_addr().expect("a bound socket");
@@ -123,13 +128,14 @@ impl Counter {
         }
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    /// Bytes that the target sent so far.
+    pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
 
 /// Passes on what both sides say until one ends, and counts what comes back.
-pub(crate) fn pass_on(client: &TcpStream, target: &str, counted: &AtomicU64) {
+pub fn pass_on(client: &TcpStream, target: &str, counted: &AtomicU64) {
     let Ok(server) = TcpStream::connect(target) else {
         return;
     };
