@@ -42,6 +42,7 @@ mod lane;
 mod local_socket;
 mod network;
 mod network_key;
+mod places;
 mod reach;
 mod records;
 mod shaper;
@@ -70,6 +71,7 @@ pub use self::{
     },
     network::Network,
     network_key::{NetworkKey, ParseNetworkKeyError},
+    places::{Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces},
     records::{
         AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
         Refused,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-/// How far an address reaches. A name counts as public: what it leads to is not known here.
+/// How far an address reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Reach {
     /// This machine.
@@ -16,21 +16,25 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
-    /// The reach of the first host in an address (through a relay: the relay's); `None` if there is
-    /// none, or if it is no host at all.
+    /// The reach of the nearest host in an address (through a relay: the relay's): transports differ
+    /// in which of several they dial. `None` if there is no IP address, or one that is no host, or a
+    /// name: what it leads to is not known before it is dialled.
     pub(crate) fn of(address: &Multiaddr) -> Option<Self> {
-        match address.iter().next()? {
-            Protocol::Ip4(ip) => Self::of_ip(ip.into()),
-            Protocol::Ip6(ip) => Self::of_ip(ip.into()),
-            Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_) => {
-                Some(Self::Public)
-            }
-            _ => None,
+        if has_name(address) {
+            return None;
         }
+        let hosts = address.iter().filter_map(|part| match part {
+            Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
+            Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
+            _ => None,
+        });
+        // `None` is less than any reach.
+        hosts.map(Self::of_ip).min().flatten()
     }
 
-    fn of_ip(ip: IpAddr) -> Option<Self> {
-        match ip.to_canonical() {
+    /// `None` if it is no host.
+    pub(crate) fn of_ip(ip: IpAddr) -> Option<Self> {
+        match canonical(ip) {
             IpAddr::V4(ip) => Self::of_v4(ip),
             IpAddr::V6(ip) => Self::of_v6(ip),
         }
@@ -52,11 +56,19 @@ impl Reach {
     }
 
     fn of_v6(ip: Ipv6Addr) -> Option<Self> {
+        let [first, second, third, ..] = ip.segments();
+        // Site-local addresses, and translators to IPv4 that a local network has for itself.
+        let is_site_local = first & 0xffc0 == 0xfec0;
+        let is_own_translator = [first, second, third] == [0x64, 0xff9b, 1];
         if ip.is_unspecified() || ip.is_multicast() {
             None
         } else if ip.is_loopback() {
             Some(Self::Loopback)
-        } else if ip.is_unique_local() || ip.is_unicast_link_local() {
+        } else if ip.is_unique_local()
+            || ip.is_unicast_link_local()
+            || is_site_local
+            || is_own_translator
+        {
             Some(Self::Private)
         } else {
             Some(Self::Public)
@@ -64,9 +76,41 @@ impl Reach {
     }
 }
 
+/// The IPv4 address that an IPv6 address leads to, if it does: mapped (`::ffff:0:0/96`), compatible
+/// (`::/96`), of NAT64 (`64:ff9b::/96`), 6to4 (`2002::/16`) or Teredo (`2001::/32`).
+pub(crate) fn canonical(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    let segments = v6.segments();
+    let of = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match segments {
+        // Of all that is compatible, `::` and `::1` mean something else.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            of(high, low)
+        }
+        [0x2002, high, low, ..] => of(high, low),
+        [0x2001, 0, .., high, low] => of(!high, !low),
+        _ => ip,
+    }
+}
+
+/// Whether there is a host name in the address.
+pub(crate) fn has_name(address: &Multiaddr) -> bool {
+    address.iter().any(|part| {
+        matches!(
+            part,
+            Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)
+        )
+    })
+}
+
 /// Whether an address that came from a source at this distance leads where the source means: a
 /// peer on the Internet that names 192.168.0.1 means a machine of its own network, and dialling it
-/// would knock at one of ours.
+/// would knock at one of ours. A name may lead anywhere, and resolving it reports to its owner that
+/// this node exists: names are taken from this node's owner only.
 pub(crate) fn is_meant_for_us(address: &Multiaddr, source: Reach) -> bool {
     Reach::of(address).is_some_and(|reach| reach >= source)
 }
@@ -113,8 +157,8 @@ mod tests {
         assert_eq!(reach("/ip4/100.64.1.1/tcp/1"), Some(Reach::Private));
         assert_eq!(reach("/ip6/fe80::1/tcp/1"), Some(Reach::Private));
         assert_eq!(reach("/ip4/81.2.3.4/udp/1/quic-v1"), Some(Reach::Public));
-        assert_eq!(reach("/dns4/example.org/tcp/1"), Some(Reach::Public));
         for nowhere in [
+            "/dns4/example.org/tcp/1",
             "/ip4/0.0.0.0/tcp/1",
             "/ip4/239.0.0.1/tcp/1",
             "/ip6/::/tcp/1",
@@ -125,12 +169,52 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_address_that_leads_to_ipv4_reaches_as_far_as_that() {
+        for (loopback, private, public) in [
+            ("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:81.2.3.4"),
+            ("::127.0.0.1", "::10.0.0.1", "::81.2.3.4"),
+            (
+                "64:ff9b::127.0.0.1",
+                "64:ff9b::10.0.0.1",
+                "64:ff9b::81.2.3.4",
+            ),
+            ("2002:7f00:1::1", "2002:a00:1::1", "2002:5102:304::1"),
+            (
+                "2001:0:4136:e378:8000:63bf:80ff:fffe",
+                "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+                "2001:0:4136:e378:8000:63bf:aefd:fcfb",
+            ),
+        ] {
+            let of = |ip: &str| reach(&format!("/ip6/{ip}/tcp/1"));
+            assert_eq!(of(loopback), Some(Reach::Loopback), "{loopback}");
+            assert_eq!(of(private), Some(Reach::Private), "{private}");
+            assert_eq!(of(public), Some(Reach::Public), "{public}");
+        }
+        assert_eq!(reach("/ip6/64:ff9b:1::1/tcp/1"), Some(Reach::Private));
+        assert_eq!(reach("/ip6/fec0::1/tcp/1"), Some(Reach::Private));
+        assert_eq!(reach("/ip6/2a00:1::1/tcp/1"), Some(Reach::Public));
+    }
+
+    #[test]
+    fn of_several_hosts_the_nearest_counts() {
+        // TCP dials the last one.
+        assert_eq!(
+            reach("/ip4/81.2.3.4/tcp/1/ip4/127.0.0.1/tcp/22"),
+            Some(Reach::Loopback)
+        );
+        assert_eq!(reach("/ip4/81.2.3.4/tcp/1/ip4/0.0.0.0/tcp/22"), None);
+        assert_eq!(reach("/ip4/81.2.3.4/tcp/1/dns4/localhost/tcp/22"), None);
+    }
+
+    #[test]
     fn a_peer_on_the_internet_cannot_name_machines_of_our_network() {
         let named = |address: &str, source| is_meant_for_us(&address.parse().unwrap(), source);
         assert!(!named("/ip4/192.168.0.1/tcp/80", Reach::Public));
         assert!(!named("/ip4/127.0.0.1/tcp/80", Reach::Private));
         assert!(named("/ip4/192.168.0.1/tcp/80", Reach::Private));
         assert!(named("/ip4/81.2.3.4/tcp/80", Reach::Loopback));
+        assert!(!named("/dns4/example.org/tcp/80", Reach::Public));
+        assert!(!named("/dns4/example.org/tcp/80", Reach::Loopback));
     }
 
     #[test]

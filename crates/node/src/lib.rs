@@ -50,4 +50,6 @@ pub use self::{
     repos::FileStream,
     session::{Needs, Session},
 };
-pub use hubless_network::Ticket;
+pub use hubless_network::{
+    Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces, Ticket,
+};
