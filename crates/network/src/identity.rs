@@ -113,7 +113,14 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = PathBuf::from(draft);
     let written = write_private(&draft, bytes).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
-    written.and(removed)
+    written.and(removed)?;
+    sync_parent(path)
+}
+
+/// Makes the name of a file durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -2,38 +2,17 @@
 
 #![allow(clippy::unwrap_used)] // a test ends there
 
-use std::{collections::BTreeMap, time::Duration};
+mod common;
+
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use common::{hex, sections};
 use hubless_content::{
     ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, Lfs, Manifest, ManifestEntry, Revision,
     Sha256, Tree, TreeEntry,
 };
 use hubless_wire::{Answer, Ask, Body, Frame, FrameHead, Scope, header_len};
-
-/// Reads hexadecimal text with `#` comments and `xx*n` repetitions.
-fn hex(text: &str) -> Vec<u8> {
-    let words = text
-        .lines()
-        .flat_map(|line| line.split('#').next().unwrap().split_whitespace());
-    let byte = |digits: &str| u8::from_str_radix(digits, 16).unwrap();
-    words
-        .flat_map(|word| match word.split_once('*') {
-            Some((digits, times)) => vec![byte(digits); times.parse().unwrap()],
-            None => vec![byte(word)],
-        })
-        .collect()
-}
-
-fn sections(text: &str) -> BTreeMap<String, Vec<u8>> {
-    let sections = text.split("\n= ").skip(1);
-    sections
-        .map(|section| {
-            let (name, bytes) = section.split_once('\n').unwrap();
-            (name.to_owned(), hex(bytes))
-        })
-        .collect()
-}
 
 fn payload(bytes: usize) -> Bytes {
     vec![7; bytes].into()
