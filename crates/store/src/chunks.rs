@@ -1,6 +1,6 @@
 //! Chunks in and out: the hot paths.
 
-use std::{io, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use hubless_content::{
@@ -9,7 +9,7 @@ use hubless_content::{
 
 use crate::{
     Shared, Store,
-    disk::{Access, DiskFile},
+    disk::{Access, DiskFile, Signature, is_loss, is_shortage},
     error::{IoContext, StoreError},
     files::{HandleKey, Located},
     partial::{Inserted, Partial},
@@ -45,9 +45,12 @@ impl Store {
         }
     }
 
-    /// The bytes of a chunk, or `None` if they are not held.
+    /// The bytes of a chunk for a reader that verifies them, as a peer does; `None` if they are not
+    /// held.
     ///
-    /// The bytes of a file of the user's own are given only if the file did not change.
+    /// They leave as they are if their file is as it was when it was last found to be right: the same
+    /// size, times, inode and device. Else they are read as by [`Store::read_proven`]. The bytes of a
+    /// file of the user's own are given only if it was not written to.
     ///
     /// # Errors
     /// If the disk or the index fails.
@@ -56,30 +59,30 @@ impl Store {
         file: FileHash,
         index: ChunkIndex,
     ) -> Result<Option<Bytes>, StoreError> {
-        match self.shared.locate(file)? {
-            Located::Missing => Ok(None),
-            Located::Waiting(bytes) => Ok((index.0 == 0).then_some(bytes)),
-            Located::Partial(partial) => self.shared.read_partial(&partial, index),
-            Located::Stored(record) => {
-                let Some(len) = chunk_len(record.size, index) else {
-                    return Ok(None);
-                };
-                match record.place {
-                    Place::Inline => self.shared.read_inline(file),
-                    Place::Owned => {
-                        let handle = self.shared.owned_handle(file)?;
-                        let bytes = self.shared.read_at(&*handle, index, len);
-                        bytes
-                            .context("read", &self.shared.home.owned(file))
-                            .map(Some)
-                    }
-                    Place::External(external) => {
-                        self.shared.read_external(file, &external, index, len)
-                    }
-                    Place::Partial => Ok(None),
-                }
-            }
+        match self.shared.read(file, index)? {
+            Read::Absent => Ok(None),
+            Read::Bytes {
+                bytes,
+                is_known: true,
+            } => Ok(Some(bytes)),
+            _ => self.read_proven(file, index),
         }
+    }
+
+    /// The bytes of a chunk, hashed against the chunk list on every call; `None` if they are not
+    /// held. A chunk that is wrong, cut off or unreadable is rejected: it is no longer held, it is
+    /// counted and logged, the hook of [`Store::on_damage`] is called, and the answer is `None`.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn read_proven(
+        &self,
+        file: FileHash,
+        index: ChunkIndex,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let outcome = self.shared.read_proven(file, index);
+        self.shared.damage.deliver();
+        outcome
     }
 
     /// The bytes of a chunk, if nobody has to wait for them: they are in memory, and their file is
@@ -96,8 +99,11 @@ impl Store {
         let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
         // Looked at after reading, so that a change before or while it was read shows.
         let is_right = match &record.place {
-            Place::Owned => true,
-            Place::External(external) => !external.stale && shared.is_unchanged(external),
+            Place::Owned(right) => {
+                let right = shared.known_signature(file, right);
+                handle.signature().is_ok_and(|now| now == right)
+            }
+            Place::External(external) => !external.stale && shared.is_unchanged(file, external),
             Place::Inline | Place::Partial => false,
         };
         // What took the place of another file meanwhile has another handle, or none.
@@ -108,8 +114,8 @@ impl Store {
     /// Bytes `offset..offset + len` of a file, each chunk verified while it is read.
     ///
     /// # Errors
-    /// [`StoreError::Incomplete`] if a chunk of the range is not held, [`StoreError::Range`] if it
-    /// goes beyond the end, [`StoreError::Damaged`] if stored bytes are wrong.
+    /// [`StoreError::Incomplete`] if a chunk of the range is not held, or was until it was found to be
+    /// wrong; [`StoreError::Range`] if it goes beyond the end.
     pub fn read_range(&self, file: FileHash, offset: u64, len: u64) -> Result<Bytes, StoreError> {
         let incomplete = StoreError::Incomplete { file };
         let Some(size) = self.file(file)?.map(|info| info.size) else {
@@ -119,20 +125,15 @@ impl Store {
         if end > size {
             return Err(StoreError::Range { file, end, size });
         }
-        let Some(list) = self.chunk_list(file)? else {
-            return Err(incomplete);
-        };
         let mut range = BytesMut::new();
         let mut at = offset;
         while at < end {
             let Some(index) = ChunkIndex::of_offset(at) else {
                 return Err(incomplete);
             };
-            let Some(chunk) = self.read_chunk(file, index)? else {
-                return Err(incomplete);
+            let Some(chunk) = self.read_proven(file, index)? else {
+                return Err(StoreError::Incomplete { file });
             };
-            list.check(index, &chunk)
-                .map_err(|_| StoreError::Damaged { file, chunk: index })?;
             let start = chunk_offset(index);
             let stop = (end - start).min(chunk.len() as u64);
             range.extend_from_slice(&chunk[(at - start) as usize..stop as usize]);
@@ -142,12 +143,115 @@ impl Store {
     }
 }
 
+/// Times a chunk is read again when what was wrong with it turns out to be gone: its file moved while
+/// it was read.
+const READ_TRIES: usize = 3;
+
+/// A chunk as it was read.
+enum Read {
+    /// It is not held.
+    Absent,
+    /// `is_known` if its file is as it was when it was last found to be right.
+    Bytes { bytes: Bytes, is_known: bool },
+    /// It is held, but not there in full.
+    Lost,
+}
+
 impl Shared {
-    /// Reads a chunk that must be there in full.
-    fn read_at(&self, file: &dyn DiskFile, index: ChunkIndex, len: usize) -> io::Result<Bytes> {
+    fn read_proven(&self, file: FileHash, index: ChunkIndex) -> Result<Option<Bytes>, StoreError> {
+        for _ in 0..READ_TRIES {
+            let bytes = match self.read(file, index)? {
+                Read::Absent => return Ok(None),
+                Read::Bytes { bytes, .. } => bytes,
+                Read::Lost => Bytes::new(),
+            };
+            let Some(list) = self.list_or_make(file)? else {
+                return Ok(None);
+            };
+            if list.check(index, &bytes).is_ok() {
+                return Ok(Some(bytes));
+            }
+            if !self.reject(file, &[index])?.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, file: FileHash, index: ChunkIndex) -> Result<Read, StoreError> {
+        match self.locate(file)? {
+            Located::Missing => Ok(Read::Absent),
+            Located::Waiting(_) if index.0 > 0 => Ok(Read::Absent),
+            Located::Waiting(bytes) => Ok(Read::Bytes {
+                bytes,
+                is_known: true,
+            }),
+            Located::Partial(partial) => self.read_partial(&partial, index),
+            Located::Stored(record) => {
+                let Some(len) = chunk_len(record.size, index) else {
+                    return Ok(Read::Absent);
+                };
+                match &record.place {
+                    Place::Inline => Ok(match self.read_inline(file)? {
+                        // No signature says that these bytes of the index are right.
+                        Some(bytes) => Read::Bytes {
+                            bytes,
+                            is_known: false,
+                        },
+                        None => Read::Lost,
+                    }),
+                    Place::Owned(right) => self.read_owned(file, right, index, len),
+                    Place::External(external) => self.read_external(file, external, index, len),
+                    Place::Partial => Ok(Read::Absent),
+                }
+            }
+        }
+    }
+
+    /// Reads a chunk of `file` that should be there in full.
+    fn read_at(
+        &self,
+        file: &dyn DiskFile,
+        path: impl FnOnce() -> PathBuf,
+        index: ChunkIndex,
+        len: usize,
+    ) -> Result<Option<Bytes>, StoreError> {
         let mut buffer = self.buffers.take(len);
-        file.read_exact_at(buffer.bytes_mut(), chunk_offset(index))?;
-        Ok(buffer.freeze())
+        match file.read_exact_at(buffer.bytes_mut(), chunk_offset(index)) {
+            Ok(()) => Ok(Some(buffer.freeze())),
+            Err(error) if is_loss(&error) => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path(), error)),
+        }
+    }
+
+    fn read_owned(
+        &self,
+        file: FileHash,
+        right: &Signature,
+        index: ChunkIndex,
+        len: usize,
+    ) -> Result<Read, StoreError> {
+        let path = || self.home.owned(file);
+        let handle = match self.owned_handle(file) {
+            Err(StoreError::Io { source, .. }) if is_loss(&source) => {
+                self.home_is_there()?;
+                return Ok(Read::Lost);
+            }
+            handle => handle?,
+        };
+        let Some(bytes) = self.read_at(&*handle, path, index, len)? else {
+            self.drop_handle(file, 0);
+            return Ok(Read::Lost);
+        };
+        // After reading, so that a change before or while it was read shows.
+        let now = handle.signature().context("read", &path())?;
+        let is_known = now == self.known_signature(file, right);
+        if !is_known {
+            // Another file may lie there now: the next reader opens it.
+            self.drop_handle(file, 0);
+            self.note_touched(file);
+        }
+        Ok(Read::Bytes { bytes, is_known })
     }
 
     pub(crate) fn put_inline(&self, file: FileHash, bytes: &Bytes) -> Result<Put, StoreError> {
@@ -224,9 +328,7 @@ impl Shared {
         let known = self.record_and_held(file)?;
         let partial = match known {
             Some((record, _)) if record.is_complete() => return Ok(None),
-            Some((record, held)) if record.place == Place::Partial => {
-                Partial::new(file, record.size, held)
-            }
+            Some((record, held)) if record.is_partial() => self.take_in(file, record.size, held)?,
             _ => self.make_partial(file, size)?,
         };
         let partial = Arc::new(partial);
@@ -237,28 +339,62 @@ impl Shared {
     fn make_partial(&self, file: FileHash, size: u64) -> Result<Partial, StoreError> {
         let reservation = self.quota.reserve(size)?;
         let partial = Partial::new(file, size, ChunkSet::empty(chunk_count(size)));
+        let handle = self.make_partial_file(file, size)?;
+        reservation.keep();
+        let key = HandleKey {
+            file,
+            partial: partial.id,
+        };
+        lock(&self.handles).insert(key, handle, 1);
+        Ok(partial)
+    }
+
+    pub(crate) fn make_partial_file(
+        &self,
+        file: FileHash,
+        size: u64,
+    ) -> Result<Arc<dyn DiskFile>, StoreError> {
         let path = self.home.partial(file);
         let made = self.disk.open(&path, Access::Create).and_then(|handle| {
             handle.allocate(size)?;
             handle.set_len(size)?;
             Ok(handle)
         });
-        match made {
-            Ok(handle) => {
-                reservation.keep();
-                let key = HandleKey {
-                    file,
-                    partial: partial.id,
-                };
-                lock(&self.handles).insert(key, handle, 1);
-                Ok(partial)
+        made.map_err(|error| {
+            // There may be nothing to remove; the error that matters is the first.
+            let _ = self.disk.remove(&path);
+            StoreError::io("make", &path, error)
+        })
+    }
+
+    /// A partial file of the index, with those of its chunks that its file can have.
+    pub(crate) fn take_in(
+        &self,
+        file: FileHash,
+        size: u64,
+        held: ChunkSet,
+    ) -> Result<Partial, StoreError> {
+        let path = self.home.partial(file);
+        let there = match self.disk.open(&path, Access::Read) {
+            Ok(handle) => handle.signature().context("read", &path)?.size,
+            Err(error) if is_loss(&error) => {
+                self.home_is_there()?;
+                0
             }
-            Err(error) => {
-                // There may be nothing to remove; the error that matters is the first.
-                let _ = self.disk.remove(&path);
-                Err(StoreError::io("make", &path, error))
-            }
+            Err(error) => return Err(StoreError::io("open", &path, error)),
+        };
+        let is_beyond = |n: &u32| {
+            let len = chunk_len(size, ChunkIndex(*n)).unwrap_or(0);
+            chunk_offset(ChunkIndex(*n)) + len as u64 > there
+        };
+        let lost: Vec<ChunkIndex> = held.iter().filter(is_beyond).map(ChunkIndex).collect();
+        let partial = Partial::new(file, size, held);
+        self.lose(&partial, lost);
+        // All is held, and was not published: the next commit does it.
+        if partial.lock().held.is_full() {
+            self.queue.push_dirty(file, 0);
         }
+        Ok(partial)
     }
 
     fn take_proven_size(&self, partial: &Partial, chunk: &VerifiedChunk) -> Result<(), StoreError> {
@@ -271,25 +407,22 @@ impl Shared {
         resized.context("resize", &self.home.partial(partial.file))
     }
 
-    fn read_partial(
-        &self,
-        partial: &Partial,
-        index: ChunkIndex,
-    ) -> Result<Option<Bytes>, StoreError> {
-        let size = {
-            let state = partial.lock();
-            if !state.held.contains(index.0) {
-                return Ok(None);
-            }
-            state.size
+    fn read_partial(&self, partial: &Partial, index: ChunkIndex) -> Result<Read, StoreError> {
+        let Some(len) = chunk_len(partial.lock().size, index) else {
+            return Ok(Read::Absent);
         };
-        let Some(len) = chunk_len(size, index) else {
-            return Ok(None);
-        };
-        let bytes = self.read_at(&*self.partial_handle(partial)?, index, len);
-        bytes
-            .context("read", &self.home.partial(partial.file))
-            .map(Some)
+        let handle = self.partial_handle(partial)?;
+        if !partial.holds(index) {
+            return Ok(Read::Absent);
+        }
+        let path = || self.home.partial(partial.file);
+        Ok(match self.read_at(&*handle, path, index, len)? {
+            Some(bytes) => Read::Bytes {
+                bytes,
+                is_known: true,
+            },
+            None => Read::Lost,
+        })
     }
 
     pub(crate) fn read_inline(&self, file: FileHash) -> Result<Option<Bytes>, StoreError> {
@@ -307,20 +440,29 @@ impl Shared {
         external: &External,
         index: ChunkIndex,
         len: usize,
-    ) -> Result<Option<Bytes>, StoreError> {
+    ) -> Result<Read, StoreError> {
         if external.stale {
-            return Ok(None);
+            return Ok(Read::Absent);
         }
+        let path = || external.path.clone();
         let key = HandleKey { file, partial: 0 };
-        let handle = self.handle(key, Access::Read, || external.path.clone());
-        let bytes = handle
-            .ok()
-            .and_then(|handle| self.read_at(&*handle, index, len).ok());
+        let bytes = match self.handle(key, Access::ReadUsers, path) {
+            Ok(handle) => self.read_at(&*handle, path, index, len)?,
+            Err(StoreError::Io { source, .. }) if !is_shortage(&source) => None,
+            Err(error) => return Err(error),
+        };
         // After reading, so that a change before or while it was read shows.
-        let is_same = self.is_unchanged(external);
-        if bytes.is_none() || !is_same {
-            self.suspect(file)?;
+        let now = self.disk.signature(&external.path).unwrap_or_default();
+        let right = self.known_signature(file, &external.right);
+        match bytes {
+            Some(bytes) if now.is_same_but_for_change(&right) => Ok(Read::Bytes {
+                bytes,
+                is_known: now == right,
+            }),
+            _ => {
+                self.suspect(file)?;
+                Ok(Read::Absent)
+            }
         }
-        Ok(bytes.filter(|_| is_same))
     }
 }

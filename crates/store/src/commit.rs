@@ -1,19 +1,22 @@
 //! Group commits: data before index, many chunks at once.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
-use hubless_content::{ChunkSet, FileHash};
+use hubless_content::{ChunkIndex, ChunkSet, FileHash};
 
 use crate::{
-    Shared, Store, digests,
+    Shared, Store,
+    check::Target,
+    digests,
+    disk::{DiskFile, Signature, is_loss},
     error::{IoContext, StoreError},
-    files::encode_list,
+    files::{Located, encode_list, get_record, put_record},
     partial::Partial,
     queue::Batch,
     record::{Place, Record},
@@ -98,57 +101,86 @@ impl Store {
 /// A partial file as it is committed.
 struct Snapshot {
     partial: Arc<Partial>,
+    handle: Arc<dyn DiskFile>,
     size: u64,
     held: ChunkSet,
+    /// All is held and was verified by this process, so that it becomes a complete file.
+    proven: bool,
 }
 
 impl Shared {
     pub(crate) fn commit(&self) -> Result<(), StoreError> {
-        let _one_at_a_time = lock(&self.committing);
-        self.commit_locked()
+        let outcome = self.commit_and_prove();
+        self.damage.deliver();
+        outcome
     }
 
-    /// As [`Shared::commit`], for those who hold the commit lock.
-    pub(crate) fn commit_locked(&self) -> Result<(), StoreError> {
+    fn commit_and_prove(&self) -> Result<(), StoreError> {
+        self.commit_once()?;
+        if lock(&self.unproven).is_empty() {
+            return Ok(());
+        }
+        let _one_at_a_time = lock(&self.proving);
+        self.prove_complete()?;
+        self.commit_once()
+    }
+
+    fn commit_once(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = lock(&self.committing);
         let Some(batch) = self.queue.begin() else {
             return Ok(());
         };
-        let snapshots = self.snapshots(&batch);
-        let outcome = self.write_batch(&batch, &snapshots);
-        for snapshot in &snapshots {
-            self.settle(snapshot, outcome.is_ok());
-        }
+        let outcome = self.commit_batch(&batch);
         self.queue.end(&batch, outcome.is_ok());
         self.partials.trim();
         outcome
     }
 
+    fn commit_batch(&self, batch: &Batch) -> Result<(), StoreError> {
+        let snapshots = self.snapshots(batch)?;
+        let outcome = self.write_batch(batch, &snapshots);
+        for snapshot in &snapshots {
+            self.settle(snapshot, outcome.is_ok());
+        }
+        outcome
+    }
+
     /// What is held now: its bytes are written, and will be synced before it is committed.
-    fn snapshots(&self, batch: &Batch) -> Vec<Snapshot> {
-        let map = self.partials.lock();
-        let partials = batch.dirty.iter().filter_map(|file| map.get(file));
-        let snapshot = |partial: &Arc<Partial>| {
+    fn snapshots(&self, batch: &Batch) -> Result<Vec<Snapshot>, StoreError> {
+        let partials: Vec<Arc<Partial>> = {
+            let map = self.partials.lock();
+            let partials = batch.dirty.iter().filter_map(|file| map.get(file));
+            partials.cloned().collect()
+        };
+        // Opening one may show that it is gone, so all are open before one is looked at.
+        let handles = partials.iter().map(|partial| self.partial_handle(partial));
+        let handles = handles.collect::<Result<Vec<_>, _>>()?;
+        let snapshot = |(partial, handle): (Arc<Partial>, _)| {
             let mut state = partial.lock();
             state.dirty = false;
+            let (size, held, proven) = (state.size, state.held.clone(), state.is_proven());
+            drop(state);
             Snapshot {
-                partial: partial.clone(),
-                size: state.size,
-                held: state.held.clone(),
+                partial,
+                handle,
+                size,
+                held,
+                proven,
             }
         };
-        partials.map(snapshot).collect()
+        Ok(partials.into_iter().zip(handles).map(snapshot).collect())
     }
 
     fn write_batch(&self, batch: &Batch, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         for snapshot in snapshots {
-            let synced = self.partial_handle(&snapshot.partial)?.sync();
+            let synced = snapshot.handle.sync();
             synced.context("sync", &self.home.partial(snapshot.partial.file))?;
         }
-        let complete = snapshots.iter().filter(|snapshot| snapshot.held.is_full());
-        self.publish(complete.map(|snapshot| &*snapshot.partial))?;
+        let proven = snapshots.iter().filter(|snapshot| snapshot.proven);
+        let published = self.publish(proven.map(|snapshot| &*snapshot.partial))?;
         let twice = self.index.write(|write| {
             let mut twice = 0;
-            let mut files = write.open_table(tables::FILES)?;
+            let mut files = tables::FILES.write(write)?;
             let mut held = write.open_table(tables::HELD)?;
             let mut lists = write.open_table(tables::CHUNK_LISTS)?;
             let mut inline = write.open_table(tables::INLINE)?;
@@ -159,20 +191,29 @@ impl Shared {
             for (file, bytes) in &batch.inline {
                 let record = Record::new(bytes.len() as u64, Place::Inline);
                 inline.insert(file.as_bytes(), &bytes[..])?;
-                let before = files.insert(file.as_bytes(), &record.encode()[..])?;
-                twice += before.map_or(0, |_| bytes.len() as u64);
+                if get_record(&files, *file)?.is_some() {
+                    twice += bytes.len() as u64;
+                }
+                put_record(&mut files, *file, &record)?;
             }
             for snapshot in snapshots {
                 let file = snapshot.partial.file;
-                let place = if snapshot.held.is_full() {
-                    held.remove(file.as_bytes())?;
-                    Place::Owned
-                } else {
-                    held.insert(file.as_bytes(), &snapshot.held.to_bytes()[..])?;
-                    Place::Partial
+                let place = match published.get(&file) {
+                    Some(signature) => {
+                        held.remove(file.as_bytes())?;
+                        Place::Owned(*signature)
+                    }
+                    None => {
+                        held.insert(file.as_bytes(), &snapshot.held.to_bytes()[..])?;
+                        Place::Partial
+                    }
                 };
-                let record = Record::new(snapshot.size, place);
-                files.insert(file.as_bytes(), &record.encode()[..])?;
+                put_record(&mut files, file, &Record::new(snapshot.size, place))?;
+            }
+            for (file, check) in &batch.checks {
+                if let Some(record) = get_record(&files, *file)? {
+                    put_record(&mut files, *file, &record.found_right(check))?;
+                }
             }
             for (key, value) in &batch.records {
                 match value {
@@ -190,13 +231,25 @@ impl Shared {
     }
 
     /// Moves complete files, which are synced, to where complete files lie.
-    fn publish<'a>(&self, partials: impl Iterator<Item = &'a Partial>) -> Result<(), StoreError> {
+    /// Returns their signatures there.
+    fn publish<'a>(
+        &self,
+        partials: impl Iterator<Item = &'a Partial>,
+    ) -> Result<HashMap<FileHash, Signature>, StoreError> {
         let mut directories = BTreeSet::new();
+        let mut published = HashMap::new();
         for partial in partials {
             self.publish_one(partial)?;
+            published.insert(partial.file, self.owned_signature(partial.file)?);
             directories.insert(self.home.owned_dir(partial.file));
         }
-        self.sync_directories(directories)
+        self.sync_directories(directories)?;
+        Ok(published)
+    }
+
+    pub(crate) fn owned_signature(&self, file: FileHash) -> Result<Signature, StoreError> {
+        let path = self.home.owned(file);
+        self.disk.signature(&path).context("read", &path)
     }
 
     fn publish_one(&self, partial: &Partial) -> Result<(), StoreError> {
@@ -210,8 +263,14 @@ impl Shared {
         handle
             .set_read_only(true)
             .context("make read-only", &self.home.partial(file))?;
-        self.move_to_owned(&self.home.partial(file), file)
-            .context("rename to", &path)?;
+        let moved = self.move_to_owned(&self.home.partial(file), file);
+        if moved.as_ref().is_err_and(is_loss) {
+            // It was removed while it was open: nothing of it is left for the next process.
+            self.home_is_there()?;
+            self.lose_all(partial, &mut state);
+            self.drop_handle(file, partial.id);
+        }
+        moved.context("rename to", &path)?;
         state.published = true;
         Ok(())
     }
@@ -238,8 +297,42 @@ impl Shared {
     fn settle(&self, snapshot: &Snapshot, committed: bool) {
         if !committed {
             snapshot.partial.lock().dirty = true;
-        } else if snapshot.held.is_full() {
+        } else if snapshot.proven {
             self.partials.lock().remove(&snapshot.partial.file);
+        } else if snapshot.held.is_full() {
+            lock(&self.unproven).push(snapshot.partial.clone());
+        }
+    }
+
+    /// Verifies those chunks of complete partial files that this process did not verify: the index
+    /// claims them from before, and a disk may have lost them since. Others commit meanwhile.
+    fn prove_complete(&self) -> Result<(), StoreError> {
+        let partials = std::mem::take(&mut *lock(&self.unproven));
+        for (number, partial) in partials.iter().enumerate() {
+            let proven = self.prove_partial(partial);
+            // One that is proven is published by the next commit, and one that failed tried again.
+            self.queue.push_dirty(partial.file, 0);
+            if proven.is_err() {
+                lock(&self.unproven).extend_from_slice(&partials[number..]);
+                return proven;
+            }
+        }
+        Ok(())
+    }
+
+    fn prove_partial(&self, partial: &Arc<Partial>) -> Result<(), StoreError> {
+        let unproven = partial.unproven();
+        let located = Located::Partial(partial.clone());
+        match self.chunk_list(partial.file)? {
+            Some(list) => {
+                let target = Target::new(partial.file, located, unproven, list);
+                self.check_all(&[target], &()).map(drop)
+            }
+            // Nothing can prove them.
+            None => {
+                self.lose(partial, unproven.iter().map(ChunkIndex).collect());
+                Ok(())
+            }
         }
     }
 }

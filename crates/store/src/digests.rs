@@ -14,7 +14,7 @@ use sha1::{Digest, Sha1};
 use crate::{
     Shared, Store,
     error::StoreError,
-    files::{Located, decode_record},
+    files::{Located, decode_record, get_record},
     index::{IndexError, IndexResult},
     observer::Observer,
     parallel::Meter,
@@ -120,7 +120,7 @@ impl Store {
     /// Takes up to `max` chunks into the digests of a file. Every chunk is verified on the way.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if stored bytes are wrong; others if the disk or the index fails.
+    /// If the disk or the index fails.
     pub fn digest_ahead(&self, ahead: &mut DigestsAhead, max: u32) -> Result<Ahead, StoreError> {
         let list = self.chunk_list(ahead.file)?;
         let Some(list) = list.filter(|list| list.size() == ahead.size) else {
@@ -140,19 +140,16 @@ impl Store {
         Ok(Ahead::More)
     }
 
-    /// Takes a chunk into digests; false if it is not held.
+    /// Takes a chunk into digests; false if it is not held, or was until it was found to be wrong.
     fn digest_chunk(
         &self,
         list: &ChunkList,
         chunk: ChunkIndex,
         hasher: &mut DigestHasher,
     ) -> Result<bool, StoreError> {
-        let file = list.file();
-        let Some(bytes) = self.read_chunk(file, chunk)? else {
+        let Some(bytes) = self.read_proven(list.file(), chunk)? else {
             return Ok(false);
         };
-        list.check(chunk, &bytes)
-            .map_err(|_| StoreError::Damaged { file, chunk })?;
         hasher.update(&bytes);
         Ok(true)
     }
@@ -231,13 +228,13 @@ impl Store {
         let start = after.unwrap_or(FileHash::new([0; 32]));
         self.shared.index.read(|read| {
             let known = read.open_table(tables::DIGESTS)?;
-            let files = read.open_table(tables::FILES)?;
+            let files = tables::FILES.read(read)?;
             let mut without = Vec::new();
-            for row in files.range::<&[u8; 32]>(start.as_bytes()..)? {
+            for row in files.range(start.as_bytes()..)? {
                 let (key, value) = row?;
                 let file = FileHash::new(*key.value());
                 let is_next = after != Some(file)
-                    && decode_record(value.value())?.is_complete()
+                    && decode_record(&value)?.is_complete()
                     && known.get(file.as_bytes())?.is_none();
                 if is_next {
                     without.push(file);
@@ -254,8 +251,8 @@ impl Store {
     /// on this thread, and kept. Every chunk is verified on the way.
     ///
     /// # Errors
-    /// [`StoreError::Incomplete`] if not all of it is held, [`StoreError::Damaged`] if stored bytes
-    /// are wrong, [`StoreError::Cancelled`]; others if the disk or the index fails.
+    /// [`StoreError::Incomplete`] if not all of it is held, or was until it was found to be wrong;
+    /// [`StoreError::Cancelled`]; others if the disk or the index fails.
     pub fn compute_digests(
         &self,
         file: FileHash,
@@ -304,12 +301,12 @@ pub(crate) fn write(
     if digests.is_empty() {
         return Ok(());
     }
-    let files = write.open_table(tables::FILES)?;
+    let files = tables::FILES.write(write)?;
     let mut table = write.open_table(tables::DIGESTS)?;
     let mut sha256s = write.open_table(tables::SHA256S)?;
     let mut git_blobs = write.open_table(tables::GIT_BLOBS)?;
     for (file, digests) in digests {
-        if files.get(file.as_bytes())?.is_none() {
+        if get_record(&files, *file)?.is_none() {
             continue;
         }
         table.insert(file.as_bytes(), &digests.to_bytes())?;

@@ -11,27 +11,46 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     ops::Range,
-    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
 };
 
 #[cfg(target_os = "linux")]
 use rustix::io::ReadWriteFlags;
-use rustix::{fs::FallocateFlags, io::Errno};
+use rustix::{
+    fs::{FallocateFlags, OFlags},
+    io::Errno,
+};
 
 /// What `statfs` says of tmpfs (Linux, `magic.h`).
 #[cfg(target_os = "linux")]
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
+/// Directories of the store: a hub gives some of what lies there to users with a token only.
+const MODE_DIRECTORY: u32 = 0o700;
+
+/// The rights of other users.
+const MODE_OTHERS: u32 = 0o077;
+
+/// Files of the store that are written to.
+const MODE_WRITABLE: u32 = 0o600;
+
+/// Complete files. An export may be the same file under another name, which others may read; the
+/// store's name for it lies in a directory that they cannot look into.
+const MODE_READ_ONLY: u32 = 0o444;
+
 /// The unit of [`MetadataExt::blocks`], whatever the file system's own.
 const BLOCK_BYTES: u64 = 512;
 
-/// How a file is opened.
+/// How a file is opened. Only [`Access::ReadUsers`] follows a link in the file's place: what lies in
+/// the home directory is the store's own, or wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// To read; it must be there.
     Read,
+    /// As [`Access::Read`], for a file of the user's: if it is a link, that is followed.
+    ReadUsers,
     /// To read and write; it must be there.
     Update,
     /// To read and write; made if it is not there, kept as it is if it is.
@@ -43,10 +62,14 @@ pub enum Access {
 pub struct Signature {
     /// Bytes.
     pub size: u64,
-    /// Last change, seconds since 1970.
+    /// Last write, seconds since 1970; a program can set it.
     pub modified: i64,
     /// Nanoseconds beside [`Signature::modified`].
     pub modified_nanos: u32,
+    /// Last change of the bytes, the names or the mode, seconds since 1970: a program cannot set it.
+    pub changed: i64,
+    /// Nanoseconds beside [`Signature::changed`].
+    pub changed_nanos: u32,
     /// The inode.
     pub inode: u64,
     /// The device.
@@ -59,9 +82,22 @@ impl Signature {
             size: metadata.size(),
             modified: metadata.mtime(),
             modified_nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+            changed: metadata.ctime(),
+            changed_nanos: u32::try_from(metadata.ctime_nsec()).unwrap_or(0),
             inode: metadata.ino(),
             device: metadata.dev(),
         }
+    }
+
+    /// Whether `other` differs in [`Signature::changed`] at most: the file got or lost a name or got
+    /// another mode, or a program that wrote to it has put the time of the last write back.
+    pub fn is_same_but_for_change(&self, other: &Self) -> bool {
+        let of_other = Self {
+            changed: other.changed,
+            changed_nanos: other.changed_nanos,
+            ..*self
+        };
+        of_other == *other
     }
 }
 
@@ -75,7 +111,8 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes a directory and those above it; nothing if it is there.
+    /// Makes a directory and those above it if they are not there; only this user may look into it
+    /// afterwards.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
@@ -125,11 +162,18 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        // Without waiting for a writer, should a pipe lie there.
+        let flags = match access {
+            Access::ReadUsers => OFlags::NONBLOCK,
+            _ => OFlags::NONBLOCK | OFlags::NOFOLLOW,
+        };
         let file = OpenOptions::new()
             .read(true)
-            .write(access != Access::Read)
+            .write(matches!(access, Access::Update | Access::Create))
             .create(access == Access::Create)
             .truncate(false)
+            .mode(MODE_WRITABLE)
+            .custom_flags(flags.bits().cast_signed())
             .open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
@@ -147,7 +191,15 @@ impl Disk for RealDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        fs::create_dir_all(path)?;
+        let permissions = fs::metadata(path)?.permissions();
+        if permissions.mode() & MODE_OTHERS != 0
+            && let Err(error) =
+                fs::set_permissions(path, fs::Permissions::from_mode(MODE_DIRECTORY))
+        {
+            tracing::warn!(path = %path.display(), %error, "other users may read this directory");
+        }
+        Ok(())
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -232,7 +284,11 @@ impl DiskFile for RealFile {
     }
 
     fn set_read_only(&self, read_only: bool) -> io::Result<()> {
-        let mode = if read_only { 0o444 } else { 0o644 };
+        let mode = if read_only {
+            MODE_READ_ONLY
+        } else {
+            MODE_WRITABLE
+        };
         self.0.set_permissions(fs::Permissions::from_mode(mode))
     }
 
@@ -285,6 +341,28 @@ pub(crate) fn clone_into(from: &dyn DiskFile, to: &dyn DiskFile) -> bool {
         (Some(from), Some(to)) => clone_file(from, to),
         _ => false,
     }
+}
+
+/// Whether an error says that a file of the store is gone, cut off or unreadable. Others, such as too
+/// many open files, say nothing about it.
+pub(crate) fn is_loss(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let kind = matches!(
+        error.kind(),
+        Kind::NotFound
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::UnexpectedEof
+            | Kind::NotSeekable
+    );
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    kind || matches!(code, Some(Errno::IO | Errno::LOOP | Errno::NXIO))
+}
+
+/// Whether an error says that this process or machine has too little of something.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 /// redb's file, through the seam. The lock on it is the store's, so that it outlives a reopening.

@@ -327,7 +327,14 @@ impl Shared {
         let shared = match &source {
             Source::Bytes(_) => false,
             Source::External(file, _) => spot.clone_from(&**file)?,
-            Source::Owned(file, path) => spot.clone_from(&**file)? || spot.link_to(path)?,
+            Source::Owned(file, path) => {
+                let is_linked = || {
+                    let is_linked = spot.link_to(path)?;
+                    self.relinked(entry.hash)?;
+                    Ok::<_, StoreError>(is_linked)
+                };
+                spot.clone_from(&**file)? || is_linked()?
+            }
         };
         if !shared {
             exported.copied_bytes += entry.size;
@@ -346,14 +353,20 @@ impl Shared {
             Located::Waiting(bytes) => Ok(Source::Bytes(bytes)),
             Located::Stored(record) if record.is_complete() => match record.place {
                 Place::Inline => Ok(Source::Bytes(self.read_inline(file)?.ok_or(incomplete)?)),
-                Place::Owned => Ok(Source::Owned(
-                    self.owned_handle(file)?,
-                    self.home.owned(file),
-                )),
-                Place::External(external) => match self.fresh_external(file, &external)? {
-                    Some(handle) => Ok(Source::External(handle, external.path)),
-                    None => Err(incomplete),
-                },
+                Place::Owned(_) => {
+                    self.prove_file(file)?;
+                    Ok(Source::Owned(
+                        self.owned_handle(file)?,
+                        self.home.owned(file),
+                    ))
+                }
+                Place::External(external) => {
+                    self.prove_file(file)?;
+                    match self.fresh_external(file, &external)? {
+                        Some(handle) => Ok(Source::External(handle, external.path)),
+                        None => Err(incomplete),
+                    }
+                }
                 Place::Partial => Err(incomplete),
             },
             _ => Err(incomplete),

@@ -3,13 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use hubless_content::{ChunkList, FileHash};
-use redb::ReadableTable;
 
 use crate::{
     Shared, Store,
     disk::{Access, DiskFile, Signature},
     error::StoreError,
-    files::{HandleKey, decode_record, get_record},
+    files::{HandleKey, get_record, put_record, records},
     parallel,
     quota::Usage,
     record::{External, Place, Record},
@@ -90,14 +89,13 @@ impl Store {
 impl Shared {
     fn externals(&self) -> Result<Vec<(FileHash, Record, External)>, StoreError> {
         self.index.read(|read| {
-            let table = read.open_table(tables::FILES)?;
+            let table = tables::FILES.read(read)?;
             let mut externals = Vec::new();
-            for row in table.iter()? {
-                let (key, value) = row?;
-                let record = decode_record(value.value())?;
+            for row in records(&table)? {
+                let (file, record) = row?;
                 if let Place::External(external) = &record.place {
                     let external = external.clone();
-                    externals.push((FileHash::new(*key.value()), record, external));
+                    externals.push((file, record, external));
                 }
             }
             Ok(externals)
@@ -140,7 +138,7 @@ impl Shared {
         external: &External,
         signature: &Signature,
     ) -> bool {
-        let Ok(handle) = self.disk.open(&external.path, Access::Read) else {
+        let Ok(handle) = self.disk.open(&external.path, Access::ReadUsers) else {
             return false;
         };
         let hashed = parallel::hash(&*handle, &external.path, size)
@@ -163,11 +161,11 @@ impl Shared {
     ) -> Result<bool, StoreError> {
         let new = Record::new(known.size, Place::External(external.clone()));
         let put = self.index.write(|write| {
-            let mut table = write.open_table(tables::FILES)?;
+            let mut table = tables::FILES.write(write)?;
             if get_record(&table, file)?.as_ref() != Some(known) {
                 return Ok(false);
             }
-            table.insert(file.as_bytes(), &new.encode()[..])?;
+            put_record(&mut table, file, &new)?;
             Ok(true)
         })?;
         // The path may lead to another file now.
@@ -175,10 +173,11 @@ impl Shared {
         Ok(put)
     }
 
-    pub(crate) fn is_unchanged(&self, external: &External) -> bool {
+    pub(crate) fn is_unchanged(&self, file: FileHash, external: &External) -> bool {
+        let right = self.known_signature(file, &external.right);
         self.disk
             .signature(&external.path)
-            .is_ok_and(|now| now == external.right)
+            .is_ok_and(|now| now == right)
     }
 
     /// The open file, if it did not change.
@@ -187,12 +186,12 @@ impl Shared {
         file: FileHash,
         external: &External,
     ) -> Result<Option<Arc<dyn DiskFile>>, StoreError> {
-        if !self.is_unchanged(external) {
+        if !self.is_unchanged(file, external) {
             self.suspect(file)?;
             return Ok(None);
         }
         let key = HandleKey { file, partial: 0 };
-        self.handle(key, Access::Read, || external.path.clone())
+        self.handle(key, Access::ReadUsers, || external.path.clone())
             .map(Some)
     }
 

@@ -11,16 +11,17 @@ use hubless_content::{
     CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, ChunkSet, ContentHash, FileHash, ManifestEntry,
     Sha256, chunk_count, chunk_len,
 };
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadTransaction, ReadableTable, Table};
 
 use crate::{
     Shared, Store,
     digests::Digests,
-    disk::{Access, DiskFile},
+    disk::{Access, DiskFile, is_loss},
     error::{IoContext, StoreError},
     index::{IndexError, IndexResult},
     partial::Partial,
     record::{Place, Record},
+    sealed,
     sync::lock,
     tables,
 };
@@ -77,6 +78,7 @@ pub(crate) struct HandleKey {
 }
 
 /// Where a file is to be read now.
+#[derive(Clone)]
 pub(crate) enum Located {
     Missing,
     /// Its only chunk waits to be committed.
@@ -84,6 +86,34 @@ pub(crate) enum Located {
     Partial(Arc<Partial>),
     /// In the index, and not partial.
     Stored(Record),
+}
+
+impl Located {
+    /// The chunks that can be read.
+    pub(crate) fn held(&self) -> ChunkSet {
+        match self {
+            Self::Missing => ChunkSet::empty(0),
+            Self::Waiting(_) => ChunkSet::full(1),
+            Self::Partial(partial) => partial.lock().held.clone(),
+            Self::Stored(record) if record.is_complete() => {
+                ChunkSet::full(chunk_count(record.size))
+            }
+            Self::Stored(record) => ChunkSet::empty(chunk_count(record.size)),
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Missing => 0,
+            Self::Waiting(bytes) => bytes.len() as u64,
+            Self::Partial(partial) => partial.lock().size,
+            Self::Stored(record) => record.size,
+        }
+    }
+
+    pub(crate) fn is_external(&self) -> bool {
+        matches!(self, Self::Stored(record) if matches!(record.place, Place::External(_)))
+    }
 }
 
 /// Which chunks of a file can be read.
@@ -113,14 +143,33 @@ impl Chunks {
     }
 }
 
+type Files<T> = sealed::Rows<T>;
+
 pub(crate) fn get_record(
-    table: &impl ReadableTable<tables::Hash, &'static [u8]>,
+    table: &Files<impl ReadableTable<tables::Hash, &'static [u8]>>,
     file: FileHash,
 ) -> IndexResult<Option<Record>> {
-    table
-        .get(file.as_bytes())?
-        .map(|value| decode_record(value.value()))
-        .transpose()
+    let value = table.get(file.as_bytes())?;
+    value.map(|value| decode_record(&value)).transpose()
+}
+
+/// All records, ordered by file.
+pub(crate) fn records(
+    table: &Files<impl ReadableTable<tables::Hash, &'static [u8]>>,
+) -> IndexResult<impl Iterator<Item = IndexResult<(FileHash, Record)>>> {
+    let rows = table.iter()?;
+    Ok(rows.map(|row| {
+        let (key, value) = row?;
+        Ok((FileHash::new(*key.value()), decode_record(&value)?))
+    }))
+}
+
+pub(crate) fn put_record(
+    table: &mut Files<Table<'_, tables::Hash, &'static [u8]>>,
+    file: FileHash,
+    record: &Record,
+) -> IndexResult<()> {
+    table.insert(file.as_bytes(), &record.encode())
 }
 
 pub(crate) fn decode_record(bytes: &[u8]) -> IndexResult<Record> {
@@ -171,7 +220,7 @@ fn get_list(read: &ReadTransaction, file: FileHash) -> IndexResult<Option<ChunkL
 impl Shared {
     pub(crate) fn record(&self, file: FileHash) -> Result<Option<Record>, StoreError> {
         self.index
-            .read(|read| get_record(&read.open_table(tables::FILES)?, file))
+            .read(|read| get_record(&tables::FILES.read(read)?, file))
     }
 
     /// Where `file` is now. What waits is looked at before the index: it leaves the one only
@@ -185,7 +234,7 @@ impl Shared {
         }
         match self.record(file)? {
             None => Ok(Located::Missing),
-            Some(record) if record.place != Place::Partial => Ok(Located::Stored(record)),
+            Some(record) if !record.is_partial() => Ok(Located::Stored(record)),
             Some(_) => self.load_partial(file),
         }
     }
@@ -200,10 +249,10 @@ impl Shared {
         let Some((record, held)) = self.record_and_held(file)? else {
             return Ok(Located::Missing);
         };
-        if record.place != Place::Partial {
+        if !record.is_partial() {
             return Ok(Located::Stored(record));
         }
-        let partial = Arc::new(Partial::new(file, record.size, held));
+        let partial = Arc::new(self.take_in(file, record.size, held)?);
         map.insert(file, partial.clone());
         Ok(Located::Partial(partial))
     }
@@ -213,7 +262,7 @@ impl Shared {
         file: FileHash,
     ) -> Result<Option<(Record, ChunkSet)>, StoreError> {
         self.index.read(|read| {
-            let Some(record) = get_record(&read.open_table(tables::FILES)?, file)? else {
+            let Some(record) = get_record(&tables::FILES.read(read)?, file)? else {
                 return Ok(None);
             };
             let held = get_held(&read.open_table(tables::HELD)?, file, record.size)?;
@@ -226,7 +275,7 @@ impl Shared {
         let waiting: HashSet<FileHash> = self.queue.inline_files().into_iter().collect();
         let partials: HashMap<FileHash, Arc<Partial>> = self.partials.lock().clone();
         self.index.read(|read| {
-            let files = read.open_table(tables::FILES)?;
+            let files = tables::FILES.read(read)?;
             let held = read.open_table(tables::HELD)?;
             let chunks = entries.iter().map(|entry| {
                 if waiting.contains(&entry.hash) {
@@ -237,7 +286,7 @@ impl Shared {
                 }
                 Ok(match get_record(&files, entry.hash)? {
                     None => Chunks::None,
-                    Some(record) if record.place == Place::Partial => {
+                    Some(record) if record.is_partial() => {
                         Chunks::Some(get_held(&held, entry.hash, record.size)?)
                     }
                     Some(record) if record.is_complete() => Chunks::All {
@@ -296,12 +345,26 @@ impl Shared {
             partial: partial.id,
         };
         // Held while it is opened, so that it does not move to another place in between.
-        let state = partial.lock();
+        let mut state = partial.lock();
         if state.published {
             return self.handle(key, Access::Read, || self.home.owned(partial.file));
         }
-        // Made if somebody removed it: the chunks are then found to be missing, and come again.
-        self.handle(key, Access::Create, || self.home.partial(partial.file))
+        let opened = self.handle(key, Access::Update, || self.home.partial(partial.file));
+        match opened {
+            // A removed one is written to once more at most, for nothing.
+            Err(StoreError::Io { source, .. }) if is_loss(&source) && state.removed => {
+                let path = self.home.partial(partial.file);
+                self.disk.open(&path, Access::Create).context("make", &path)
+            }
+            Err(StoreError::Io { source, .. }) if is_loss(&source) => {
+                self.home_is_there()?;
+                self.lose_all(partial, &mut state);
+                let handle = self.make_partial_file(partial.file, state.size)?;
+                lock(&self.handles).insert(key, handle.clone(), 1);
+                Ok(handle)
+            }
+            opened => opened,
+        }
     }
 }
 
@@ -347,7 +410,7 @@ impl Store {
                     stale: !complete,
                     place: match record.place {
                         Place::Inline => FilePlace::Inline,
-                        Place::Owned => FilePlace::Owned,
+                        Place::Owned(_) => FilePlace::Owned,
                         Place::Partial => FilePlace::Partial,
                         Place::External(external) => FilePlace::External(external.path),
                     },
@@ -363,12 +426,7 @@ impl Store {
     pub fn held(&self, file: FileHash) -> Result<Option<ChunkSet>, StoreError> {
         Ok(match self.shared.locate(file)? {
             Located::Missing => None,
-            Located::Waiting(_) => Some(ChunkSet::full(1)),
-            Located::Partial(partial) => Some(partial.lock().held.clone()),
-            Located::Stored(record) if record.is_complete() => {
-                Some(ChunkSet::full(chunk_count(record.size)))
-            }
-            Located::Stored(record) => Some(ChunkSet::empty(chunk_count(record.size))),
+            located => Some(located.held()),
         })
     }
 
@@ -463,13 +521,11 @@ impl Store {
             }
         }
         let committed = self.shared.index.read(|read| {
-            let table = read.open_table(tables::FILES)?;
+            let table = tables::FILES.read(read)?;
             let held = read.open_table(tables::HELD)?;
             let mut files = Vec::new();
-            for row in table.iter()? {
-                let (key, value) = row?;
-                let file = FileHash::new(*key.value());
-                let record = decode_record(value.value())?;
+            for row in records(&table)? {
+                let (file, record) = row?;
                 let whole = record.is_complete();
                 let any = match record.place {
                     Place::Partial => !get_held(&held, file, record.size)?.is_empty(),

@@ -13,7 +13,7 @@ use redb::{ReadableTable, WriteTransaction};
 use crate::{
     Shared, Store, digests,
     error::{IoContext, StoreError},
-    files::{HandleKey, decode_record},
+    files::{HandleKey, get_record, records},
     in_use::InUseState,
     index::IndexResult,
     partial::PartialMap,
@@ -137,10 +137,11 @@ impl Shared {
     pub(crate) fn all_files(&self) -> Result<Vec<FileHash>, StoreError> {
         self.index.read(|read| {
             let mut files = HashSet::new();
-            for table in [tables::FILES, tables::CHUNK_LISTS] {
-                for row in read.open_table(table)?.iter()? {
-                    files.insert(FileHash::new(*row?.0.value()));
-                }
+            for row in records(&tables::FILES.read(read)?)? {
+                files.insert(row?.0);
+            }
+            for row in read.open_table(tables::CHUNK_LISTS)?.iter()? {
+                files.insert(FileHash::new(*row?.0.value()));
             }
             Ok(files.into_iter().collect())
         })
@@ -230,6 +231,7 @@ impl Shared {
 
     /// Whoever still works with the file looks again.
     pub(crate) fn forget_in_memory(&self, file: FileHash, partials: &mut PartialMap) {
+        self.queue.forget_check(file);
         let partial = partials.remove(&file);
         if let Some(partial) = &partial {
             partial.lock().removed = true;
@@ -242,7 +244,7 @@ impl Shared {
 
     pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {
         let path = match record.place {
-            Place::Owned => self.home.owned(file),
+            Place::Owned(_) => self.home.owned(file),
             Place::Partial => self.home.partial(file),
             Place::Inline | Place::External(_) => return Ok(()),
         };
@@ -257,7 +259,7 @@ fn remove_rows(
     write: &WriteTransaction,
     files: &[FileHash],
 ) -> IndexResult<Vec<(FileHash, Record)>> {
-    let mut records = write.open_table(tables::FILES)?;
+    let mut records = tables::FILES.write(write)?;
     let mut held = write.open_table(tables::HELD)?;
     let mut lists = write.open_table(tables::CHUNK_LISTS)?;
     let mut inline = write.open_table(tables::INLINE)?;
@@ -266,8 +268,9 @@ fn remove_rows(
         held.remove(file.as_bytes())?;
         lists.remove(file.as_bytes())?;
         inline.remove(file.as_bytes())?;
-        if let Some(value) = records.remove(file.as_bytes())? {
-            removed.push((*file, decode_record(value.value())?));
+        if let Some(record) = get_record(&records, *file)? {
+            records.remove(file.as_bytes())?;
+            removed.push((*file, record));
         }
     }
     digests::forget(write, files)?;

@@ -20,14 +20,13 @@ use hubless_content::{
     AlignedBytes, ChunkList, ContentHash, FileHash, FileHasher, Manifest, ManifestEntry,
     chunk_count, chunk_len, chunk_offset,
 };
-use redb::ReadableTable;
 
 use crate::{
     Shared, Store,
     disk::{Access, DiskFile, Signature, clone_into},
     error::{IoContext, StoreError},
     external::external_record,
-    files::decode_record,
+    files::records,
     in_use::FilesGuard,
     observer::Observer,
     parallel::{self, CvSlots, Meter, Span},
@@ -283,7 +282,7 @@ impl Import<'_> {
         let is_owned = self
             .shared
             .record(file)?
-            .is_some_and(|record| record.place == Place::Owned);
+            .is_some_and(|record| record.is_owned());
         if is_owned || lock(&self.placed).contains_key(&file) {
             return Ok(());
         }
@@ -302,7 +301,7 @@ impl Import<'_> {
             };
             copy.seal()?;
             Placed {
-                record: Record::new(list.size(), Place::Owned),
+                record: Record::new(list.size(), Place::Owned(Signature::default())),
                 list,
                 copy: Some(copy),
                 digests: None,
@@ -372,11 +371,11 @@ impl Shared {
     /// Sizes of the files that need not be copied again.
     fn sizes_held(&self) -> Result<HashSet<u64>, StoreError> {
         self.index.read(|read| {
-            let table = read.open_table(tables::FILES)?;
+            let table = tables::FILES.read(read)?;
             let mut sizes = HashSet::new();
-            for row in table.iter()? {
-                let record = decode_record(row?.1.value())?;
-                if record.place == Place::Owned {
+            for row in records(&table)? {
+                let (_, record) = row?;
+                if record.is_owned() {
                     sizes.insert(record.size);
                 }
             }

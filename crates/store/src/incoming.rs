@@ -22,7 +22,7 @@ use hubless_content::{
 use crate::{
     Store,
     digests::{DigestHasher, Digests},
-    disk::DiskFile,
+    disk::{DiskFile, Signature},
     error::{IoContext, StoreError},
     place::{Placed, TempFile},
     quota::Reservation,
@@ -201,7 +201,7 @@ fn keep(
     }
     copy.seal()?;
     let placed = Placed {
-        record: Record::new(list.size(), Place::Owned),
+        record: Record::new(list.size(), Place::Owned(Signature::default())),
         list,
         copy: Some(copy),
         digests: Some(digests),

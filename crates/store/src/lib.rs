@@ -21,8 +21,10 @@
 //! # Not here
 //! Who gets what (`node`), how bytes travel (`network`), and what they mean (`content`).
 
+mod check;
 mod chunks;
 mod commit;
+mod damage;
 mod digests;
 mod disk;
 mod error;
@@ -37,6 +39,7 @@ mod incoming;
 mod index;
 mod lru;
 mod manifests;
+mod migrate;
 mod observer;
 mod open;
 mod parallel;
@@ -50,6 +53,9 @@ mod records;
 mod recover;
 mod repos;
 mod revisions;
+mod scrub;
+mod sealed;
+mod source;
 mod sync;
 mod tables;
 mod totals;
@@ -61,6 +67,7 @@ use std::sync::{Arc, Mutex};
 use hubless_content::{Buffers, ContentHash, Manifest};
 
 pub use chunks::Put;
+pub use damage::Damaged;
 pub use digests::{Ahead, DigestHasher, Digests, DigestsAhead};
 pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
@@ -78,8 +85,9 @@ pub use quota::Usage;
 pub use records::{RecordChange, StoredRecord};
 pub use repos::{REFS_MAX, REPOS_MAX, Repo, RepoOrigin};
 pub use revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
+pub use scrub::Scrubbed;
 pub use totals::Totals;
-pub use verify::{Damaged, VerifyReport};
+pub use verify::VerifyReport;
 
 /// A store of models in one directory. Cloning is cheap; the last clone that goes commits what is
 /// left, as does [`Store::close`].
@@ -101,6 +109,12 @@ pub(crate) struct Shared {
     buffers: Buffers,
     handles: Mutex<lru::Lru<files::HandleKey, Arc<dyn DiskFile>>>,
     manifests: Mutex<lru::Lru<ContentHash, Arc<Manifest>>>,
+    damage: damage::DamageReports,
+    due: Mutex<scrub::Due>,
+    /// Complete partial files with chunks that the index claims and this process has not verified.
+    unproven: Mutex<Vec<Arc<partial::Partial>>>,
+    /// Held while those are verified.
+    proving: Mutex<()>,
     /// Held by whoever commits, and by whoever moves files from one state to another.
     committing: Mutex<()>,
     /// Held by the one garbage collection that runs.

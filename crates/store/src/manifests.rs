@@ -129,7 +129,7 @@ impl Store {
     }
 }
 
-fn is_all(chunks: &Chunks) -> bool {
+pub(crate) fn is_all(chunks: &Chunks) -> bool {
     match chunks {
         Chunks::None => false,
         Chunks::All { .. } => true,

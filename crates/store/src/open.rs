@@ -7,19 +7,21 @@ use std::{
 };
 
 use hubless_content::{Buffers, FileHash};
-use redb::ReadableTable;
+use redb::WriteTransaction;
 
 use crate::{
     Shared, Store,
     commit::Committer,
+    damage::DamageReports,
     disk::{Access, Disk, DiskFile, RealDisk},
     error::{IoContext, StoreError},
-    files::{HANDLES_MAX, decode_record, get_record},
+    files::{HANDLES_MAX, get_record, records},
     home::Home,
     in_use::InUse,
-    index::Index,
+    index::{Index, IndexResult},
     lru::Lru,
     manifests::MANIFEST_CACHE_FILES,
+    migrate::from_versions_1_and_2,
     partial::Partials,
     queue::Queue,
     quota::Quota,
@@ -71,6 +73,10 @@ impl Store {
             buffers: Buffers::default(),
             handles: Mutex::new(Lru::new(HANDLES_MAX)),
             manifests: Mutex::new(Lru::new(MANIFEST_CACHE_FILES)),
+            damage: DamageReports::default(),
+            due: Mutex::default(),
+            unproven: Mutex::default(),
+            proving: Mutex::new(()),
             committing: Mutex::new(()),
             collecting: Mutex::new(()),
         });
@@ -141,25 +147,34 @@ fn has_owned_files(disk: &dyn Disk, home: &Home) -> Result<bool, StoreError> {
 /// Makes all tables that are not there at once, so that later nobody has to ask whether there is
 /// one.
 fn make_tables(index: &Index) -> Result<(), StoreError> {
+    index.write(open_all)
+}
+
+fn migrate(index: &Index) -> Result<(), StoreError> {
     index.write(|write| {
-        write
-            .open_table(tables::META)?
-            .insert(tables::META_SCHEMA, tables::SCHEMA)?;
-        write.open_table(tables::FILES)?;
-        write.open_table(tables::HELD)?;
-        write.open_table(tables::CHUNK_LISTS)?;
-        write.open_table(tables::INLINE)?;
-        write.open_table(tables::MANIFESTS)?;
-        write.open_table(tables::PINS)?;
-        write.open_table(tables::RECORDS)?;
-        write.open_table(tables::DIGESTS)?;
-        write.open_table(tables::SHA256S)?;
-        write.open_table(tables::GIT_BLOBS)?;
-        write.open_table(tables::REPOS)?;
-        write.open_table(tables::REFS)?;
-        write.open_table(tables::REVISIONS)?;
-        Ok(())
+        from_versions_1_and_2(write)?;
+        open_all(write)
     })
+}
+
+fn open_all(write: &WriteTransaction) -> IndexResult<()> {
+    write
+        .open_table(tables::META)?
+        .insert(tables::META_SCHEMA, tables::SCHEMA)?;
+    tables::FILES.write(write)?;
+    write.open_table(tables::HELD)?;
+    write.open_table(tables::CHUNK_LISTS)?;
+    write.open_table(tables::INLINE)?;
+    write.open_table(tables::MANIFESTS)?;
+    write.open_table(tables::PINS)?;
+    write.open_table(tables::RECORDS)?;
+    write.open_table(tables::DIGESTS)?;
+    write.open_table(tables::SHA256S)?;
+    write.open_table(tables::GIT_BLOBS)?;
+    write.open_table(tables::REPOS)?;
+    write.open_table(tables::REFS)?;
+    write.open_table(tables::REVISIONS)?;
+    Ok(())
 }
 
 fn check_schema(index: &Index, path: &Path) -> Result<(), StoreError> {
@@ -169,7 +184,7 @@ fn check_schema(index: &Index, path: &Path) -> Result<(), StoreError> {
     })?;
     match schema {
         Some(tables::SCHEMA) => Ok(()),
-        Some(1..tables::SCHEMA) => make_tables(index),
+        Some(1 | 2) => migrate(index),
         Some(found) if found > tables::SCHEMA => Err(StoreError::Newer {
             path: path.to_owned(),
             found,
@@ -189,10 +204,9 @@ fn corrupt(path: &Path, detail: &str) -> StoreError {
 
 fn bytes_used(index: &Index) -> Result<u64, StoreError> {
     index.read(|read| {
-        let files = read.open_table(tables::FILES)?;
         let mut sum = 0u64;
-        for row in files.iter()? {
-            sum = sum.saturating_add(decode_record(row?.1.value())?.bytes_owned());
+        for row in records(&tables::FILES.read(read)?)? {
+            sum = sum.saturating_add(row?.1.bytes_owned());
         }
         Ok(sum)
     })
@@ -210,7 +224,7 @@ fn sweep(disk: &dyn Disk, home: &Home, index: &Index) -> Result<(), StoreError> 
             let path = directory.join(&name);
             let file = name.to_str().and_then(|name| name.parse::<FileHash>().ok());
             match (file, place_of(index, file)?) {
-                (Some(_), Some(Place::Owned)) => {}
+                (Some(_), Some(Place::Owned(_))) => {}
                 (Some(file), Some(Place::Partial)) => move_back(disk, &path, &home.partial(file))?,
                 _ => remove_leftover(disk, &path)?,
             }
@@ -232,7 +246,7 @@ fn sweep_partials(disk: &dyn Disk, home: &Home, index: &Index) -> Result<(), Sto
 
 fn place_of(index: &Index, file: Option<FileHash>) -> Result<Option<Place>, StoreError> {
     let Some(file) = file else { return Ok(None) };
-    let record = index.read(|read| get_record(&read.open_table(tables::FILES)?, file))?;
+    let record = index.read(|read| get_record(&tables::FILES.read(read)?, file))?;
     Ok(record.map(|record| record.place))
 }
 

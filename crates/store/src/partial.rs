@@ -55,6 +55,9 @@ pub(crate) struct Partial {
 pub(crate) struct PartialState {
     pub(crate) size: u64,
     pub(crate) held: ChunkSet,
+    /// Those of [`PartialState::held`] that this process verified. The others the index claims: they
+    /// are read once before all is published.
+    pub(crate) proven: ChunkSet,
     /// More is held than the index knows.
     pub(crate) dirty: bool,
     /// All is held, and the file was renamed to where complete files lie.
@@ -63,6 +66,21 @@ pub(crate) struct PartialState {
     pub(crate) recovered: bool,
     /// It was removed; whoever still has it must look again.
     pub(crate) removed: bool,
+}
+
+impl PartialState {
+    /// Whether all chunks are held and were verified by this process.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.held.is_full() && self.proven.is_full()
+    }
+
+    pub(crate) fn lose(&mut self, chunks: &[ChunkIndex]) {
+        for index in chunks {
+            self.held.remove(index.0);
+            self.proven.remove(index.0);
+        }
+        self.dirty = true;
+    }
 }
 
 /// What became of a chunk that was written.
@@ -77,6 +95,7 @@ impl Partial {
     pub(crate) fn new(file: FileHash, size: u64, held: ChunkSet) -> Self {
         let state = PartialState {
             size,
+            proven: ChunkSet::empty(held.len()),
             held,
             dirty: false,
             published: false,
@@ -106,12 +125,31 @@ impl Partial {
             return Inserted::Removed;
         }
         let new = state.held.insert(index.0);
+        state.proven.insert(index.0);
         state.dirty |= new;
         let complete = state.held.is_full();
         if new {
             Inserted::New { complete }
         } else {
             Inserted::Known { complete }
+        }
+    }
+
+    /// The chunks that are held, but were not verified by this process.
+    pub(crate) fn unproven(&self) -> ChunkSet {
+        let state = self.lock();
+        let mut unproven = state.held.clone();
+        for n in state.proven.iter() {
+            unproven.remove(n);
+        }
+        unproven
+    }
+
+    /// Notes that a chunk that is held was read and is right.
+    pub(crate) fn prove(&self, index: ChunkIndex) {
+        let mut state = self.lock();
+        if state.held.contains(index.0) {
+            state.proven.insert(index.0);
         }
     }
 

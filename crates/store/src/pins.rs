@@ -17,11 +17,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownModel`] if it is not known.
     pub fn pin(&self, model: ContentHash) -> Result<(), StoreError> {
+        // Before looking: a collection that runs must not remove what is about to be pinned.
+        let _guard = self.protect(model);
         if self.manifest(model)?.is_none() {
             return Err(StoreError::UnknownModel { model });
         }
-        // A collection that began before this pin was there must see it nevertheless.
-        let _guard = self.protect(model);
         self.shared.index.write(|write| {
             write
                 .open_table(tables::PINS)?

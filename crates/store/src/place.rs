@@ -12,9 +12,9 @@ use hubless_content::{ChunkList, FileHash, Manifest};
 use crate::{
     Shared,
     digests::{self, Digests},
-    disk::{Access, Disk, DiskFile},
+    disk::{Access, Disk, DiskFile, Signature},
     error::{IoContext, StoreError},
-    files::{decode_record, encode_list},
+    files::{encode_list, get_record, put_record},
     quota::Reservation,
     record::{Place, Record},
     sync::lock,
@@ -98,16 +98,18 @@ impl Shared {
         manifest: Option<&Manifest>,
     ) -> Result<HashMap<FileHash, Record>, StoreError> {
         let mut directories = BTreeSet::new();
+        let mut signatures = HashMap::new();
         for (file, placed) in placed {
             if let Some(copy) = &placed.copy {
                 let moved = self.move_to_owned(&copy.path, *file);
                 moved.context("rename to", &self.home.owned(*file))?;
+                signatures.insert(*file, self.owned_signature(*file)?);
                 directories.insert(self.home.owned_dir(*file));
             }
         }
         self.sync_directories(directories)?;
         let mut partials = self.partials.lock();
-        let before = self.write_placed(placed, manifest)?;
+        let before = self.write_placed(placed, &signatures, manifest)?;
         for file in placed.keys() {
             self.forget_in_memory(*file, &mut partials);
         }
@@ -117,6 +119,7 @@ impl Shared {
     fn write_placed(
         &self,
         placed: &HashMap<FileHash, Placed>,
+        signatures: &HashMap<FileHash, Signature>,
         manifest: Option<&Manifest>,
     ) -> Result<HashMap<FileHash, Record>, StoreError> {
         let model = manifest.map(|manifest| (manifest.content_hash(), manifest.encode()));
@@ -125,16 +128,21 @@ impl Shared {
             .filter_map(|(file, placed)| Some((*file, placed.digests?)));
         let digests: HashMap<FileHash, Digests> = digests.collect();
         self.index.write(|write| {
-            let mut files = write.open_table(tables::FILES)?;
+            let mut files = tables::FILES.write(write)?;
             let mut held = write.open_table(tables::HELD)?;
             let mut lists = write.open_table(tables::CHUNK_LISTS)?;
             let mut before = HashMap::new();
             for (file, placed) in placed {
                 lists.insert(file.as_bytes(), &encode_list(&placed.list)[..])?;
                 held.remove(file.as_bytes())?;
-                if let Some(old) = files.insert(file.as_bytes(), &placed.record.encode()[..])? {
-                    before.insert(*file, decode_record(old.value())?);
+                if let Some(old) = get_record(&files, *file)? {
+                    before.insert(*file, old);
                 }
+                let mut record = placed.record.clone();
+                if let Some(signature) = signatures.get(file) {
+                    record.place = Place::Owned(*signature);
+                }
+                put_record(&mut files, *file, &record)?;
             }
             drop(files);
             digests::write(write, &digests)?;
@@ -163,24 +171,23 @@ impl Shared {
                 continue;
             };
             self.quota.give_back(old.bytes_owned());
-            if old.place == Place::Partial {
+            if old.is_partial() {
                 // Opening the store sweeps it if this fails.
                 let _ = self.disk.remove(&self.home.partial(file));
             }
         }
     }
 
-    /// After a failure: removes those copies from their places that the index does not know.
+    /// After a failure: removes those copies from their places that the index does not know, unless
+    /// they took the place of a fetched file whose commit is still to come.
     fn take_back(&self, placed: &HashMap<FileHash, Placed>) {
-        for file in placed
-            .iter()
-            .filter(|(_, placed)| placed.copy.is_some())
-            .map(|(file, _)| file)
-        {
-            let is_owned = self
-                .record(*file)
-                .map(|record| record.is_some_and(|r| r.place == Place::Owned));
-            if matches!(is_owned, Ok(false)) {
+        let copies = placed.iter().filter(|(_, placed)| placed.copy.is_some());
+        for file in copies.map(|(file, _)| file) {
+            let partial = self.partials.lock().get(file).cloned();
+            let is_published = partial.is_some_and(|partial| partial.lock().published);
+            let record = self.record(*file);
+            let is_unknown = record.is_ok_and(|record| !record.is_some_and(|r| r.is_owned()));
+            if is_unknown && !is_published {
                 let _ = self.disk.remove(&self.home.owned(*file));
             }
         }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use hubless_content::{ChunkList, FileHash};
 
-use crate::{digests::Digests, records::RecordChange, sync::lock};
+use crate::{digests::Digests, disk::Signature, record::Check, records::RecordChange, sync::lock};
 
 /// Bytes after which a commit begins. Large enough that its two or three syncs (some
 /// milliseconds) do not matter at disk speed.
@@ -39,6 +39,8 @@ pub(crate) struct Batch {
     pub(crate) dirty: HashSet<FileHash>,
     pub(crate) records: HashMap<Vec<u8>, Option<Vec<u8>>>,
     pub(crate) digests: HashMap<FileHash, Digests>,
+    /// Complete files that were found to be right.
+    pub(crate) checks: HashMap<FileHash, Check>,
 }
 
 impl Batch {
@@ -48,6 +50,7 @@ impl Batch {
             && self.dirty.is_empty()
             && self.records.is_empty()
             && self.digests.is_empty()
+            && self.checks.is_empty()
     }
 
     /// Puts back what could not be written, under what came since.
@@ -59,6 +62,9 @@ impl Batch {
         );
         newer.dirty.extend(&self.dirty);
         newer.digests.extend(&self.digests);
+        for (file, check) in &self.checks {
+            newer.checks.entry(*file).or_insert(*check);
+        }
         for (file, list) in &self.lists {
             newer.lists.entry(*file).or_insert_with(|| list.clone());
         }
@@ -169,6 +175,17 @@ impl Queue {
         self.more(&mut state, size_of::<Digests>() as u64);
     }
 
+    pub(crate) fn push_check(&self, file: FileHash, check: Check) {
+        let mut state = lock(&self.state);
+        state.next.checks.insert(file, check);
+        self.more(&mut state, size_of::<Check>() as u64);
+    }
+
+    /// Another file takes the place of one that was checked. The caller holds the commit lock.
+    pub(crate) fn forget_check(&self, file: FileHash) {
+        lock(&self.state).next.checks.remove(&file);
+    }
+
     fn more(&self, state: &mut State, bytes: u64) {
         state.bytes += bytes;
         self.wake(state, COMMIT_AFTER);
@@ -215,6 +232,22 @@ impl Queue {
         state
             .batches()
             .find_map(|batch| batch.digests.get(&file).copied())
+    }
+
+    /// The signature with which a file was found to be right, if that waits.
+    pub(crate) fn signature(&self, file: FileHash) -> Option<Signature> {
+        self.check(file)?.signature
+    }
+
+    /// When a file was found to be right, if that waits.
+    pub(crate) fn checked_at(&self, file: FileHash) -> Option<u64> {
+        Some(self.check(file)?.at)
+    }
+
+    fn check(&self, file: FileHash) -> Option<Check> {
+        let state = lock(&self.state);
+        let mut batches = state.batches();
+        batches.find_map(|batch| batch.checks.get(&file).copied())
     }
 
     /// All digests that wait.

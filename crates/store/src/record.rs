@@ -1,21 +1,29 @@
-//! A file's record in the index: where its bytes are.
+//! A file's record in the index: where its bytes are, and when they were last known to be right.
 //!
 //! ```text
 //! byte 0      1 inline, 2 owned, 3 partial, 4 external
 //! 8 bytes     size
+//! 8 bytes     when all of it was last checked, in seconds since 1970; 0: never
+//! owned only:
+//! 48 bytes    signature when it was last known to be right; zeros if it never was
 //! external only:
-//! 36 bytes    signature when it was last known to be right
+//! 48 bytes    signature when it was last known to be right
 //! 1 byte      1 if it is stale: changed since, and not known to be right
-//! 36 bytes    signature at which it was last found to be wrong; zeros if not looked at
+//! 48 bytes    signature at which it was last found to be wrong; zeros if not looked at
 //! the rest    absolute path
 //! ```
-//! Numbers are little-endian. A signature is size (8), seconds (8), nanoseconds (4), inode (8),
-//! device (8).
+//! Numbers are little-endian. A signature is size (8), seconds (8) and nanoseconds (4) of the last
+//! write, the same of the last change, inode (8), device (8). In the index a checksum follows; see
+//! `sealed.rs`.
+//!
+//! Version 1 had no time of the check, no signature of owned files, no time of the last change in
+//! signatures (36 bytes), and no checksum.
 
 use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use crate::disk::Signature;
@@ -30,12 +38,15 @@ const EXTERNAL: u8 = 4;
 pub(crate) struct Record {
     pub(crate) size: u64,
     pub(crate) place: Place,
+    /// When all of it was last checked, in seconds since 1970; 0: never, or not as a whole.
+    pub(crate) checked: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Inline,
-    Owned,
+    /// With its signature when it was last known to be right.
+    Owned(Signature),
     Partial,
     External(External),
 }
@@ -51,14 +62,46 @@ pub(crate) struct External {
 }
 
 impl Record {
+    /// Of a file that is known to be right now, unless it is partial.
     pub(crate) fn new(size: u64, place: Place) -> Self {
-        Self { size, place }
+        let checked = match place {
+            Place::Partial => 0,
+            _ => seconds_since_1970(SystemTime::now()),
+        };
+        Self {
+            size,
+            place,
+            checked,
+        }
+    }
+
+    /// The record of the same file after it was found to be right with this signature.
+    pub(crate) fn found_right(&self, check: &Check) -> Self {
+        let mut record = self.clone();
+        record.checked = record.checked.max(check.at);
+        match (&mut record.place, check.signature) {
+            (Place::Owned(right), Some(now)) => *right = now,
+            (Place::External(external), Some(now)) => {
+                external.right = now;
+                external.stale = false;
+            }
+            _ => {}
+        }
+        record
+    }
+
+    pub(crate) fn is_owned(&self) -> bool {
+        matches!(self.place, Place::Owned(_))
+    }
+
+    pub(crate) fn is_partial(&self) -> bool {
+        self.place == Place::Partial
     }
 
     /// Whether all chunks can be served.
     pub(crate) fn is_complete(&self) -> bool {
         match &self.place {
-            Place::Inline | Place::Owned => true,
+            Place::Inline | Place::Owned(_) => true,
             Place::Partial => false,
             Place::External(external) => !external.stale,
         }
@@ -77,51 +120,108 @@ impl Record {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let tag = match self.place {
             Place::Inline => INLINE,
-            Place::Owned => OWNED,
+            Place::Owned(_) => OWNED,
             Place::Partial => PARTIAL,
             Place::External(_) => EXTERNAL,
         };
         let mut out = vec![tag];
         out.extend(self.size.to_le_bytes());
-        if let Place::External(external) = &self.place {
-            put_signature(&mut out, &external.right);
-            out.push(u8::from(external.stale));
-            put_signature(&mut out, &external.wrong);
-            out.extend(external.path.as_os_str().as_bytes());
+        out.extend(self.checked.to_le_bytes());
+        match &self.place {
+            Place::Inline | Place::Partial => {}
+            Place::Owned(right) => put_signature(&mut out, right),
+            Place::External(external) => {
+                put_signature(&mut out, &external.right);
+                out.push(u8::from(external.stale));
+                put_signature(&mut out, &external.wrong);
+                out.extend(external.path.as_os_str().as_bytes());
+            }
         }
         out
     }
 
     /// `None` if the bytes are not a record.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
+        Self::read(bytes, Version::Two)
+    }
+
+    /// A record of version 1: when its file was checked is not known.
+    pub(crate) fn decode_v1(bytes: &[u8]) -> Option<Self> {
+        Self::read(bytes, Version::One)
+    }
+
+    fn read(bytes: &[u8], version: Version) -> Option<Self> {
+        let mut reader = Reader { bytes, version };
         let [tag] = reader.array()?;
         let size = reader.u64()?;
+        let (checked, right) = match version {
+            Version::One => (0, None),
+            Version::Two => (reader.u64()?, (tag == OWNED).then(|| reader.signature())),
+        };
         let place = match tag {
             INLINE => Place::Inline,
-            OWNED => Place::Owned,
+            OWNED => Place::Owned(right.unwrap_or(Some(Signature::default()))?),
             PARTIAL => Place::Partial,
             EXTERNAL => Place::External(reader.external()?),
             _ => return None,
         };
-        reader.0.is_empty().then_some(Self { size, place })
+        reader.bytes.is_empty().then_some(Self {
+            size,
+            place,
+            checked,
+        })
     }
+}
+
+/// A file was found to be right, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Check {
+    /// What it was when it was read; `None` of a file without a signature.
+    pub(crate) signature: Option<Signature>,
+    /// When it was read, in seconds since 1970.
+    pub(crate) at: u64,
+}
+
+impl Check {
+    pub(crate) fn now(signature: Option<Signature>) -> Self {
+        Self {
+            signature,
+            at: seconds_since_1970(SystemTime::now()),
+        }
+    }
+}
+
+/// 0 for a time before 1970.
+pub(crate) fn seconds_since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+#[derive(Clone, Copy)]
+enum Version {
+    One,
+    Two,
 }
 
 fn put_signature(out: &mut Vec<u8>, signature: &Signature) {
     out.extend(signature.size.to_le_bytes());
     out.extend(signature.modified.to_le_bytes());
     out.extend(signature.modified_nanos.to_le_bytes());
+    out.extend(signature.changed.to_le_bytes());
+    out.extend(signature.changed_nanos.to_le_bytes());
     out.extend(signature.inode.to_le_bytes());
     out.extend(signature.device.to_le_bytes());
 }
 
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a> {
+    bytes: &'a [u8],
+    version: Version,
+}
 
 impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (now, later) = self.0.split_first_chunk()?;
-        self.0 = later;
+        let (now, later) = self.bytes.split_first_chunk()?;
+        self.bytes = later;
         Some(*now)
     }
 
@@ -129,11 +229,24 @@ impl Reader<'_> {
         self.array().map(u64::from_le_bytes)
     }
 
+    fn time(&mut self) -> Option<(i64, u32)> {
+        let seconds = self.array().map(i64::from_le_bytes)?;
+        Some((seconds, self.array().map(u32::from_le_bytes)?))
+    }
+
     fn signature(&mut self) -> Option<Signature> {
+        let size = self.u64()?;
+        let (modified, modified_nanos) = self.time()?;
+        let (changed, changed_nanos) = match self.version {
+            Version::One => (0, 0),
+            Version::Two => self.time()?,
+        };
         Some(Signature {
-            size: self.u64()?,
-            modified: self.array().map(i64::from_le_bytes)?,
-            modified_nanos: self.array().map(u32::from_le_bytes)?,
+            size,
+            modified,
+            modified_nanos,
+            changed,
+            changed_nanos,
             inode: self.u64()?,
             device: self.u64()?,
         })
@@ -143,7 +256,7 @@ impl Reader<'_> {
         let right = self.signature()?;
         let [stale] = self.array()?;
         let wrong = self.signature()?;
-        let path = Path::new(OsStr::from_bytes(std::mem::take(&mut self.0))).to_owned();
+        let path = Path::new(OsStr::from_bytes(std::mem::take(&mut self.bytes))).to_owned();
         let well_formed = stale <= 1 && path.is_absolute();
         well_formed.then_some(External {
             path,
@@ -160,18 +273,20 @@ mod tests {
 
     use super::*;
 
+    const SIGNATURE: Signature = Signature {
+        size: 5,
+        modified: -1,
+        modified_nanos: 999,
+        changed: 7,
+        changed_nanos: 8,
+        inode: u64::MAX,
+        device: 3,
+    };
+
     fn external() -> Record {
-        let right = Signature {
-            size: 5,
-            modified: -1,
-            modified_nanos: 999,
-            inode: u64::MAX,
-            device: 3,
-        };
-        let path = "/models/käse".into();
         let external = External {
-            path,
-            right,
+            path: "/models/käse".into(),
+            right: SIGNATURE,
             stale: true,
             wrong: Signature::default(),
         };
@@ -180,20 +295,52 @@ mod tests {
 
     #[test]
     fn bytes_and_back() {
-        for place in [Place::Inline, Place::Owned, Place::Partial] {
+        for place in [Place::Inline, Place::Owned(SIGNATURE), Place::Partial] {
             let record = Record::new(1 << 40, place);
             assert_eq!(Record::decode(&record.encode()), Some(record));
         }
         assert_eq!(Record::decode(&external().encode()), Some(external()));
-        assert_eq!(
-            Record::new(0x0102, Place::Owned).encode(),
-            [2, 2, 1, 0, 0, 0, 0, 0, 0]
-        );
+        let record = Record {
+            size: 0x0102,
+            place: Place::Owned(SIGNATURE),
+            checked: 0x0304,
+        };
+        let mut bytes = vec![2, 2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0];
+        bytes.extend([5, 0, 0, 0, 0, 0, 0, 0]);
+        bytes.extend([0xff; 8]);
+        bytes.extend([0xe7, 3, 0, 0]);
+        bytes.extend([7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0]);
+        bytes.extend([0xff; 8]);
+        bytes.extend([3, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(record.encode(), bytes);
+    }
+
+    #[test]
+    fn records_of_version_1_are_read() {
+        let bytes = [2, 2, 1, 0, 0, 0, 0, 0, 0];
+        let record = Record {
+            size: 0x0102,
+            place: Place::Owned(Signature::default()),
+            checked: 0,
+        };
+        assert_eq!(Record::decode_v1(&bytes), Some(record));
+        let mut bytes = vec![4, 5, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend([1; 36]);
+        bytes.push(0);
+        bytes.extend([0; 36]);
+        bytes.extend(b"/a");
+        let record = Record::decode_v1(&bytes).unwrap();
+        let Place::External(external) = record.place else {
+            panic!("{record:?}");
+        };
+        assert_eq!(external.right.inode, u64::from_le_bytes([1; 8]));
+        assert_eq!(external.right.changed, 0);
+        assert_eq!(external.path, Path::new("/a"));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_are_read_in_two_ways(mut bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn no_bytes_are_read_in_two_ways(mut bytes in prop::collection::vec(any::<u8>(), 0..150)) {
             if let Some(first) = bytes.first_mut() {
                 *first %= 6;
             }

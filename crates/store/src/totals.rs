@@ -46,7 +46,7 @@ impl Store {
                 bytes,
                 quota,
                 models: read.open_table(tables::MANIFESTS)?.len()?,
-                files: read.open_table(tables::FILES)?.len()?,
+                files: tables::FILES.read(read)?.table.len()?,
                 repos: read.open_table(tables::REPOS)?.len()?,
             })
         })

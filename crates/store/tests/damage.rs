@@ -8,12 +8,15 @@ use std::{
     os::unix::fs::{FileExt, PermissionsExt, symlink},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use common::*;
-use hubless_content::ChunkIndex;
-use hubless_store::{ExternalChange, FilePlace, Store, StoreError, StoreErrorKind, StoreOptions};
+use hubless_content::{ChunkIndex, FileHash};
+use hubless_store::{
+    Damaged, ExternalChange, FilePlace, Store, StoreError, StoreErrorKind, StoreOptions,
+};
 
 fn flip(path: &Path, offset: u64) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
@@ -45,8 +48,6 @@ fn only_the_damaged_chunks_are_fetched_again() {
 
     flip(&owned_path(home.path(), &data), 2 * CHUNK as u64 + 9);
     flip(&owned_path(home.path(), &data), 5 * CHUNK as u64 + 1);
-    let damaged = |store: &Store| store.read_range(file, 2 * CHUNK as u64, 10);
-    assert!(matches!(damaged(&store), Err(StoreError::Damaged { .. })));
     let report = store.verify(None, &()).unwrap();
     assert_eq!((report.files, report.bytes), (2, 7 * CHUNK as u64 + 3));
     assert_eq!(report.damaged.len(), 1);
@@ -322,7 +323,7 @@ fn an_export_stays_in_its_target() {
 }
 
 #[test]
-fn a_partial_file_that_somebody_removed_is_fetched_again() {
+fn a_partial_file_that_was_removed_is_fetched_again() {
     let home = tempfile::tempdir().unwrap();
     let data = bytes(1, 3 * CHUNK);
     let file = list_of(&data).file();
@@ -332,11 +333,105 @@ fn a_partial_file_that_somebody_removed_is_fetched_again() {
     store.close().unwrap();
     fs::remove_file(home.path().join("partial").join(file.to_string())).unwrap();
     let store = open(home.path());
-    assert_eq!(
-        store.verify(None, &()).unwrap().damaged[0].chunks,
-        [ChunkIndex(1)]
+    assert!(
+        held(&store, file).is_empty(),
+        "nothing is claimed that is gone"
     );
-    put_all(&store, &data);
-    store.flush().unwrap();
+    assert_eq!(store.read_chunk(file, ChunkIndex(1)).unwrap(), None);
+    fetch_the_rest(&store, &data);
     assert_eq!(store.read_range(file, 0, data.len() as u64).unwrap(), data);
+    store.flush().unwrap();
+    assert_eq!(
+        fs::read(owned_path(home.path(), &data)).unwrap(),
+        data,
+        "it became a file with all its bytes"
+    );
+}
+
+#[test]
+fn a_partial_file_that_was_cut_off_is_fetched_from_there() {
+    let home = tempfile::tempdir().unwrap();
+    let data = bytes(1, 4 * CHUNK);
+    let file = list_of(&data).file();
+    let store = open(home.path());
+    store.put_chunk_list(&list_of(&data)).unwrap();
+    for chunk in [0, 1, 3] {
+        store.put(&chunk_of(&data, chunk)).unwrap();
+    }
+    store.close().unwrap();
+    let path = home.path().join("partial").join(file.to_string());
+    let cut = fs::OpenOptions::new().write(true).open(path).unwrap();
+    cut.set_len(2 * CHUNK as u64 - 1).unwrap();
+    let store = open(home.path());
+    assert_eq!(held(&store, file), [0]);
+    fetch_the_rest(&store, &data);
+    store.flush().unwrap();
+    assert_eq!(fs::read(owned_path(home.path(), &data)).unwrap(), data);
+}
+
+#[test]
+fn a_partial_file_that_rotted_does_not_become_a_file() {
+    let home = tempfile::tempdir().unwrap();
+    let data = bytes(1, 3 * CHUNK);
+    let file = list_of(&data).file();
+    let store = open(home.path());
+    store.put_chunk_list(&list_of(&data)).unwrap();
+    store.put(&chunk_of(&data, 0)).unwrap();
+    store.put(&chunk_of(&data, 1)).unwrap();
+    store.close().unwrap();
+    flip(&home.path().join("partial").join(file.to_string()), 7);
+    let store = open(home.path());
+    let damaged = note_damage(&store);
+    assert!(store.put(&chunk_of(&data, 2)).unwrap().file_complete);
+    store.flush().unwrap();
+    assert_eq!(held(&store, file), [1, 2]);
+    assert_eq!(damaged.lock().unwrap()[0].chunks, [ChunkIndex(0)]);
+    assert!(!owned_path(home.path(), &data).exists());
+    fetch_the_rest(&store, &data);
+    store.flush().unwrap();
+    assert_eq!(store.file(file).unwrap().unwrap().place, FilePlace::Owned);
+    assert_eq!(fs::read(owned_path(home.path(), &data)).unwrap(), data);
+}
+
+#[test]
+fn a_partial_file_that_is_removed_while_it_is_open_is_fetched_again() {
+    let home = tempfile::tempdir().unwrap();
+    let data = bytes(1, 3 * CHUNK);
+    let file = list_of(&data).file();
+    let store = open(home.path());
+    store.put_chunk_list(&list_of(&data)).unwrap();
+    store.put(&chunk_of(&data, 1)).unwrap();
+    store.flush().unwrap();
+    fs::remove_file(home.path().join("partial").join(file.to_string())).unwrap();
+    fetch_the_rest(&store, &data);
+    // The commit that was to rename it found that it is gone.
+    while store.flush().is_err() {}
+    assert!(held(&store, file).is_empty());
+    fetch_the_rest(&store, &data);
+    store.close().unwrap();
+    assert_eq!(fs::read(owned_path(home.path(), &data)).unwrap(), data);
+}
+
+fn held(store: &Store, file: FileHash) -> Vec<u32> {
+    let held = store.held(file).unwrap();
+    held.map_or(Vec::new(), |held| held.iter().collect())
+}
+
+/// Puts the chunks that are not held, as a fetch does.
+fn fetch_the_rest(store: &Store, data: &[u8]) {
+    let list = list_of(data);
+    store.put_chunk_list(&list).unwrap();
+    let held = held(store, list.file());
+    for index in (0..list.count()).filter(|index| !held.contains(index)) {
+        store.put(&chunk_of(data, index)).unwrap();
+    }
+}
+
+fn note_damage(store: &Store) -> Arc<Mutex<Vec<Damaged>>> {
+    let damaged = Arc::new(Mutex::new(Vec::new()));
+    let notes = damaged.clone();
+    store.on_damage(Arc::new(move |one: &Damaged| {
+        notes.lock().unwrap().push(one.clone());
+    }));
+    damaged
 }

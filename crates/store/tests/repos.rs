@@ -126,7 +126,7 @@ fn damaged_bytes_give_no_digests() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, bytes(2, 2 * CHUNK)).unwrap();
     let error = store.compute_digests(file, &()).unwrap_err();
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");
     assert_eq!(store.digests(file).unwrap(), None);
 }
 
