@@ -44,7 +44,8 @@ First steps:
   hubless get HASH -o ./my-model    Fetches it on another machine
 
 When a node runs (`hubless serve` or `hubless seed`), every other command with the same home
-directory talks to it; without one, a command does its work itself.
+directory talks to it; without one, a command does its work itself, and that of others which start
+on the same home directory before it ends.
 
 Configuration: a flag goes before the environment (HUBLESS_<KEY>, lists separated by commas), that
 before config.toml in the home directory, that before the default. `hubless config show --origin`

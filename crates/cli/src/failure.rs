@@ -26,6 +26,11 @@ impl Error {
         Failure::new(FailureKind::Interrupted, "interrupted").into()
     }
 
+    /// Whether it failed in this way.
+    pub(crate) fn is(&self, kind: FailureKind) -> bool {
+        matches!(self, Self::Failed(failure) if failure.kind == kind)
+    }
+
     /// Says what an interruption leaves behind and how to go on.
     pub(crate) fn if_interrupted(self, message: &str, hint: String) -> Self {
         match self {
@@ -149,7 +154,9 @@ fn with_hint(failure: Failure) -> Failure {
         FailureKind::Denied => "look at who owns the home directory and may read these files",
         FailureKind::Integrity => "`hubless verify` tells what is damaged",
         FailureKind::Network => "`hubless config show` prints the addresses that are used",
-        FailureKind::Partial | FailureKind::Interrupted => "the same command goes on from there",
+        FailureKind::Partial | FailureKind::Interrupted | FailureKind::HostEnded => {
+            "the same command goes on from there"
+        }
         FailureKind::Busy => "wait for the other command, or choose another home with --home",
         FailureKind::NoSpace => "make room: `hubless rm HASH`, then `hubless gc`",
     };

@@ -32,19 +32,26 @@ mod work;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::{cli::Cli, output::Output};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, command) = match parse() {
+        Ok(parsed) => parsed,
         Err(error) => return failure::report_usage(&error),
     };
     let output = Output::new(&cli.global);
     logging::start(&cli.global, &output);
-    match commands::run(cli, &output) {
+    match commands::run(cli, &command, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(error, &output),
     }
+}
+
+/// What was typed, and the name of its command.
+fn parse() -> Result<(Cli, String), clap::Error> {
+    let mut matches = Cli::command().try_get_matches()?;
+    let command = matches.subcommand_name().unwrap_or_default().to_owned();
+    Ok((Cli::from_arg_matches_mut(&mut matches)?, command))
 }

@@ -19,17 +19,23 @@ const HOME_VARIABLE: &str = "HUBLESS_HOME";
 /// What a command works with.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// The command's name, such as `get`.
+    pub(crate) command: String,
     /// Absolute.
     pub(crate) home: PathBuf,
     pub(crate) resolved: Resolved,
 }
 
 impl Settings {
-    pub(crate) fn new(global: &Global, flags: toml::Table) -> Result<Self, Error> {
+    pub(crate) fn new(global: &Global, command: &str, flags: toml::Table) -> Result<Self, Error> {
         let home = home(global.home.as_deref())?;
         let environment = config::environment(environment_texts()?.into_iter())?;
         let resolved = config::resolve(&home, environment, flags)?;
-        Ok(Self { home, resolved })
+        Ok(Self {
+            command: command.to_owned(),
+            home,
+            resolved,
+        })
     }
 
     /// The configuration of a node that serves.

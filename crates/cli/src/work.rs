@@ -1,6 +1,6 @@
 //! How a command has a node do something: open, ask, follow, end in order.
 
-use std::io;
+use std::{io, time::Duration};
 
 use hubless_content::ContentHash;
 use hubless_node::{
@@ -12,8 +12,19 @@ use tokio::runtime::Runtime;
 
 use crate::{
     failure::Error, interrupt::Interrupt, output::Output, progress::Progress, settings::Settings,
-    what::What,
+    text, what::What,
 };
+
+/// How often a request moves on when the process that worked for it ended. A few commands may end
+/// one after the other; a request that ends each process it is sent to must not go on for ever.
+const MOVES_MAX: u32 = 5;
+
+/// How long a command that is done works for others: look-ups take tenths of a second, and it must
+/// not last as long as another command's fetch.
+const GUESTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A wait for others that need not be told.
+const UNNOTICED: Duration = Duration::from_millis(500);
 
 /// What every command that asks a node has at hand.
 pub(crate) struct Context<'a> {
@@ -64,19 +75,46 @@ impl Context<'_> {
     pub(crate) async fn session<T>(
         &self,
         needs: Needs,
-        work: impl AsyncFnOnce(&Session) -> Result<T, Error>,
+        mut work: impl AsyncFnMut(&Session) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let config = self.settings.passing_config();
-        let session = self
-            .interrupt
-            .guard(Session::open(&self.settings.home, &config, needs))
-            .await?;
-        if session.is_remote() {
-            self.warn_of_unused_flags();
+        let (home, command) = (&self.settings.home, &self.settings.command);
+        let mut moves = 0;
+        loop {
+            let opened = Session::open(home, &config, needs, command);
+            let session = self.interrupt.guard(opened).await?;
+            self.warn_of_unused_flags(&session);
+            let outcome = work(&session).await;
+            if !matches!(&outcome, Err(error) if error.is(FailureKind::Interrupted)) {
+                self.wait_for_guests(&session).await;
+            }
+            session.close().await;
+            match outcome {
+                // Another command did the work and has ended: on with the next, or here.
+                Err(error) if error.is(FailureKind::HostEnded) && moves < MOVES_MAX => moves += 1,
+                outcome => return outcome,
+            }
         }
-        let outcome = work(&session).await;
-        session.close().await;
-        outcome
+    }
+
+    /// Lets other commands that sent their requests here come to their end, if that is soon. What
+    /// takes longer goes on in one of their processes.
+    async fn wait_for_guests(&self, session: &Session) {
+        let done = session.without_guests();
+        tokio::pin!(done);
+        if tokio::time::timeout(UNNOTICED, &mut done).await.is_ok() {
+            return;
+        }
+        let commands = text::count(session.guests() as u64, "other command");
+        self.output.note(&format!(
+            "done; {commands} worked through this one: {} s for what ends soon, the rest goes on \
+             without it",
+            GUESTS_WITHIN.as_secs()
+        ));
+        tokio::select! {
+            _ = tokio::time::timeout(GUESTS_WITHIN, done) => {}
+            () = self.interrupt.wait() => {}
+        }
     }
 
     /// Opens a session that needs no network, and asks it one thing.
@@ -85,8 +123,11 @@ impl Context<'_> {
         request: hubless_node::api::Request,
     ) -> Result<T, Error> {
         self.session(Needs::Store, async |session| {
-            self.finish(session.call(request), &mut Events::silent(self.output))
-                .await
+            self.finish(
+                session.call(request.clone()),
+                &mut Events::silent(self.output),
+            )
+            .await
         })
         .await
     }
@@ -95,7 +136,7 @@ impl Context<'_> {
     pub(crate) async fn ask_about<T: DeserializeOwned>(
         &self,
         what: &What,
-        request: impl FnOnce(ContentHash) -> hubless_node::api::Request,
+        request: impl Fn(ContentHash) -> hubless_node::api::Request,
     ) -> Result<T, Error> {
         self.session(Needs::Store, async |session| {
             let hash = what.find(session, self).await?.hash();
@@ -108,8 +149,11 @@ impl Context<'_> {
         .await
     }
 
-    /// A running node has its own configuration. `--peer` works with it: it goes with the request.
-    fn warn_of_unused_flags(&self) {
+    /// Another process has its own configuration. `--peer` works with it: it goes with the request.
+    fn warn_of_unused_flags(&self, session: &Session) {
+        let Some(occupant) = session.occupant() else {
+            return;
+        };
         let unused: Vec<&str> = self
             .settings
             .flagged()
@@ -117,7 +161,7 @@ impl Context<'_> {
             .collect();
         if !unused.is_empty() {
             self.output.warn(&format!(
-                "a node runs on {}, so these settings have no effect here: {}",
+                "{occupant} works on {}, so these settings have no effect here: {}",
                 self.settings.home.display(),
                 unused.join(", ")
             ));

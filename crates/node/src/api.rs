@@ -78,6 +78,8 @@ pub enum Request {
         /// One model, or everything.
         hash: Option<ContentHash>,
     },
+    /// Join the network, if that is not done. Result: none.
+    Join,
     /// The node's identity. Result: [`Identified`].
     Id,
     /// State and counters of the running node. Result: [`Status`].

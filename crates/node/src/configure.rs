@@ -49,7 +49,7 @@ pub(crate) async fn configure(
         Some(limit) => {
             // `config::parse` has accepted it before.
             let rate = value.clone().and_then(|rate| ByteSize::try_from(rate).ok());
-            core.limit(limit, rate.map(|ByteSize(bytes)| bytes))?;
+            core.limit(limit, rate.map(|ByteSize(bytes)| bytes));
             Holds::Now
         }
         None => Holds::AfterRestart,

@@ -12,7 +12,7 @@ use hubless_content::ContentHash;
 use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
 use hubless_store::{Store, StoreOptions};
 use hubless_wire::PeerAddresses;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -50,8 +50,8 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) store: Store,
     pub(crate) blocking: Blocking,
-    /// Without it, the node only works on its store.
-    network: Option<Network>,
+    /// Until it is set, the node only works on its store.
+    online: OnceCell<Online>,
     /// Chunks that were just verified, for those who asked what we have.
     pub(crate) gains: Gains,
     pub(crate) swarms: Swarms,
@@ -62,8 +62,6 @@ pub(crate) struct Core {
     pub(crate) digesting: Digesting,
     /// What goes before work in the background.
     pub(crate) busy: Busy,
-    /// The hub outside, if there is one.
-    pub(crate) upstream: Option<Arc<Upstream>>,
     /// What peers must not have.
     pub(crate) withheld: Withheld,
     /// Peers that are asked which file has an alias.
@@ -75,6 +73,13 @@ pub(crate) struct Core {
     pub(crate) counters: Arc<Counters>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
+}
+
+/// What a node reaches once it joined the network.
+struct Online {
+    network: Network,
+    /// The hub outside, if there is one.
+    upstream: Option<Arc<Upstream>>,
 }
 
 /// Tells of changes; several between two looks are one.
@@ -91,12 +96,8 @@ impl Changes {
 }
 
 impl Core {
-    /// Opens the store; joins the network if `online`.
-    pub(crate) async fn open(
-        home: Home,
-        config: Config,
-        online: bool,
-    ) -> Result<Arc<Self>, Failure> {
+    /// Opens the store.
+    pub(crate) async fn open(home: Home, config: Config) -> Result<Arc<Self>, Failure> {
         let (opened, options) = (
             home.clone(),
             StoreOptions {
@@ -108,35 +109,9 @@ impl Core {
             Failure::new(FailureKind::Other, crate::failure::sentence(&error))
                 .hint("check the file's owner and permissions")
         })?;
-        let upstream = config
-            .upstream
-            .as_ref()
-            .filter(|_| online)
-            .map(|url| Upstream::new(url, &config.upstream_hosts))
-            .transpose()?;
         let withheld = Withheld::new(config.network_key.is_some());
         let (opened, withholding) = (store.clone(), withheld.clone());
         Blocking::run_long(move || withholding.refresh(&opened)).await??;
-        let gains = Gains::default();
-        let swarms = Swarms::default();
-        let counters = Arc::<Counters>::default();
-        let network = if online {
-            let service = Service::new(
-                store.clone(),
-                gains.clone(),
-                swarms.clone(),
-                counters.clone(),
-                withheld.clone(),
-            );
-            let records = Arc::new(StoreRecords::new(store.clone()));
-            let settings = network_config(&config)?;
-            let network =
-                Network::start(settings, identity.clone(), records, Arc::new(service)).await?;
-            swarms.set_network(Some(network.clone()));
-            Some(network)
-        } else {
-            None
-        };
         let limits = (bytes(config.limit_up), bytes(config.limit_down));
         Ok(Arc::new(Self {
             home,
@@ -144,23 +119,58 @@ impl Core {
             identity,
             store,
             blocking: Blocking::default(),
-            network,
-            gains,
-            swarms,
+            online: OnceCell::new(),
+            gains: Gains::default(),
+            swarms: Swarms::default(),
             limits: Mutex::new(limits),
             fetches: Locks::default(),
             digesting: Digesting::default(),
             busy: Busy::default(),
-            upstream,
             withheld,
             claims: Locks::default(),
             feeds: Feeds::default(),
             transfers: Transfers::default(),
             changed: watch::Sender::new(()),
-            counters,
+            counters: Arc::default(),
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
         }))
+    }
+
+    /// Joins the network, if that is not done. What works on the store alone goes without.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on, or the configuration makes no sense.
+    pub(crate) async fn join(&self) -> Result<(), Failure> {
+        self.online.get_or_try_init(|| self.go_online()).await?;
+        Ok(())
+    }
+
+    async fn go_online(&self) -> Result<Online, Failure> {
+        let config = &self.config;
+        let upstream = config
+            .upstream
+            .as_ref()
+            .map(|url| Upstream::new(url, &config.upstream_hosts))
+            .transpose()?;
+        let service = Service::new(
+            self.store.clone(),
+            self.gains.clone(),
+            self.swarms.clone(),
+            self.counters.clone(),
+            self.withheld.clone(),
+        );
+        let records = Arc::new(StoreRecords::new(self.store.clone()));
+        let settings = self.network_config()?;
+        let identity = self.identity.clone();
+        let network = Network::start(settings, identity, records, Arc::new(service)).await?;
+        self.swarms.set_network(Some(network.clone()));
+        Ok(Online { network, upstream })
+    }
+
+    /// The hub outside, if there is one and this process joined the network.
+    pub(crate) fn upstream(&self) -> Option<&Arc<Upstream>> {
+        self.online.get()?.upstream.as_ref()
     }
 
     /// The network.
@@ -168,25 +178,23 @@ impl Core {
     /// # Errors
     /// If this process did not join one.
     pub(crate) fn network(&self) -> Result<&Network, Failure> {
-        self.network.as_ref().ok_or_else(|| {
+        let online = self.online.get();
+        online.map(|online| &online.network).ok_or_else(|| {
             Failure::new(FailureKind::Other, "no node runs on this home directory")
                 .hint("start one with `hubless serve`, in another terminal or as a service")
         })
     }
 
     /// Changes a limit; it holds at once.
-    ///
-    /// # Errors
-    /// If this process did not join a network.
-    pub(crate) fn limit(&self, limit: Limit, rate: Option<u64>) -> Result<(), Failure> {
-        let network = self.network()?;
+    pub(crate) fn limit(&self, limit: Limit, rate: Option<u64>) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         match limit {
             Limit::Up => limits.0 = rate,
             Limit::Down => limits.1 = rate,
         }
-        network.set_limits(limits.0, limits.1);
-        Ok(())
+        if let Ok(network) = self.network() {
+            network.set_limits(limits.0, limits.1);
+        }
     }
 
     /// The limits that hold now, up and down.
@@ -204,9 +212,30 @@ impl Core {
         Changes(self.changed.subscribe())
     }
 
+    fn network_config(&self) -> Result<NetworkConfig, Failure> {
+        let config = &self.config;
+        let network_key = match &config.network_key {
+            Some(path) => Some(load_network_key(path)?),
+            None => None,
+        };
+        let (limit_up, limit_down) = self.limits();
+        Ok(NetworkConfig {
+            listen: addresses("listen", &config.listen)?,
+            bootstrap: peer_addresses("bootstrap", &config.bootstrap)?,
+            static_peers: peer_addresses("peers", &config.peers)?,
+            mdns: config.mdns,
+            upnp: config.upnp,
+            relay_server: config.relay,
+            network_key,
+            limit_up,
+            limit_down,
+            ..NetworkConfig::default()
+        })
+    }
+
     /// Breaks with a peer that sent wrong bytes.
     pub(crate) async fn reject(&self, peer: PeerId) {
-        if let Some(network) = &self.network {
+        if let Ok(network) = self.network() {
             self.counters.bans.count();
             network.ban(peer, BAN_FOR_WRONG_BYTES).await;
         }
@@ -224,7 +253,7 @@ impl Core {
         self.tasks.close();
         self.tasks.wait().await;
         self.swarms.set_network(None);
-        if let Some(network) = &self.network {
+        if let Ok(network) = self.network() {
             network.stop().await;
         }
         let store = self.store.clone();
@@ -238,25 +267,6 @@ impl Core {
 
 fn bytes(rate: Option<ByteSize>) -> Option<u64> {
     rate.map(|ByteSize(bytes)| bytes)
-}
-
-fn network_config(config: &Config) -> Result<NetworkConfig, Failure> {
-    let network_key = match &config.network_key {
-        Some(path) => Some(load_network_key(path)?),
-        None => None,
-    };
-    Ok(NetworkConfig {
-        listen: addresses("listen", &config.listen)?,
-        bootstrap: peer_addresses("bootstrap", &config.bootstrap)?,
-        static_peers: peer_addresses("peers", &config.peers)?,
-        mdns: config.mdns,
-        upnp: config.upnp,
-        relay_server: config.relay,
-        network_key,
-        limit_up: bytes(config.limit_up),
-        limit_down: bytes(config.limit_down),
-        ..NetworkConfig::default()
-    })
 }
 
 /// Bytes of a network key file; it has three short lines.

@@ -142,9 +142,9 @@ mod tests {
             upnp: false,
             ..Config::default()
         };
-        Core::open(Home::new(dir.path()), config, true)
-            .await
-            .unwrap()
+        let core = Core::open(Home::new(dir.path()), config).await.unwrap();
+        core.join().await.unwrap();
+        core
     }
 
     #[tokio::test]

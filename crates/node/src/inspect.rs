@@ -100,8 +100,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
         bytes_sent: counters.sent.total(),
         bytes_received: counters.received.total(),
         bytes_from_upstream: core
-            .upstream
-            .as_ref()
+            .upstream()
             .map_or(0, |upstream| upstream.bytes_received()),
         chunks_rejected: core.counters.rejected.get(),
         dht: DhtStatus {

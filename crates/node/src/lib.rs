@@ -6,7 +6,7 @@
 //!
 //! # Who talks to whom
 //! ```text
-//! Session -> (Unix socket ->) control -> publish / fetch / inspect -> store, network
+//! Session -> host (which process has the home open) -> (Unix socket ->) control -> publish / fetch / inspect -> store, network
 //! gateway -> repos -> store, fetch (peers), upstream (HTTP)
 //! network -> serve -> store
 //! store changes -> announcing -> network (DHT)
@@ -29,6 +29,7 @@ mod failure;
 mod fetch;
 mod health;
 mod home;
+mod host;
 mod inspect;
 mod metrics;
 mod node;

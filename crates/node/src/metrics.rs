@@ -102,8 +102,7 @@ impl NodeHandle {
             received: by_carrier(traffic.map(|traffic| traffic.received)),
             from_upstream: self
                 .core
-                .upstream
-                .as_ref()
+                .upstream()
                 .map_or(0, |upstream| upstream.bytes_received()),
             chunks_rejected: counters.rejected.get(),
             bans: counters.bans.get(),

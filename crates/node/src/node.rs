@@ -6,10 +6,11 @@ use crate::{
     announcing,
     api::{Failure, FailureKind, Request},
     config::Config,
-    control,
+    control::Occupant,
     core::Core,
     digesting, externals,
     home::Home,
+    host::{self, Found, Host},
     replies::Replies,
     requests,
 };
@@ -17,8 +18,22 @@ use crate::{
 /// A serving node: it answers peers, announces what it holds, and takes requests on the control
 /// socket. Stop it with [`Node::stop`]; a node that is dropped ends without order.
 pub struct Node {
-    core: Arc<Core>,
-    control: control::Server,
+    host: Host,
+}
+
+/// Why a node cannot have the home directory.
+fn occupied(home: &Home, occupant: &Occupant) -> Failure {
+    let home = home.path().display();
+    if occupant.serves {
+        let message = format!("a node already runs on {home} (pid {})", occupant.pid);
+        return Failure::new(FailureKind::Busy, message).hint(
+            "`hubless status` shows it, `hubless add PATH` shares a directory through it; use \
+             another home directory with `--home`",
+        );
+    }
+    let message = format!("{occupant} is at work on {home}");
+    Failure::new(FailureKind::Busy, message)
+        .hint("wait until it has ended, or stop it: what it did is kept, and goes on from there")
 }
 
 impl Node {
@@ -29,33 +44,26 @@ impl Node {
     /// listened on, or the configuration makes no sense.
     pub async fn start(home: &Path, config: &Config) -> Result<Self, Failure> {
         let home = Home::new(home);
-        if control::is_running(&home.socket()).await {
-            let message = format!("a node already runs on {}", home.path().display());
-            return Err(Failure::new(FailureKind::Busy, message)
-                .hint("`hubless status` shows it; use another home directory with `--home`"));
-        }
-        let core = Core::open(home.clone(), config.clone(), true).await?;
-        let control = match control::Server::start(home.socket(), core.clone()) {
-            Ok(control) => control,
-            Err(error) => {
-                core.stop().await;
-                let message = format!("cannot listen on {}: {error}", home.socket().display());
-                return Err(Failure::new(FailureKind::Other, message)
-                    .hint("the path of a socket has at most 107 bytes: use a shorter `--home`"));
-            }
+        let host = match host::find(&home, config, &Occupant::new("serve", true)).await? {
+            Found::Opened(host) => host,
+            Found::Occupied(other) => return Err(occupied(&home, &other.occupant)),
         };
-        work_in_background(&core);
-        Ok(Self { core, control })
+        if let Err(failure) = host.core.join().await {
+            host.stop().await;
+            return Err(failure);
+        }
+        work_in_background(&host.core);
+        Ok(Self { host })
     }
 
     /// The hash of the node's public key.
     pub fn peer_id(&self) -> String {
-        self.core.identity.peer_id().to_string()
+        self.host.core.identity.peer_id().to_string()
     }
 
     /// Where the node can be dialled; each address ends in `/p2p/<peer id>`.
     pub fn addresses(&self) -> Vec<String> {
-        let network = self.core.network();
+        let network = self.host.core.network();
         let addresses = network
             .map(|network| network.listen_addresses())
             .unwrap_or_default();
@@ -67,23 +75,22 @@ impl Node {
     /// # Errors
     /// None now; it has the same shape as [`Session::call`](crate::Session::call).
     pub async fn call(&self, request: Request) -> Result<Replies, Failure> {
-        Ok(requests::spawn(self.core.clone(), request))
+        Ok(requests::spawn(self.host.core.clone(), request))
     }
 
     /// What others in this process ask the node through, as a gateway does. They are to end before
     /// the node is stopped.
     pub fn handle(&self) -> NodeHandle {
         NodeHandle {
-            core: self.core.clone(),
+            core: self.host.core.clone(),
         }
     }
 
     /// Stops in order; the home directory and the ports can be used again at once.
     pub async fn stop(self) {
-        self.core.cancel.cancel();
-        self.control.stop().await;
-        self.core.stop().await;
-        if let Ok(network) = self.core.network() {
+        let core = self.host.core.clone();
+        self.host.stop().await;
+        if let Ok(network) = core.network() {
             network.ports_free().await;
         }
     }

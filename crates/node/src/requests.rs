@@ -62,6 +62,7 @@ async fn execute(
         Request::Unpin { hash } => json(publish::pin(core, hash, false).await?),
         Request::Gc => json(publish::gc(core).await?),
         Request::Verify { hash } => json(publish::verify(core, sink, hash).await?),
+        Request::Join => json(core.join().await?),
         Request::Id => json(inspect::id(core)),
         Request::Status => json(inspect::status(core).await?),
         Request::Transfers => json(inspect::transfers(core)),

@@ -1,14 +1,14 @@
-//! Where a command's requests go: to the node that runs on the home directory, or to one in this
-//! process for as long as the command lasts.
+//! Where a command's requests go: to the process that has the home directory open, or to a node in
+//! this process for as long as the command lasts.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use crate::{
-    api::{Failure, Request},
+    api::{Failure, Reply, Request},
     config::Config,
-    control,
-    core::Core,
+    control::{self, Client, Occupant},
     home::Home,
+    host::{self, Found, Host},
     replies::Replies,
     requests,
 };
@@ -26,51 +26,105 @@ pub enum Needs {
 pub struct Session(Place);
 
 enum Place {
-    Remote(Home),
-    Local(Arc<Core>),
+    Remote(Client),
+    Local(Host),
 }
 
 impl Session {
-    /// Finds the running node, or opens the home directory.
+    /// Finds the process that has the home directory open, or opens it. `command` is what others
+    /// are told that this process does, such as `get`.
     ///
     /// # Errors
-    /// If no node runs and the home directory cannot be opened, or the network not be joined.
-    pub async fn open(home: &Path, config: &Config, needs: Needs) -> Result<Self, Failure> {
+    /// If no process has it open and it cannot be opened, or the network not be joined.
+    pub async fn open(
+        home: &Path,
+        config: &Config,
+        needs: Needs,
+        command: &str,
+    ) -> Result<Self, Failure> {
         let home = Home::new(home);
-        if control::is_running(&home.socket()).await {
-            return Ok(Self(Place::Remote(home)));
+        let found = host::find(&home, config, &Occupant::new(command, false)).await?;
+        let session = Self(match found {
+            Found::Occupied(connection) => Place::Remote(Client::new(home.socket(), connection)),
+            Found::Opened(host) => Place::Local(host),
+        });
+        if needs == Needs::Network
+            && let Err(failure) = session.join().await
+        {
+            session.close().await;
+            return Err(failure);
         }
-        let core = Core::open(home, config.clone(), needs == Needs::Network).await?;
-        Ok(Self(Place::Local(core)))
+        Ok(session)
     }
 
-    /// The node that runs on the home directory, if one does.
-    pub async fn running(home: &Path) -> Option<Self> {
-        let home = Home::new(home);
-        let runs = control::is_running(&home.socket()).await;
-        runs.then(|| Self(Place::Remote(home)))
+    /// The process that has the home directory open, if there is one.
+    ///
+    /// # Errors
+    /// If there is one that does not answer.
+    pub async fn running(home: &Path) -> Result<Option<Self>, Failure> {
+        let socket = Home::new(home).socket();
+        let connection = control::connect(&socket).await?;
+        Ok(connection.map(|connection| Self(Place::Remote(Client::new(socket, connection)))))
     }
 
-    /// Whether requests go to a running node.
+    async fn join(&self) -> Result<(), Failure> {
+        let mut replies = self.call(Request::Join).await?;
+        match replies.next().await {
+            Some(Reply::Failed(failure)) => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether requests go to another process.
     pub fn is_remote(&self) -> bool {
         matches!(self.0, Place::Remote(_))
+    }
+
+    /// The other process that requests go to, such as "`hubless get` (pid 4711)".
+    pub fn occupant(&self) -> Option<String> {
+        match &self.0 {
+            Place::Remote(client) => Some(client.occupant().to_string()),
+            Place::Local(_) => None,
+        }
+    }
+
+    /// Whether requests go to a node that serves until it is stopped.
+    pub fn is_served(&self) -> bool {
+        matches!(&self.0, Place::Remote(client) if client.occupant().serves)
     }
 
     /// Sends a request.
     ///
     /// # Errors
-    /// If the running node cannot be reached.
+    /// If the other process cannot be reached.
     pub async fn call(&self, request: Request) -> Result<Replies, Failure> {
         match &self.0 {
-            Place::Remote(home) => control::call(&home.socket(), &request).await,
-            Place::Local(core) => Ok(requests::spawn(core.clone(), request)),
+            Place::Remote(client) => client.call(&request).await,
+            Place::Local(host) => Ok(requests::spawn(host.core.clone(), request)),
         }
     }
 
-    /// Ends what this process opened; work under way is cancelled.
+    /// Commands of other processes that this process works for now.
+    pub fn guests(&self) -> usize {
+        match &self.0 {
+            Place::Remote(_) => 0,
+            Place::Local(host) => host.guests(),
+        }
+    }
+
+    /// Ends when this process works for no other command.
+    pub async fn without_guests(&self) {
+        match &self.0 {
+            Place::Remote(_) => {}
+            Place::Local(host) => host.without_guests().await,
+        }
+    }
+
+    /// Ends what this process opened. Its own work under way is cancelled; that of others goes on in
+    /// the process that opens the home directory next.
     pub async fn close(self) {
-        if let Place::Local(core) = self.0 {
-            core.stop().await;
+        if let Place::Local(host) = self.0 {
+            host.stop().await;
         }
     }
 }

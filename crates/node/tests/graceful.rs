@@ -36,7 +36,7 @@ async fn commands_find_the_running_node_and_a_second_node_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let node = Node::start(home.path(), &config()).await.unwrap();
 
-    let session = Session::open(home.path(), &config(), Needs::Store)
+    let session = Session::open(home.path(), &config(), Needs::Store, "id")
         .await
         .unwrap();
     assert!(session.is_remote());
@@ -55,7 +55,7 @@ async fn commands_find_the_running_node_and_a_second_node_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_node_a_command_opens_the_store_and_says_what_needs_a_node() {
     let home = tempfile::tempdir().unwrap();
-    let session = Session::open(home.path(), &config(), Needs::Store)
+    let session = Session::open(home.path(), &config(), Needs::Store, "id")
         .await
         .unwrap();
     assert!(!session.is_remote());
@@ -65,7 +65,7 @@ async fn without_a_node_a_command_opens_the_store_and_says_what_needs_a_node() {
     };
     assert!(failure.hint.unwrap().contains("hubless serve"));
     session.close().await;
-    let again = Session::open(home.path(), &config(), Needs::Store)
+    let again = Session::open(home.path(), &config(), Needs::Store, "id")
         .await
         .unwrap();
     again.close().await;

@@ -161,7 +161,7 @@ impl Machine {
 
     /// Starts a node that adds so many directories and waits until it listens, all are added, and
     /// what gets a name has it.
-    fn node(&self, args: &[&str], paths: usize) -> Node {
+    pub fn node(&self, args: &[&str], paths: usize) -> Node {
         let mut process = self.start(args);
         let (mut hashes, mut listening) = (Vec::new(), None);
         let mut unnamed = args.contains(&"--name");

@@ -48,6 +48,9 @@ type Range = (u64, Option<u64>);
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let mut stdout = tokio::io::stdout();
+    // A request that moves to another process goes on behind what is printed.
+    let mut printed = 0;
+    let (first, end) = args.range.unwrap_or_default();
     context
         .session(Needs::Network, async |session| {
             let what = args.what.find(session, context).await?;
@@ -55,11 +58,15 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
                 hash: what.hash(),
                 peers: args.network.peers_to_ask(&what),
                 path: args.path.clone(),
-                range: args.range,
+                range: Some((first + printed, end)),
                 timeout_s: args.timeout,
             };
             let events = &mut Events::drawn(context.output);
-            let take = async |bytes: &[u8]| Ok(stdout.write_all(bytes).await?);
+            let take = async |bytes: &[u8]| {
+                stdout.write_all(bytes).await?;
+                printed += bytes.len() as u64;
+                Ok(())
+            };
             context.follow(session.call(request), events, take).await?;
             Ok(stdout.flush().await?)
         })

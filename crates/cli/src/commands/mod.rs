@@ -32,8 +32,8 @@ use crate::{
 };
 
 /// Runs the command.
-pub(crate) fn run(cli: Cli, output: &Output) -> Result<(), Error> {
-    let settings = || Settings::new(&cli.global, cli.command.flags());
+pub(crate) fn run(cli: Cli, command: &str, output: &Output) -> Result<(), Error> {
+    let settings = || Settings::new(&cli.global, command, cli.command.flags());
     match &cli.command {
         // These work whatever the configuration says.
         Command::Completions(args) => completions::run(args, output),

@@ -106,7 +106,7 @@ async fn claims(alias: Alias, args: &Args, context: &Context<'_>) -> Result<(), 
     let found: Claims = context
         .session(Needs::Network, async |session| {
             context
-                .finish(session.call(request), &mut Events::drawn(output))
+                .finish(session.call(request.clone()), &mut Events::drawn(output))
                 .await
         })
         .await?;

@@ -67,20 +67,10 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
             .hint("seed the others without --name, and name them with `hubless name set`")
             .into());
     }
-    let running = serve::start(context).await.map_err(busy)?;
+    let running = serve::start(context).await?;
     let outcome = add_and_serve(args, &running, context).await;
     running.stop().await;
     outcome
-}
-
-/// Most often a node already serves from this home, and needs only be given the directory.
-fn busy(error: Error) -> Error {
-    match error {
-        Error::Failed(failure) if failure.kind == FailureKind::Busy => failure
-            .hint("`hubless add PATH` has the node that runs serve the directory as well")
-            .into(),
-        other => other,
-    }
 }
 
 async fn add_and_serve(

@@ -22,6 +22,8 @@ pub enum FailureKind {
     Partial,
     /// Something else uses the home directory: 8.
     Busy,
+    /// The process that did the work for this one ended before it; to be asked for again: 1.
+    HostEnded,
     /// The disk or the quota is full: 9.
     NoSpace,
     /// Stopped by the caller: 130.
@@ -32,7 +34,7 @@ impl FailureKind {
     /// The exit code of the command line (see the README).
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Other => 1,
+            Self::Other | Self::HostEnded => 1,
             Self::Usage => 2,
             Self::NotFound => 3,
             Self::Denied => 4,

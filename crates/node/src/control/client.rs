@@ -1,53 +1,143 @@
 //! The caller's side of the control socket.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::frame;
+use super::{Occupant, frame};
 use crate::{
     api::{Failure, FailureKind, Reply, Request},
     replies::{Replies, ReplySink, replies},
 };
 
-/// Whether a node answers on this socket.
-pub(crate) async fn is_running(socket: &Path) -> bool {
-    UnixStream::connect(socket).await.is_ok()
+/// The longest that a process takes to greet a connection: it does so as soon as it is scheduled,
+/// unless it is stopped (SIGSTOP) or all its places are taken.
+const GREETING_WITHIN: Duration = Duration::from_secs(10);
+
+/// A connection that was greeted and carries no request now.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: UnixStream,
+    pub(crate) occupant: Occupant,
 }
 
-/// Sends a request to the running node.
-pub(crate) async fn call(socket: &Path, request: &Request) -> Result<Replies, Failure> {
-    let mut stream = UnixStream::connect(socket).await.map_err(lost)?;
-    frame::write_request(&mut stream, request)
-        .await
-        .map_err(lost)?;
-    let (sink, replies) = replies(&CancellationToken::new());
-    tokio::spawn(pump(stream, sink));
-    Ok(replies)
+/// Connects to the process that has the home directory open; `None` if none listens, or if it ends
+/// just now.
+///
+/// # Errors
+/// [`FailureKind::Busy`] if it does not answer.
+pub(crate) async fn connect(socket: &Path) -> Result<Option<Connection>, Failure> {
+    let Ok(mut stream) = UnixStream::connect(socket).await else {
+        return Ok(None);
+    };
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    match timeout(GREETING_WITHIN, frame::read_greeting(&mut stream)).await {
+        Ok(Ok(Some(occupant))) => Ok(Some(Connection { stream, occupant })),
+        Ok(Ok(None)) => Ok(None),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(silent(
+            pid,
+            "speaks another version of the control protocol",
+        )),
+        Ok(Err(_)) => Ok(None),
+        Err(_) => Err(silent(pid, "does not answer")),
+    }
 }
 
-fn lost(error: io::Error) -> Failure {
-    Failure::new(
-        FailureKind::Other,
-        format!("lost the running node: {error}"),
+fn silent(pid: Option<i32>, what: &str) -> Failure {
+    let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    let message = format!("the process that uses the home directory{pid} {what}");
+    Failure::new(FailureKind::Busy, message).hint(
+        "end it, then run the same command again; a stopped one goes on with `kill -CONT PID`",
     )
-    .hint("see why it ended where `hubless serve` runs, then run the same command again")
 }
 
-/// Passes replies on until the last one. Dropping the stream tells the node that nobody waits.
-async fn pump(mut stream: UnixStream, sink: ReplySink) {
+/// Sends requests to the process that has the home directory open. As long as this lives, that
+/// process does not end on its own.
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: PathBuf,
+    occupant: Occupant,
+    /// The connection between two requests.
+    idle: Arc<Mutex<Option<Connection>>>,
+}
+
+impl Client {
+    pub(crate) fn new(socket: PathBuf, connection: Connection) -> Self {
+        Self {
+            socket,
+            occupant: connection.occupant.clone(),
+            idle: Arc::new(Mutex::new(Some(connection))),
+        }
+    }
+
+    pub(crate) fn occupant(&self) -> &Occupant {
+        &self.occupant
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// If the process cannot be reached any more.
+    pub(crate) async fn call(&self, request: &Request) -> Result<Replies, Failure> {
+        let idle = take(&self.idle);
+        let mut connection = match idle {
+            Some(connection) => connection,
+            // The last request was cancelled, or is still under way.
+            None => connect(&self.socket)
+                .await?
+                .ok_or_else(|| ended(&self.occupant, io::ErrorKind::NotConnected.into()))?,
+        };
+        let sent = frame::write_request(&mut connection.stream, request).await;
+        sent.map_err(|error| ended(&self.occupant, error))?;
+        let (sink, replies) = replies(&CancellationToken::new());
+        tokio::spawn(pump(connection, sink, self.idle.clone()));
+        Ok(replies)
+    }
+}
+
+fn take(idle: &Mutex<Option<Connection>>) -> Option<Connection> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// The process went away. A command that worked for others beside its own work leaves them what it
+/// did, and the request can be sent again; a node that serves was stopped or crashed.
+fn ended(occupant: &Occupant, error: io::Error) -> Failure {
+    if occupant.serves {
+        let message = format!("lost the running node: {error}");
+        return Failure::new(FailureKind::Other, message)
+            .hint("see why it ended where `hubless serve` runs, then run the same command again");
+    }
+    let message = format!("{occupant} did the work for this command, and ended before its end");
+    Failure::new(FailureKind::HostEnded, message)
+        .hint("run the same command again: it goes on from there")
+}
+
+/// Passes replies on until the last one. Dropping the connection cancels the request.
+async fn pump(mut connection: Connection, sink: ReplySink, idle: Arc<Mutex<Option<Connection>>>) {
     loop {
         let reply = tokio::select! {
-            reply = frame::read_reply(&mut stream) => reply,
+            reply = frame::read_reply(&mut connection.stream) => reply,
             () = sink.cancelled() => return,
         };
-        let reply = match reply {
-            Ok(Some(reply)) => reply,
-            Ok(None) => Reply::Failed(lost(io::ErrorKind::UnexpectedEof.into())),
-            Err(error) => Reply::Failed(lost(error)),
+        let lost = |error| Reply::Failed(ended(&connection.occupant, error));
+        let (reply, goes_on) = match reply {
+            Ok(Some(reply)) => (reply, true),
+            Ok(None) => (lost(io::ErrorKind::UnexpectedEof.into()), false),
+            Err(error) => (lost(error), false),
         };
         let last = matches!(reply, Reply::Done(_) | Reply::Failed(_));
+        if last && goes_on {
+            // Before the caller has the reply: its next request takes this connection.
+            *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+            let _ = sink.forward(reply).await;
+            return;
+        }
         if sink.forward(reply).await.is_err() || last {
             return;
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::Occupant;
 use crate::api::{Reply, Request};
 
 /// Bytes of a frame: the details of a model of a million files are some 200 MB of JSON.
@@ -14,6 +15,27 @@ const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Bytes of a request: the longest has a few thousand globs.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
+/// Bytes of a greeting: a process id and the name of a command.
+const GREETING_BYTES_MAX: usize = 4096;
+
+pub(super) async fn write_greeting(
+    to: &mut (impl AsyncWrite + Unpin),
+    occupant: &Occupant,
+) -> io::Result<()> {
+    write(to, b'G', &json(occupant)?).await
+}
+
+/// The greeting; `None` if the connection was closed without one.
+pub(super) async fn read_greeting(
+    from: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<Occupant>> {
+    match read(from, GREETING_BYTES_MAX).await? {
+        Some((b'G', bytes)) => parse(&bytes).map(Some),
+        Some(_) => Err(io::ErrorKind::InvalidData.into()),
+        None => Ok(None),
+    }
+}
+
 pub(super) async fn write_request(
     to: &mut (impl AsyncWrite + Unpin),
     request: &Request,
@@ -21,10 +43,14 @@ pub(super) async fn write_request(
     write(to, b'R', &json(request)?).await
 }
 
-pub(super) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Request> {
+/// The next request; `None` at the end.
+pub(super) async fn read_request(
+    from: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<Request>> {
     match read(from, REQUEST_BYTES_MAX).await? {
-        Some((b'R', bytes)) => parse(&bytes),
-        _ => Err(io::ErrorKind::InvalidData.into()),
+        Some((b'R', bytes)) => parse(&bytes).map(Some),
+        Some(_) => Err(io::ErrorKind::InvalidData.into()),
+        None => Ok(None),
     }
 }
 

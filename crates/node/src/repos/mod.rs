@@ -114,7 +114,7 @@ impl Repos {
             return Ok(FileStream::stored(&self.core, stored, entry, range, None));
         }
         let origin = resolved.origin(file);
-        let upstream = self.core.upstream.clone().zip(Some(origin.clone()));
+        let upstream = self.core.upstream().cloned().zip(Some(origin.clone()));
         let held = self.store(move |store| find_held(store, origin.expected, origin.size));
         let held = held.await?;
         let entry = ManifestEntry {

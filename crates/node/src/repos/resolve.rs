@@ -119,7 +119,7 @@ impl Repos {
         let is_local = found
             .repo()
             .is_some_and(|repo| repo.origin == RepoOrigin::Local);
-        self.core.upstream.as_ref().filter(|_| !is_local)
+        self.core.upstream().filter(|_| !is_local)
     }
 
     async fn pull_through(
@@ -170,7 +170,7 @@ impl Repos {
         if !is_restricted(repo) || repo.origin == RepoOrigin::Local {
             return Ok(());
         }
-        match &self.core.upstream {
+        match self.core.upstream() {
             Some(upstream) => {
                 upstream::permit(&self.core, upstream, &repo.id, &resolved.caller).await
             }
@@ -216,7 +216,7 @@ impl Repos {
         caller: &Caller,
     ) -> Result<Vec<(RefName, CommitId)>, RepoError> {
         let repo = self.repo(id, caller).await?;
-        if let Some(upstream) = &self.core.upstream
+        if let Some(upstream) = self.core.upstream()
             && repo.origin != RepoOrigin::Local
         {
             match upstream::refresh_refs(&self.core, upstream, id, caller).await {

@@ -91,7 +91,7 @@ fn change(key: &str, text: Option<&str>, output: &Output, settings: Settings) ->
 
 async fn apply(context: &Context<'_>, key: &str, text: Option<&str>) -> Result<Holds, Error> {
     let home = &context.settings.home;
-    let Some(node) = Session::running(home).await else {
+    let Some(node) = Session::running(home).await? else {
         match text {
             Some(text) => config_file::set(home, key, text)?,
             None => config_file::unset(home, key)?,
@@ -104,5 +104,9 @@ async fn apply(context: &Context<'_>, key: &str, text: Option<&str>) -> Result<H
     };
     let mut events = Events::silent(context.output);
     let configured: Configured = context.finish(node.call(request), &mut events).await?;
-    Ok(configured.holds)
+    // A command that is under way ends; what is not changed in it now holds from the next one.
+    Ok(match configured.holds {
+        Holds::AfterRestart if !node.is_served() => Holds::FromNextStart,
+        holds => holds,
+    })
 }

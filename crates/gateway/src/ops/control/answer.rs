@@ -45,7 +45,9 @@ impl From<Failure> for Refused {
             FailureKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             FailureKind::Network | FailureKind::Partial => StatusCode::BAD_GATEWAY,
             FailureKind::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
-            FailureKind::Integrity | FailureKind::Other => StatusCode::INTERNAL_SERVER_ERROR,
+            FailureKind::Integrity | FailureKind::HostEnded | FailureKind::Other => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self(status, failure)
     }

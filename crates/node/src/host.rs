@@ -1,0 +1,113 @@
+//! The one process that has a home directory open, and how others find it.
+//!
+//! `serve`, `seed` and each command without a node go the same way: connect to the process that has
+//! the home directory open, or open it and listen for others. So a long `get` locks out no other
+//! command: they send it their requests.
+//!
+//! ```text
+//! find: connect -> Found::Occupied (requests go there)
+//!       open the store, listen -> Found::Opened (this process does the work, and that of others)
+//!       the store is locked, no socket -> it starts or ends just now: try again
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    api::{Failure, FailureKind},
+    config::Config,
+    control::{self, Connection, Occupant, Server},
+    core::Core,
+    home::Home,
+};
+
+/// How long the store may be locked while its process does not listen: one that starts opens the
+/// store first, one that ends closes it last. Both take tenths of a second.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
+/// Time between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(50);
+
+/// A home directory that this process has open.
+pub(crate) struct Host {
+    pub(crate) core: Arc<Core>,
+    /// Without it, the work of other commands has to wait: a home directory that cannot be written,
+    /// or whose path is too long for a socket.
+    control: Option<Server>,
+}
+
+/// Which process has the home directory open.
+pub(crate) enum Found {
+    /// Another one.
+    Occupied(Connection),
+    /// This one.
+    Opened(Host),
+}
+
+/// Connects to the process that has the home directory open, or opens it.
+///
+/// # Errors
+/// If it cannot be opened; [`FailureKind::Busy`] if another process has it and does not answer.
+pub(crate) async fn find(home: &Home, config: &Config, me: &Occupant) -> Result<Found, Failure> {
+    let end = Instant::now() + SETTLES_WITHIN;
+    loop {
+        match control::connect(&home.socket()).await? {
+            // A command is about to end, most often: a node that serves cannot use it.
+            Some(found) if me.serves && !found.occupant.serves && Instant::now() < end => {}
+            Some(found) => return Ok(Found::Occupied(found)),
+            None => match Host::open(home, config, me).await {
+                Err(failure) if failure.kind == FailureKind::Busy && Instant::now() < end => {}
+                opened => return opened.map(Found::Opened),
+            },
+        }
+        sleep(TRY_EVERY).await;
+    }
+}
+
+impl Host {
+    async fn open(home: &Home, config: &Config, me: &Occupant) -> Result<Self, Failure> {
+        let core = Core::open(home.clone(), config.clone()).await?;
+        match Server::start(home.socket(), core.clone(), me.clone()) {
+            Ok(control) => Ok(Self {
+                core,
+                control: Some(control),
+            }),
+            Err(error) if me.serves => {
+                core.stop().await;
+                let message = format!("cannot listen on {}: {error}", home.socket().display());
+                Err(Failure::new(FailureKind::Other, message)
+                    .hint("the path of a socket has at most 107 bytes: use a shorter `--home`"))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "other commands have to wait: no control socket");
+                Ok(Self {
+                    core,
+                    control: None,
+                })
+            }
+        }
+    }
+
+    /// Commands of other processes that this one works for now.
+    pub(crate) fn guests(&self) -> usize {
+        self.control.as_ref().map_or(0, Server::connected)
+    }
+
+    /// Ends when this process works for no other command.
+    pub(crate) async fn without_guests(&self) {
+        if let Some(control) = &self.control {
+            control.idle().await;
+        }
+    }
+
+    /// Stops in order; the home directory can be opened again at once. What others asked for and is
+    /// not done, they ask the next process for.
+    pub(crate) async fn stop(self) {
+        self.core.cancel.cancel();
+        if let Some(control) = self.control {
+            control.stop().await;
+        }
+        self.core.stop().await;
+    }
+}
