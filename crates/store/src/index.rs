@@ -6,11 +6,12 @@
 //! panic becomes [`StoreError::Corrupt`].
 
 use std::{
+    cell::Cell,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     path::PathBuf,
     sync::{
-        Arc, RwLock, RwLockReadGuard,
+        Arc, Once, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -19,7 +20,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::{
     disk::{DiskFile, IndexFile},
-    error::StoreError,
+    error::{IoContext, StoreError},
     sync::{read, write},
 };
 
@@ -133,7 +134,7 @@ impl Index {
         let Some(database) = guard.as_ref() else {
             return Err(Failure::Open(StoreError::Closed));
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(database)));
+        let outcome = caught(|| work(database));
         drop(guard);
         match outcome {
             Ok(Ok(value)) => Ok(value),
@@ -146,7 +147,7 @@ impl Index {
                 }
                 Err(Failure::Index(error))
             }
-            Err(_) => {
+            Err(Panicked) => {
                 self.reset();
                 Err(Failure::Panic)
             }
@@ -172,22 +173,51 @@ impl Index {
     }
 
     fn open_database(&self) -> Result<Database, StoreError> {
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+        let opened = caught(|| {
             Database::builder()
                 .set_cache_size(CACHE_BYTES)
                 .create_with_backend(IndexFile(self.file.clone()))
-        }));
+        });
         match opened {
             Ok(Ok(database)) => Ok(database),
             Ok(Err(error)) => Err(self.explain(Failure::Index(error.into()))),
-            Err(_) => Err(self.explain(Failure::Panic)),
+            Err(Panicked) => Err(self.explain(Failure::Panic)),
         }
+    }
+
+    /// Compares all pages with their checksums, which redb itself does only after a crash. All else
+    /// waits meanwhile.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        drop(self.ready()?);
+        let mut slot = write(&self.database);
+        let Some(database) = slot.as_mut() else {
+            return Err(StoreError::Closed);
+        };
+        let failure = match caught(|| database.check_integrity()) {
+            Ok(Ok(true)) => return Ok(()),
+            // What is rebuilt is what redb derives from the rest.
+            Ok(Ok(false)) => {
+                tracing::warn!(path = %self.path.display(), "the index was repaired");
+                return Ok(());
+            }
+            Ok(Err(error)) => Failure::Index(error.into()),
+            Err(Panicked) => Failure::Panic,
+        };
+        drop(slot);
+        self.reset();
+        Err(self.explain(failure))
+    }
+
+    /// Bytes of the index.
+    pub(crate) fn len(&self) -> Result<u64, StoreError> {
+        let signature = self.file.signature().context("read", &self.path)?;
+        Ok(signature.size)
     }
 
     /// Drops a database that can no longer be used.
     fn reset(&self) {
         let database = write(&self.database).take();
-        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+        if caught(|| drop(database)).is_err() {
             tracing::warn!("the index did not close cleanly");
         }
     }
@@ -221,6 +251,33 @@ impl Index {
             },
         }
     }
+}
+
+/// redb panicked.
+struct Panicked;
+
+thread_local! {
+    /// Whether a panic of this thread becomes an error, so that it is not to be printed.
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`; a panic in it ends there, and is logged instead of printed.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if IS_CAUGHT.get() {
+                tracing::debug!(%panic, "the index made its reader panic");
+            } else {
+                before(panic);
+            }
+        }));
+    });
+    let was_caught = IS_CAUGHT.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    IS_CAUGHT.set(was_caught);
+    outcome.map_err(|_| Panicked)
 }
 
 /// redb reports a file that is not its own as `InvalidData`, one that is cut off as the read

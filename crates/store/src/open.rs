@@ -4,6 +4,7 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
 };
 
 use hubless_content::{Buffers, FileHash};
@@ -25,9 +26,15 @@ use crate::{
     partial::Partials,
     queue::Queue,
     quota::Quota,
-    record::Place,
+    record::{Place, seconds_since_1970},
     tables,
 };
+
+/// An index up to this size is checked in some 10 ms.
+const CHECK_ALWAYS_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The longest that damage to a larger index stays hidden, if the store is opened at all.
+const CHECK_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How a store is opened.
 #[derive(Debug, Clone, Default)]
@@ -105,8 +112,31 @@ fn open_index(disk: &dyn Disk, home: &Home) -> Result<Index, StoreError> {
         return Err(corrupt(&path, "it is empty"));
     }
     let index = Index::open(path.clone(), file)?;
+    check_pages(&index)?;
     check_schema(&index, &path)?;
     Ok(index)
+}
+
+/// A row that a flipped bit hides is not missed by anybody, so the pages are compared with their
+/// checksums: of a small index each time, of a large one once in [`CHECK_AFTER`].
+fn check_pages(index: &Index) -> Result<(), StoreError> {
+    if index.len()? <= CHECK_ALWAYS_BYTES {
+        return index.check();
+    }
+    let now = seconds_since_1970(SystemTime::now());
+    let last = index.read(|read| {
+        let meta = read.open_table(tables::META)?;
+        Ok(meta.get(tables::META_CHECKED)?.map(|value| value.value()))
+    })?;
+    if last.is_some_and(|last| last <= now && now - last < CHECK_AFTER.as_secs()) {
+        return Ok(());
+    }
+    index.check()?;
+    index.write(|write| {
+        let mut meta = write.open_table(tables::META)?;
+        meta.insert(tables::META_CHECKED, now)?;
+        Ok(())
+    })
 }
 
 fn open_locked(disk: &dyn Disk, home: &Home, path: &Path) -> Result<Arc<dyn DiskFile>, StoreError> {

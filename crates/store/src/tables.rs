@@ -19,6 +19,10 @@ pub(crate) const SCHEMA: u64 = 3;
 /// Key of the schema's version in [`META`].
 pub(crate) const META_SCHEMA: &str = "schema";
 
+/// Key in [`META`] of when the pages of a large index were last compared with their checksums, in
+/// seconds since 1970.
+pub(crate) const META_CHECKED: &str = "checked";
+
 /// Numbers about the store itself.
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta.v1");
 
