@@ -1,6 +1,7 @@
 //! What operators rely on: metrics, health, control, and what a service manager is told.
 
 mod http;
+mod names;
 
 use std::{
     collections::BTreeMap,

@@ -30,7 +30,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let kind = match error.kind() {
             StoreErrorKind::NotFound => FailureKind::NotFound,
-            StoreErrorKind::Locked => FailureKind::Busy,
+            StoreErrorKind::Locked | StoreErrorKind::Conflict => FailureKind::Busy,
             StoreErrorKind::Corrupt | StoreErrorKind::Integrity => FailureKind::Integrity,
             StoreErrorKind::NoSpace | StoreErrorKind::Quota => FailureKind::NoSpace,
             StoreErrorKind::Input => FailureKind::Usage,
@@ -87,6 +87,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
         E::Damaged { .. } => {
             "`hubless verify` finds what is damaged, `hubless get` repairs it".into()
         }
+        E::RepoExists { .. } | E::RefMoved { .. } => "run the same command again".into(),
         E::TooMany { .. } => "`hubless name rm` makes room".into(),
         E::UnsafeTarget { .. } | E::SameName { .. } => "choose another directory with `-o`".into(),
         _ => return None,

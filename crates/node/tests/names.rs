@@ -5,7 +5,9 @@
 mod common;
 
 use hubless_content::{ContentHash, RefName, RepoId, TITLE_BYTES_MAX};
-use hubless_node::api::{Added, FailureKind, NameSet, Names, Request};
+use hubless_node::api::{Added, FailureKind, NameDetails, NameSet, Named, Names, Request};
+
+use hubless_node::repos::Caller;
 
 use common::*;
 
@@ -66,5 +68,37 @@ async fn a_name_that_is_refused_leaves_nothing_behind() {
             .names
             .is_empty()
     );
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_set_at_once_all_come_into_the_history_of_the_branch() {
+    const WRITERS: u8 = 24;
+    let home = home();
+    let node = node(&home, config(&[])).await;
+    let repo: RepoId = "acme/model".parse().unwrap();
+    let set = |fill| {
+        let request = NameSet {
+            repo: repo.clone(),
+            branch: RefName::main(),
+            tags: Vec::new(),
+            hash: ContentHash::new([fill; 32]),
+            message: None,
+        };
+        call::<Named>(&node, Request::NameSet(request))
+    };
+    let named = futures::future::join_all((0..WRITERS).map(set)).await;
+
+    let show = Request::NameShow { repo: repo.clone() };
+    let details = call::<NameDetails>(&node, show).await;
+    let head = details.refs[&RefName::main()].to_string();
+    let (repos, caller) = (node.handle().repos(), Caller::default());
+    let head = repos.resolve(&repo, &head, &caller).await.unwrap();
+    let history = repos.history(&head).await.unwrap();
+    for one in &named {
+        let reached = history.iter().any(|(commit, _)| *commit == one.commit);
+        assert!(reached, "{} of {} is lost", one.commit, one.hash);
+    }
+    assert_eq!(history.len(), usize::from(WRITERS));
     node.stop().await;
 }

@@ -7,7 +7,7 @@ use std::{
 
 use hubless_content::{
     ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, ManifestError, ModelPath, PathError,
-    RepoId, RevisionError, Sha256,
+    RefName, RepoId, RevisionError, Sha256,
 };
 
 /// Why the store could not do what it was asked to.
@@ -198,6 +198,22 @@ pub enum StoreError {
         /// The repo.
         repo: RepoId,
     },
+    /// The repo was to be new, but is known.
+    #[error("there is a repo {repo} already")]
+    RepoExists {
+        /// The repo.
+        repo: RepoId,
+    },
+    /// A ref leads elsewhere than the writer of a change saw; nothing was changed.
+    #[error("{name} of {repo} moved meanwhile{}", found.map(|at| format!(" to {at}")).unwrap_or_default())]
+    RefMoved {
+        /// The repo.
+        repo: RepoId,
+        /// The ref.
+        name: RefName,
+        /// Where it leads now; `None` if there is no such ref.
+        found: Option<CommitId>,
+    },
     /// More of something than the index takes.
     #[error("there can be at most {max} {what}")]
     TooMany {
@@ -271,6 +287,8 @@ pub enum StoreErrorKind {
     Integrity,
     /// What the user pointed at cannot be used.
     Input,
+    /// Another writer was first: what the change was made from is no longer so.
+    Conflict,
     /// The file system or index failed.
     Io,
     /// The caller asked to stop, or closed the store.
@@ -297,6 +315,7 @@ impl StoreError {
             | Self::Named { .. }
             | Self::TooMany { .. }
             | Self::Revision { .. } => Kind::Input,
+            Self::RepoExists { .. } | Self::RefMoved { .. } => Kind::Conflict,
             Self::Io { .. } | Self::Index { .. } => Kind::Io,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Quota { .. } => Kind::Quota,

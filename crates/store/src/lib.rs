@@ -83,7 +83,7 @@ pub use observer::{Observer, Progress};
 pub use open::StoreOptions;
 pub use quota::Usage;
 pub use records::{RecordChange, StoredRecord};
-pub use repos::{REFS_MAX, REPOS_MAX, Repo, RepoOrigin};
+pub use repos::{REFS_MAX, REPOS_MAX, RefChange, Repo, RepoOrigin};
 pub use revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
 pub use scrub::Scrubbed;
 pub use totals::Totals;

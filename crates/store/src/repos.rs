@@ -52,6 +52,50 @@ pub struct Repo {
     pub gated: bool,
 }
 
+/// One change of a ref, made only if the ref still leads where its writer last saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefChange {
+    name: RefName,
+    to: Option<CommitId>,
+    from: Seen,
+}
+
+/// Where a ref must lead for a change of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Anywhere,
+    Exactly(Option<CommitId>),
+}
+
+impl RefChange {
+    /// Has a ref lead to a commit, which need not be known, wherever it led before.
+    pub fn set(name: RefName, to: CommitId) -> Self {
+        Self {
+            name,
+            to: Some(to),
+            from: Seen::Anywhere,
+        }
+    }
+
+    /// Removes a ref.
+    pub fn remove(name: RefName) -> Self {
+        Self {
+            name,
+            to: None,
+            from: Seen::Anywhere,
+        }
+    }
+
+    /// Makes the change only if the ref leads to `from` when it is written; `None`: if there is no
+    /// such ref. Else nothing of the transaction is written: [`StoreError::RefMoved`].
+    pub fn if_at(self, from: Option<CommitId>) -> Self {
+        Self {
+            from: Seen::Exactly(from),
+            ..self
+        }
+    }
+}
+
 impl Store {
     /// Makes a repo known, or changes what is known about it. Durable when it returns.
     ///
@@ -161,21 +205,16 @@ impl Store {
         })
     }
 
-    /// Has refs lead to revisions, which need not be known, or for `None` removes them; all or
-    /// none, durable when it returns.
+    /// Changes refs; all or none, durable when it returns.
     ///
     /// # Errors
-    /// [`StoreError::UnknownRepo`], [`StoreError::TooMany`] beyond [`REFS_MAX`]; others if the disk
-    /// is full or fails.
-    pub fn set_refs(
-        &self,
-        repo: &RepoId,
-        refs: &[(RefName, Option<CommitId>)],
-    ) -> Result<(), StoreError> {
+    /// [`StoreError::RefMoved`], [`StoreError::UnknownRepo`], [`StoreError::TooMany`] beyond
+    /// [`REFS_MAX`]; others if the disk is full or fails.
+    pub fn set_refs(&self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
         let written = self
             .shared
             .index
-            .write_unless_refused(|write| write_refs(write, repo, refs))?;
+            .write_unless_refused(|write| write_refs(write, repo, changes))?;
         written.map_err(|refusal| refusal.explain(repo))
     }
 }
@@ -183,6 +222,8 @@ impl Store {
 /// Why a transaction wrote nothing.
 pub(crate) enum Refusal {
     NoRepo,
+    RepoExists,
+    RefMoved(RefName, Option<CommitId>),
     TooMany(&'static str, u64),
 }
 
@@ -190,6 +231,12 @@ impl Refusal {
     pub(crate) fn explain(self, repo: &RepoId) -> StoreError {
         match self {
             Self::NoRepo => StoreError::UnknownRepo { repo: repo.clone() },
+            Self::RepoExists => StoreError::RepoExists { repo: repo.clone() },
+            Self::RefMoved(name, found) => StoreError::RefMoved {
+                repo: repo.clone(),
+                name,
+                found,
+            },
             Self::TooMany(what, max) => StoreError::TooMany { what, max },
         }
     }
@@ -209,19 +256,35 @@ pub(crate) fn write_repo(
     })
 }
 
+/// As [`write_repo`], but only if the repo is not known yet.
+pub(crate) fn write_new_repo(
+    write: &WriteTransaction,
+    repo: &Repo,
+) -> IndexResult<Result<(), Refusal>> {
+    let key = repo_key(&repo.id);
+    if write.open_table(tables::REPOS)?.get(&key[..])?.is_some() {
+        return Ok(Err(Refusal::RepoExists));
+    }
+    write_repo(write, repo)
+}
+
 pub(crate) fn write_refs(
     write: &WriteTransaction,
     repo: &RepoId,
-    refs: &[(RefName, Option<CommitId>)],
+    changes: &[RefChange],
 ) -> IndexResult<Result<(), Refusal>> {
     let key = repo_key(repo);
     if write.open_table(tables::REPOS)?.get(&key[..])?.is_none() {
         return Ok(Err(Refusal::NoRepo));
     }
     let mut table = write.open_table(tables::REFS)?;
-    for (name, commit) in refs {
-        let key = row_key(repo, name.as_str().as_bytes());
-        match commit {
+    for change in changes {
+        let key = row_key(repo, change.name.as_str().as_bytes());
+        let found = table.get(&key[..])?.map(|row| CommitId::new(*row.value()));
+        if matches!(change.from, Seen::Exactly(from) if from != found) {
+            return Ok(Err(Refusal::RefMoved(change.name.clone(), found)));
+        }
+        match change.to {
             Some(commit) => drop(table.insert(&key[..], commit.as_bytes())?),
             None => drop(table.remove(&key[..])?),
         }
@@ -338,27 +401,30 @@ mod tests {
         let (_home, store) = store();
         let repo = repo("org/busy");
         store.put_repo(&repo).unwrap();
-        let at = |fill| Some(CommitId::new([fill; 20]));
         let tag = |number: usize| RefName::tag(&format!("v{number:06}")).unwrap();
-        let set = |refs: &[(RefName, Option<CommitId>)]| store.set_refs(&repo.id, refs);
-        let all: Vec<_> = (0..REFS_MAX).map(|number| (tag(number), at(1))).collect();
+        let to = |number, fill| RefChange::set(tag(number), CommitId::new([fill; 20]));
+        let set = |changes: &[RefChange]| store.set_refs(&repo.id, changes);
+        let all: Vec<_> = (0..REFS_MAX).map(|number| to(number, 1)).collect();
         set(&all).unwrap();
         let most = "there can be at most 100000 refs of a repo";
-        let late = (tag(REFS_MAX), at(2));
-        assert_too_many(set(&[(tag(0), at(2)), late.clone()]), most);
+        let late = to(REFS_MAX, 2);
+        assert_too_many(set(&[to(0, 2), late.clone()]), most);
         let known = store.refs(&repo.id).unwrap();
         assert_eq!(known.len(), REFS_MAX);
         assert_eq!(known[0], (tag(0), CommitId::new([1; 20])), "all or none");
         // A revision that came with it is not kept either.
         let revision = revision(0);
         let commit = revision.commit_id().unwrap();
-        let put = |name| store.put_revision(&repo.id, commit, &revision, &[name]);
-        assert_too_many(put(late.0.clone()), most);
+        let put = |name| {
+            let change = RefChange::set(name, commit);
+            store.put_revision(&repo.id, commit, &revision, &[change])
+        };
+        assert_too_many(put(tag(REFS_MAX)), most);
         assert_eq!(store.revision(&repo.id, commit).unwrap(), None);
         // What is there may move, and what goes makes room.
         put(tag(0)).unwrap();
         assert_eq!(store.get_ref(&repo.id, &tag(0)).unwrap(), Some(commit));
-        set(&[(tag(1), None)]).unwrap();
+        set(&[RefChange::remove(tag(1))]).unwrap();
         set(&[late]).unwrap();
     }
 
@@ -381,7 +447,7 @@ mod tests {
         let (first, late) = (revision(0), revision(1));
         let [first_id, late_id] = [&first, &late].map(|one| one.commit_id().unwrap());
         let put = |commit, revision| {
-            let main = [RefName::main()];
+            let main = [RefChange::set(RefName::main(), commit)];
             store.put_revision(&repo.id, commit, revision, &main)
         };
         put(first_id, &first).unwrap();

@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use hubless_content::{
-    CommitId, ContentHash, FileHash, RefName, RepoId, Revision, Tree, TreeEntry,
-};
+use hubless_content::{CommitId, ContentHash, FileHash, RepoId, Revision, Tree, TreeEntry};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
@@ -12,7 +10,7 @@ use crate::{
     error::StoreError,
     in_use::{FilesGuard, Guard},
     index::{IndexError, IndexResult},
-    repos::{Refusal, Repo, row_key, rows_of, write_refs, write_repo},
+    repos::{RefChange, Refusal, Repo, row_key, rows_of, write_new_repo, write_refs},
     tables,
 };
 
@@ -30,33 +28,34 @@ pub(crate) struct Named {
 }
 
 impl Store {
-    /// Keeps a revision, and has `refs` lead to it; durable when it returns. One with the same id
-    /// is replaced: what was listed may have become a manifest.
+    /// Keeps a revision, and changes refs in the same transaction; durable when it returns. One with
+    /// the same id is replaced: what was listed may have become a manifest.
     ///
     /// # Errors
-    /// [`StoreError::Revision`] if it breaks a rule, [`StoreError::UnknownRepo`],
-    /// [`StoreError::TooMany`]; others if the disk is full or fails.
+    /// [`StoreError::RefMoved`], [`StoreError::Revision`] if it breaks a rule,
+    /// [`StoreError::UnknownRepo`], [`StoreError::TooMany`]; nothing is changed then; others if the disk is full or fails.
     pub fn put_revision(
         &self,
         repo: &RepoId,
         commit: CommitId,
         revision: &Revision,
-        refs: &[RefName],
+        refs: &[RefChange],
     ) -> Result<(), StoreError> {
         self.write_revision(repo, None, commit, revision, refs)
     }
 
-    /// Makes a repo known, or changes what is known about it, together with a revision as
-    /// [`Store::put_revision`] does: nobody finds one without the other, also after a crash.
+    /// Makes a new repo known together with a revision, as [`Store::put_revision`] does: no reader
+    /// finds one without the other, also after a crash.
     ///
     /// # Errors
-    /// As [`Store::put_repo`] and [`Store::put_revision`]; nothing is changed then.
+    /// [`StoreError::RepoExists`], and as [`Store::put_repo`] and [`Store::put_revision`]; nothing is
+    /// changed then.
     pub fn put_repo_and_revision(
         &self,
         repo: &Repo,
         commit: CommitId,
         revision: &Revision,
-        refs: &[RefName],
+        refs: &[RefChange],
     ) -> Result<(), StoreError> {
         self.write_revision(&repo.id, Some(repo), commit, revision, refs)
     }
@@ -67,22 +66,18 @@ impl Store {
         repo: Option<&Repo>,
         commit: CommitId,
         revision: &Revision,
-        refs: &[RefName],
+        refs: &[RefChange],
     ) -> Result<(), StoreError> {
         let bytes = revision
             .encode()
             .map_err(|source| StoreError::Revision { commit, source })?;
         // A collection that began before the revision is there must see it nevertheless.
         let _guard = self.shared.guard_tree(&revision.tree)?;
-        let refs: Vec<_> = refs
-            .iter()
-            .map(|name| (name.clone(), Some(commit)))
-            .collect();
         let written = self.shared.index.write_unless_refused(|write| {
-            if let Some(Err(refusal)) = repo.map(|repo| write_repo(write, repo)).transpose()? {
+            if let Some(Err(refusal)) = repo.map(|repo| write_new_repo(write, repo)).transpose()? {
                 return Ok(Err(refusal));
             }
-            if let Err(refusal) = write_refs(write, id, &refs)? {
+            if let Err(refusal) = write_refs(write, id, refs)? {
                 return Ok(Err(refusal));
             }
             write_row(write, id, commit, &bytes)

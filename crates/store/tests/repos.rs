@@ -7,7 +7,9 @@ use common::*;
 use hubless_content::{
     CommitId, ContentHash, FileHash, Lfs, RefName, RepoId, RepoKind, Revision, Tree, TreeEntry,
 };
-use hubless_store::{Digests, REFS_MAX, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
+use hubless_store::{
+    Digests, REFS_MAX, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind,
+};
 
 fn id(text: &str) -> RepoId {
     text.parse().unwrap()
@@ -167,16 +169,29 @@ fn refs_lead_to_revisions() {
     let state = revision(Tree::Content(ContentHash::new([1; 32])));
     let first = state.commit_id().unwrap();
     store
-        .put_revision(&repo, first, &state, &[main.clone(), v1.clone()])
+        .put_revision(
+            &repo,
+            first,
+            &state,
+            &[main.clone(), v1.clone()].map(|name| RefChange::set(name, first)),
+        )
         .unwrap();
     store
-        .put_revision(&other, first, &state, std::slice::from_ref(&main))
+        .put_revision(
+            &other,
+            first,
+            &state,
+            &[RefChange::set(main.clone(), first)],
+        )
         .unwrap();
     assert_eq!(store.get_ref(&id("ORG/A"), &main).unwrap(), Some(first));
     store
         .set_refs(
             &repo,
-            &[(main.clone(), Some(commit(1, 1))), (v1.clone(), None)],
+            &[
+                RefChange::set(main.clone(), commit(1, 1)),
+                RefChange::remove(v1.clone()),
+            ],
         )
         .unwrap();
     assert_eq!(
@@ -202,7 +217,10 @@ fn a_new_repo_is_found_with_its_first_revision_or_not_at_all() {
     let repo = repo("org/new");
     let state = revision(Tree::Content(ContentHash::new([1; 32])));
     let commit = state.commit_id().unwrap();
-    let put = |refs: &[RefName]| store.put_repo_and_revision(&repo, commit, &state, refs);
+    let put = |refs: &[RefName]| {
+        let refs = refs.iter().map(|name| RefChange::set(name.clone(), commit));
+        store.put_repo_and_revision(&repo, commit, &state, &refs.collect::<Vec<_>>())
+    };
     // The last thing that is looked at is too much: what was written before it is not there.
     let tags = (0..=REFS_MAX).map(|number| RefName::tag(&format!("v{number}")).unwrap());
     let refused = put(&tags.collect::<Vec<_>>());
@@ -218,6 +236,41 @@ fn a_new_repo_is_found_with_its_first_revision_or_not_at_all() {
         let found = head.and_then(|head| store.revision(&repo.id, head).unwrap());
         assert_eq!(found, Some(state.clone()));
     });
+    let again = put(&[RefName::main()]).unwrap_err();
+    assert!(matches!(again, StoreError::RepoExists { .. }));
+    assert_eq!(again.kind(), StoreErrorKind::Conflict);
+}
+
+#[test]
+fn a_ref_that_moved_meanwhile_is_not_moved_and_its_revision_not_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let (repo, main) = (make_repo(&store, "org/a"), RefName::main());
+    let [first, second, third] = [1, 2, 3].map(|fill| {
+        let state = revision(Tree::Content(ContentHash::new([fill; 32])));
+        (state.commit_id().unwrap(), state)
+    });
+    let put = |(commit, state): &(CommitId, Revision), seen| {
+        let change = RefChange::set(RefName::main(), *commit).if_at(seen);
+        store.put_revision(&repo, *commit, state, &[change])
+    };
+    put(&first, None).unwrap();
+    put(&second, Some(first.0)).unwrap();
+    for seen in [None, Some(first.0)] {
+        let late = put(&third, seen).unwrap_err();
+        assert_eq!(late.kind(), StoreErrorKind::Conflict);
+        let found = match late {
+            StoreError::RefMoved { name, found, .. } if name == main => found,
+            other => panic!("{other}"),
+        };
+        assert_eq!(found, Some(second.0));
+        assert_eq!(store.get_ref(&repo, &main).unwrap(), Some(second.0));
+        assert_eq!(store.revision(&repo, third.0).unwrap(), None);
+    }
+    let gone = RefChange::remove(main.clone()).if_at(Some(first.0));
+    assert!(store.set_refs(&repo, &[gone]).is_err());
+    put(&third, Some(second.0)).unwrap();
+    assert_eq!(store.get_ref(&repo, &main).unwrap(), Some(third.0));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
-use hubless_store::{Repo, RepoOrigin, Store, StoreError};
+use hubless_store::{RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
 
 use super::{Caller, RepoError, Repos};
 use crate::{
@@ -20,6 +20,11 @@ use crate::{
 /// Names that one list has; more are for a search.
 const NAMES_MAX: usize = 100_000;
 
+/// Tries to put a revision behind the last one of a branch. Each miss means that the revision of
+/// another writer got in, and at most 16 store calls run at once: so many misses in a row mean that
+/// writers keep coming.
+const TRIES_MAX: usize = 1000;
+
 pub(crate) async fn set(core: &Arc<Core>, request: NameSet) -> Result<Named, Failure> {
     let store = core.store.clone();
     let named = core.blocking.run(move || put(&store, &request)).await??;
@@ -27,9 +32,21 @@ pub(crate) async fn set(core: &Arc<Core>, request: NameSet) -> Result<Named, Fai
     Ok(named)
 }
 
-/// Puts a revision behind the branch's last one. A branch that holds the content already keeps its
-/// revision, so that naming the same thing again changes nothing.
+/// Puts a revision behind the branch's last one, whichever that is when it is written.
 fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
+    for _ in 0..TRIES_MAX {
+        if let Some(named) = put_if_unmoved(store, request)? {
+            return Ok(named);
+        }
+    }
+    let message = format!("{}@{} keeps moving", request.repo, request.branch.short());
+    Err(Failure::new(FailureKind::Busy, message).hint("run the same command again"))
+}
+
+/// Puts a revision behind the branch's last one; `None` if another writer moved the branch
+/// meanwhile. A branch that holds the content already keeps its revision, so that naming the same
+/// thing again changes nothing.
+fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Failure> {
     let NameSet {
         repo,
         branch,
@@ -45,15 +62,30 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
         None => None,
     };
     let same = last.is_some_and(|last| last.tree == Tree::Content(*hash));
-    let commit = match head {
+    let (commit, written) = match head {
         Some(head) if same => {
-            let refs: Vec<_> = tags.iter().map(|tag| (tag.clone(), Some(head))).collect();
-            store.set_refs(repo, &refs)?;
-            head
+            let refs = ref_changes(request, head, Some(head));
+            (head, store.set_refs(repo, &refs))
         }
-        _ => put_next(store, request, known.is_none(), head)?,
+        _ => {
+            let (commit, revision) = next_revision(request, head)?;
+            let refs = ref_changes(request, commit, head);
+            let written = match known {
+                Some(_) => store.put_revision(repo, commit, &revision, &refs),
+                None => {
+                    let repo = new_repo(repo, revision.time);
+                    store.put_repo_and_revision(&repo, commit, &revision, &refs)
+                }
+            };
+            (commit, written)
+        }
     };
-    Ok(Named {
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == StoreErrorKind::Conflict => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some(Named {
         kind: repo.kind(),
         name: repo.id().to_owned(),
         branch: branch.short().to_owned(),
@@ -61,7 +93,15 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
         commit,
         hash: *hash,
         new: !same,
-    })
+    }))
+}
+
+/// The branch moves from where it was seen; a tag moves wherever it was.
+fn ref_changes(request: &NameSet, to: CommitId, seen: Option<CommitId>) -> Vec<RefChange> {
+    let branch = RefChange::set(request.branch.clone(), to).if_at(seen);
+    let tags = request.tags.iter();
+    let tags = tags.map(|tag| RefChange::set(tag.clone(), to));
+    [branch].into_iter().chain(tags).collect()
 }
 
 /// A name that a hub gives is not given here.
@@ -79,14 +119,11 @@ fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
         .hint("choose another name, or `hubless name rm` it first"))
 }
 
-/// Puts a new revision, which branch and tags lead to then, into a repo that may be new.
-fn put_next(
-    store: &Store,
+/// The revision that comes behind `head`, and its id.
+fn next_revision(
     request: &NameSet,
-    is_new: bool,
     head: Option<CommitId>,
-) -> Result<CommitId, Failure> {
-    let now = milliseconds();
+) -> Result<(CommitId, Revision), Failure> {
     let title = match head {
         None => "initial commit",
         Some(_) => "Update",
@@ -94,7 +131,7 @@ fn put_next(
     let revision = Revision {
         tree: Tree::Content(request.hash),
         parents: head.into_iter().collect(),
-        time: now,
+        time: milliseconds(),
         title: request.message.clone().unwrap_or_else(|| title.to_owned()),
         message: String::new(),
         author: String::new(),
@@ -102,24 +139,17 @@ fn put_next(
     let commit = revision.commit_id().map_err(|error| {
         Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
     })?;
-    let refs: Vec<RefName> = [&request.branch]
-        .into_iter()
-        .chain(&request.tags)
-        .cloned()
-        .collect();
-    if is_new {
-        let repo = Repo {
-            id: request.repo.clone(),
-            created: now,
-            origin: RepoOrigin::Local,
-            private: false,
-            gated: false,
-        };
-        store.put_repo_and_revision(&repo, commit, &revision, &refs)?;
-    } else {
-        store.put_revision(&request.repo, commit, &revision, &refs)?;
+    Ok((commit, revision))
+}
+
+fn new_repo(id: &RepoId, created: u64) -> Repo {
+    Repo {
+        id: id.clone(),
+        created,
+        origin: RepoOrigin::Local,
+        private: false,
+        gated: false,
     }
-    Ok(commit)
 }
 
 fn milliseconds() -> u64 {
@@ -230,7 +260,10 @@ pub(crate) async fn remove(
             None => store.remove_repo(&id),
             Some(name) => match store.get_ref(&id, &name)? {
                 None => Ok(false),
-                Some(_) => store.set_refs(&id, &[(name, None)]).map(|()| true),
+                Some(_) => {
+                    let gone = RefChange::remove(name);
+                    store.set_refs(&id, &[gone]).map(|()| true)
+                }
             },
         })
         .await??;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hubless_content::{CommitId, RefName, RepoId, Revision, Tree};
-use hubless_store::{COMMIT_PREFIX_MIN, Repo, RepoOrigin, Store, StoreError};
+use hubless_store::{COMMIT_PREFIX_MIN, RefChange, Repo, RepoOrigin, Store, StoreError};
 
 use super::{Upstream, error::UpstreamError, metadata};
 use crate::{
@@ -201,7 +201,7 @@ impl Question {
         let id = self.repo.clone();
         self.store(move |store| match store.get_ref(&id, &name)? {
             Some(known) if known == commit => Ok(()),
-            _ => store.set_refs(&id, &[(name, Some(commit))]),
+            _ => store.set_refs(&id, &[RefChange::set(name, commit)]),
         })
         .await
     }
@@ -253,16 +253,16 @@ fn hide(store: &Store, id: &RepoId) -> Result<bool, StoreError> {
 fn changed_refs(
     known: Vec<(RefName, CommitId)>,
     listed: Vec<(RefName, CommitId)>,
-) -> Vec<(RefName, Option<CommitId>)> {
+) -> Vec<RefChange> {
     let mut known: BTreeMap<RefName, CommitId> = known.into_iter().collect();
     let is_listed_kind = |name: &RefName| !name.as_str().starts_with("refs/pr/");
     let moved = listed.into_iter().filter_map(|(name, commit)| {
         let before = known.remove(&name);
-        (before != Some(commit)).then_some((name, Some(commit)))
+        (before != Some(commit)).then(|| RefChange::set(name, commit))
     });
     let mut changes: Vec<_> = moved.collect();
     let gone = known.into_keys().filter(is_listed_kind);
-    changes.extend(gone.map(|name| (name, None)));
+    changes.extend(gone.map(RefChange::remove));
     changes
 }
 
@@ -285,15 +285,12 @@ mod tests {
             at("refs/tags/v2", 2),
         ];
         let changes = changed_refs(known, listed);
+        let set = |(name, commit)| RefChange::set(name, commit);
         let expected = [
-            ("refs/heads/main", Some(2)),
-            ("refs/tags/v2", Some(2)),
-            ("refs/heads/old", None),
+            set(at("refs/heads/main", 2)),
+            set(at("refs/tags/v2", 2)),
+            RefChange::remove("refs/heads/old".parse().unwrap()),
         ];
-        let expected = expected.map(|(name, fill)| {
-            let commit = fill.map(|fill| CommitId::new([fill; 20]));
-            (name.parse::<RefName>().unwrap(), commit)
-        });
         assert_eq!(changes, expected);
     }
 }
