@@ -92,6 +92,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
         .run(move || Ok::<_, StoreError>((store.usage()?, store.stale()?)))
         .await??;
     let banned = network.banned();
+    let evictions = core.store.evictions();
     Ok(Status {
         peer_id: core.identity.peer_id().to_string(),
         addresses: state.addresses.iter().map(ToString::to_string).collect(),
@@ -112,6 +113,9 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
         store: StoreStatus {
             bytes: usage.bytes,
             quota: usage.quota,
+            evicted_models: evictions.models,
+            evicted_bytes: evictions.bytes,
+            refused: evictions.refused,
         },
         transfers: core.transfers.list(),
         stale: stale.into_iter().map(|(_, path)| path).collect(),

@@ -54,3 +54,4 @@ pub use self::{
 pub use hubless_network::{
     Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces, Ticket,
 };
+pub use hubless_store::Evictions;

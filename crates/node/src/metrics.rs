@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hubless_network::{Carrier, Traffic};
+use hubless_store::Evictions;
 use tokio::time::timeout;
 
 use crate::node::NodeHandle;
@@ -83,6 +84,8 @@ pub struct StoreMetrics {
     pub files: u64,
     /// Names.
     pub names: u64,
+    /// What was evicted to make room within the quota.
+    pub evictions: Evictions,
 }
 
 impl NodeHandle {
@@ -138,6 +141,7 @@ impl NodeHandle {
             models: totals.models,
             files: totals.files,
             names: totals.repos,
+            evictions: self.core.store.evictions(),
         })
     }
 }

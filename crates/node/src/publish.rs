@@ -156,6 +156,9 @@ pub(crate) async fn gc(core: &Arc<Core>) -> Result<Collected, Failure> {
     Ok(Collected {
         files: freed.files,
         bytes: freed.bytes,
+        pinned: freed.pinned,
+        named: freed.named,
+        cached: freed.cached,
     })
 }
 

@@ -64,7 +64,10 @@ impl Store {
             Read::Bytes {
                 bytes,
                 is_known: true,
-            } => Ok(Some(bytes)),
+            } => {
+                self.shared.uses.note(file);
+                Ok(Some(bytes))
+            }
             _ => self.read_proven(file, index),
         }
     }
@@ -81,6 +84,9 @@ impl Store {
         index: ChunkIndex,
     ) -> Result<Option<Bytes>, StoreError> {
         let outcome = self.shared.read_proven(file, index);
+        if matches!(outcome, Ok(Some(_))) {
+            self.shared.uses.note(file);
+        }
         self.shared.damage.deliver();
         outcome
     }
@@ -108,7 +114,11 @@ impl Store {
         };
         // What took the place of another file meanwhile has another handle, or none.
         let is_same = || open().is_some_and(|now| Arc::ptr_eq(&now, &handle));
-        (read.ok()? && is_right && is_same()).then(|| buffer.freeze())
+        if !(read.ok()? && is_right && is_same()) {
+            return None;
+        }
+        shared.uses.note(file);
+        Some(buffer.freeze())
     }
 
     /// Bytes `offset..offset + len` of a file, each chunk verified while it is read.
@@ -265,7 +275,7 @@ impl Shared {
         {
             return Ok(done(false));
         }
-        let reservation = self.quota.reserve(bytes.len() as u64)?;
+        let reservation = self.reserve(bytes.len() as u64)?;
         loop {
             match self.queue.push_inline(file, bytes) {
                 Pushed::Known => return Ok(done(false)),
@@ -281,7 +291,8 @@ impl Shared {
     fn put_partial(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
         let (file, index) = (chunk.file(), chunk.index());
         loop {
-            let Some(partial) = self.partial_for(file, chunk.file_size())? else {
+            let partial = self.making_room(|| self.partial_for(file, chunk.file_size()));
+            let Some(partial) = partial? else {
                 return Ok(Put {
                     new: false,
                     file_complete: true,

@@ -22,6 +22,7 @@ use crate::{
     record::{Place, Record},
     sync::lock,
     tables,
+    uses::write_uses,
 };
 
 /// The thread that commits when it is time. Dropping it commits what is left.
@@ -59,6 +60,7 @@ impl Drop for Committer {
             Ok(()) | Err(StoreError::Closed) => {}
             Err(error) => tracing::error!(%error, "the last commit failed"),
         }
+        self.shared.write_uses();
         self.shared.index.close();
     }
 }
@@ -91,6 +93,7 @@ impl Store {
             Err(StoreError::Closed) => Ok(()),
             outcome => outcome,
         };
+        self.shared.write_uses();
         self.shared.index.close();
         lock(&self.shared.handles).clear();
         self.shared.partials.lock().clear();
@@ -178,6 +181,7 @@ impl Shared {
         }
         let proven = snapshots.iter().filter(|snapshot| snapshot.proven);
         let published = self.publish(proven.map(|snapshot| &*snapshot.partial))?;
+        let uses = self.uses.due();
         let twice = self.index.write(|write| {
             let mut twice = 0;
             let mut files = tables::FILES.write(write)?;
@@ -223,8 +227,10 @@ impl Shared {
             }
             drop(files);
             digests::write(write, &batch.digests)?;
+            write_uses(write, &uses)?;
             Ok(twice)
         })?;
+        self.uses.settle(&uses);
         // Two threads brought the same file, and each took room for it.
         self.quota.give_back(twice);
         Ok(())

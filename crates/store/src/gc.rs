@@ -18,12 +18,13 @@ use crate::{
     index::IndexResult,
     partial::PartialMap,
     record::{Place, Record},
+    revisions::Named,
     sync::lock,
     tables,
 };
 
 /// Files removed by one transaction: few enough that nobody waits long for it.
-const BATCH_FILES: usize = 256;
+pub(crate) const BATCH_FILES: usize = 256;
 
 /// What a collection removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +35,12 @@ pub struct GcReport {
     pub files: u64,
     /// Bytes that are free now.
     pub bytes: u64,
+    /// Models that stay because they are pinned.
+    pub pinned: u64,
+    /// Revisions of repos made here, whose files stay.
+    pub named: u64,
+    /// Revisions of an upstream's repos, whose files stay until the quota needs their room.
+    pub cached: u64,
 }
 
 impl Store {
@@ -64,19 +71,18 @@ impl Store {
 }
 
 /// What stays, growing while the collection runs.
-struct Kept {
-    models: HashSet<ContentHash>,
-    files: HashSet<FileHash>,
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) models: HashSet<ContentHash>,
+    pub(crate) files: HashSet<FileHash>,
 }
 
 impl Shared {
     fn collect(&self) -> Result<GcReport, StoreError> {
         self.commit_before();
-        let mut kept = self.reached()?;
-        let mut report = GcReport {
-            models: self.forget_models(&mut kept)?,
-            ..GcReport::default()
-        };
+        let mut report = GcReport::default();
+        let mut kept = self.reached(&mut report)?;
+        report.models = self.forget_models(self.model_hashes()?, &mut kept)?;
         let garbage: Vec<FileHash> = {
             let mut files = self.all_files()?;
             files.retain(|file| !kept.files.contains(file));
@@ -90,41 +96,50 @@ impl Shared {
 
     fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
         self.commit_before();
-        let mut kept = self.reached()?;
+        let mut report = GcReport::default();
+        let mut kept = self.reached(&mut report)?;
         for model in self.model_hashes()? {
             self.keep_model(&mut kept, model)?;
         }
-        let mut report = GcReport::default();
         self.remove_files(&[file], &mut kept, &mut report)?;
         Ok(report.files > 0)
     }
 
     /// What is not in the index cannot be collected. On a full disk this fails, and the collection
     /// makes room for it.
-    fn commit_before(&self) {
+    pub(crate) fn commit_before(&self) {
         if let Err(error) = self.commit() {
             tracing::debug!(%error, "collecting without a commit before");
         }
     }
 
-    /// What the pins and the repos reach.
-    fn reached(&self) -> Result<Kept, StoreError> {
-        let mut kept = Kept {
-            models: HashSet::new(),
-            files: HashSet::new(),
-        };
+    /// What the pins and the repos reach; the report says how much that is.
+    fn reached(&self, report: &mut GcReport) -> Result<Kept, StoreError> {
+        let mut kept = Kept::default();
         for model in self.pinned()? {
+            report.pinned += 1;
             self.keep_model(&mut kept, model)?;
         }
-        let named = self.named()?;
-        kept.files.extend(named.files);
-        for model in named.models {
-            self.keep_model(&mut kept, model)?;
+        for named in self.named()? {
+            match named.of_upstream {
+                true => report.cached += 1,
+                false => report.named += 1,
+            }
+            self.keep_named(&mut kept, &named)?;
         }
         Ok(kept)
     }
 
-    fn pinned(&self) -> Result<Vec<ContentHash>, StoreError> {
+    /// Keeps what a revision names.
+    pub(crate) fn keep_named(&self, kept: &mut Kept, named: &Named) -> Result<(), StoreError> {
+        kept.files.extend(&named.files);
+        match named.model {
+            Some(model) => self.keep_model(kept, model),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn pinned(&self) -> Result<Vec<ContentHash>, StoreError> {
         self.index.read(|read| {
             let table = read.open_table(tables::PINS)?;
             let rows = table.iter()?;
@@ -147,7 +162,7 @@ impl Shared {
         })
     }
 
-    fn keep_model(&self, kept: &mut Kept, model: ContentHash) -> Result<(), StoreError> {
+    pub(crate) fn keep_model(&self, kept: &mut Kept, model: ContentHash) -> Result<(), StoreError> {
         if let Some(manifest) = self.manifest(model)?
             && kept.models.insert(model)
         {
@@ -158,7 +173,11 @@ impl Shared {
     }
 
     /// Keeps also what came into use since the last look.
-    fn keep_touched(&self, kept: &mut Kept, in_use: &InUseState) -> Result<(), StoreError> {
+    pub(crate) fn keep_touched(
+        &self,
+        kept: &mut Kept,
+        in_use: &InUseState,
+    ) -> Result<(), StoreError> {
         let Some(since) = &in_use.since else {
             return Ok(());
         };
@@ -169,10 +188,14 @@ impl Shared {
             .try_for_each(|model| self.keep_model(kept, *model))
     }
 
-    fn forget_models(&self, kept: &mut Kept) -> Result<u64, StoreError> {
+    /// Forgets those of `models` that are not kept; how many.
+    pub(crate) fn forget_models(
+        &self,
+        mut models: Vec<ContentHash>,
+        kept: &mut Kept,
+    ) -> Result<u64, StoreError> {
         let in_use = self.in_use.lock();
         self.keep_touched(kept, &in_use)?;
-        let mut models = self.model_hashes()?;
         // The manifest of one that is being put may have come after the look above.
         let is_used =
             |model: &ContentHash| (in_use.since.iter()).any(|since| since.models.contains(model));
@@ -192,7 +215,7 @@ impl Shared {
         Ok(models.len() as u64)
     }
 
-    fn remove_files(
+    pub(crate) fn remove_files(
         &self,
         batch: &[FileHash],
         kept: &mut Kept,
@@ -209,8 +232,9 @@ impl Shared {
         for (file, record) in self.forget_files(&garbage)? {
             report.files += 1;
             report.bytes += record.bytes_owned();
-            self.quota.give_back(record.bytes_owned());
+            // The room is free when the file is gone, not when the index has forgotten it.
             self.remove_file(file, &record)?;
+            self.quota.give_back(record.bytes_owned());
         }
         Ok(())
     }
@@ -225,6 +249,7 @@ impl Shared {
         let removed = self.index.write(|write| remove_rows(write, files))?;
         for file in files {
             self.forget_in_memory(*file, &mut partials);
+            self.uses.forget(*file);
         }
         Ok(removed)
     }
@@ -263,8 +288,10 @@ fn remove_rows(
     let mut held = write.open_table(tables::HELD)?;
     let mut lists = write.open_table(tables::CHUNK_LISTS)?;
     let mut inline = write.open_table(tables::INLINE)?;
+    let mut uses = write.open_table(tables::USED)?;
     let mut removed = Vec::new();
     for file in files {
+        uses.remove(file.as_bytes())?;
         held.remove(file.as_bytes())?;
         lists.remove(file.as_bytes())?;
         inline.remove(file.as_bytes())?;

@@ -86,7 +86,7 @@ impl Store {
             });
         }
         let (place, room) = if size <= CHUNK_SIZE as u64 {
-            let reservation = self.shared.quota.reserve(size)?;
+            let reservation = self.shared.reserve(size)?;
             (
                 BodyPlace::Memory(Mutex::default()),
                 Room::Memory(reservation),
@@ -185,6 +185,7 @@ impl Incoming {
             (Room::File(copy), _) => keep(&self.store, copy, list, digests)?,
             (Room::Memory(_), BodyPlace::File(..)) => {} // never made
         }
+        self.store.shared.uses.note(file);
         Ok((file, digests))
     }
 }

@@ -28,6 +28,7 @@ mod damage;
 mod digests;
 mod disk;
 mod error;
+mod evict;
 mod export;
 mod external;
 mod files;
@@ -59,6 +60,7 @@ mod source;
 mod sync;
 mod tables;
 mod totals;
+mod uses;
 mod verify;
 mod walk;
 
@@ -71,6 +73,7 @@ pub use damage::Damaged;
 pub use digests::{Ahead, DigestHasher, Digests, DigestsAhead};
 pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
+pub use evict::Evictions;
 pub use export::Exported;
 pub use external::ExternalChange;
 pub use files::{AnnounceKeys, FileInfo, FilePlace};
@@ -106,6 +109,8 @@ pub(crate) struct Shared {
     queue: queue::Queue,
     partials: partial::Partials,
     in_use: Arc<in_use::InUse>,
+    uses: uses::Uses,
+    evictor: evict::Evictor,
     buffers: Buffers,
     handles: Mutex<lru::Lru<files::HandleKey, Arc<dyn DiskFile>>>,
     manifests: Mutex<lru::Lru<ContentHash, Arc<Manifest>>>,
@@ -117,7 +122,7 @@ pub(crate) struct Shared {
     proving: Mutex<()>,
     /// Held by whoever commits, and by whoever moves files from one state to another.
     committing: Mutex<()>,
-    /// Held by the one garbage collection that runs.
+    /// Held by the one garbage collection or eviction that runs.
     collecting: Mutex<()>,
 }
 

@@ -16,6 +16,7 @@ use crate::{
     damage::DamageReports,
     disk::{Access, Disk, DiskFile, RealDisk},
     error::{IoContext, StoreError},
+    evict::Evictor,
     files::{HANDLES_MAX, get_record, records},
     home::Home,
     in_use::InUse,
@@ -28,6 +29,7 @@ use crate::{
     quota::Quota,
     record::{Place, seconds_since_1970},
     tables,
+    uses::Uses,
 };
 
 /// An index up to this size is checked in some 10 ms.
@@ -76,6 +78,8 @@ impl Store {
             quota: Arc::new(quota),
             queue: Queue::default(),
             partials: Partials::default(),
+            uses: Uses::default(),
+            evictor: Evictor::default(),
             in_use: Arc::new(InUse::default()),
             buffers: Buffers::default(),
             handles: Mutex::new(Lru::new(HANDLES_MAX)),
@@ -204,6 +208,7 @@ fn open_all(write: &WriteTransaction) -> IndexResult<()> {
     write.open_table(tables::REPOS)?;
     write.open_table(tables::REFS)?;
     write.open_table(tables::REVISIONS)?;
+    write.open_table(tables::USED)?;
     Ok(())
 }
 

@@ -58,12 +58,12 @@ impl TempFile {
 }
 
 impl Shared {
-    /// An empty file under a temporary name, and room for `size` bytes.
+    /// An empty file under a temporary name, and room for `size` bytes, made if there is none.
     pub(crate) fn make_temporary(
         &self,
         size: u64,
     ) -> Result<(TempFile, Arc<dyn DiskFile>), StoreError> {
-        let reservation = Some(self.quota.reserve(size)?);
+        let reservation = Some(self.reserve(size)?);
         let path = self.home.new_import();
         let disk = self.disk.clone();
         let handle = disk.open(&path, Access::Create).context("make", &path)?;

@@ -1,7 +1,8 @@
 //! How many bytes the store takes, and how many it may.
 //!
 //! Bytes are reserved before they are written, all of a file at once, so the sum holds under
-//! concurrent fetches: whoever finds no room learns it before it has written anything.
+//! concurrent fetches: whoever finds no room learns it before it has written anything. Room is made
+//! before that, if something may go: see `evict.rs`.
 
 use std::sync::{Arc, Mutex};
 
@@ -52,6 +53,18 @@ impl Quota {
                 Ok(())
             }
         }
+    }
+
+    /// Bytes that have to go before so many can be taken.
+    pub(crate) fn missing(&self, bytes: u64) -> u64 {
+        let state = lock(&self.state);
+        let sum = state.used.saturating_add(bytes);
+        state.limit.map_or(0, |limit| sum.saturating_sub(limit))
+    }
+
+    /// Bytes allowed; 0 without a limit.
+    pub(crate) fn limit(&self) -> u64 {
+        lock(&self.state).limit.unwrap_or(0)
     }
 
     pub(crate) fn give_back(&self, bytes: u64) {

@@ -297,6 +297,21 @@ pub(crate) fn write_refs(
     })
 }
 
+/// Whether the repo with this key is a hub's; one without a record counts as made here.
+pub(crate) fn is_of_upstream(
+    repos: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &[u8],
+) -> IndexResult<bool> {
+    let repo = repos.get(key)?.map(|row| decode_repo(row.value()));
+    Ok(matches!(
+        repo.transpose()?,
+        Some(Repo {
+            origin: RepoOrigin::Upstream(_),
+            ..
+        })
+    ))
+}
+
 fn kind_byte(kind: RepoKind) -> u8 {
     match kind {
         RepoKind::Model => 1,

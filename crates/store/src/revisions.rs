@@ -1,7 +1,5 @@
 //! Revisions of repos, and what they keep from being collected.
 
-use std::collections::HashSet;
-
 use hubless_content::{CommitId, ContentHash, FileHash, RepoId, Revision, Tree, TreeEntry};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
@@ -10,21 +8,28 @@ use crate::{
     error::StoreError,
     in_use::{FilesGuard, Guard},
     index::{IndexError, IndexResult},
-    repos::{RefChange, Refusal, Repo, row_key, rows_of, write_new_repo, write_refs},
+    repos::{
+        RefChange, Refusal, Repo, is_of_upstream, row_key, rows_of, write_new_repo, write_refs,
+    },
     tables,
 };
 
 /// Revisions of a repo. Each may list as many files as a manifest.
 pub const REVISIONS_MAX: usize = 100_000;
 
+/// Bytes of a revision's id, at the end of the key of its row.
+const COMMIT_BYTES: usize = 20;
+
 /// Digits of an id that are enough to look for a revision: as hubs have it.
 pub const COMMIT_PREFIX_MIN: usize = 5;
 
-/// What all revisions of all repos name.
-#[derive(Default)]
+/// What one revision names.
 pub(crate) struct Named {
-    pub(crate) models: Vec<ContentHash>,
-    pub(crate) files: HashSet<FileHash>,
+    /// Its repo is an upstream's, which has it still.
+    pub(crate) of_upstream: bool,
+    pub(crate) model: Option<ContentHash>,
+    /// The files of a listing, as far as it is known which these are.
+    pub(crate) files: Vec<FileHash>,
 }
 
 impl Store {
@@ -175,23 +180,38 @@ impl Store {
 }
 
 impl Shared {
-    /// What garbage collection keeps for the sake of revisions: their models, and the files of
-    /// listings as far as it is known which these are.
-    pub(crate) fn named(&self) -> Result<Named, StoreError> {
+    /// What each revision of each repo names.
+    pub(crate) fn named(&self) -> Result<Vec<Named>, StoreError> {
         self.index.read(|read| {
-            let mut named = Named::default();
+            let mut all = Vec::new();
+            let repos = read.open_table(tables::REPOS)?;
+            let (mut repo, mut of_upstream) = (Vec::new(), false);
             for row in read.open_table(tables::REVISIONS)?.iter()? {
-                let (_, value) = row?;
-                match Revision::content_of(value.value()) {
-                    Some(model) => named.models.push(model),
+                let (key, value) = row?;
+                let key = key.value();
+                let of = &key[..key.len().saturating_sub(COMMIT_BYTES)];
+                if repo != of {
+                    repo = of.to_vec();
+                    of_upstream = is_of_upstream(&repos, of)?;
+                }
+                let named = match Revision::content_of(value.value()) {
+                    Some(model) => Named {
+                        of_upstream,
+                        model: Some(model),
+                        files: Vec::new(),
+                    },
                     None => {
                         let tree = decode_revision(value.value())?.tree;
-                        named.models.extend(tree.content_hash());
-                        named.files.extend(files_of(read, &tree)?);
+                        Named {
+                            of_upstream,
+                            model: tree.content_hash(),
+                            files: files_of(read, &tree)?,
+                        }
                     }
-                }
+                };
+                all.push(named);
             }
-            Ok(named)
+            Ok(all)
         })
     }
 
@@ -279,7 +299,7 @@ fn files_of(read: &ReadTransaction, tree: &Tree) -> IndexResult<Vec<FileHash>> {
 
 /// The id at the end of a row's key.
 fn commit_of(key: &[u8]) -> IndexResult<CommitId> {
-    let id = key.last_chunk::<20>();
+    let id = key.last_chunk::<COMMIT_BYTES>();
     id.map(|id| CommitId::new(*id))
         .ok_or(IndexError::Malformed("the id of a revision"))
 }

@@ -64,3 +64,6 @@ pub(crate) const REFS: TableDefinition<&[u8], &[u8; 20]> = TableDefinition::new(
 
 /// Repo, then the id of a revision, 20 bytes -> the encoded revision.
 pub(crate) const REVISIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("revisions.v1");
+
+/// File hash -> when the file was last read or brought, milliseconds since 1970, to the hour.
+pub(crate) const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v1");

@@ -49,6 +49,16 @@ fn lines(status: &Status) -> Vec<String> {
         ("kept for others", text::count(dht.records, "record")),
         ("store", format!("{}{quota}", text::size(store.bytes))),
     ]);
+    if store.evicted_models > 0 {
+        let models = text::count(store.evicted_models, "model");
+        let bytes = text::size(store.evicted_bytes);
+        facts.push(("evicted", format!("{models}, {bytes}")));
+    }
+    if store.refused > 0 {
+        let times = text::count(store.refused, "time");
+        let fact = format!("{times}: no room within the quota, and nothing to evict");
+        facts.push(("not kept", fact));
+    }
     let transfers = status.transfers.iter().map(transfer);
     facts.extend(transfers.map(|fact| ("transfer", fact)));
     if status.bytes_from_upstream > 0 {

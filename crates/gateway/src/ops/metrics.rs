@@ -171,6 +171,14 @@ fn stored(registry: &mut Registry, store: &StoreMetrics) {
         store.files,
     );
     level(registry, "store_names", "Names", store.names);
+    let evicted = &store.evictions;
+    let help = "Models evicted to make room within the quota";
+    count(registry, "store_evicted_models", help, evicted.models);
+    let help = "Their bytes";
+    let bytes = ConstCounter::new(evicted.bytes);
+    registry.register_with_unit("store_evicted", help, Unit::Bytes, bytes);
+    let help = "Times that there was no room within the quota, and none could be made";
+    count(registry, "store_refused", help, evicted.refused);
 }
 
 fn of_process(registry: &mut Registry, process: Process) {

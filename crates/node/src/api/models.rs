@@ -96,13 +96,19 @@ pub struct ModelDetails {
     pub files: Vec<FileDetails>,
 }
 
-/// What garbage collection freed.
+/// What garbage collection freed, and what it kept for which reason.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Collected {
-    /// Files.
+    /// Files that were freed.
     pub files: u64,
-    /// Bytes.
+    /// Their bytes.
     pub bytes: u64,
+    /// Models that stay because they are pinned.
+    pub pinned: u64,
+    /// Revisions of names of this node, which stay until they are removed.
+    pub named: u64,
+    /// Revisions of names of an upstream, whose files stay until the quota needs their room.
+    pub cached: u64,
 }
 
 /// What hashing the store again showed.

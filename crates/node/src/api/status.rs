@@ -67,6 +67,12 @@ pub struct StoreStatus {
     pub bytes: u64,
     /// The most it may hold.
     pub quota: Option<u64>,
+    /// Models that were evicted since the start, to make room within the quota.
+    pub evicted_models: u64,
+    /// Their bytes.
+    pub evicted_bytes: u64,
+    /// Times that there was no room within the quota, and none could be made.
+    pub refused: u64,
 }
 
 /// The fetches under way.

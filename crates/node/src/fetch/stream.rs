@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, chunk_offset};
-use hubless_store::{Store, StoreError};
+use hubless_store::{FilesGuard, Store, StoreError};
 use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
@@ -30,6 +30,8 @@ pub(crate) struct StoredStream {
     /// The model it is fetched with; without, what is not here is not waited for.
     model: Option<ContentHash>,
     file: ManifestEntry,
+    /// Neither collected nor evicted while it is read.
+    _in_use: FilesGuard,
     range: Range<u64>,
     at: u64,
     ready: VecDeque<Bytes>,
@@ -47,10 +49,13 @@ impl StoredStream {
         file: ManifestEntry,
         range: Range<u64>,
     ) -> Self {
+        let in_use = core.store.protect_files();
+        in_use.add(file.hash);
         Self {
             core,
             model,
             file,
+            _in_use: in_use,
             at: range.start,
             range,
             ready: VecDeque::new(),
