@@ -43,10 +43,14 @@ fn an_unknown_hash() {
     let getter = lab.machine("getter");
     let args = ["get", UNKNOWN, "--bootstrap", node.address()];
     getter.run(args).failed(3, &UNKNOWN[..8]);
-    // Nobody to ask at all.
-    getter
-        .run(["get", UNKNOWN, "--timeout", "2"])
-        .failed(3, &UNKNOWN[..8]);
+    // No node to ask at all: that is not the hash's fault.
+    let alone = getter.run(["get", UNKNOWN, "--timeout", "2"]);
+    assert!(
+        alone.stderr.contains("not connected to any other node") && !alone.stderr.contains("hash;"),
+        "{}",
+        alone.stderr
+    );
+    alone.failed(6, &UNKNOWN[..8]);
     // Nobody answers where somebody should be.
     let gone = format!("/ip4/127.0.0.1/tcp/1/p2p/{}", node.peer_id);
     for flag in ["--bootstrap", "--peer"] {

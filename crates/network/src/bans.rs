@@ -1,4 +1,9 @@
 //! Peers that we have nothing to do with for a time: a table, and the behaviour that enforces it.
+//!
+//! A new peer id costs nothing, so that a ban of one is soon evaded. Hence an address prefix from
+//! which several peers were banned is closed for a while. Not this machine, local networks and
+//! relays: there one address stands for many (a proxy, a NAT, the relay), and an attacker in the own
+//! network is a matter for its operator.
 
 use std::{
     collections::HashMap,
@@ -8,18 +13,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::places::Prefix;
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm, dummy,
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished, dummy,
     },
 };
 
 /// Peers banned at the same time. New identities cost nothing, so that more would only help who
 /// makes them; the ban that ends first gives way.
 const BANS_MAX: usize = 4096;
+
+/// Peers of one prefix that are banned at the same time before it is closed. Fewer may be the honest
+/// neighbours of one attacker, or machines with bad memory.
+const BANNED_PER_PREFIX_MAX: usize = 4;
+
+/// How long a prefix is closed. Shorter than a ban, for honest peers may live there too; it is closed
+/// again with the next ban.
+const PREFIX_CLOSED_FOR: Duration = Duration::from_secs(3600);
 
 /// The peer is banned: no connection to or from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,10 +43,21 @@ pub struct Banned {
     pub peer: PeerId,
 }
 
+/// Several peers of one address prefix are banned: no connection to or from it for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("several peers of this network are banned")]
+struct PrefixClosed;
+
 /// Who is banned until when. Pure; time is an argument.
 #[derive(Debug, Default)]
 struct BanTable {
     until: HashMap<PeerId, Instant>,
+    /// Where banned peers were connected from; only of those in `until`.
+    from: HashMap<PeerId, Prefix>,
+    /// Prefixes that are closed, and until when; no more than there are bans.
+    closed: HashMap<Prefix, Instant>,
+    /// Where peers are connected from now; bounded by the number of connections.
+    connected: HashMap<PeerId, Prefix>,
 }
 
 impl BanTable {
@@ -40,17 +65,44 @@ impl BanTable {
     fn ban(&mut self, peer: PeerId, duration: Duration, now: Instant) {
         // Longer than any process runs.
         let until = now + duration.min(Duration::from_secs(365 * 24 * 3600));
-        self.until.retain(|_, until| *until > now);
+        self.forget_ended(now);
         if self.until.len() >= BANS_MAX && !self.until.contains_key(&peer) {
             let first = self
                 .until
                 .iter()
                 .min_by_key(|(_, until)| **until)
                 .map(|(peer, _)| *peer);
-            first.map(|first| self.until.remove(&first));
+            if let Some(first) = first {
+                self.until.remove(&first);
+                self.from.remove(&first);
+            }
         }
         let entry = self.until.entry(peer).or_insert(until);
         *entry = until.max(*entry);
+        if let Some(prefix) = self.connected.get(&peer).copied() {
+            self.from.insert(peer, prefix);
+            self.close_if_many(prefix, now);
+        }
+    }
+
+    /// Closes a prefix from which enough peers were banned.
+    fn close_if_many(&mut self, prefix: Prefix, now: Instant) {
+        let banned = self.from.values().filter(|other| **other == prefix);
+        let stands_for_one = matches!(prefix, Prefix::V4(_) | Prefix::V6(_));
+        if stands_for_one && banned.count() >= BANNED_PER_PREFIX_MAX {
+            self.closed.insert(prefix, now + PREFIX_CLOSED_FOR);
+        }
+    }
+
+    fn forget_ended(&mut self, now: Instant) {
+        self.until.retain(|_, until| *until > now);
+        let until = &self.until;
+        self.from.retain(|peer, _| until.contains_key(peer));
+        self.closed.retain(|_, until| *until > now);
+    }
+
+    fn is_closed(&self, prefix: Prefix, now: Instant) -> bool {
+        self.closed.get(&prefix).is_some_and(|until| *until > now)
     }
 
     fn is_banned(&self, peer: &PeerId, now: Instant) -> bool {
@@ -84,6 +136,15 @@ impl Bans {
         self.table().banned(Instant::now())
     }
 
+    fn check_prefix(&self, address: &Multiaddr) -> Result<(), ConnectionDenied> {
+        let prefix = Prefix::of_remote(address);
+        if self.table().is_closed(prefix, Instant::now()) {
+            Err(ConnectionDenied::new(PrefixClosed))
+        } else {
+            Ok(())
+        }
+    }
+
     fn check(&self, peer: PeerId) -> Result<(), ConnectionDenied> {
         if self.is_banned(&peer) {
             Err(ConnectionDenied::new(Banned { peer }))
@@ -100,6 +161,15 @@ impl Bans {
 impl NetworkBehaviour for Bans {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.check_prefix(remote)
+    }
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -126,14 +196,32 @@ impl NetworkBehaviour for Bans {
         &mut self,
         _: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        address: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.check_prefix(address)?;
         self.check(peer).map(|()| dummy::ConnectionHandler)
     }
 
-    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id, endpoint, ..
+            }) => {
+                let prefix = Prefix::of_remote(endpoint.get_remote_address());
+                self.table().connected.insert(peer_id, prefix);
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                remaining_established: 0,
+                ..
+            }) => {
+                self.table().connected.remove(&peer_id);
+            }
+            _ => {}
+        }
+    }
 
     fn on_connection_handler_event(
         &mut self,
@@ -151,6 +239,8 @@ impl NetworkBehaviour for Bans {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -177,5 +267,69 @@ mod tests {
         }
         assert_eq!(table.until.len(), BANS_MAX);
         assert!(table.is_banned(&long, now) && !table.is_banned(&short, now));
+    }
+
+    /// Bans so many new peers that are connected from this address.
+    fn ban_from(table: &mut BanTable, ip: &str, count: usize, now: Instant) -> Prefix {
+        let prefix = Prefix::from(ip.parse::<IpAddr>().unwrap());
+        for _ in 0..count {
+            let peer = PeerId::random();
+            table.connected.insert(peer, prefix);
+            table.ban(peer, 6 * HOUR, now);
+            table.connected.remove(&peer);
+        }
+        prefix
+    }
+
+    #[test]
+    fn a_prefix_from_which_many_were_banned_is_closed_for_a_while() {
+        let (mut table, now) = (BanTable::default(), Instant::now());
+        let prefix = ban_from(&mut table, "81.2.3.4", BANNED_PER_PREFIX_MAX - 1, now);
+        ban_from(&mut table, "82.0.0.1", 1, now);
+        assert!(!table.is_closed(prefix, now));
+        ban_from(&mut table, "81.2.3.9", 1, now);
+        assert!(table.is_closed(prefix, now));
+        assert!(!table.is_closed(Prefix::V4([82, 0, 0]), now));
+        let later = now + PREFIX_CLOSED_FOR;
+        assert!(!table.is_closed(prefix, later));
+        ban_from(&mut table, "81.2.3.9", 1, later);
+        assert!(table.is_closed(prefix, later), "one more is enough");
+        let much_later = now + 13 * HOUR;
+        ban_from(&mut table, "81.2.3.9", 1, much_later);
+        assert!(!table.is_closed(prefix, much_later), "the bans have ended");
+        assert_eq!((table.from.len(), table.closed.len()), (1, 0));
+    }
+
+    #[test]
+    fn this_machine_and_local_networks_are_never_closed() {
+        for ip in ["127.0.0.1", "192.168.0.1", "fd00::1"] {
+            let (mut table, now) = (BanTable::default(), Instant::now());
+            let prefix = ban_from(&mut table, ip, 100, now);
+            assert!(!table.is_closed(prefix, now), "{ip}");
+        }
+    }
+
+    #[test]
+    fn a_closed_prefix_gets_no_connection_in_either_direction() {
+        let mut bans = Bans::default();
+        ban_from(
+            &mut bans.table(),
+            "81.2.3.4",
+            BANNED_PER_PREFIX_MAX,
+            Instant::now(),
+        );
+        let (id, own) = (ConnectionId::new_unchecked(1), Multiaddr::empty());
+        for (address, is_open) in [
+            ("/ip4/81.2.3.77/tcp/1", false),
+            ("/ip4/81.2.4.1/tcp/1", true),
+        ] {
+            let address: Multiaddr = address.parse().unwrap();
+            let inbound = bans.handle_pending_inbound_connection(id, &own, &address);
+            assert_eq!(inbound.is_ok(), is_open);
+            let (peer, role) = (PeerId::random(), Endpoint::Dialer);
+            let outbound =
+                bans.handle_established_outbound_connection(id, peer, &address, role, PortUse::New);
+            assert_eq!(outbound.is_ok(), is_open);
+        }
     }
 }

@@ -71,7 +71,7 @@ impl Behaviour {
             memory: memory_connection_limits::Behaviour::with_max_percentage(
                 config.limits.memory_share,
             ),
-            streams: streams::Behaviour::default(),
+            streams: streams::Behaviour::new(config.limits.inbound),
             kad: kad(local, records),
             identify: identify(identity),
             ping: ping::Behaviour::default(),
@@ -86,11 +86,11 @@ impl Behaviour {
     }
 }
 
+/// Bounds on what this node begins. What others begin has places: on its way in the transport, and
+/// then in [`streams::Behaviour`].
 fn limits(limits: &ConnectionLimits) -> connection_limits::ConnectionLimits {
     connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(limits.pending_inbound))
         .with_max_pending_outgoing(Some(limits.pending_outbound))
-        .with_max_established_incoming(Some(limits.inbound))
         .with_max_established_outgoing(Some(limits.outbound))
         .with_max_established_per_peer(Some(limits.per_peer))
 }

@@ -72,6 +72,7 @@ pub use self::{
     network::Network,
     network_key::{NetworkKey, ParseNetworkKeyError},
     places::{Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces},
+    reach::Reach,
     records::{
         AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
         Refused,

@@ -9,6 +9,8 @@ use std::{
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use tracing::debug;
 
+use crate::reach::is_relayed;
+
 /// How long a port may take to become free after its owner is gone, and how often to look.
 const FREE_TIME_MAX: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -23,6 +25,9 @@ pub(crate) enum LocalSocket {
 impl LocalSocket {
     /// `None` if the address is none of this machine's own, or leaves the port open.
     pub(crate) fn of(address: &Multiaddr) -> Option<Self> {
+        if is_relayed(address) {
+            return None;
+        }
         let mut parts = address.iter();
         let ip = match parts.next()? {
             Protocol::Ip4(ip) => IpAddr::from(ip),

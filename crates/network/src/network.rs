@@ -325,7 +325,10 @@ impl Network {
             Err(StreamError::Io(error)) => Err(error.into()),
         };
         match lane {
-            Ok(lane) => self.inner.askers.begin(peer, lane).await.ok().flatten(),
+            Ok(lane) => {
+                lanes.worked(&peer);
+                self.inner.askers.begin(peer, lane).await.ok().flatten()
+            }
             Err(error) => {
                 debug!(%peer, error = &error as &dyn std::error::Error, "no lane");
                 lanes.failed(peer);

@@ -60,6 +60,13 @@ impl PlacesConfig {
         }
     }
 
+    /// The same for handshakes: half of a share cannot be held by those that stop half-way.
+    pub fn of_handshakes(total: usize) -> Self {
+        let config = Self::new(total);
+        let reserve = config.share_per_prefix / 2;
+        Self { reserve, ..config }
+    }
+
     fn share(&self, prefix: Prefix) -> usize {
         match prefix {
             Prefix::Loopback => self.share_loopback,

@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 /// How far an address reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// This machine.
     Loopback,
     /// A local network.
@@ -134,6 +134,13 @@ pub(crate) fn with_peer_id(address: Multiaddr, peer: PeerId) -> Multiaddr {
 /// Whether the address leads through a relay.
 pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+/// The address of the relay that this one leads through, if it does.
+pub(crate) fn way_to_relay(address: &Multiaddr) -> Option<Multiaddr> {
+    let is_before = |part: &Protocol<'_>| *part != Protocol::P2pCircuit;
+    let way: Multiaddr = address.iter().take_while(is_before).collect();
+    is_relayed(address).then(|| split_peer_id(way).0)
 }
 
 /// Whether the address is one of QUIC.

@@ -12,6 +12,7 @@
 //! A ticket grants nothing: whoever has the hash may ask the DHT just as well.
 
 use std::{
+    cmp::Reverse,
     fmt::{self, Write as _},
     str::{FromStr, Utf8Error},
 };
@@ -21,6 +22,8 @@ use libp2p::{
     Multiaddr, PeerId,
     multiaddr::{self, Protocol},
 };
+
+use crate::reach::Reach;
 
 /// Addresses of one ticket: those of a few providers, each reachable in several ways.
 pub const TICKET_PEERS_MAX: usize = 16;
@@ -103,6 +106,28 @@ impl Ticket {
             }
         }
         ticket
+    }
+
+    /// The ticket that a node gives out, with those of its addresses that reach farthest: it shows
+    /// who reads it no more of the own network than it needs. With `local` all, public ones first.
+    pub fn of_node(
+        hash: ContentHash,
+        addresses: impl IntoIterator<Item = Multiaddr>,
+        local: bool,
+    ) -> Self {
+        let mut addresses: Vec<Multiaddr> = addresses.into_iter().collect();
+        addresses.sort_by_key(|address| Reverse(Reach::of(address)));
+        let farthest = addresses.first().and_then(Reach::of);
+        let named = addresses.into_iter();
+        Self::fitting(
+            hash,
+            named.filter(|address| local || Reach::of(address) == farthest),
+        )
+    }
+
+    /// How far away it works; none without an address of known reach.
+    pub fn reach(&self) -> Option<Reach> {
+        self.peers.iter().filter_map(Reach::of).max()
     }
 
     /// What to fetch.
@@ -274,6 +299,35 @@ mod tests {
 
     fn address(text: &str) -> Multiaddr {
         format!("{text}/p2p/{PEER}").parse().unwrap()
+    }
+
+    #[test]
+    fn a_ticket_of_a_node_shows_no_more_of_its_network_than_it_needs() {
+        let peer = PeerId::random();
+        let all = [
+            "/ip4/127.0.0.1/tcp/1",
+            "/ip4/192.168.0.5/tcp/1",
+            "/ip4/81.2.3.4/tcp/1",
+            "/ip4/172.17.0.1/tcp/1",
+        ];
+        let all = all.map(|address| format!("{address}/p2p/{peer}").parse().unwrap());
+        let hash = ContentHash::new([1; 32]);
+        let of = |addresses: &[&Multiaddr], local| {
+            Ticket::of_node(hash, addresses.iter().copied().cloned(), local)
+        };
+        let [loopback, lan, public, bridge] = &all;
+        let ticket = of(&[loopback, lan, public, bridge], false);
+        assert_eq!(ticket.peers(), std::slice::from_ref(public));
+        assert_eq!(ticket.reach(), Some(Reach::Public));
+        let ticket = of(&[loopback, lan, bridge], false);
+        assert_eq!(ticket.peers(), [lan.clone(), bridge.clone()]);
+        assert_eq!(ticket.reach(), Some(Reach::Private));
+        let ticket = of(&[loopback], false);
+        assert_eq!(ticket.peers(), std::slice::from_ref(loopback));
+        assert_eq!(ticket.reach(), Some(Reach::Loopback));
+        let ticket = of(&[loopback, lan, public, bridge], true);
+        let sorted = [public, lan, bridge, loopback].map(Clone::clone);
+        assert_eq!(ticket.peers(), sorted);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! files fastest.
 
 mod door;
+mod entrance;
 mod guard;
 mod head_start;
 mod security;
@@ -25,7 +26,12 @@ use libp2p::{
 use tracing::warn;
 
 pub(crate) use self::guard::DialPolicy;
-use self::{guard::Guarded, head_start::AfterTcp, security::Security};
+use self::{
+    entrance::{Arrivals, Entrance},
+    guard::Guarded,
+    head_start::AfterTcp,
+    security::Security,
+};
 use crate::{Identity, NetworkKey, lane::Lanes, tls::TlsSetupError};
 
 /// How long a connection may take to be ready, handshakes included. TCP alone would wait for two
@@ -48,17 +54,20 @@ pub enum TransportSetupError {
 
 /// Everything that connections can be made over. With a network key that is TCP only: the key
 /// encrypts a byte stream below everything else, and QUIC has none. Sockets on which a lane begins
-/// go to `lanes` instead.
+/// go to `lanes` instead. No more than `pending_inbound` connections of others are on their way.
 pub(crate) fn build(
     identity: &Identity,
     network_key: Option<NetworkKey>,
     relay: relay::client::Transport,
     policy: DialPolicy,
     lanes: Lanes,
+    pending_inbound: u32,
 ) -> Result<Connections, TransportSetupError> {
     let security = Security::new(identity)?;
+    let arrivals = Arrivals::new(pending_inbound as usize);
+    let arriving = arrivals.clone();
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-        .and_then(move |socket, point| door::pass(socket, point, lanes));
+        .and_then(move |socket, point| door::pass(socket, point, lanes, arriving));
     let direct = match network_key {
         Some(key) => {
             let pnet = PnetConfig::new(key.pre_shared());
@@ -74,6 +83,7 @@ pub(crate) fn build(
             either(upgrade(tcp, security.clone()), quic.boxed())
         }
     };
+    let direct = Entrance::new(direct, arrivals).boxed();
     let all = either(upgrade(relay, security), with_names(direct));
     Ok(TransportTimeout::new(Guarded::new(all, policy), CONNECT_TIME_MAX).boxed())
 }

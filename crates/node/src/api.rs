@@ -115,6 +115,9 @@ pub enum Request {
     Ticket {
         /// The model.
         hash: ContentHash,
+        /// Also the node's addresses in its local network and on its machine.
+        #[serde(default)]
+        local: bool,
     },
     /// Give content a name. Result: [`Named`].
     NameSet(NameSet),

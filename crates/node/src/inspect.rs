@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use hubless_content::{Alias, ContentHash, Manifest};
-use hubless_network::{AnnounceKey, Ticket};
+use hubless_network::{AnnounceKey, Reach, Ticket};
 use hubless_store::{ModelInfo, Store, StoreError};
 
 use crate::{
     api::{
         ClaimDetails, Claims, DhtStatus, Event, Failure, FailureKind, FileDetails, Identified,
         ModelDetails, ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State,
-        Status, StoreStatus, TicketText, Transfers, Why,
+        Status, StoreStatus, TicketReach, TicketText, Transfers, Why,
     },
     core::{Core, peer_addresses},
     fetch::{
@@ -209,28 +209,32 @@ pub(crate) async fn claims(
     })
 }
 
-pub(crate) async fn ticket(core: &Arc<Core>, hash: ContentHash) -> Result<TicketText, Failure> {
+pub(crate) async fn ticket(
+    core: &Arc<Core>,
+    hash: ContentHash,
+    local: bool,
+) -> Result<TicketText, Failure> {
     let store = core.store.clone();
     core.blocking
         .run(move || store.model_info(hash)?.ok_or_else(|| unknown(hash)))
         .await??;
     let status = core.network()?.status().await;
-    let ticket = Ticket::fitting(
-        hash,
-        status
-            .external_addresses
-            .into_iter()
-            .chain(status.addresses),
-    );
-    if ticket.peers().is_empty() {
+    let addresses = status.external_addresses.into_iter();
+    let ticket = Ticket::of_node(hash, addresses.chain(status.addresses), local);
+    let Some(reach) = ticket.reach() else {
         return Err(Failure::new(
             FailureKind::Network,
             "this node has no address to be dialled at",
         )
         .hint("see `listen` in `hubless config show`"));
-    }
+    };
     Ok(TicketText {
         ticket: ticket.to_string(),
+        works: match reach {
+            Reach::Public => TicketReach::Anywhere,
+            Reach::Private => TicketReach::LocalNetwork,
+            Reach::Loopback => TicketReach::ThisMachine,
+        },
     })
 }
 

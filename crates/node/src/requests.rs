@@ -78,7 +78,7 @@ async fn execute(
         Request::Swarm { hash, timeout_s } => {
             json(fetch::swarm(core, hash, Duration::from_secs(timeout_s)).await?)
         }
-        Request::Ticket { hash } => json(inspect::ticket(core, hash).await?),
+        Request::Ticket { hash, local } => json(inspect::ticket(core, hash, local).await?),
         Request::NameSet(name) => json(repos::set(core, name).await?),
         Request::NameList => json(repos::list(core).await?),
         Request::NameShow { repo } => json(repos::show(core, repo).await?),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     add,
     name::{self, parse_repo_and_branch},
-    serve,
+    serve, ticket,
 };
 use crate::{
     cli::{Network, Serving},
@@ -108,10 +108,17 @@ async fn add_and_serve(
     }
     for hash in hashes {
         output.note(&format!("\nhubless get {hash}"));
-        let call = node.call(Request::Ticket { hash });
-        let ticket = context.finish(call, &mut Events::silent(output)).await;
-        if let Ok(TicketText { ticket }) = ticket {
-            output.note(&format!("or, without the DHT:\nhubless get '{ticket}'"));
+        let call = node.call(Request::Ticket { hash, local: false });
+        let given = context.finish(call, &mut Events::silent(output)).await;
+        if let Ok(TicketText {
+            ticket: text,
+            works,
+        }) = given
+        {
+            output.note(&format!("or, without the DHT:\nhubless get '{text}'"));
+            if let Some(limit) = ticket::limit(works) {
+                output.note(&limit);
+            }
         }
     }
     context.interrupt.wait().await;

@@ -28,16 +28,13 @@ use super::{
     writer::{FrameWriter, forward},
 };
 use crate::{
-    carrier::Carrier,
+    places::{Place, PlacesConfig, SharedPlaces},
     shaper::Shapers,
-    streams::{Duplex, Opened},
+    streams::{Busy, Duplex, Link, Opened},
 };
 
 /// Streams that one peer may hold open: for each of two fetches three lanes, and a stream beside each.
 const STREAMS_PER_PEER_MAX: usize = 12;
-
-/// Streams of all peers.
-const STREAMS_MAX: usize = 1024;
 
 /// Answers that wait to be written, for one stream: 1 MiB of chunks keeps the writer busy while
 /// the next one is read from disk.
@@ -77,11 +74,14 @@ struct Context {
     service: Arc<dyn ExchangeService>,
     shapers: Shapers,
     other_asks: Arc<Semaphore>,
+    places: SharedPlaces,
     streams: Mutex<HashMap<PeerId, usize>>,
 }
 
 impl Answerers {
+    /// `streams`: those that all peers together may hold open.
     pub(crate) fn new(
+        streams: u32,
         service: Arc<dyn ExchangeService>,
         shapers: Shapers,
         violations: mpsc::Sender<Violation>,
@@ -91,6 +91,7 @@ impl Answerers {
             service,
             shapers,
             other_asks: Arc::new(Semaphore::new(OTHER_ASKS_MAX)),
+            places: SharedPlaces::new(PlacesConfig::new(streams as usize)),
             streams: Mutex::default(),
         };
         Self {
@@ -100,20 +101,31 @@ impl Answerers {
         }
     }
 
-    /// Serves a stream, or drops it if there are too many.
+    /// Serves a stream, or drops it if there are too many. One that has rested for long may give way
+    /// to another.
     pub(crate) fn accept(&self, peer: PeerId, opened: Opened) {
-        let Some(place) = Place::take(&self.context, peer) else {
-            debug!(%peer, "refused a stream: too many are open");
+        let Some(one_of_peer) = OneOfPeer::take(&self.context, peer) else {
+            debug!(%peer, "refused a stream: the peer has too many");
+            return;
+        };
+        let Some(place) = self.context.places.enter(opened.link.from) else {
+            debug!(%peer, "refused a stream: no place is free for its network");
             return;
         };
         let context = Arc::clone(&self.context);
         let violations = self.violations.clone();
         let serve = async move {
-            let Opened { stream, link } = opened;
-            let serve = serve(peer, stream, link.carrier, &context);
-            let outcome = link.closed.run_until_cancelled(serve).await;
-            drop(place);
-            let Some(Err(rule)) = outcome else { return };
+            let (closed, lost) = (opened.link.closed.clone(), place.lost().clone());
+            let serve = serve(peer, opened, place, &context);
+            let serve = closed.run_until_cancelled(serve);
+            let outcome = lost.run_until_cancelled(serve).await;
+            drop(one_of_peer);
+            if outcome.is_none() {
+                debug!("closed a stream that rested: another needed its place");
+            }
+            let Some(Some(Err(rule))) = outcome else {
+                return;
+            };
             debug!(
                 error = &rule as &dyn std::error::Error,
                 "an inbound stream ended"
@@ -128,21 +140,20 @@ impl Answerers {
     }
 }
 
-/// The place of one stream among those that are allowed.
-struct Place {
+/// One stream among those that its peer may hold open.
+struct OneOfPeer {
     context: Arc<Context>,
     peer: PeerId,
 }
 
-impl Place {
+impl OneOfPeer {
     fn take(context: &Arc<Context>, peer: PeerId) -> Option<Self> {
         let mut streams = context
             .streams
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let total: usize = streams.values().sum();
         let own = streams.get(&peer).copied().unwrap_or(0);
-        if total >= STREAMS_MAX || own >= STREAMS_PER_PEER_MAX {
+        if own >= STREAMS_PER_PEER_MAX {
             return None;
         }
         streams.insert(peer, own + 1);
@@ -153,7 +164,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for OneOfPeer {
     fn drop(&mut self) {
         let mut streams = self
             .context
@@ -172,10 +183,11 @@ impl Drop for Place {
 /// Serves one stream to its end. Dropping the future ends everything that belongs to it.
 async fn serve(
     peer: PeerId,
-    stream: Box<dyn Duplex>,
-    carrier: Carrier,
+    Opened { stream, link }: Opened,
+    place: Place,
     context: &Context,
 ) -> Result<(), ExchangeError> {
+    let carrier = link.carrier;
     let (read, write) = stream.split();
     let mut reader = FrameReader::new(
         read,
@@ -194,7 +206,7 @@ async fn serve(
     let mut writing = JoinSet::new();
     writing.spawn(write_answers(writer, answers));
 
-    let mut asks = Asks::new(peer, context, queue);
+    let mut asks = Asks::new(peer, context, queue, Activity::new(place, link));
     let outcome = tokio::select! {
         outcome = asks.run(&mut reader) => outcome,
         written = writing.join_next() => return finished(peer, written),
@@ -240,11 +252,42 @@ async fn write_answers(
     writer.close().await
 }
 
+/// What keeps the places of a stream and of its connection: chunks that are asked for. All else that
+/// is asked makes them the last to give way; a subscription that is open for days does not.
+struct Activity {
+    place: Place,
+    link: Link,
+    busy: Option<Busy>,
+}
+
+impl Activity {
+    fn new(place: Place, link: Link) -> Self {
+        Self {
+            place,
+            link,
+            busy: None,
+        }
+    }
+
+    /// Something was asked, or answered.
+    fn changed(&mut self, has_chunk_asks: bool) {
+        if !has_chunk_asks {
+            self.busy = None;
+            self.place.idle();
+            self.link.was_used();
+        } else if self.busy.is_none() {
+            self.busy = Some(self.link.busy());
+            self.place.busy();
+        }
+    }
+}
+
 /// The asks of one stream: in work, or waiting for one that is.
 struct Asks<'a> {
     peer: PeerId,
     context: &'a Context,
     answers: mpsc::Sender<Frame>,
+    activity: Activity,
     /// Asks for chunks that wait until fewer are in work.
     waiting: VecDeque<(u64, Ask)>,
     tasks: JoinSet<()>,
@@ -261,11 +304,17 @@ struct InWork {
 }
 
 impl<'a> Asks<'a> {
-    fn new(peer: PeerId, context: &'a Context, answers: mpsc::Sender<Frame>) -> Self {
+    fn new(
+        peer: PeerId,
+        context: &'a Context,
+        answers: mpsc::Sender<Frame>,
+        activity: Activity,
+    ) -> Self {
         Self {
             peer,
             context,
             answers,
+            activity,
             waiting: VecDeque::new(),
             tasks: JoinSet::new(),
             in_work: HashMap::new(),
@@ -284,8 +333,16 @@ impl<'a> Asks<'a> {
                     let frame = frame.map_err(|error| ExchangeError::read(self.peer, error))?;
                     let Some((head, _)) = frame else { return Ok(()) };
                     self.frame(head).await?;
+                    self.activity.changed(self.count(true) > 0);
                 }
-                Some(done) = self.tasks.join_next_with_id() => self.done(done).await,
+                Some(done) = self.tasks.join_next_with_id() => {
+                    let was_chunks = self.count(true) > 0;
+                    self.done(done).await;
+                    let is_chunks = self.count(true) > 0;
+                    if was_chunks != is_chunks {
+                        self.activity.changed(is_chunks);
+                    }
+                }
             }
         }
     }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     carrier::Carrier,
     shaper::Shapers,
-    streams::{Duplex, Link, Opened},
+    streams::{Busy, Duplex, Link, Opened},
 };
 
 /// Asks that wait to be written. They are small; more would only make cancelling slower.
@@ -105,6 +105,8 @@ pub struct AnswerReceiver {
     reader: FrameReader<ReadHalf<Box<dyn Duplex>>>,
     violations: mpsc::Sender<Violation>,
     link: Link,
+    /// A connection that the peer began is not given away while this side needs it.
+    _busy: Busy,
     ended: bool,
     /// Tells the writing task that nobody listens any more.
     _listening: DropGuard,
@@ -219,6 +221,7 @@ impl Askers {
             peer,
             reader,
             violations: self.violations.clone(),
+            _busy: link.busy(),
             link,
             ended: false,
             _listening: listening.drop_guard(),

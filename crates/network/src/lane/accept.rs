@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     carrier::Carrier,
+    places::Place,
     streams::{Link, Opened},
     tls,
 };
@@ -52,31 +53,42 @@ impl Lanes {
 
     /// Takes a socket on which TLS begins.
     pub(crate) fn accept(&self, socket: TcpStream) {
-        let Ok(permit) = Arc::clone(&self.shared.handshakes).try_acquire_owned() else {
-            debug!("refused a lane: too many handshakes at once");
+        // Without an address the other side has left already.
+        let Ok(from) = socket.peer_addr() else { return };
+        let Some(place) = self.shared.handshakes.enter(from.ip()) else {
+            debug!(%from, "refused a lane: its network has too many handshakes at once");
             return;
         };
         let lanes = self.clone();
         self.shared.tasks.spawn(async move {
-            let welcome = tokio::time::timeout(HANDSHAKE_TIME_MAX, lanes.welcome(socket));
+            let welcome = lanes.welcome(socket, &place);
+            let welcome = place.lost().run_until_cancelled(welcome);
+            let welcome = tokio::time::timeout(HANDSHAKE_TIME_MAX, welcome);
             let welcomed = lanes.shared.stop.run_until_cancelled(welcome).await;
-            drop(permit);
+            drop(place);
             match welcomed {
-                Some(Ok(Ok((peer, lane)))) => lanes.shared.answerers.accept(peer, lane),
-                Some(Ok(Err(error))) => {
+                Some(Ok(Some(Ok((peer, lane))))) => lanes.shared.answerers.accept(peer, lane),
+                Some(Ok(Some(Err(error)))) => {
                     debug!(error = &error as &dyn std::error::Error, "no lane");
                 }
+                Some(Ok(None)) => debug!("others needed the place of a lane's handshake"),
                 Some(Err(_)) => debug!("the handshake of a lane took too long"),
                 None => {}
             }
         });
     }
 
-    async fn welcome(&self, socket: TcpStream) -> Result<(PeerId, Opened), LaneError> {
+    async fn welcome(
+        &self,
+        socket: TcpStream,
+        place: &Place,
+    ) -> Result<(PeerId, Opened), LaneError> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), Socket::to_send(socket)).await?;
         // Before anything is answered, and before anything is computed.
         let pass = pass_in(&hello.client_hello()).ok_or(LaneError::NoPass)?;
         let (peer, mut link) = self.redeem(pass).ok_or(LaneError::NoPass)?;
+        // With the reserve alone left it stays idle, and may give way.
+        place.busy();
         let tls = hello.into_stream(self.shared.tls.server()).await?;
         let proven = tls::peer_of(tls.get_ref().1)?;
         if proven != peer {

@@ -22,9 +22,13 @@ use crate::{
     tls::{self, TlsError},
 };
 
-/// How long no lane is tried with a peer after one has failed: what is in the way, such as a proxy
-/// that passes on libp2p only, stays for long.
-const RETRY_AFTER: Duration = Duration::from_secs(600);
+/// How long no lane is tried with a peer after one has failed; doubled with each more in a row. A
+/// peer may have had too much to do.
+const RETRY_MIN: Duration = Duration::from_secs(10);
+
+/// The longest such time: what is in the way, such as a proxy that passes on libp2p only, stays for
+/// long.
+const RETRY_MAX: Duration = Duration::from_secs(600);
 
 /// Peers whose failure is remembered; the oldest is forgotten, which costs one more try.
 const FAILURES_MAX: usize = 1024;
@@ -50,6 +54,11 @@ impl Lanes {
     /// Whether a lane is worth trying.
     pub(crate) fn may_work(&self, peer: &PeerId) -> bool {
         !lock(&self.shared.failures).has(peer, Instant::now())
+    }
+
+    /// A lane works: if the next one does not, it is worth another try soon.
+    pub(crate) fn worked(&self, peer: &PeerId) {
+        lock(&self.shared.failures).of.remove(peer);
     }
 
     /// Has this and the next opens use streams of libp2p.
@@ -92,30 +101,32 @@ impl Lanes {
     }
 }
 
-/// With whom no lane could be made, and when that was found. Time is an argument.
+/// With whom no lane could be made, when that was found, and how often in a row. Time is an
+/// argument.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    at: HashMap<PeerId, Instant>,
+    of: HashMap<PeerId, (Instant, u32)>,
 }
 
 impl Failures {
     fn add(&mut self, peer: PeerId, now: Instant) {
-        if self.at.len() >= FAILURES_MAX && !self.at.contains_key(&peer) {
-            let oldest = self.at.iter().min_by_key(|(_, at)| **at);
+        if self.of.len() >= FAILURES_MAX && !self.of.contains_key(&peer) {
+            let oldest = self.of.iter().min_by_key(|(_, (at, _))| *at);
             oldest
                 .map(|(peer, _)| *peer)
-                .map(|oldest| self.at.remove(&oldest));
+                .map(|oldest| self.of.remove(&oldest));
         }
-        self.at.insert(peer, now);
+        let (at, count) = self.of.entry(peer).or_insert((now, 0));
+        *at = now;
+        *count = count.saturating_add(1);
     }
 
-    fn has(&mut self, peer: &PeerId, now: Instant) -> bool {
-        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < RETRY_AFTER;
-        let has = self.at.get(peer).is_some_and(is_recent);
-        if !has {
-            self.at.remove(peer);
-        }
-        has
+    fn has(&self, peer: &PeerId, now: Instant) -> bool {
+        self.of.get(peer).is_some_and(|(at, count)| {
+            let factor = 1 << count.saturating_sub(1).min(16);
+            let wait = RETRY_MIN.saturating_mul(factor).min(RETRY_MAX);
+            now.saturating_duration_since(*at) < wait
+        })
     }
 }
 
@@ -124,16 +135,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_remembered_for_a_while_and_their_number_is_bounded() {
+    fn a_failure_is_remembered_for_ever_longer_and_their_number_is_bounded() {
         let (mut failures, peer, now) = (Failures::default(), PeerId::random(), Instant::now());
         failures.add(peer, now);
         assert!(failures.has(&peer, now) && !failures.has(&PeerId::random(), now));
-        assert!(!failures.has(&peer, now + RETRY_AFTER));
+        assert!(!failures.has(&peer, now + RETRY_MIN));
         failures.add(peer, now);
+        assert!(failures.has(&peer, now + RETRY_MIN));
+        for _ in 0..100 {
+            failures.add(peer, now);
+        }
+        assert!(failures.has(&peer, now + RETRY_MAX / 2));
+        assert!(!failures.has(&peer, now + RETRY_MAX));
         for _ in 0..FAILURES_MAX {
             failures.add(PeerId::random(), now + Duration::from_secs(1));
         }
-        assert_eq!(failures.at.len(), FAILURES_MAX);
+        assert_eq!(failures.of.len(), FAILURES_MAX);
         assert!(!failures.has(&peer, now));
     }
 }

@@ -30,7 +30,6 @@ use std::{
 };
 
 use libp2p::PeerId;
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::dial::LaneError;
@@ -38,6 +37,7 @@ use self::{dial::Failures, passes::Passes};
 use crate::{
     bans::Bans,
     exchange::Answerers,
+    places::{PlacesConfig, SharedPlaces},
     tls::{self, TlsSetupError},
 };
 
@@ -51,10 +51,6 @@ const ALPN: &[u8] = b"hubless-lane/1";
 /// over a bad link.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Handshakes of lanes that others began, at once. Only a TLS hello without a pass can be sent by
-/// anybody, and each waits for the rest of its bytes at most.
-const HANDSHAKES_MAX: usize = 64;
-
 /// What a node needs for lanes, in both directions. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Lanes {
@@ -67,7 +63,8 @@ struct Shared {
     failures: Mutex<Failures>,
     /// Open lanes by peer; bounded by the places for exchange streams.
     open: Mutex<HashMap<PeerId, usize>>,
-    handshakes: Arc<Semaphore>,
+    /// Handshakes that others began. One that has shown no good pass yet is idle.
+    handshakes: SharedPlaces,
     answerers: Answerers,
     bans: Bans,
     tasks: TaskTracker,
@@ -75,7 +72,9 @@ struct Shared {
 }
 
 impl Lanes {
+    /// `handshakes`: those that others may have begun.
     pub(crate) fn new(
+        handshakes: u32,
         keypair: &libp2p::identity::Keypair,
         answerers: Answerers,
         bans: Bans,
@@ -87,7 +86,7 @@ impl Lanes {
             passes: Mutex::default(),
             failures: Mutex::default(),
             open: Mutex::default(),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            handshakes: SharedPlaces::new(PlacesConfig::of_handshakes(handshakes as usize)),
             answerers,
             bans,
             tasks,

@@ -10,8 +10,9 @@ use crate::streams::Link;
 /// Unused passes of one peer: as many lanes as it may begin at once.
 const PASSES_PER_PEER_MAX: usize = 4;
 
-/// Unused passes of all peers: as many as there may be streams.
-const PASSES_MAX: usize = 1024;
+/// Unused passes of all peers: more than all connections may have, so that the passes of some never
+/// keep others from theirs.
+const PASSES_MAX: usize = 4096;
 
 /// Good for one lane. Random, so that it cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,22 +3,18 @@
 use std::{
     collections::HashSet,
     io,
-    net::Ipv6Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use futures::{StreamExt as _, future::BoxFuture};
+use futures::future::BoxFuture;
 use hubless_content::Buffers;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, TransportError,
-    core::transport::ListenerId,
-    mdns,
-    multiaddr::Protocol,
-    relay,
-    swarm::{self, SwarmEvent},
+    Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, mdns,
+    multiaddr::Protocol, relay, swarm,
 };
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
@@ -35,7 +31,7 @@ use crate::{
     records::Records,
     shaper::{Shaper, Shapers},
     transport::{self, DialPolicy},
-    worker::{LOOKUPS_MAX, Worker, WorkerArgs},
+    worker::{LOOKUPS_MAX, Listening, Worker, WorkerArgs},
 };
 
 /// Commands that wait for the event loop.
@@ -53,8 +49,13 @@ const BATCHES_MAX: usize = 1;
 /// Connections that nobody uses are closed after this time.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// How long listeners may take to know their addresses.
-const LISTEN_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long listeners may take to know their addresses. One without an address, on a machine without
+/// network, may get one later.
+const LISTEN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Listeners on all interfaces report their addresses one by one. When none came for this time, all
+/// are known.
+const LISTEN_PAUSE: Duration = Duration::from_millis(100);
 
 /// Boxed, because an async function is compiled again in each crate that awaits it, and with this
 /// one all of libp2p would be.
@@ -81,8 +82,15 @@ async fn begin(
         down: Shaper::new(config.limit_down, None),
     };
     let (violations, violations_in) = mpsc::channel(VIOLATIONS_MAX);
-    let answerers = Answerers::new(service, shapers.clone(), violations.clone(), tasks.clone());
+    let answerers = Answerers::new(
+        config.limits.streams,
+        service,
+        shapers.clone(),
+        violations.clone(),
+        tasks.clone(),
+    );
     let lanes = Lanes::new(
+        config.limits.lane_handshakes(),
         identity.keypair(),
         answerers.clone(),
         bans.clone(),
@@ -99,7 +107,10 @@ async fn begin(
         lanes.clone(),
         &tasks,
     )?;
-    listen(&mut swarm, &config).await?;
+    let is_on_all = config.listen.iter().any(is_any_ip);
+    // Relays to be reached through are dialled where the owner says they are.
+    policy.allow(&config.listen);
+    let (listening, listens) = Listening::new(listen(&mut swarm, &config)?);
 
     for shaper in [shapers.up.clone(), shapers.down.clone()] {
         let stop = stop.clone();
@@ -113,6 +124,7 @@ async fn begin(
 
     let args = WorkerArgs {
         swarm,
+        listening,
         bans: bans.clone(),
         policy: policy.clone(),
         answerers,
@@ -146,9 +158,36 @@ async fn begin(
         stop,
         limit_up_per_peer: config.limit_up_per_peer,
     };
-    Ok(Network {
+    let network = Network {
         inner: Arc::new(inner),
-    })
+    };
+    if let Err(error) = known(listens, &network, is_on_all).await {
+        network.stop().await;
+        return Err(error);
+    }
+    Ok(network)
+}
+
+/// Waits until the listeners know their addresses, some time at most.
+async fn known(
+    listens: oneshot::Receiver<Result<(), StartError>>,
+    network: &Network,
+    is_on_all: bool,
+) -> Result<(), StartError> {
+    let mut addresses = network.inner.addresses.clone();
+    let known = async {
+        // Without a sender the worker has ended, which others report.
+        listens.await.unwrap_or(Ok(()))?;
+        addresses.mark_unchanged();
+        while is_on_all
+            && let Ok(Ok(())) = tokio::time::timeout(LISTEN_PAUSE, addresses.changed()).await
+        {
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LISTEN_TIME_MAX, known)
+        .await
+        .unwrap_or(Ok(()))
 }
 
 fn check_static_peers(config: &NetworkConfig) -> Result<(), StartError> {
@@ -172,7 +211,14 @@ fn build_swarm(
 ) -> Result<Swarm<Behaviour>, StartError> {
     let local = identity.peer_id();
     let (relay_transport, relay_client) = relay::client::new(local);
-    let transport = transport::build(identity, config.network_key, relay_transport, policy, lanes)?;
+    let transport = transport::build(
+        identity,
+        config.network_key,
+        relay_transport,
+        policy,
+        lanes,
+        config.limits.pending_inbound,
+    )?;
     let records = Records::new(local, db, config.records.clone(), SystemTime::now());
     let mdns = if config.mdns { mdns(local) } else { None };
     let behaviour = Behaviour::new(identity, config, bans, records, relay_client, mdns);
@@ -191,8 +237,11 @@ fn mdns(local: PeerId) -> Option<mdns::tokio::Behaviour> {
         .ok()
 }
 
-/// Listens, and waits until each listener knows an address.
-async fn listen(swarm: &mut Swarm<Behaviour>, config: &NetworkConfig) -> Result<(), StartError> {
+/// Begins to listen. Each listener has an address when it reports one.
+fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    config: &NetworkConfig,
+) -> Result<HashSet<ListenerId>, StartError> {
     // With a network key there is no QUIC.
     let is_usable = |address: &&Multiaddr| config.network_key.is_none() || !is_quic(address);
     let wanted: Vec<&Multiaddr> = config.listen.iter().filter(is_usable).collect();
@@ -212,11 +261,7 @@ async fn listen(swarm: &mut Swarm<Behaviour>, config: &NetworkConfig) -> Result<
             Err(error) => return Err(error),
         }
     }
-    let known = wait_for_addresses(swarm, pending);
-    // A listener without an address, on a machine without network, may get one later.
-    tokio::time::timeout(LISTEN_TIME_MAX, known)
-        .await
-        .unwrap_or(Ok(()))
+    Ok(pending)
 }
 
 fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<ListenerId, StartError> {
@@ -232,29 +277,6 @@ fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<Listen
             source,
         }
     })
-}
-
-async fn wait_for_addresses(
-    swarm: &mut Swarm<Behaviour>,
-    mut pending: HashSet<ListenerId>,
-) -> Result<(), StartError> {
-    while !pending.is_empty() {
-        match swarm.select_next_some().await {
-            SwarmEvent::NewListenAddr { listener_id, .. } => {
-                pending.remove(&listener_id);
-            }
-            SwarmEvent::ListenerClosed {
-                listener_id,
-                mut addresses,
-                reason: Err(source),
-            } if pending.contains(&listener_id) => {
-                let address = addresses.pop().unwrap_or_else(Multiaddr::empty);
-                return Err(StartError::Listen { address, source });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// libp2p shares TCP ports (`SO_REUSEPORT`), so a second node on one would start without an error
@@ -273,6 +295,10 @@ fn check_port(address: &Multiaddr) -> Result<(), StartError> {
 
 fn is_any_ip6(address: &Multiaddr) -> bool {
     address.iter().next() == Some(Protocol::Ip6(Ipv6Addr::UNSPECIFIED))
+}
+
+fn is_any_ip(address: &Multiaddr) -> bool {
+    is_any_ip6(address) || address.iter().next() == Some(Protocol::Ip4(Ipv4Addr::UNSPECIFIED))
 }
 
 /// Writes batches of records in their order, off the event loop.

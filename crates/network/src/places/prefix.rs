@@ -5,7 +5,7 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use crate::reach::{Reach, canonical};
 
 /// What connections of one operator have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Prefix {
     /// This machine.
     Loopback,
@@ -16,6 +16,7 @@ pub enum Prefix {
     /// The first 48 bits of an IPv6 address: what one customer is usually given.
     V6([u8; 6]),
     /// No address is known, as of connections through a relay. All of these count as one prefix.
+    #[default]
     Unknown,
 }
 
@@ -39,7 +40,7 @@ impl From<IpAddr> for Prefix {
 
 impl Prefix {
     /// Of the other end of a connection.
-    pub fn of_remote(address: &Multiaddr) -> Self {
+    pub(crate) fn of_remote(address: &Multiaddr) -> Self {
         match address.iter().next() {
             Some(_) if crate::reach::is_relayed(address) => Self::Unknown,
             Some(Protocol::Ip4(ip)) => Self::from(IpAddr::from(ip)),

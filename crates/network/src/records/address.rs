@@ -1,8 +1,10 @@
 //! Which addresses of a stranger are worth keeping, and from which corner of the Internet it comes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+
+use crate::reach::{Reach, canonical};
 
 /// Addresses kept of one provider: IPv4 and IPv6, TCP and QUIC, and as many through relays.
 pub(super) const ADDRESSES_MAX: usize = 8;
@@ -12,9 +14,6 @@ pub(super) const ADDRESSES_MAX: usize = 8;
 /// must stay below half of it, or a few records with long addresses would silence a key. A direct
 /// address takes about 12 bytes (IPv6: 24), one through a relay about 55.
 pub(super) const ADDRESSES_BYTES_MAX: usize = 256;
-
-/// Bytes of a host name, as DNS limits it.
-const HOST_NAME_BYTES_MAX: usize = 253;
 
 /// Where a provider was seen to be: what tells one operator from another, as far as anything does.
 /// Peer ids cost nothing, addresses in many networks do.
@@ -35,12 +34,13 @@ impl Origin {
     pub(super) fn of(address: &Multiaddr) -> Self {
         let ip = address.iter().find_map(|part| match part {
             Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
-            Protocol::Ip6(ip) => Some(ip.to_canonical()),
+            Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
             _ => None,
         });
+        let ip = ip.map(canonical);
         match ip {
-            Some(ip) if scope(ip) == Scope::Local => Self::Local,
-            Some(ip) if scope(ip) == Scope::Nowhere => Self::Unknown,
+            Some(ip) if Reach::of_ip(ip).is_none() => Self::Unknown,
+            Some(ip) if Reach::of_ip(ip) < Some(Reach::Public) => Self::Local,
             Some(IpAddr::V4(ip)) => {
                 let [a, b, c, _] = ip.octets();
                 Self::V4([a, b, c])
@@ -60,43 +60,6 @@ impl Origin {
             .map(Self::of)
             .max()
             .unwrap_or(Self::Unknown)
-    }
-}
-
-/// How far an IP address reaches.
-#[derive(PartialEq, Eq)]
-enum Scope {
-    Nowhere,
-    Local,
-    Public,
-}
-
-fn scope(ip: IpAddr) -> Scope {
-    match ip {
-        IpAddr::V4(ip) => scope_v4(ip),
-        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or_else(|| scope_v6(ip), scope_v4),
-    }
-}
-
-fn scope_v4(ip: Ipv4Addr) -> Scope {
-    let [a, b, ..] = ip.octets();
-    let shared = a == 100 && (64..128).contains(&b); // 100.64.0.0/10, behind a provider's NAT
-    if a == 0 || ip.is_multicast() || a >= 240 {
-        Scope::Nowhere
-    } else if ip.is_loopback() || ip.is_private() || ip.is_link_local() || shared {
-        Scope::Local
-    } else {
-        Scope::Public
-    }
-}
-
-fn scope_v6(ip: Ipv6Addr) -> Scope {
-    if ip.is_unspecified() || ip.is_multicast() {
-        Scope::Nowhere
-    } else if ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() {
-        Scope::Local
-    } else {
-        Scope::Public
     }
 }
 
@@ -139,15 +102,13 @@ fn without_peer_id(address: &Multiaddr, provider: &PeerId) -> Option<Multiaddr> 
 }
 
 /// Whether nodes of this network can dial the address: host, TCP or QUIC, and at most one relay.
-/// No `/dnsaddr`: one such name makes a dialler try many addresses.
+/// No names: where a name leads is not known before it is resolved, which reports to its owner that
+/// this node exists.
 fn is_dialable(address: &Multiaddr, keep_local: bool) -> bool {
     let mut parts = address.iter().peekable();
     let host = match parts.next() {
         Some(Protocol::Ip4(ip)) => is_host(ip.into(), keep_local),
         Some(Protocol::Ip6(ip)) => is_host(ip.into(), keep_local),
-        Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => {
-            !name.is_empty() && name.len() <= HOST_NAME_BYTES_MAX
-        }
         _ => false,
     };
     let port = match parts.next() {
@@ -167,10 +128,10 @@ fn is_dialable(address: &Multiaddr, keep_local: bool) -> bool {
 }
 
 fn is_host(ip: IpAddr, keep_local: bool) -> bool {
-    match scope(ip) {
-        Scope::Nowhere => false,
-        Scope::Local => keep_local,
-        Scope::Public => true,
+    match Reach::of_ip(ip) {
+        None => false,
+        Some(Reach::Loopback | Reach::Private) => keep_local,
+        Some(Reach::Public) => true,
     }
 }
 
@@ -193,7 +154,6 @@ mod tests {
             "/ip4/81.2.3.4/tcp/4001",
             "/ip4/81.2.3.4/udp/4001/quic-v1",
             "/ip6/2a00:1450::1/tcp/4001/tls",
-            "/dns4/seed.example.org/tcp/443",
             &format!("/ip4/81.2.3.5/tcp/1/p2p/{OTHER}/p2p-circuit"),
         ];
         assert_eq!(kept(&good, false), good);
@@ -214,6 +174,9 @@ mod tests {
             "/ip4/81.2.3.4/udp/53",
             "/ip4/81.2.3.4",
             "/ip4/81.2.3.4/tcp/80/ws",
+            "/dns/example.org/tcp/1",
+            "/dns4/example.org/tcp/1",
+            "/dns6/example.org/tcp/1",
             "/dnsaddr/example.org",
             "/dnsaddr/example.org/tcp/1",
             "/unix/tmp",
@@ -238,6 +201,11 @@ mod tests {
         ];
         assert_eq!(kept(&local, true), local);
         assert_eq!(kept(&local, false), Vec::<String>::new());
+        let translated = [
+            "/ip6/64:ff9b::192.168.0.1/tcp/1",
+            "/ip6/2002:a00:1::1/tcp/1",
+        ];
+        assert_eq!(kept(&translated, false), Vec::<String>::new());
     }
 
     #[test]
@@ -247,8 +215,11 @@ mod tests {
             .collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(kept(&many, false), &many[..ADDRESSES_MAX]);
-        let long = format!("/dns/{}/tcp/1", "a".repeat(245));
-        assert_eq!(kept(&[&long, "/ip4/81.2.3.4/tcp/1"], false), [long]);
+        let long: Vec<String> = (1..9)
+            .map(|port| format!("/ip4/81.2.3.4/tcp/{port}/p2p/{OTHER}/p2p-circuit"))
+            .collect();
+        let long: Vec<&str> = long.iter().map(String::as_str).collect();
+        assert_eq!(kept(&long, false), &long[..5]);
     }
 
     #[test]

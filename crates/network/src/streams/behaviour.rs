@@ -7,23 +7,24 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{ConnectedPoint, Endpoint, transport::PortUse},
     swarm::{
-        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
-        NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm,
+        NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
         behaviour::ConnectionEstablished,
     },
 };
 
 use super::{
-    Inbound, Link, Purpose, StreamError, StreamReply, dialled_tcp,
-    handler::{Command, Handler},
+    Inbound, Link, NoPlace, Purpose, StreamError, StreamReply, dialled_tcp,
+    handler::{Command, Event, Handler},
 };
-use crate::carrier::Carrier;
+use crate::places::{PlacesConfig, Prefix, SharedPlaces};
 
 type Action = ToSwarm<Inbound, Command>;
 
-/// Opens and accepts streams. The number of connections is bounded by the swarm's limits.
-#[derive(Default)]
+/// Opens and accepts streams. Connections that others began have places; one on which nothing was
+/// asked for long gives way to another.
 pub(crate) struct Behaviour {
+    places: SharedPlaces,
     connections: HashMap<PeerId, Vec<Connection>>,
     actions: VecDeque<Action>,
     waker: Option<Waker>,
@@ -36,6 +37,16 @@ struct Connection {
 }
 
 impl Behaviour {
+    /// `inbound`: connections that others may have begun.
+    pub(crate) fn new(inbound: u32) -> Self {
+        Self {
+            places: SharedPlaces::new(PlacesConfig::new(inbound as usize)),
+            connections: HashMap::new(),
+            actions: VecDeque::new(),
+            waker: None,
+        }
+    }
+
     /// Opens a stream on the best connection to a peer: a direct one before a relayed one, an old
     /// one before a new one, which may be about to be closed as a duplicate. For a lane it has to be
     /// one that this side has dialled over TCP.
@@ -114,10 +125,11 @@ impl NetworkBehaviour for Behaviour {
         _: ConnectionId,
         _: PeerId,
         own: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let carrier = Carrier::of_connection(own);
-        Ok(Handler::new(Link::new(carrier, None)))
+        let place = self.places.enter(Prefix::of_remote(remote));
+        let place = place.ok_or_else(|| ConnectionDenied::new(NoPlace))?;
+        Ok(Handler::new(Link::from(remote, own, place)))
     }
 
     fn handle_established_outbound_connection(
@@ -128,8 +140,7 @@ impl NetworkBehaviour for Behaviour {
         role: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let carrier = Carrier::of_connection(address);
-        Ok(Handler::new(Link::new(carrier, dialled_tcp(address, role))))
+        Ok(Handler::new(Link::to(address, role)))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -149,14 +160,20 @@ impl NetworkBehaviour for Behaviour {
     fn on_connection_handler_event(
         &mut self,
         peer: PeerId,
-        _: ConnectionId,
-        (purpose, opened): THandlerOutEvent<Self>,
+        id: ConnectionId,
+        event: THandlerOutEvent<Self>,
     ) {
-        self.actions.push_back(ToSwarm::GenerateEvent(Inbound {
-            peer,
-            purpose,
-            opened,
-        }));
+        self.actions.push_back(match event {
+            Event::Opened(purpose, opened) => ToSwarm::GenerateEvent(Inbound {
+                peer,
+                purpose,
+                opened,
+            }),
+            Event::LostPlace => ToSwarm::CloseConnection {
+                peer_id: peer,
+                connection: CloseConnection::One(id),
+            },
+        });
     }
 
     fn poll(

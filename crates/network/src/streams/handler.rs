@@ -2,11 +2,12 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     io,
+    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
-use super::{Link, Opened, Purpose, StreamError, StreamReply};
-use futures::future::Either;
+use super::{Busy, Link, Opened, Purpose, StreamError, StreamReply};
+use futures::{FutureExt as _, future::Either};
 use libp2p::{
     Stream, StreamProtocol,
     core::upgrade::{ReadyUpgrade, SelectUpgrade},
@@ -17,6 +18,7 @@ use libp2p::{
         },
     },
 };
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Inbound streams that wait for the behaviour. A peer may hold four open, so more are not needed.
 const INBOUND_MAX: usize = 8;
@@ -28,21 +30,34 @@ pub(crate) enum Command {
     Keep(bool),
 }
 
+/// What one connection reports to the behaviour.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Opened(Purpose, Opened),
+    /// Another connection has its place.
+    LostPlace,
+}
+
 /// One connection's side of the behaviour.
 pub(crate) struct Handler {
     opening: VecDeque<(Purpose, StreamReply)>,
     inbound: VecDeque<(Purpose, Stream)>,
-    keep: bool,
+    keep: Option<Busy>,
     waker: Option<Waker>,
     link: Link,
+    /// Ends when the connection has lost its place; none if it has none, or lost it before.
+    lost: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Handler {
     pub(super) fn new(link: Link) -> Self {
+        let place = link.seat.place();
+        let lost = place.map(|place| Box::pin(place.lost().clone().cancelled_owned()));
         Self {
+            lost,
             opening: VecDeque::new(),
             inbound: VecDeque::new(),
-            keep: false,
+            keep: None,
             waker: None,
             link,
         }
@@ -79,7 +94,7 @@ fn opening_failed(error: StreamUpgradeError<Infallible>) -> StreamError {
 
 impl ConnectionHandler for Handler {
     type FromBehaviour = Command;
-    type ToBehaviour = (Purpose, Opened);
+    type ToBehaviour = Event;
     type InboundProtocol = SelectUpgrade<Upgrade, Upgrade>;
     type OutboundProtocol = Upgrade;
     type InboundOpenInfo = ();
@@ -91,7 +106,7 @@ impl ConnectionHandler for Handler {
     }
 
     fn connection_keep_alive(&self) -> bool {
-        self.keep || self.link.is_used()
+        self.link.is_used()
     }
 
     fn poll(
@@ -100,8 +115,16 @@ impl ConnectionHandler for Handler {
     ) -> Poll<
         ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>,
     > {
+        if self
+            .lost
+            .as_mut()
+            .is_some_and(|lost| lost.poll_unpin(context).is_ready())
+        {
+            self.lost = None;
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(Event::LostPlace));
+        }
         if let Some((purpose, stream)) = self.inbound.pop_front() {
-            let opened = (purpose, self.opened(stream));
+            let opened = Event::Opened(purpose, self.opened(stream));
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(opened));
         }
         if let Some((purpose, reply)) = self.opening.pop_front() {
@@ -120,7 +143,7 @@ impl ConnectionHandler for Handler {
     fn on_behaviour_event(&mut self, command: Command) {
         match command {
             Command::Open(purpose, reply) => self.opening.push_back((purpose, reply)),
-            Command::Keep(keep) => self.keep = keep,
+            Command::Keep(keep) => self.keep = keep.then(|| self.link.busy()),
         }
         if let Some(waker) = self.waker.take() {
             waker.wake();

@@ -6,6 +6,7 @@
 
 mod behaviour;
 mod handler;
+mod seat;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
@@ -15,8 +16,13 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol, core::Endpoint, multiaddr::Proto
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::behaviour::Behaviour;
-use crate::{carrier::Carrier, lane::LANE_PROTOCOL};
+use self::seat::Seat;
+pub(crate) use self::{behaviour::Behaviour, seat::Busy};
+use crate::{
+    carrier::Carrier,
+    lane::LANE_PROTOCOL,
+    places::{Place, Prefix},
+};
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,21 +57,45 @@ pub(crate) struct Link {
     /// Where this side has dialled it, if that was TCP and straight.
     pub(crate) dialled: Option<SocketAddr>,
     pub(crate) carrier: Carrier,
-    users: Arc<()>,
+    /// Where the other end is.
+    pub(crate) from: Prefix,
+    seat: Arc<Seat>,
 }
 
 impl Link {
-    fn new(carrier: Carrier, dialled: Option<SocketAddr>) -> Self {
+    /// Of a connection that this side began.
+    fn to(address: &Multiaddr, role: Endpoint) -> Self {
         Self {
-            carrier,
-            dialled,
+            carrier: Carrier::of_connection(address),
+            dialled: dialled_tcp(address, role),
+            from: Prefix::of_remote(address),
             ..Self::default()
         }
     }
 
+    /// Of a connection that the other side began, which was accepted at `own`.
+    fn from(remote: &Multiaddr, own: &Multiaddr, place: Place) -> Self {
+        Self {
+            carrier: Carrier::of_connection(own),
+            from: Prefix::of_remote(remote),
+            seat: Arc::new(Seat::of(place)),
+            ..Self::default()
+        }
+    }
+
+    /// The connection keeps its place as long as this is kept.
+    pub(crate) fn busy(&self) -> Busy {
+        Seat::busy(&self.seat)
+    }
+
+    /// The other side has just asked for something.
+    pub(crate) fn was_used(&self) {
+        self.seat.was_used();
+    }
+
     /// Whether there is a clone.
     fn is_used(&self) -> bool {
-        Arc::strong_count(&self.users) > 1
+        Arc::strong_count(&self.seat) > 1
     }
 }
 
@@ -111,6 +141,12 @@ fn dialled_tcp(address: &Multiaddr, role: Endpoint) -> Option<SocketAddr> {
         _ => None,
     }
 }
+
+/// All places for connections of others are taken, and none of those that would have to give way
+/// is idle.
+#[derive(Debug, thiserror::Error)]
+#[error("no place is free for a connection from this network")]
+struct NoPlace;
 
 /// Why a stream could not be opened on an existing connection.
 #[derive(Debug, thiserror::Error)]

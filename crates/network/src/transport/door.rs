@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use libp2p::{core::ConnectedPoint, tcp::tokio::TcpStream};
 
+use super::entrance::Arrivals;
 use crate::lane::Lanes;
 
 /// Bytes that tell a TLS hello for certain. libp2p begins with `\x13/multistream`, and a private
@@ -19,17 +20,21 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct BecameLane;
 
 /// Hands sockets on which others begin TLS over to the lanes, passes all others on. How many are
-/// looked at, and for how long, is bounded by what bounds connections under way.
+/// looked at, and for how long, is bounded by the places of `arrivals`.
 pub(super) async fn pass(
     socket: TcpStream,
     point: ConnectedPoint,
     lanes: Lanes,
+    arrivals: Arrivals,
 ) -> Result<TcpStream, io::Error> {
-    let is_accepted = matches!(point, ConnectedPoint::Listener { .. });
-    if is_accepted && begins_with_tls(&socket.0).await? {
+    let ConnectedPoint::Listener { send_back_addr, .. } = point else {
+        return Ok(socket);
+    };
+    if begins_with_tls(&socket.0).await? {
         lanes.accept(socket.0);
         return Err(io::Error::other(BecameLane));
     }
+    arrivals.spoke(&send_back_addr);
     Ok(socket)
 }
 

@@ -14,16 +14,19 @@ use libp2p::{
         muxing::StreamMuxerBox,
         transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent},
     },
+    multiaddr::Protocol,
 };
 
-use crate::reach::{Reach, split_peer_id};
+use crate::reach::{Reach, has_name, is_relayed, split_peer_id, way_to_relay};
 
-/// Local addresses that were asked for by name; the oldest is forgotten.
+/// Local addresses and names that were asked for; the oldest is forgotten.
 const ALLOWED_MAX: usize = 1024;
 
-/// Which local addresses may be dialled: all, if a peer at that distance was ever connected, so
-/// that the node is part of a local network; else those that its owner, or a neighbour found by
-/// mDNS, has named. What the DHT says is not enough. Cheap to clone.
+/// Which addresses may be dialled. Local ones: all, if a peer at that distance was ever connected,
+/// so that the node is part of a local network; else those that its owner, or a neighbour found by
+/// mDNS, has named. Host names: those that its owner has named, wherever they lead. Names of
+/// strangers are not even resolved: they may lead into the own network, and the question alone
+/// reports to their owner that this node exists. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DialPolicy {
     state: Arc<Mutex<State>>,
@@ -60,29 +63,44 @@ impl DialPolicy {
     pub(crate) fn allow<'a>(&self, addresses: impl IntoIterator<Item = &'a Multiaddr>) {
         let mut state = self.state();
         for address in addresses {
-            let (bare, _) = split_peer_id(address.clone());
-            if Reach::of(&bare) >= Some(Reach::Public) || state.allowed.contains(&bare) {
-                continue;
-            }
-            state.allowed.push_back(bare);
-            if state.allowed.len() > ALLOWED_MAX {
-                state.allowed.pop_front();
+            state.allow(split_peer_id(address.clone()).0);
+            // The way to a relay is dialled by itself.
+            if let Some(relay) = way_to_relay(address) {
+                state.allow(relay);
             }
         }
     }
 
     fn permits(&self, address: &Multiaddr) -> bool {
         let state = self.state();
-        // What is no host is a relay's circuit; the way to the relay is dialled by itself.
-        let Some(reach) = Reach::of(address) else {
-            return true;
+        let is_near_enough = match Reach::of(address) {
+            Some(reach) => reach >= state.nearest,
+            // A circuit of a relay that is connected already.
+            None => is_relayed(address) && !has_host(address),
         };
-        reach >= state.nearest || state.allowed.contains(&split_peer_id(address.clone()).0)
+        is_near_enough || state.allowed.contains(&split_peer_id(address.clone()).0)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    fn allow(&mut self, bare: Multiaddr) {
+        if Reach::of(&bare) == Some(Reach::Public) || self.allowed.contains(&bare) {
+            return;
+        }
+        self.allowed.push_back(bare);
+        if self.allowed.len() > ALLOWED_MAX {
+            self.allowed.pop_front();
+        }
+    }
+}
+
+fn has_host(address: &Multiaddr) -> bool {
+    let is_ip = |part| matches!(part, Protocol::Ip4(_) | Protocol::Ip6(_));
+    has_name(address) || address.iter().any(is_ip)
 }
 
 type Connections = Boxed<(PeerId, StreamMuxerBox)>;
@@ -123,7 +141,7 @@ impl Transport for Guarded {
         options: DialOpts,
     ) -> Result<Self::Dial, TransportError<io::Error>> {
         if !self.policy.permits(&address) {
-            let reason = "a stranger named this address of a local network";
+            let reason = "a stranger named this address: it is of a local network, or a name";
             let error = io::Error::new(io::ErrorKind::PermissionDenied, reason);
             return Err(TransportError::Other(error));
         }
@@ -174,6 +192,46 @@ mod tests {
         policy.met(Reach::Public);
         assert!(permits(&policy, "/ip4/10.0.0.2/tcp/80"));
         assert!(!permits(&policy, "/ip4/127.0.0.1/tcp/80"));
+    }
+
+    #[test]
+    fn names_are_dialled_when_the_owner_named_them_and_never_for_strangers() {
+        let (policy, peer) = (DialPolicy::default(), PeerId::random());
+        policy.met(Reach::Loopback);
+        let relay = format!("/dns4/relay.example.org/tcp/1/p2p/{peer}");
+        for name in [
+            "/dns4/a.example.org/tcp/22",
+            "/dns/localhost/tcp/22",
+            "/dnsaddr/example.org",
+            "/ip4/81.2.3.4/tcp/1/dns4/localhost/tcp/22",
+            &relay,
+        ] {
+            assert!(!permits(&policy, name), "{name}");
+        }
+        policy.allow(["/dns4/a.example.org/tcp/22".parse().unwrap()].iter());
+        assert!(permits(&policy, "/dns4/a.example.org/tcp/22"));
+        assert!(!permits(&policy, "/dns4/a.example.org/tcp/23"));
+        policy.allow([format!("{relay}/p2p-circuit").parse().unwrap()].iter());
+        assert!(permits(&policy, &relay), "the way to the relay");
+    }
+
+    #[test]
+    fn what_is_dialled_counts_and_not_what_comes_first() {
+        let (policy, peer) = (DialPolicy::default(), PeerId::random());
+        policy.met(Reach::Public);
+        for hidden in [
+            "/ip4/81.2.3.4/tcp/1/ip4/127.0.0.1/tcp/22",
+            "/ip6/64:ff9b::10.0.0.1/tcp/22",
+            "/ip6/2002:7f00:1::1/tcp/22",
+            "/memory/1/ip4/127.0.0.1/tcp/22",
+            "/ip4/0.0.0.0/tcp/22",
+        ] {
+            assert!(!permits(&policy, hidden), "{hidden}");
+        }
+        assert!(permits(
+            &policy,
+            &format!("/p2p/{peer}/p2p-circuit/p2p/{peer}")
+        ));
     }
 
     #[test]

@@ -51,8 +51,12 @@ impl Worker {
             } => {
                 self.on_dial_failed(connection_id, peer_id, error);
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
+            SwarmEvent::NewListenAddr {
+                listener_id,
+                address,
+            } => {
                 self.publish_addresses();
+                self.listening.has_address(listener_id);
                 let address = with_peer_id(address, self.local);
                 self.emit(NetworkEvent::Listening { address });
             }
@@ -64,6 +68,7 @@ impl Worker {
             } => {
                 warn!(?addresses, ?reason, "no longer listening");
                 self.relays.listener_closed(listener_id);
+                self.listening.closed(listener_id, &addresses, reason);
                 self.publish_addresses();
                 self.update_reachability();
             }

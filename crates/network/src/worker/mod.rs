@@ -4,6 +4,7 @@ mod announcing;
 mod contacts;
 mod dials;
 mod events;
+mod listening;
 mod lookups;
 mod peers;
 mod reachability;
@@ -32,7 +33,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-pub(crate) use self::lookups::{LOOKUPS_MAX, PROVIDERS_PER_LOOKUP_MAX};
 use self::{
     announcing::Announcing,
     contacts::{Contacts, Kind},
@@ -40,6 +40,10 @@ use self::{
     lookups::Lookups,
     peers::Peers,
     reachability::Relays,
+};
+pub(crate) use self::{
+    listening::Listening,
+    lookups::{LOOKUPS_MAX, PROVIDERS_PER_LOOKUP_MAX},
 };
 use crate::{
     AnnounceKey, ConnectError, DhtStatus, ExchangeError, NetworkConfig, NetworkEvent,
@@ -106,6 +110,7 @@ pub(crate) enum Cmd {
 /// What the worker is made of.
 pub(crate) struct WorkerArgs {
     pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) listening: Listening,
     pub(crate) bans: Bans,
     pub(crate) policy: DialPolicy,
     pub(crate) answerers: Answerers,
@@ -121,6 +126,7 @@ pub(crate) struct WorkerArgs {
 /// Owns the swarm until it is told to stop or nobody holds a handle any more.
 pub(crate) struct Worker {
     swarm: Swarm<Behaviour>,
+    listening: Listening,
     local: PeerId,
     bans: Bans,
     policy: DialPolicy,
@@ -169,6 +175,7 @@ impl Worker {
         let worker = Self {
             local,
             swarm,
+            listening: args.listening,
             bans,
             policy: args.policy,
             answerers,

@@ -173,7 +173,7 @@ async fn a_node_of_something_else_is_told_apart() {
 }
 
 /// Never answers.
-struct Silent;
+pub struct Silent;
 
 impl hubless_network::ExchangeService for Silent {
     fn answer(

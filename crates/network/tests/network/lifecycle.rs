@@ -4,10 +4,12 @@ use std::{error::Error as _, sync::Arc};
 
 use hubless_network::{
     ConnectionLimits, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, NetworkEvent,
-    NetworkKey, Protocol, StartError,
+    NetworkKey, PeerId, Protocol, StartError,
 };
 
-use crate::common::*;
+use hubless_wire::Ask;
+
+use crate::{common::*, hostile::Silent};
 
 fn at(address: Multiaddr) -> NetworkConfig {
     let bare = address
@@ -96,33 +98,79 @@ async fn a_stopped_node_answers_at_once() {
     within(node.stop()).await;
 }
 
-#[tokio::test]
-async fn who_comes_when_all_places_are_taken_is_refused_until_one_is_free() {
-    const PLACES: usize = 4;
+/// Of four places, this machine holds three at most.
+fn three_places() -> NetworkConfig {
     let limits = ConnectionLimits {
-        inbound: PLACES as u32,
+        inbound: 4,
         ..ConnectionLimits::default()
     };
-    let bob = start(NetworkConfig { limits, ..config() }).await;
+    NetworkConfig { limits, ..config() }
+}
+
+/// The next peer that a node loses. It may be back soon: the DHT dials those that it knows.
+async fn lost(events: &mut tokio::sync::broadcast::Receiver<NetworkEvent>) -> PeerId {
+    within(async {
+        loop {
+            if let NetworkEvent::Disconnected { peer, .. } = events.recv().await.unwrap() {
+                break peer;
+            }
+        }
+    })
+    .await
+}
+
+async fn is_connected(node: &Network, peer: &Network) -> bool {
+    let peers = node.peers().await;
+    peers.iter().any(|info| info.peer_id == peer.peer_id())
+}
+
+#[tokio::test]
+async fn when_all_places_are_taken_the_longest_idle_connection_gives_way() {
+    let bob = start(three_places()).await;
     let mut guests = Vec::new();
-    for _ in 0..PLACES {
+    for _ in 0..3 {
         let guest = start(config()).await;
         let exchange = open(&guest, &bob).await;
         guests.push((guest, exchange));
     }
+    // The oldest connection is the last one on which something was asked.
+    let (_, exchange) = &mut guests[0];
+    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    within(exchange.answers.recv()).await.unwrap().unwrap();
+
+    let mut events = bob.events();
+    let late = start(config()).await;
+    let mut exchange = open(&late, &bob).await;
+    assert_eq!(lost(&mut events).await, guests[1].0.peer_id());
+    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    within(exchange.answers.recv()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn connections_on_which_chunks_are_asked_for_do_not_give_way() {
+    let bob = start_with(three_places(), Silent).await;
+    let mut guests = Vec::new();
+    for _ in 0..3 {
+        let guest = start(config()).await;
+        let exchange = open(&guest, &bob).await;
+        exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+        guests.push((guest, exchange));
+    }
     let late = start(config()).await;
     let enter = || late.open(bob.peer_id(), bob.listen_addresses());
-    for _ in 0..3 {
-        assert!(within(enter()).await.is_err());
-        assert_eq!(bob.peers().await.len(), PLACES);
+    until(async || bob.peers().await.len() == 3 && enter().await.is_err()).await;
+    for (guest, _) in &guests {
+        assert!(is_connected(&bob, guest).await);
     }
-    // Nobody who was there loses anything by it.
-    for (_, exchange) in &mut guests {
-        exchange.asks.send(1, chunks(0, 1)).await.unwrap();
-        within(exchange.answers.recv()).await.unwrap().unwrap();
-    }
-    guests.pop();
+    let (_, exchange) = &mut guests[1];
+    let mut events = bob.events();
+    exchange.asks.send(1, Ask::Cancel).await.unwrap();
     until(async || enter().await.is_ok()).await;
+    let mut gone = lost(&mut events).await;
+    while gone == late.peer_id() {
+        gone = lost(&mut events).await;
+    }
+    assert_eq!(gone, guests[1].0.peer_id());
 }
 
 #[tokio::test]
@@ -209,6 +257,32 @@ async fn static_peers_are_connected_and_connected_again() {
     alice.disconnect(bob.peer_id()).await;
     within(async { while !matches!(events.recv().await, Ok(NetworkEvent::Connected { .. })) {} })
         .await;
+}
+
+/// The address of a relay that accepts connections and says nothing, so that a listener at it has
+/// no address for long.
+async fn silent_relay() -> (tokio::net::TcpListener, Multiaddr) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let peer = Identity::generate().peer_id();
+    let address = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer}/p2p-circuit");
+    (listener, address.parse().unwrap())
+}
+
+#[tokio::test]
+async fn what_happens_before_the_last_listener_has_an_address_is_not_lost() {
+    let (_relay, address) = silent_relay().await;
+    let friend = start(config()).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let late_at: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+    let mut late = at(late_at.clone());
+    late.listen.push(address);
+    // Connects as soon as the first listener is there, while the start waits for the second one.
+    let connects = until(async || friend.connect_to(late_at.clone()).await.is_ok());
+    let (node, ()) = tokio::join!(start(late), connects);
+    until(async || is_connected(&node, &friend).await).await;
 }
 
 #[tokio::test]

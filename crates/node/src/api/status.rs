@@ -228,6 +228,20 @@ pub struct SwarmMember {
 pub struct TicketText {
     /// `hubless:<hash>?peer=<multiaddr>&...`
     pub ticket: String,
+    /// Where it works.
+    pub works: TicketReach,
+}
+
+/// Where a ticket works: from where its addresses can be dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TicketReach {
+    /// On the Internet.
+    Anywhere,
+    /// In the node's local network.
+    LocalNetwork,
+    /// On the node's machine.
+    ThisMachine,
 }
 
 /// Facts about a model, each a sentence.

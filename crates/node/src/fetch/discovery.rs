@@ -191,11 +191,21 @@ pub(super) struct Search {
     network: Network,
     target: Target,
     found: mpsc::Sender<Candidate>,
-    walking: JoinSet<u32>,
+    walking: JoinSet<Walked>,
     joined: bool,
     walks: u32,
+    /// Walks that began when there was a node to ask.
+    walks_among_others: u32,
     providers: u32,
     next: Option<Instant>,
+}
+
+/// What came of a walk.
+#[derive(Debug, Clone, Copy, Default)]
+struct Walked {
+    providers: u32,
+    /// Whether there was a node to ask when it began.
+    among_others: bool,
 }
 
 impl Search {
@@ -203,7 +213,12 @@ impl Search {
         let mut walking = JoinSet::new();
         let joining = network.clone();
         // Not a walk yet: waits until there is somebody to ask.
-        walking.spawn(async move { u32::from(join(&joining).await) });
+        walking.spawn(async move {
+            Walked {
+                providers: 0,
+                among_others: join(&joining).await,
+            }
+        });
         Self {
             network,
             target,
@@ -211,6 +226,7 @@ impl Search {
             walking,
             joined: false,
             walks: 0,
+            walks_among_others: 0,
             providers: 0,
             next: None,
         }
@@ -242,6 +258,7 @@ impl Search {
     fn walk(&mut self, key: AnnounceKey, file: Option<FileHash>) {
         let (network, found) = (self.network.clone(), self.found.clone());
         self.walking.spawn(async move {
+            let among_others = network.status().await.dht.routing_peers > 0;
             let mut providers = network.find_providers(key).await;
             let mut count = 0;
             while let Some(provider) = providers.recv().await {
@@ -256,7 +273,10 @@ impl Search {
                     break;
                 }
             }
-            count
+            Walked {
+                providers: count,
+                among_others,
+            }
         });
     }
 
@@ -265,12 +285,13 @@ impl Search {
         let Some(ended) = self.walking.join_next().await else {
             return std::future::pending().await;
         };
-        let count = ended.unwrap_or(0);
+        let ended = ended.unwrap_or_default();
+        self.joined |= ended.among_others;
         if self.walks == 0 {
-            self.joined = count > 0;
             self.next = Some(Instant::now());
         } else {
-            self.providers = self.providers.saturating_add(count);
+            self.walks_among_others += u32::from(ended.among_others);
+            self.providers = self.providers.saturating_add(ended.providers);
             let wait = WALK_AGAIN_FIRST.saturating_mul(1 << (self.walks - 1).min(8));
             self.next = Some(Instant::now() + wait.min(WALK_AGAIN_MAX));
         }
@@ -287,19 +308,16 @@ impl Search {
         self.next.filter(|_| self.walking.is_empty())
     }
 
-    /// Whether enough walks ended without naming anybody.
+    /// Whether enough walks ended without naming a provider. One without a node to ask does not
+    /// count: neighbours may be found later.
     pub(super) fn is_fruitless(&self) -> bool {
-        self.walks >= FRUITLESS_WALKS && self.walking.is_empty() && self.providers == 0
+        let is_enough = self.walks_among_others >= FRUITLESS_WALKS;
+        is_enough && self.walking.is_empty() && self.providers == 0
     }
 
-    /// Whether there was anybody to ask.
+    /// Whether there was a node to ask.
     pub(super) fn has_joined(&self) -> bool {
         self.joined
-    }
-
-    /// Walks that were begun.
-    pub(super) fn walks(&self) -> u32 {
-        self.walks
     }
 }
 

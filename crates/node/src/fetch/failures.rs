@@ -48,15 +48,25 @@ pub(super) fn no_network(what: &Target) -> Failure {
     )
 }
 
-/// Nobody was found who has it.
-pub(super) fn nobody(what: &Target, candidates: usize, walks: u32) -> Failure {
+/// There was no node to ask.
+pub(super) fn alone(what: &Target) -> Failure {
+    let message = format!(
+        "cannot look for {what}: not connected to any other node, so no node could be asked"
+    );
+    Failure::new(FailureKind::Network, message)
+        .hint("give --peer or a ticket (`hubless ticket`); is the network up?")
+}
+
+/// No node was found that has it.
+pub(super) fn nobody(what: &Target, candidates: usize) -> Failure {
     let asked = match candidates {
-        0 => format!("searched the DHT {walks} times"),
-        asked => format!("searched the DHT {walks} times, asked {asked} peers"),
+        0 => "no node announces it".to_owned(),
+        1 => "asked 1 node, which does not have it".to_owned(),
+        asked => format!("asked {asked} nodes; none has it"),
     };
     Failure::new(
         FailureKind::NotFound,
-        format!("no provider of {what} was found ({asked})"),
+        format!("no provider of {what} was found: {asked}"),
     )
     .hint(
         "check the hash; ask its publisher for a ticket (`hubless ticket`), or join their network \

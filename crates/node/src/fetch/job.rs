@@ -494,12 +494,10 @@ impl Job {
             !(self.wish.named.is_empty() && config.bootstrap.is_empty() && config.peers.is_empty());
         Err(if expected && !self.reached && !self.search.has_joined() {
             failures::no_network(&self.wish.target)
+        } else if !self.search.has_joined() && self.candidates.named() == 0 {
+            failures::alone(&self.wish.target)
         } else {
-            failures::nobody(
-                &self.wish.target,
-                self.candidates.named(),
-                self.search.walks(),
-            )
+            failures::nobody(&self.wish.target, self.candidates.named())
         })
     }
 }

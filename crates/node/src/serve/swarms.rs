@@ -1,10 +1,9 @@
 //! Who takes part in which swarm, as far as this node saw: told to others, so that members find
 //! each other without the DHT.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+mod table;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hubless_content::ContentHash;
@@ -12,11 +11,7 @@ use hubless_network::{Network, PeerId};
 use hubless_wire::{ADDRESSES_PER_PEER_MAX, PEERS_PER_ANSWER_MAX, PeerAddresses};
 use tokio::sync::broadcast;
 
-/// Swarms remembered: those asked for last. A stranger can fill them only with its own asks.
-const SWARMS_MAX: usize = 1024;
-
-/// Members remembered of each.
-const MEMBERS_MAX: usize = 64;
+use self::table::Table;
 
 /// Members that asked and that a fetch has not heard of yet. It finds those it misses when they
 /// are named by others.
@@ -25,7 +20,7 @@ const ASKERS_MAX: usize = 256;
 /// The members of the swarms. Cloning is cheap.
 #[derive(Clone)]
 pub(crate) struct Swarms {
-    members: Arc<Mutex<HashMap<ContentHash, VecDeque<PeerId>>>>,
+    members: Arc<Mutex<Table>>,
     askers: broadcast::Sender<(ContentHash, PeerId)>,
     network: Arc<Mutex<Option<Network>>>,
 }
@@ -55,25 +50,12 @@ impl Swarms {
 
     /// Those who asked before.
     pub(crate) fn known(&self, content: ContentHash) -> Vec<PeerId> {
-        let swarms = lock(&self.members);
-        let members = swarms.get(&content).into_iter().flatten();
-        members.copied().collect()
+        lock(&self.members).members(content).collect()
     }
 
     /// A peer wants, or has, this model.
     pub(crate) fn note(&self, content: ContentHash, peer: PeerId) {
-        let mut swarms = lock(&self.members);
-        if swarms.len() >= SWARMS_MAX
-            && !swarms.contains_key(&content)
-            && let Some(any) = swarms.keys().next().copied()
-        {
-            swarms.remove(&any);
-        }
-        let members = swarms.entry(content).or_default();
-        members.retain(|member| *member != peer);
-        members.push_front(peer);
-        members.truncate(MEMBERS_MAX);
-        drop(swarms);
+        lock(&self.members).note(content, peer);
         // Without a fetch nobody listens.
         let _ = self.askers.send((content, peer));
     }

@@ -71,7 +71,8 @@ pub(super) async fn unpin(State(app): State<Shared>, Path(model): Path<String>) 
 
 pub(super) async fn ticket(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    ask(&app, Request::Ticket { hash }).await
+    let local = false;
+    ask(&app, Request::Ticket { hash, local }).await
 }
 
 pub(super) async fn why(State(app): State<Shared>, Path(model): Path<String>) -> Answer {

@@ -1,0 +1,228 @@
+//! Crowds on the peer port that speak no protocol, or speak it and then rest: they lock no peer out.
+//!
+//! The crowd comes from the same address as the honest peer, which is the worst case: other prefixes
+//! have shares of their own.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use hubless_network::{
+    Exchange, ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId,
+    Protocol, Reply,
+};
+use hubless_testkit::{
+    model,
+    process::{Lab, Node, number, until},
+};
+use hubless_wire::{Answer, Ask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    runtime::Runtime,
+    task::JoinSet,
+};
+
+const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
+
+const SILENT: usize = 2000;
+const HALF_HELLOS: usize = 512;
+const MADE_UP_IDS: usize = 384;
+
+/// When a socket of the crowd comes again after it was closed.
+const RENEWED_AFTER: Duration = Duration::from_secs(1);
+
+/// Until an honest peer has its first chunk.
+const SERVED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Until all is as before when the crowd has left.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
+
+const RSS_MAX: u64 = 250_000_000;
+
+/// Honest fetches beside each crowd. The middle one counts: the machine of the test has other things
+/// to do.
+const FETCHES: usize = 5;
+
+/// The first bytes of a TLS hello, which never ends.
+const HALF_HELLO: [u8; 11] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+
+/// The sockets of this test take more descriptors than a shell gives.
+fn allow_many_sockets() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).expect("a limit up to the hard one");
+}
+
+/// The port of a node.
+fn socket(node: &Node) -> SocketAddr {
+    let address: Multiaddr = node.address().parse().expect("an address");
+    let port = address.iter().find_map(|part| match part {
+        Protocol::Tcp(port) => Some(port),
+        _ => None,
+    });
+    SocketAddr::from(([127, 0, 0, 1], port.expect("it listens on TCP")))
+}
+
+/// Sockets that send these bytes and nothing more, and come again whenever they are closed.
+fn sockets(count: usize, bytes: &'static [u8], target: SocketAddr) -> JoinSet<()> {
+    let mut crowd = JoinSet::new();
+    for _ in 0..count {
+        crowd.spawn(async move {
+            loop {
+                if let Ok(mut socket) = TcpStream::connect(target).await
+                    && socket.write_all(bytes).await.is_ok()
+                {
+                    // Ends when the node closes it.
+                    let _ = socket.read(&mut [0; 256]).await;
+                }
+                tokio::time::sleep(RENEWED_AFTER).await;
+            }
+        });
+    }
+    crowd
+}
+
+/// Has nothing.
+struct Nothing;
+
+impl ExchangeService for Nothing {
+    fn answer(&self, _: PeerId, _: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            // The asker may have left.
+            let _ = reply.send(Answer::NotHere, Bytes::new()).await;
+        })
+    }
+}
+
+/// A peer with an id of its own and an exchange stream on which it asks nothing.
+async fn idle_peer(address: Multiaddr) -> Option<(Network, Exchange)> {
+    let config = NetworkConfig {
+        listen: Vec::new(),
+        mdns: false,
+        upnp: false,
+        ..NetworkConfig::default()
+    };
+    let records = Arc::new(MemoryDb::default());
+    let network = Network::start(config, Identity::generate(), records, Arc::new(Nothing));
+    let network = network.await.expect("a node that does not listen");
+    let peer = hubless_network::peer_of(&address)?;
+    let exchange = network.open(peer, vec![address]).await.ok()?;
+    Some((network, exchange))
+}
+
+/// A node in the middle of a crowd.
+struct Besieged {
+    lab: Lab,
+    node: Node,
+    fetches: usize,
+}
+
+impl Besieged {
+    /// `descriptors`: what its process may open.
+    fn new(descriptors: Option<u32>) -> Self {
+        let lab = Lab::new(HUBLESS);
+        let source = lab.path("model");
+        model::write_file(&source.join("weights.bin"), 1 << 20, 1);
+        let machine = match descriptors {
+            None => lab.machine("node"),
+            Some(descriptors) => {
+                let script = lab.path("hubless-with-limit");
+                let text = format!("#!/bin/sh\nulimit -n {descriptors}\nexec '{HUBLESS}' \"$@\"\n");
+                fs::write(&script, text).expect("write");
+                fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("chmod");
+                let limited = Lab::new(script.to_str().expect("text"));
+                limited.machine_in(lab.path("node"))
+            }
+        };
+        let node = machine.seed(&source, &[]);
+        Self {
+            lab,
+            node,
+            fetches: 0,
+        }
+    }
+
+    /// From the start of a `get` to its first chunk.
+    fn fetch(&mut self) -> Duration {
+        self.fetches += 1;
+        let getter = self.lab.machine(&format!("getter-{}", self.fetches));
+        let began = Instant::now();
+        let mut get = getter.start_get(&[self.node.hash(), "--peer", self.node.address()]);
+        get.progress(1);
+        let took = began.elapsed();
+        get.wait(Duration::from_secs(30)).ok();
+        took
+    }
+
+    /// Honest peers are served, and memory is bounded.
+    fn holds(&mut self, crowd: &str) {
+        let mut took: Vec<Duration> = (0..FETCHES).map(|_| self.fetch()).collect();
+        took.sort();
+        let rss = self.node.process.usage().rss_peak;
+        println!("beside {crowd}: first chunks after {took:?}, {rss} bytes at most");
+        assert!(
+            took[FETCHES / 2] < SERVED_WITHIN,
+            "beside {crowd}: {took:?}"
+        );
+        assert!(rss < RSS_MAX, "beside {crowd}: {rss} bytes");
+    }
+
+    /// All is as before.
+    fn is_back(&mut self) {
+        until("the crowd is gone", BACK_WITHIN, || {
+            let peers = number(&self.node.status(), "peers");
+            // Those that fetched may not have been noticed to be gone.
+            if peers <= FETCHES as u64 {
+                Ok(())
+            } else {
+                Err(format!("{peers} peers"))
+            }
+        });
+        let took = self.fetch();
+        assert!(took < SERVED_WITHIN, "afterwards: {took:?}");
+    }
+}
+
+fn withstands(descriptors: Option<u32>) {
+    allow_many_sockets();
+    let mut node = Besieged::new(descriptors);
+    let target = socket(&node.node);
+    let runtime = Runtime::new().expect("a runtime");
+    node.fetch();
+    {
+        let _in_runtime = runtime.enter();
+        let silent = sockets(SILENT, &[], target);
+        node.holds("silent sockets");
+        drop(silent);
+        let half = sockets(HALF_HELLOS, &HALF_HELLO, target);
+        node.holds("half hellos");
+        drop(half);
+    }
+    let address: Multiaddr = node.node.address().parse().expect("an address");
+    let crowd = runtime.block_on(async {
+        let peers = (0..MADE_UP_IDS).map(|_| tokio::spawn(idle_peer(address.clone())));
+        futures::future::join_all(peers.collect::<Vec<_>>()).await
+    });
+    let inside = crowd.iter().filter(|peer| matches!(peer, Ok(Some(_))));
+    let inside = inside.count();
+    println!("{inside} of {MADE_UP_IDS} made-up ids had an exchange stream");
+    node.holds("made-up ids");
+    runtime.block_on(async { drop(crowd) });
+    node.is_back();
+}
+
+#[test]
+fn crowds_without_a_word_lock_no_peer_out() {
+    withstands(None);
+}
