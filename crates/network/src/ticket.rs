@@ -109,7 +109,7 @@ impl Ticket {
     }
 
     /// The ticket that a node gives out, with those of its addresses that reach farthest: it shows
-    /// who reads it no more of the own network than it needs. With `local` all, public ones first.
+    /// its reader no more of the own network than it needs. With `local` all, public ones first.
     pub fn of_node(
         hash: ContentHash,
         addresses: impl IntoIterator<Item = Multiaddr>,

@@ -67,7 +67,7 @@ impl Frame {
             payload: u32::try_from(self.payload.len()).unwrap_or(u32::MAX),
             body: self.body.clone().into_proto(),
         };
-        out.reserve(header.encoded_len() + 10);
+        out.reserve(header.encoded_len().saturating_add(10));
         // Cannot fail: `BytesMut` grows.
         let _ = header.encode_length_delimited(out);
     }
@@ -114,13 +114,14 @@ impl FrameHead {
 /// [`FrameError::HeaderTooLong`] as soon as that is certain.
 pub fn header_len(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     let mut value = 0usize;
-    for (position, byte) in bytes.iter().enumerate().take(3) {
-        value |= usize::from(byte & 0x7f) << (7 * position);
+    // Of each byte, how far its bits are shifted, and how many bytes there are with it.
+    for (byte, (shift, taken)) in bytes.iter().zip([(0, 1), (7, 2), (14, 3)]) {
+        value |= usize::from(byte & 0x7f).wrapping_shl(shift);
         if value > HEADER_BYTES_MAX {
             return Err(FrameError::HeaderTooLong);
         }
         if byte & 0x80 == 0 {
-            return Ok(Some((value, position + 1)));
+            return Ok(Some((value, taken)));
         }
     }
     if bytes.len() < 3 {

@@ -14,8 +14,10 @@
 //! Sockets and tasks (see `network`), what to ask whom (see `scheduler`), what to answer (see
 //! `node`).
 
+#[warn(clippy::arithmetic_side_effects)] // numbers from outside
 mod frame;
 mod limits;
+#[warn(clippy::arithmetic_side_effects)]
 mod message;
 
 /// The messages as `prost` generates them from `proto/`.

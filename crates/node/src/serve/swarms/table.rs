@@ -15,7 +15,7 @@ const MEMBERS_MAX: usize = 64;
 const SWARMS_PER_PEER_MAX: usize = 64;
 
 /// The members of the swarms. When all swarms are taken, the peer that is in most of them leaves the
-/// one that it asked for first: who asks for many models competes with itself.
+/// one that it asked for first: a peer that asks for many models competes with itself.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     members: HashMap<ContentHash, VecDeque<PeerId>>,
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn one_peer_that_asks_for_everything_makes_nobody_else_forgotten() {
+    fn one_peer_that_asks_for_everything_makes_no_other_peer_forgotten() {
         let (mut table, honest, stranger) = (Table::default(), PeerId::random(), PeerId::random());
         table.note(content(0), honest);
         for number in 1..=2 * SWARMS_MAX as u64 {
