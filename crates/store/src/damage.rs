@@ -305,7 +305,7 @@ impl Shared {
     }
 
     /// A copy of the right chunks of a file, to complete in its place.
-    fn copy_for_repair(
+    pub(crate) fn copy_for_repair(
         &self,
         from: &dyn DiskFile,
         size: u64,

@@ -5,6 +5,7 @@
 //! files/ab/<hash>    complete files, read-only; ab: first two digits of the hash
 //! partial/<hash>     files that are being fetched
 //! partial/import-N   files that are being copied or come from another hub: their hash is not known yet
+//! lost/<hash>        files that the index did not know when the store was opened; made when needed
 //! ```
 
 use std::{
@@ -49,6 +50,10 @@ impl Home {
         self.root.join("partial")
     }
 
+    pub(crate) fn losts(&self) -> PathBuf {
+        self.root.join("lost")
+    }
+
     /// The directory of a complete file.
     pub(crate) fn owned_dir(&self, file: FileHash) -> PathBuf {
         self.files().join(&file.to_string()[..2])
@@ -62,9 +67,22 @@ impl Home {
         self.partials().join(file.to_string())
     }
 
+    pub(crate) fn lost(&self, file: FileHash) -> PathBuf {
+        self.losts().join(file.to_string())
+    }
+
     /// A name that no other import of this process uses; those of earlier ones are swept at open.
     pub(crate) fn new_import(&self) -> PathBuf {
         let number = self.imports.fetch_add(1, Ordering::Relaxed);
-        self.partials().join(format!("import-{number}"))
+        self.partials().join(format!("{IMPORT}{number}"))
     }
+}
+
+/// How the names of [`Home::new_import`] begin.
+const IMPORT: &str = "import-";
+
+/// Whether a name is one of [`Home::new_import`].
+pub(crate) fn is_import(name: &str) -> bool {
+    let number = name.strip_prefix(IMPORT);
+    number.is_some_and(|number| number.parse::<u64>().is_ok())
 }

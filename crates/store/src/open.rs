@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hubless_content::{Buffers, FileHash};
+use hubless_content::Buffers;
 use redb::WriteTransaction;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     disk::{Access, Disk, DiskFile, RealDisk},
     error::{IoContext, StoreError},
     evict::Evictor,
-    files::{HANDLES_MAX, get_record, records},
+    files::{HANDLES_MAX, records},
     home::Home,
     in_use::InUse,
     index::{Index, IndexResult},
@@ -27,7 +27,8 @@ use crate::{
     partial::Partials,
     queue::Queue,
     quota::Quota,
-    record::{Place, seconds_since_1970},
+    record::seconds_since_1970,
+    sweep::sweep,
     tables,
     uses::Uses,
 };
@@ -161,7 +162,7 @@ fn open_locked(disk: &dyn Disk, home: &Home, path: &Path) -> Result<Arc<dyn Disk
 
 fn make_index(disk: &dyn Disk, home: &Home, file: Arc<dyn DiskFile>) -> Result<Index, StoreError> {
     let (new, path) = (home.new_index(), home.index());
-    // A new index would take all files for leftovers and sweep them.
+    // A new index would know none of them.
     if has_owned_files(disk, home)? {
         return Err(corrupt(&path, "it is not there, but its files are"));
     }
@@ -175,7 +176,9 @@ fn make_index(disk: &dyn Disk, home: &Home, file: Arc<dyn DiskFile>) -> Result<I
 
 fn has_owned_files(disk: &dyn Disk, home: &Home) -> Result<bool, StoreError> {
     let files = home.files();
-    Ok(!disk.list(&files).context("list", &files)?.is_empty())
+    let names = disk.list(&files).context("list", &files)?;
+    // What others left there, such as `.DS_Store`, has another form.
+    Ok(names.iter().any(|name| name.len() == 2))
 }
 
 /// Makes all tables that are not there at once, so that later nobody has to ask whether there is
@@ -245,57 +248,4 @@ fn bytes_used(index: &Index) -> Result<u64, StoreError> {
         }
         Ok(sum)
     })
-}
-
-/// Brings the files in line with the index: those that it does not know are removed, and one that
-/// it calls partial is moved back, if it was renamed and the commit after that did not come. Its
-/// chunks are found again by [`Store::recover`].
-fn sweep(disk: &dyn Disk, home: &Home, index: &Index) -> Result<(), StoreError> {
-    sweep_partials(disk, home, index)?;
-    let files = home.files();
-    for directory in disk.list(&files).context("list", &files)? {
-        let directory = files.join(directory);
-        for name in disk.list(&directory).context("list", &directory)? {
-            let path = directory.join(&name);
-            let file = name.to_str().and_then(|name| name.parse::<FileHash>().ok());
-            match (file, place_of(index, file)?) {
-                (Some(_), Some(Place::Owned(_))) => {}
-                (Some(file), Some(Place::Partial)) => move_back(disk, &path, &home.partial(file))?,
-                _ => remove_leftover(disk, &path)?,
-            }
-        }
-    }
-    Ok(())
-}
-
-fn sweep_partials(disk: &dyn Disk, home: &Home, index: &Index) -> Result<(), StoreError> {
-    let partials = home.partials();
-    for name in disk.list(&partials).context("list", &partials)? {
-        let file = name.to_str().and_then(|name| name.parse::<FileHash>().ok());
-        if place_of(index, file)? != Some(Place::Partial) {
-            remove_leftover(disk, &partials.join(name))?;
-        }
-    }
-    Ok(())
-}
-
-fn place_of(index: &Index, file: Option<FileHash>) -> Result<Option<Place>, StoreError> {
-    let Some(file) = file else { return Ok(None) };
-    let record = index.read(|read| get_record(&tables::FILES.read(read)?, file))?;
-    Ok(record.map(|record| record.place))
-}
-
-fn remove_leftover(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
-    tracing::debug!(path = %path.display(), "removing what a crash left");
-    disk.remove(path).context("remove", path)
-}
-
-fn move_back(disk: &dyn Disk, owned: &Path, partial: &Path) -> Result<(), StoreError> {
-    // A partial file that is there already is a copy made of a damaged one.
-    if disk.signature(partial).is_ok() {
-        return remove_leftover(disk, owned);
-    }
-    let file = disk.open(owned, Access::Read).context("open", owned)?;
-    file.set_read_only(false).context("make writable", owned)?;
-    disk.rename(owned, partial).context("rename", owned)
 }

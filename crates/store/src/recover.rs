@@ -13,14 +13,14 @@ use crate::{
 };
 
 impl Store {
-    /// Looks for chunks of a partial file that were written but not committed, verifies them, and
-    /// returns how many are held again. It needs the chunk list, and looks once per file; where
-    /// nothing was written it does not read.
+    /// Looks for chunks of a partial file that were written but not committed, or of one that was put
+    /// aside because the index did not know it; verifies them, and returns how many are held again.
+    /// It needs the chunk list, and looks once per file; where nothing was written it does not read.
     ///
     /// # Errors
     /// If the disk or the index fails.
     pub fn recover(&self, file: FileHash) -> Result<u32, StoreError> {
-        let Located::Partial(partial) = self.shared.locate(file)? else {
+        let Located::Partial(partial) = self.shared.locate_lost(file)? else {
             return Ok(0);
         };
         let Some(list) = self.chunk_list(file)? else {

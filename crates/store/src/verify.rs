@@ -40,9 +40,10 @@ impl VerifyReport {
 }
 
 impl Store {
-    /// Reads all stored bytes of a model, or of all files, and checks them. Wrong chunks are no
+    /// Reads all stored bytes of a model, or of all files, and the index, and checks them. Wrong chunks are no
     /// longer held afterwards, so that fetching the model again fetches only them; external files
-    /// that changed are no longer served, and those that are right again are.
+    /// that changed are no longer served, and those that are right again are. What was put aside and
+    /// is wanted is taken back first.
     ///
     /// # Errors
     /// [`StoreError::UnknownModel`]; others if the index fails. Damage is not an error.
@@ -52,6 +53,8 @@ impl Store {
         observer: &dyn Observer,
     ) -> Result<VerifyReport, StoreError> {
         self.flush()?;
+        self.shared.index.check()?;
+        self.tidy_lost()?;
         let mut report = VerifyReport::default();
         let targets = self.shared.targets(model, &mut report)?;
         let checked = self.shared.check_all(&targets, observer)?;

@@ -6,7 +6,6 @@ mod common;
 use std::{
     fs,
     os::unix::fs::{FileExt, PermissionsExt, symlink},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
@@ -14,9 +13,7 @@ use std::{
 
 use common::*;
 use hubless_content::{ChunkIndex, FileHash};
-use hubless_store::{
-    Damaged, ExternalChange, FilePlace, Store, StoreError, StoreErrorKind, StoreOptions,
-};
+use hubless_store::{Damaged, ExternalChange, FilePlace, Store, StoreError};
 
 fn flip(path: &Path, offset: u64) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
@@ -219,65 +216,6 @@ fn what_is_had_without_waiting_is_as_right_as_what_is_waited_for() {
     }
     write_at(&path, &own, 1);
     assert_eq!(at_once(&users, 0), None, "the user changed it");
-}
-
-#[test]
-fn a_damaged_index_is_an_error_that_names_it() {
-    let home = tempfile::tempdir().unwrap();
-    {
-        let store = open(home.path());
-        put_all(&store, &bytes(1, 3 * CHUNK));
-        put_all(&store, &bytes(2, 1_000));
-    }
-    let index = home.path().join("store.redb");
-    let good = fs::read(&index).unwrap();
-    let mut images = vec![Vec::new(), vec![0; good.len()], b"not a database".to_vec()];
-    images.extend([1, 64, 4096, good.len() / 2, good.len() - 1].map(|len| good[..len].to_vec()));
-    let zeroed = |at: usize| {
-        let mut image = good.clone();
-        let end = (at + 4096).min(image.len());
-        image[at..end].fill(0);
-        image
-    };
-    images.extend((0..good.len()).step_by(4096).take(64).map(zeroed));
-    let flipped = |at: usize| {
-        let mut image = good.clone();
-        image[at] ^= 0x10;
-        image
-    };
-    images.extend(
-        (0..320)
-            .chain((4096..good.len()).step_by(4096 * 3 + 17).take(100))
-            .map(flipped),
-    );
-    for (number, image) in images.iter().enumerate() {
-        fs::write(&index, image).unwrap();
-        let outcome = catch_unwind(AssertUnwindSafe(|| use_all(home.path())));
-        match outcome.unwrap_or_else(|_| panic!("image {number} makes it panic")) {
-            Ok(()) => {}
-            Err(error) => {
-                let kind = error.kind();
-                assert_eq!(kind, StoreErrorKind::Corrupt, "image {number}: {error}");
-            }
-        }
-        // Whatever is opened, files are not swept away because the index lost them.
-        if number < 8 {
-            assert!(
-                owned_path(home.path(), &bytes(1, 3 * CHUNK)).exists(),
-                "image {number}"
-            );
-        }
-    }
-    fs::write(&index, good).unwrap();
-    use_all(home.path()).unwrap();
-}
-
-fn use_all(home: &Path) -> Result<(), StoreError> {
-    let store = Store::open(home, StoreOptions::default())?;
-    store.models()?;
-    store.announce_keys()?;
-    store.records_read_all()?;
-    store.verify(None, &()).map(drop)
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use common::*;
 use hubless_content::{RepoId, RepoKind};
@@ -93,17 +93,4 @@ fn read_v1(store: &Store) {
         store.records_read_all().unwrap(),
         [(b"key".to_vec(), b"value".to_vec())]
     );
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            fs::create_dir_all(&target).unwrap();
-            copy_tree(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
 }

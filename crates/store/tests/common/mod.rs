@@ -117,3 +117,16 @@ pub(crate) fn put_all(store: &Store, bytes: &[u8]) {
         store.put(&chunk_of(bytes, index)).unwrap();
     }
 }
+
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            fs::create_dir_all(&target).unwrap();
+            copy_tree(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
