@@ -14,7 +14,8 @@ use std::{
 use common::*;
 use hubless_content::{FileHash, RefName, Revision, Tree};
 use hubless_store::{
-    FilePlace, ModelInfo, Repo, RepoOrigin, Store, StoreError, StoreErrorKind, StoreOptions,
+    FilePlace, ModelInfo, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind,
+    StoreOptions,
 };
 
 /// Images with one altered bit or byte, unless [`IMAGES_VARIABLE`] says how many.
@@ -62,7 +63,12 @@ fn fill(home: &Path, tree: &Path) {
     };
     let commit = revision.commit_id().unwrap();
     store
-        .put_revision(&repo.id, commit, &revision, &[RefName::main()])
+        .put_revision(
+            &repo.id,
+            commit,
+            &revision,
+            &[RefChange::set(RefName::main(), commit)],
+        )
         .unwrap();
     store.close().unwrap();
 }
