@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufReader, Write},
+    io::{BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 use crate::http::lines;
 
-/// The one commit of its one repo.
+/// The one commit of its repos.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Its one repo.
+/// Its first repo.
 pub(crate) const REPO: &str = "Org/Model";
 
 /// Writes in a second of a hub that sends at a rate.
@@ -48,6 +48,16 @@ pub(crate) struct Manners {
     pub(crate) slowness: Duration,
     /// Answers are sent at this rate.
     pub(crate) bytes_per_second: Option<usize>,
+    /// Files are sent as a whole, whatever part is asked for.
+    pub(crate) ignores_range: bool,
+    /// No answer comes to questions about a repo whose name has this in it.
+    pub(crate) silent_about: Option<&'static str>,
+    /// Files are listed twice.
+    pub(crate) lists_twice: bool,
+    /// Its repos were deleted.
+    pub(crate) deleted: bool,
+    /// The history of its main branch: ids and titles, newest first.
+    pub(crate) history: Vec<(String, &'static str)>,
     /// Nobody is there.
     pub(crate) gone: bool,
 }
@@ -72,8 +82,13 @@ pub(crate) struct Hub {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+struct Repo {
+    name: String,
     files: Vec<(String, Vec<u8>)>,
+}
+
+struct Shared {
+    repos: Mutex<Vec<Arc<Repo>>>,
     manners: Mutex<Manners>,
     requests: Mutex<Vec<Request>>,
     sent: AtomicUsize,
@@ -88,11 +103,8 @@ impl Hub {
     pub(crate) fn start_at(address: &str, files: &[(&str, Vec<u8>)]) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         let own = listener.local_addr().expect("a bound socket");
-        let files = files
-            .iter()
-            .map(|(path, bytes)| ((*path).to_owned(), bytes.clone()));
         let shared = Arc::new(Shared {
-            files: files.collect(),
+            repos: Mutex::new(vec![Repo::new(REPO, files)]),
             manners: Mutex::default(),
             requests: Mutex::default(),
             sent: AtomicUsize::new(0),
@@ -108,6 +120,11 @@ impl Hub {
             url: format!("http://{own}"),
             shared,
         }
+    }
+
+    /// Adds a repo, whose one commit has the same id.
+    pub(crate) fn add(&self, name: &str, files: &[(&str, Vec<u8>)]) {
+        lock(&self.shared.repos).push(Repo::new(name, files));
     }
 
     /// Changes its manners.
@@ -134,6 +151,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Repo {
+    fn new(name: &str, files: &[(&str, Vec<u8>)]) -> Arc<Self> {
+        let files = files
+            .iter()
+            .map(|(path, bytes)| ((*path).to_owned(), bytes.clone()));
+        Arc::new(Self {
+            name: name.to_owned(),
+            files: files.collect(),
+        })
+    }
+
+    /// Where its name ends in a path.
+    fn end_in(&self, path: &str) -> Option<usize> {
+        let name = format!("/{}", self.name.to_ascii_lowercase());
+        let at = path.to_ascii_lowercase().find(&name)?;
+        let end = at + name.len();
+        matches!(path.as_bytes().get(end), None | Some(b'/')).then_some(end)
+    }
+}
+
 impl Shared {
     fn serve(&self, mut client: TcpStream) {
         let lines = lines(&mut BufReader::new(&client));
@@ -153,6 +190,12 @@ impl Shared {
             return;
         }
         lock(&self.requests).push(request.clone());
+        let silent_about = lock(&self.manners).silent_about;
+        if silent_about.is_some_and(|name| request.path.contains(name)) {
+            // Until the client leaves.
+            let _ = client.read(&mut [0]);
+            return;
+        }
         let answer = self.answer(&request);
         let rate = lock(&self.manners).bytes_per_second;
         for piece in answer.chunks(rate.map_or(answer.len(), |rate| rate / PIECES_PER_SECOND)) {
@@ -178,23 +221,26 @@ impl Shared {
             let sent = request.header("authorization");
             token.is_none_or(|token| sent == Some(&format!("Bearer {token}")))
         };
-        let is_repo = path
-            .to_ascii_lowercase()
-            .contains(&REPO.to_ascii_lowercase());
-        if !is_repo || !has(manners.private) {
+        let repos = lock(&self.repos).clone();
+        let found = repos
+            .iter()
+            .find_map(|repo| Some((repo, repo.end_in(path)?)));
+        let Some((repo, behind)) = found.filter(|_| !manners.deleted && has(manners.private))
+        else {
             return error(401, "RepoNotFound", "Invalid username or password.", "");
-        }
+        };
         if let Some((_, rest)) = path.split_once("/resolve/") {
             if !has(manners.gated) {
                 return gated();
             }
             let file = rest.split_once('/').map_or("", |(_, file)| file);
-            let file = self.files.iter().find(|(path, _)| path == file);
+            let file = repo.files.iter().find(|(path, _)| path == file);
             let Some((path, bytes)) = file else {
                 return error(404, "EntryNotFound", "Entry not found", "");
             };
             if let Some(target) = &manners.redirect {
-                let location = format!("Location: {target}/{REPO}/resolve/{COMMIT}/{path}\r\n");
+                let name = &repo.name;
+                let location = format!("Location: {target}/{name}/resolve/{COMMIT}/{path}\r\n");
                 return answer("302 Found", &location, b"");
             }
             let mut bytes = bytes.clone();
@@ -207,27 +253,25 @@ impl Shared {
                 manners.refuse_files.0 -= 1;
                 return too_many(manners.refuse_files.1);
             }
+            let ignores_range = manners.ignores_range;
             thread::sleep(manners.slowness);
             drop(manners);
-            return content(&bytes, request.header("range"), cut);
+            let range = request.header("range").filter(|_| !ignores_range);
+            return content(&bytes, range, cut);
         }
-        let name = format!("/{}", REPO.to_ascii_lowercase());
-        let behind = path
-            .to_ascii_lowercase()
-            .find(&name)
-            .map(|at| at + name.len());
-        match behind.map(|at| &path[at..]) {
-            Some("" | "/revision/main" | "/revision/HEAD") => json_answer(&self.info(&manners)),
+        match Some(&path[behind..]) {
+            Some("" | "/revision/main" | "/revision/HEAD") => json_answer(&repo.info(&manners)),
             Some(rest) if rest == format!("/revision/{COMMIT}") => {
-                json_answer(&self.info(&manners))
+                json_answer(&repo.info(&manners))
             }
-            Some(rest) if rest.starts_with("/tree/") => json_answer(&self.tree()),
+            Some(rest) if rest.starts_with("/tree/") => json_answer(&repo.tree(&manners)),
             Some("/refs") => json_answer(&json!({
                 "branches": [{"name": "main", "ref": "refs/heads/main", "targetCommit": COMMIT}],
                 "tags": [{"name": "v1", "ref": "refs/tags/v1", "targetCommit": COMMIT}],
                 "converts": [],
             })),
-            Some("/revision/v1") => json_answer(&self.info(&manners)),
+            Some("/revision/v1") => json_answer(&repo.info(&manners)),
+            Some("/commits/main") => json_answer(&repo.history(&manners)),
             Some("/auth-check") if !has(manners.gated) => gated(),
             Some("/auth-check") => json_answer(&json!({})),
             Some(rest) if rest.starts_with("/revision/") => {
@@ -241,11 +285,13 @@ impl Shared {
             ),
         }
     }
+}
 
+impl Repo {
     fn info(&self, manners: &Manners) -> Value {
         json!({
             "_id": "1",
-            "id": REPO,
+            "id": self.name,
             "sha": COMMIT,
             "private": manners.private.is_some(),
             "gated": if manners.gated.is_some() { json!("manual") } else { json!(false) },
@@ -254,7 +300,20 @@ impl Shared {
         })
     }
 
-    fn tree(&self) -> Value {
+    fn history(&self, manners: &Manners) -> Value {
+        let commit = |(id, title): &(String, &str)| {
+            json!({
+                "id": id,
+                "title": title,
+                "message": "",
+                "date": "2024-01-31T12:00:00.000Z",
+                "authors": [{"user": "lab", "avatar": ""}],
+            })
+        };
+        manners.history.iter().map(commit).collect()
+    }
+
+    fn tree(&self, manners: &Manners) -> Value {
         let entry = |(path, bytes): &(String, Vec<u8>)| {
             let digests = Digests::of(bytes);
             if !path.ends_with(".bin") {
@@ -269,7 +328,12 @@ impl Shared {
                 "lfs": {"oid": digests.sha256, "size": bytes.len(), "pointerSize": 134},
             })
         };
-        self.files.iter().map(entry).collect()
+        let times = 1 + usize::from(manners.lists_twice);
+        let files = self
+            .files
+            .iter()
+            .flat_map(|file| std::iter::repeat_n(file, times));
+        files.map(entry).collect()
     }
 }
 

@@ -2,7 +2,9 @@
 //! how to behave, or another node's gateway of which only HTTP is used.
 
 mod hub;
+mod manners;
 mod peers;
+mod quota;
 mod stranger;
 mod ways;
 

@@ -63,6 +63,8 @@ pub struct Config {
     pub upstream: Option<UpstreamUrl>,
     /// Hosts that the upstream may send downloads to, as NAME, NAME:PORT or *.NAME; known for huggingface.co.
     pub upstream_hosts: Vec<String>,
+    /// Keep what the upstream deletes or makes private readable by its commit id.
+    pub upstream_keep_deleted: bool,
 }
 
 impl Default for Config {
@@ -87,6 +89,7 @@ impl Default for Config {
             gateway_names: Vec::new(),
             upstream: None,
             upstream_hosts: Vec::new(),
+            upstream_keep_deleted: false,
         }
     }
 }
@@ -445,7 +448,7 @@ fn from_text(key: &str, text: &str) -> Result<toml::Value, String> {
                 .collect::<Vec<_>>()
                 .into())
         }
-        "mdns" | "upnp" | "relay" | "digests" => match text {
+        "mdns" | "upnp" | "relay" | "digests" | "upstream_keep_deleted" => match text {
             "true" | "1" | "on" => Ok(true.into()),
             "false" | "0" | "off" => Ok(false.into()),
             _ => Err(format!("{text:?} is not true or false")),

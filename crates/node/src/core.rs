@@ -185,6 +185,15 @@ impl Core {
         })
     }
 
+    /// Whether there is a peer to ask, or soon will be.
+    pub(crate) async fn has_peers(&self) -> bool {
+        let is_named = !(self.config.peers.is_empty() && self.config.bootstrap.is_empty());
+        match self.network() {
+            Ok(network) => is_named || !network.peers().await.is_empty(),
+            Err(_) => false,
+        }
+    }
+
     /// Changes a limit; it holds at once.
     pub(crate) fn limit(&self, limit: Limit, rate: Option<u64>) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);

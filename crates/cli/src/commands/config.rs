@@ -144,7 +144,7 @@ fn origin_text(origin: Origin, key: &str) -> String {
 
 /// What each key means, in the order in which people think of them. The texts are the doc comments
 /// of [`Config`]'s fields, which a program cannot read; a test holds both equal.
-const TEXTS: [(&str, &str); 17] = [
+const TEXTS: [(&str, &str); 18] = [
     ("listen", "Addresses to listen on, as multiaddrs."),
     (
         "bootstrap",
@@ -203,6 +203,10 @@ const TEXTS: [(&str, &str); 17] = [
     (
         "upstream_hosts",
         "Hosts that the upstream may send downloads to, as NAME, NAME:PORT or *.NAME; known for huggingface.co.",
+    ),
+    (
+        "upstream_keep_deleted",
+        "Keep what the upstream deletes or makes private readable by its commit id.",
     ),
 ];
 

@@ -53,6 +53,7 @@ fn flags_set_the_keys_of_their_names() {
         "network_key": "/k", "gateway": "off", "gateway_token": "/t",
         "gateway_names": ["hub.example"],
         "upstream": "https://up.example", "upstream_hosts": ["cdn.example"],
+        "upstream_keep_deleted": false,
     });
     assert_eq!(shown, wanted);
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hubless_content::{CommitId, ModelPath, RepoId};
 use reqwest::{StatusCode, Url, header::CONTENT_RANGE};
 
@@ -25,16 +25,27 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest wait, also if the upstream asks for more: then the pull fails.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// The longest wait before anything came: a client waits 10 s for the first byte, and can be told
+/// when to ask again.
+const FIRST_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Bytes that are read for nothing before the first wanted one, from an upstream that sends only
+/// whole files: as many as come in the 10 s that clients wait, over a good line.
+const SKIP_MAX: u64 = 256 * 1024 * 1024;
+
 /// A range of a file that comes from an upstream. Nothing proves these bytes.
 pub(crate) struct Body {
     core: Arc<Core>,
     upstream: Arc<Upstream>,
+    repo: RepoId,
     url: Url,
     token: Option<Arc<str>>,
     size: u64,
     at: u64,
     end: u64,
     answer: Option<Answer>,
+    /// Bytes of the answer that come before the wanted ones.
+    skip: u64,
     failures: u32,
     begun: bool,
 }
@@ -50,6 +61,7 @@ impl Body {
     ) -> Self {
         Self {
             core: core.clone(),
+            repo: repo.clone(),
             url: metadata::file_url(&upstream.client, repo, commit, path),
             upstream: upstream.clone(),
             token,
@@ -57,8 +69,18 @@ impl Body {
             at: range.start,
             end: range.end,
             answer: None,
+            skip: 0,
             failures: 0,
             begun: false,
+        }
+    }
+
+    /// The same, for what came of an earlier try: an upstream that sends only whole files has to send
+    /// all of it again, as it would if that were thrown away.
+    pub(crate) fn resumed(self) -> Self {
+        Self {
+            begun: self.at > 0,
+            ..self
         }
     }
 
@@ -72,9 +94,7 @@ impl Body {
                 Ok(bytes) => {
                     (self.failures, self.begun) = (0, true);
                     self.at += bytes.len() as u64;
-                    let received = &self.upstream.bytes_received;
-                    received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                    self.slow_down(bytes.len()).await;
+                    self.note(bytes.len()).await;
                     return Ok(Some(bytes));
                 }
                 Err(error) => self.recover(error).await?,
@@ -83,8 +103,11 @@ impl Body {
         Ok(None)
     }
 
-    /// Holds to the limit of what is taken in all. What waits to be read holds the upstream back.
-    async fn slow_down(&self, mut bytes: usize) {
+    /// Counts bytes that came, and holds to the limit of what is taken in all. What waits to be read
+    /// holds the upstream back.
+    async fn note(&self, mut bytes: usize) {
+        let received = &self.upstream.bytes_received;
+        received.fetch_add(bytes as u64, Ordering::Relaxed);
         let Ok(network) = self.core.network() else {
             return;
         };
@@ -98,21 +121,23 @@ impl Body {
         loop {
             let answer = match &mut self.answer {
                 Some(answer) => answer,
-                None => self.answer.insert(
-                    ask(
-                        &self.upstream,
-                        &self.url,
-                        self.token.as_deref(),
-                        self.size,
-                        self.at,
-                        self.end,
-                    )
-                    .await?,
-                ),
+                None => {
+                    let (answer, skip) = self.ask().await?;
+                    self.skip = skip;
+                    self.answer.insert(answer)
+                }
             };
             let Some(mut bytes) = answer.next().await? else {
                 return Err(UpstreamError::Malformed("it ended too early".into()));
             };
+            let skipped = bytes
+                .len()
+                .min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+            if skipped > 0 {
+                bytes.advance(skipped);
+                self.skip -= skipped as u64;
+                self.note(skipped).await;
+            }
             let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
             bytes.truncate(left);
             if !bytes.is_empty() {
@@ -121,56 +146,56 @@ impl Body {
         }
     }
 
+    /// Asks for what is left; also how many bytes of the answer come before that.
+    async fn ask(&self) -> Result<(Answer, u64), UpstreamError> {
+        let (start, end, size) = (self.at, self.end, self.size);
+        let is_all = start == 0 && end == size;
+        let range = (!is_all).then_some(start..end);
+        let (client, token) = (&self.upstream.client, self.token.as_deref());
+        let asked = client.file(&self.repo, self.url.clone(), token, range, end - start);
+        let answer = asked.await?;
+        let sent = answer.response.headers().get(CONTENT_RANGE);
+        let sent = sent.and_then(|range| range.to_str().ok());
+        let skip = match answer.response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                (sent.and_then(content_range) == Some((start, size))).then_some(0)
+            }
+            // The whole, as one of the ways to answer a range.
+            _ => {
+                let length = answer.response.content_length();
+                length.is_none_or(|length| length == size).then_some(start)
+            }
+        };
+        match skip {
+            Some(skip) if skip <= SKIP_MAX || self.begun => Ok((answer, skip)),
+            Some(_) => Err(UpstreamError::Malformed(
+                "the whole of a file of which only a part was asked for".into(),
+            )),
+            None => Err(UpstreamError::Malformed(
+                "not the range that was asked for, or a file of another size".into(),
+            )),
+        }
+    }
+
     /// Waits before the next try, or gives up.
     async fn recover(&mut self, error: UpstreamError) -> Result<(), UpstreamError> {
         // An answer that ended early is worth another try; one that never began is not.
         let broke_off = self.answer.take().is_some();
         self.failures += 1;
-        let tries = if self.begun {
-            TRIES_MAX
-        } else {
-            FIRST_TRIES_MAX
+        let (tries, wait_max) = match self.begun {
+            true => (TRIES_MAX, RETRY_WAIT_MAX),
+            false => (FIRST_TRIES_MAX, FIRST_WAIT_MAX),
         };
         let wait = error
             .retry_after()
             .unwrap_or(RETRY_FIRST * (1 << self.failures.min(6)) / 2);
         let hopeless = !(broke_off || error.is_passing());
-        if hopeless || self.failures >= tries || wait > RETRY_WAIT_MAX {
+        if hopeless || self.failures >= tries || wait > wait_max {
             return Err(error);
         }
         tracing::debug!(%error, ?wait, at = self.at, "a file is asked for again");
         tokio::time::sleep(wait).await;
         Ok(())
-    }
-}
-
-/// Asks for a range; the answer's body begins with its first byte.
-async fn ask(
-    upstream: &Upstream,
-    url: &Url,
-    token: Option<&str>,
-    size: u64,
-    start: u64,
-    end: u64,
-) -> Result<Answer, UpstreamError> {
-    let is_all = start == 0 && end == size;
-    let range = (!is_all).then_some(start..end);
-    let answer = upstream.client.file(url.clone(), token, range).await?;
-    let sent = answer.response.headers().get(CONTENT_RANGE);
-    let sent = sent.and_then(|range| range.to_str().ok());
-    let is_right = match answer.response.status() {
-        StatusCode::PARTIAL_CONTENT => sent.and_then(content_range) == Some((start, size)),
-        // The whole, as one of the ways to answer a range; but not again and again.
-        _ => {
-            let length = answer.response.content_length();
-            start == 0 && length.is_none_or(|length| length == size)
-        }
-    };
-    match is_right {
-        true => Ok(answer),
-        false => Err(UpstreamError::Malformed(
-            "not the range that was asked for, or a file of another size".into(),
-        )),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use hubless_content::RepoId;
 use reqwest::{
     Response, StatusCode, Url,
     header::{
@@ -16,22 +17,23 @@ use reqwest::{
     redirect,
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::{
     error::UpstreamError,
     hosts::{Hosts, Reach, Resolver},
+    room::{Place, Room, Rooms},
 };
 use crate::{
     api::{Failure, FailureKind},
     failure::sentence,
 };
 
-/// Questions about metadata under way at once: hubs refuse who asks faster.
+/// Questions about metadata under way at once: hubs refuse those who ask faster.
 const QUESTIONS_MAX: usize = 16;
 
-/// Files under way at once. A snapshot of one client has 8; they have a room of their own, because
-/// a file may take hours.
+/// Files under way at once, short and long ones each. A snapshot of one client has 8; they have
+/// rooms of their own, because a file may take hours.
 const FILES_MAX: usize = 64;
 
 /// Redirects of one request: a renamed repo, a storage bridge, a region.
@@ -40,8 +42,12 @@ const REDIRECTS_MAX: usize = 5;
 /// Clients wait 10 s for an answer, so trying longer to reach an upstream serves nobody.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long an upstream may say nothing in the middle of an answer.
+/// How long an upstream may say nothing before or in the middle of a file.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// How long it may say nothing when it is asked about metadata. The client that waits has gone by
+/// then, and the place is for another.
+const QUESTION_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer that is not a file: a page of 1,000 entries has some 400 KB.
 const METADATA_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -68,20 +74,22 @@ const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-error-message");
 pub(super) struct Client {
     http: reqwest::Client,
     hosts: Arc<Hosts>,
-    questions: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    questions: Room,
+    files: Rooms,
 }
 
 /// An answer whose body is still to come.
 pub(super) struct Answer {
     pub(super) response: Response,
-    _permit: OwnedSemaphorePermit,
+    silence: Duration,
+    _place: Place,
 }
 
 impl Answer {
     /// The next bytes of the body; `None` at its end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        let next = self.response.chunk().await;
+        let next = timeout(self.silence, self.response.chunk()).await;
+        let next = next.map_err(|_| silent(self.response.url(), self.silence))?;
         next.map_err(|error| unreachable(self.response.url(), error))
     }
 
@@ -116,8 +124,8 @@ impl Client {
         Ok(Self {
             http,
             hosts,
-            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
-            files: Arc::new(Semaphore::new(FILES_MAX)),
+            questions: Room::new(QUESTIONS_MAX),
+            files: Rooms::new(FILES_MAX),
         })
     }
 
@@ -135,36 +143,42 @@ impl Client {
         self.hosts.base().as_str().trim_end_matches('/').to_owned()
     }
 
-    /// Asks for a file, or a range of it.
+    /// Asks for `bytes` bytes of a file of a repo; for all of it without a range.
     pub(super) async fn file(
         &self,
+        repo: &RepoId,
         url: Url,
         token: Option<&str>,
         range: Option<Range<u64>>,
+        bytes: u64,
     ) -> Result<Answer, UpstreamError> {
-        self.get(&self.files, url, token, range).await
+        let place = self.files.of(bytes).take(repo).await;
+        let place = place.map_err(UpstreamError::Here)?;
+        self.get(place, SILENCE_MAX, url, token, range).await
     }
 
     /// Asks once, and follows where it leads.
     async fn get(
         &self,
-        room: &Arc<Semaphore>,
+        place: Place,
+        silence: Duration,
         mut url: Url,
         token: Option<&str>,
         range: Option<Range<u64>>,
     ) -> Result<Answer, UpstreamError> {
-        let permit = room.clone().acquire_owned().await;
-        let permit = permit.map_err(|_| UpstreamError::Here(crate::replies::interrupted()))?;
         for _ in 0..=REDIRECTS_MAX {
             let reach = self.hosts.reach(&url).ok_or_else(|| forbidden(&url))?;
             let token = token.filter(|_| reach == Reach::Upstream);
             let headers = headers(token, range.as_ref());
-            let sent = self.http.get(url.clone()).headers(headers).send().await;
+            let sent = self.http.get(url.clone()).headers(headers).send();
+            let sent = timeout(silence, sent).await;
+            let sent = sent.map_err(|_| silent(&url, silence))?;
             let response = sent.map_err(|error| unreachable(&url, error))?;
             if !is_redirect(response.status()) {
                 let answer = Answer {
                     response,
-                    _permit: permit,
+                    silence,
+                    _place: place,
                 };
                 return checked(answer).await;
             }
@@ -176,15 +190,17 @@ impl Client {
         Err(UpstreamError::Redirects)
     }
 
-    /// Asks for JSON, again after a while if that may help; also where the next page is.
+    /// Asks for JSON about a repo, again after a while if that may help; also where the next page
+    /// is.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
+        repo: &RepoId,
         url: Url,
         token: Option<&str>,
     ) -> Result<(T, Option<Url>), UpstreamError> {
         let mut tries = 1;
         loop {
-            let error = match self.json_once(url.clone(), token).await {
+            let error = match self.json_once(repo, url.clone(), token).await {
                 Err(error) if error.is_passing() && tries < METADATA_TRIES => error,
                 answered => return answered,
             };
@@ -200,10 +216,14 @@ impl Client {
 
     async fn json_once<T: DeserializeOwned>(
         &self,
+        repo: &RepoId,
         url: Url,
         token: Option<&str>,
     ) -> Result<(T, Option<Url>), UpstreamError> {
-        let mut answer = self.get(&self.questions, url, token, None).await?;
+        let place = self.questions.take(repo).await;
+        let place = place.map_err(UpstreamError::Here)?;
+        let silence = QUESTION_SILENCE_MAX;
+        let mut answer = self.get(place, silence, url, token, None).await?;
         let next = next_page(&answer.response);
         let body = answer.whole(METADATA_BYTES_MAX).await?;
         let value = serde_json::from_slice(&body)
@@ -244,6 +264,13 @@ fn host_of(url: &Url) -> String {
 
 fn forbidden(url: &Url) -> UpstreamError {
     UpstreamError::ForbiddenHost { host: host_of(url) }
+}
+
+fn silent(url: &Url, after: Duration) -> UpstreamError {
+    UpstreamError::Silent {
+        host: host_of(url),
+        after,
+    }
 }
 
 fn unreachable(url: &Url, error: reqwest::Error) -> UpstreamError {

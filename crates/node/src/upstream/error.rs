@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hubless_content::ModelPath;
 use hubless_store::StoreError;
 use reqwest::StatusCode;
 
@@ -28,6 +29,9 @@ pub(crate) enum UpstreamError {
         host: String,
         source: reqwest::Error,
     },
+    /// It was reached, and said nothing.
+    #[error("the upstream {host} said nothing for {} s", after.as_secs())]
+    Silent { host: String, after: Duration },
     /// It answered that it will not.
     #[error("the upstream answered {status}: {message}")]
     Refused {
@@ -44,6 +48,9 @@ pub(crate) enum UpstreamError {
     /// It leads from one place to the next without an end.
     #[error("the upstream redirects without an end")]
     Redirects,
+    /// A file that it sent is not the one that it lists.
+    #[error("the upstream sent other bytes of {path:?} than it lists: {source}")]
+    WrongFile { path: ModelPath, source: StoreError },
     /// What it sent is not what a hub sends; holds what is wrong.
     #[error("the upstream's answer makes no sense: {0}")]
     Malformed(String),
@@ -59,7 +66,8 @@ impl UpstreamError {
     /// Whether the same question may have an answer a little later.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            // One that said nothing for long has had its time.
+            Self::Unreachable { source, .. } => !source.is_timeout(),
             Self::Refused { status, .. } => {
                 status.is_server_error()
                     || matches!(
@@ -67,7 +75,9 @@ impl UpstreamError {
                         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
                     )
             }
-            Self::ForbiddenHost { .. }
+            Self::Silent { .. }
+            | Self::WrongFile { .. }
+            | Self::ForbiddenHost { .. }
             | Self::Redirects
             | Self::Malformed(_)
             | Self::Store(_)
@@ -130,7 +140,7 @@ impl From<UpstreamError> for Failure {
         match error {
             UpstreamError::Store(error) => error.into(),
             UpstreamError::Here(failure) => failure,
-            UpstreamError::Unreachable { .. } => {
+            UpstreamError::Unreachable { .. } | UpstreamError::Silent { .. } => {
                 Self::new(FailureKind::Network, message).hint(WHEN_UNREACHABLE)
             }
             UpstreamError::ForbiddenHost { .. } => Self::new(FailureKind::Denied, message)
@@ -143,9 +153,9 @@ impl From<UpstreamError> for Failure {
                 },
                 message,
             ),
-            UpstreamError::Redirects | UpstreamError::Malformed(_) => {
-                Self::new(FailureKind::Network, message)
-            }
+            UpstreamError::Redirects
+            | UpstreamError::Malformed(_)
+            | UpstreamError::WrongFile { .. } => Self::new(FailureKind::Network, message),
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,16 +28,65 @@ const HOLDS: Duration = Duration::from_secs(60);
 /// How long it holds that something is not there: who has just made it looks again.
 const ABSENCE_HOLDS: Duration = Duration::from_secs(5);
 
-type Outcome<V> = (Result<V, RepoError>, Instant);
+/// How often it is looked whether a caller still waits. A question that has none twice is given up:
+/// clients that were told to ask again do so within a second, and a long listing goes on for them.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// An answer and when it came; `None` if the question was given up.
+type Outcome<V> = (Option<Result<V, RepoError>>, Instant);
 
 type Waiting<V> = Shared<BoxFuture<'static, Outcome<V>>>;
 
+/// A question that was asked.
+struct Asked<V> {
+    waiting: Waiting<V>,
+    callers: Callers,
+}
+
+/// How many wait for an answer.
+#[derive(Clone, Default)]
+struct Callers(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+struct Caller(Callers);
+
+impl Callers {
+    fn join(&self) -> Caller {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Caller(self.clone())
+    }
+
+    /// Ends when none has waited for a while.
+    async fn gone(&self, look_every: Duration) {
+        let mut looks = 0;
+        while looks < 2 {
+            tokio::time::sleep(look_every).await;
+            looks = match self.0.load(Ordering::Relaxed) {
+                0 => looks + 1,
+                _ => 0,
+            };
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Answers by what was asked.
-pub(super) struct Known<K, V>(Mutex<HashMap<K, Waiting<V>>>);
+pub(super) struct Known<K, V> {
+    asked: Mutex<HashMap<K, Asked<V>>>,
+    look_every: Duration,
+}
 
 impl<K, V> Default for Known<K, V> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self {
+            asked: Mutex::default(),
+            look_every: LOOK_EVERY,
+        }
     }
 }
 
@@ -43,8 +95,8 @@ where
     K: Eq + Hash + Clone,
     V: Clone + Send + Sync + 'static,
 {
-    /// The answer that is known, or what `ask` finds: in a task of its own, which goes on when this
-    /// caller does not wait any longer.
+    /// The answer that is known, or what `ask` finds: in a task of its own, which goes on for a while
+    /// when this caller does not wait any longer.
     pub(super) async fn get<F>(
         &self,
         key: K,
@@ -55,42 +107,55 @@ where
         F: Future<Output = Result<V, RepoError>> + Send + 'static,
     {
         loop {
-            let waiting = {
+            let (waiting, _caller) = {
                 let mut known = self.lock();
-                match known.get(&key) {
-                    Some(waiting) => waiting.clone(),
-                    None => {
-                        make_room(&mut known);
-                        let waiting = begin(tasks, ask());
-                        known.insert(key.clone(), waiting.clone());
-                        waiting
-                    }
+                if !known.contains_key(&key) {
+                    make_room(&mut known);
                 }
+                let asked = known
+                    .entry(key.clone())
+                    .or_insert_with(|| begin(tasks, self.look_every, ask()));
+                (asked.waiting.clone(), asked.callers.join())
             };
             let (answer, at) = waiting.clone().await;
-            if at.elapsed() < holds(&answer) {
+            if let Some(answer) = answer
+                && at.elapsed() < holds(&answer)
+            {
                 return answer;
             }
             let mut known = self.lock();
-            if known.get(&key).is_some_and(|now| now.ptr_eq(&waiting)) {
+            let is_same = |now: &Asked<V>| now.waiting.ptr_eq(&waiting);
+            if known.get(&key).is_some_and(is_same) {
                 known.remove(&key);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Waiting<V>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Asked<V>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn begin<V: Clone + Send + Sync + 'static>(
     tasks: &TaskTracker,
+    look_every: Duration,
     ask: impl Future<Output = Result<V, RepoError>> + Send + 'static,
-) -> Waiting<V> {
-    let asked = tasks.spawn(async move { (ask.await, Instant::now()) });
-    let answered = asked
-        .map(|outcome| outcome.unwrap_or_else(|_| (Err(interrupted().into()), Instant::now())));
-    answered.boxed().shared()
+) -> Asked<V> {
+    let callers = Callers::default();
+    let waited_for = callers.clone();
+    let asked = tasks.spawn(async move {
+        let answer = tokio::select! {
+            answer = ask => Some(answer),
+            () = waited_for.gone(look_every) => None,
+        };
+        (answer, Instant::now())
+    });
+    let failed = || (Some(Err(interrupted().into())), Instant::now());
+    let answered = asked.map(move |outcome| outcome.unwrap_or_else(|_| failed()));
+    Asked {
+        waiting: answered.boxed().shared(),
+        callers,
+    }
 }
 
 fn holds<V>(answer: &Result<V, RepoError>) -> Duration {
@@ -100,14 +165,14 @@ fn holds<V>(answer: &Result<V, RepoError>) -> Duration {
     }
 }
 
-fn make_room<K: Clone + Eq + Hash, V: Clone>(known: &mut HashMap<K, Waiting<V>>) {
+fn make_room<K: Clone + Eq + Hash, V: Clone>(known: &mut HashMap<K, Asked<V>>) {
     if known.len() < KNOWN_MAX {
         return;
     }
-    known.retain(|_, waiting| {
-        waiting
-            .peek()
-            .is_none_or(|(answer, at)| at.elapsed() < holds(answer))
+    known.retain(|_, asked| match asked.waiting.peek() {
+        Some((Some(answer), at)) => at.elapsed() < holds(answer),
+        Some((None, _)) => false,
+        None => true,
     });
     if known.len() >= KNOWN_MAX {
         known.clear(); // who waits goes on waiting; the next one asks anew
@@ -116,10 +181,7 @@ fn make_room<K: Clone + Eq + Hash, V: Clone>(known: &mut HashMap<K, Waiting<V>>)
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    };
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 
@@ -157,6 +219,33 @@ mod tests {
         go.send_replace(true);
         let answer = known.get((), &tasks, || async { Ok(8) }).await;
         assert!(matches!(answer, Ok(7)), "found what the first one began");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_hangs_ends_when_its_callers_have_left() {
+        let look_every = Duration::from_millis(20);
+        let known = Known {
+            look_every,
+            ..Known::default()
+        };
+        let tasks = TaskTracker::new();
+        let place = Arc::new(());
+        let hang = || {
+            let place = place.clone();
+            async move {
+                std::future::pending::<()>().await;
+                drop(place);
+                Ok(1)
+            }
+        };
+        let waited = tokio::time::timeout(look_every * 10, known.get((), &tasks, hang));
+        assert!(waited.await.is_err());
+        assert_eq!(Arc::strong_count(&place), 2, "it had a caller all the time");
+        while Arc::strong_count(&place) > 1 {
+            tokio::time::sleep(look_every).await;
+        }
+        let answer = known.get((), &tasks, || async { Ok(2) }).await;
+        assert!(matches!(answer, Ok(2)), "it is asked anew");
     }
 
     #[tokio::test]

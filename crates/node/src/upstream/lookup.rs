@@ -117,10 +117,12 @@ impl Question {
         Ok(commit)
     }
 
-    /// What an error says about a repo. One that is gone for this caller may have become private.
+    /// What an error says about a repo. One that is gone for this caller may have been deleted or have
+    /// become private: unless the operator wants it otherwise, it is gone here too.
     async fn explain(&self, error: UpstreamError, revision: &str) -> RepoError {
         let error = error.explain(revision, "");
-        if matches!(error, RepoError::NoRepo) {
+        let keeps = self.core.config.upstream_keep_deleted;
+        if matches!(error, RepoError::NoRepo) && !keeps {
             let id = self.repo.clone();
             let noted = self.store(move |store| hide(store, &id)).await;
             match noted {
@@ -179,8 +181,13 @@ impl Question {
             }
             store.put_revision(&id, commit, &revision, &[])
         };
-        let put = Blocking::run_long(put).await;
-        Ok(put.map_err(Failure::from)?.map_err(Failure::from)?)
+        let put = Blocking::run_long(put).await.map_err(Failure::from)?;
+        put.map_err(|error| match error {
+            StoreError::Revision { source, .. } => {
+                UpstreamError::Malformed(format!("its list of files: {source}")).into()
+            }
+            error => Failure::from(error).into(),
+        })
     }
 
     /// Has the ref by which a commit was asked for lead to it, so that it is found when the

@@ -159,7 +159,7 @@ pub(super) async fn info(
         revision => &["revision", revision],
     };
     let url = client.url(api(repo, rest));
-    Ok(client.json(url, token).await?.0)
+    Ok(client.json(repo, url, token).await?.0)
 }
 
 /// All files of a commit.
@@ -177,7 +177,7 @@ pub(super) async fn tree(
         let Some(url) = next.take() else {
             return Ok(Tree::listed(entries));
         };
-        let (page, following): (Vec<Listed>, _) = client.json(url, token).await?;
+        let (page, following): (Vec<Listed>, _) = client.json(repo, url, token).await?;
         entries.extend(page.into_iter().filter_map(Listed::entry));
         if entries.len() > MANIFEST_FILES_MAX {
             break;
@@ -194,7 +194,7 @@ pub(super) async fn refs(
     token: Option<&str>,
 ) -> Result<Vec<(RefName, CommitId)>, UpstreamError> {
     let url = client.url(api(repo, &["refs"]));
-    let refs: Refs = client.json(url, token).await?.0;
+    let refs: Refs = client.json(repo, url, token).await?.0;
     let all = refs.branches.into_iter().chain(refs.tags);
     let all = all.chain(refs.converts).take(REFS_MAX);
     // A name that breaks git's rules is nobody's.
@@ -209,7 +209,9 @@ pub(super) async fn auth_check(
     token: Option<&str>,
 ) -> Result<(), UpstreamError> {
     let url = client.url(api(repo, &["auth-check"]));
-    client.json::<serde::de::IgnoredAny>(url, token).await?;
+    client
+        .json::<serde::de::IgnoredAny>(repo, url, token)
+        .await?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ mod metadata;
 mod peerless;
 mod peers;
 mod pull;
+mod room;
 mod withheld;
 
 use std::sync::{

@@ -116,9 +116,9 @@ struct Claimed {
 }
 
 impl Peers {
-    /// Begins the search.
-    pub(super) fn new(core: &Arc<Core>, origin: &Origin) -> Self {
-        let may_ask = !origin.restricted || is_private(core);
+    /// Begins the search, if there is a peer to ask.
+    pub(super) async fn new(core: &Arc<Core>, origin: &Origin) -> Self {
+        let may_ask = (!origin.restricted || is_private(core)) && core.has_peers().await;
         let alias = alias(origin.expected).filter(|_| may_ask);
         let wanted = alias.map(|alias| Wanted {
             alias,

@@ -22,10 +22,10 @@ use hubless_content::{
     CHUNK_SIZE, CommitId, FileHash, GitBlobId, Lfs, ManifestEntry, ModelPath, RepoId, Sha256,
 };
 use hubless_store::{Expected, IncomingReader, Store, StoreError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use self::kept::Kept;
-use super::{Body, Upstream};
+use super::{Body, Upstream, room::Rooms};
 use crate::{
     api::{Failure, FailureKind, Subject},
     core::Core,
@@ -34,7 +34,8 @@ use crate::{
     transfers::Live,
 };
 
-/// Files that are written at once, each by a thread. Snapshots of four clients.
+/// Files that are written at once, short and long ones each, each by a thread. Snapshots of four
+/// clients.
 const PULLS_MAX: usize = 32;
 
 /// Bytes that a reader takes at once.
@@ -112,7 +113,7 @@ impl Origin {
 /// connections bound.
 pub(super) struct Pulls {
     running: Mutex<HashMap<PullKey, Weak<Pull>>>,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
     kept: Kept,
 }
 
@@ -120,7 +121,7 @@ impl Default for Pulls {
     fn default() -> Self {
         Self {
             running: Mutex::default(),
-            room: Arc::new(Semaphore::new(PULLS_MAX)),
+            rooms: Rooms::new(PULLS_MAX),
             kept: Kept::default(),
         }
     }

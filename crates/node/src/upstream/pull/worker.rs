@@ -8,10 +8,13 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, FileHash};
-use hubless_store::{Expected, Incoming, IncomingReader, Store, StoreError};
+use hubless_store::{Expected, Incoming, IncomingReader, Store, StoreError, StoreErrorKind};
 use tokio::sync::{mpsc, watch};
 
-use super::{Coming, Origin, Pull, State, find_held, kept};
+use super::{
+    Coming, Origin, Pull, State, find_held,
+    kept::{self, Part},
+};
 use crate::{
     api::{self, Failure, FailureKind},
     blocking::Blocking,
@@ -67,14 +70,18 @@ impl Worker {
 
     /// Gets the file from the store, from peers or from the upstream.
     async fn bring(&self) -> Result<FileHash, Failure> {
-        let room = self.upstream.pulls.room.acquire().await;
-        let _permit = room.map_err(|_| interrupted())?;
+        let room = self.upstream.pulls.rooms.of(self.origin.size);
+        let _place = tokio::select! {
+            place = room.take(&self.origin.repo) => place?,
+            () = self.abandoned() => return Err(interrupted()),
+            () = self.core.cancel.cancelled() => return Err(interrupted()),
+        };
         let (store, origin) = (self.core.store.clone(), self.origin.clone());
         let held = move || find_held(&store, origin.expected, origin.size);
         if let Some(file) = self.core.blocking.run(held).await?? {
             return Ok(file);
         }
-        let mut peers = Peers::new(&self.core, &self.origin);
+        let mut peers = Peers::new(&self.core, &self.origin).await;
         let outcome = tokio::select! {
             outcome = self.race(&mut peers) => outcome,
             () = self.abandoned() => Err(interrupted()),
@@ -163,20 +170,27 @@ impl Worker {
 
     async fn download(&self, lead: watch::Receiver<Lead>) -> Result<FileHash, Failure> {
         Lead::pass(lead).await;
-        let incoming = self.incoming().await?;
-        let start = incoming.written();
-        let _ = self.pull.reader.set(incoming.reader());
+        let part = self.part().await?;
+        let start = part.incoming.written();
+        let _ = self.pull.reader.set(part.incoming.reader());
         let came = |coming: &mut Coming| coming.wrote(start);
         self.state.send_if_modified(|state| state.change(came));
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
-        let written = Blocking::run_long(self.writer(incoming, pieces));
+        let written = Blocking::run_long(self.writer(part, pieces));
         let (sent, written) = tokio::join!(self.send(start, sender), written);
         sent?;
-        written??.ok_or_else(interrupted)
+        let written = written?.map_err(|error| match error.kind() {
+            StoreErrorKind::Integrity => UpstreamError::WrongFile {
+                path: self.origin.path.clone(),
+                source: error,
+            },
+            _ => error.into(),
+        });
+        written?.ok_or_else(interrupted)
     }
 
     /// What an earlier pull left, or room for all of it.
-    async fn incoming(&self) -> Result<Incoming, Failure> {
+    async fn part(&self) -> Result<Part, Failure> {
         let (store, upstream) = (self.core.store.clone(), self.upstream.clone());
         let (key, size) = (self.origin.key(), self.origin.size);
         let begin = move || {
@@ -188,7 +202,8 @@ impl Worker {
                         store.incoming(size)
                     }
                     begun => begun,
-                },
+                }
+                .map(Part::new),
             }
         };
         Ok(self.core.blocking.run(begin).await??)
@@ -198,7 +213,7 @@ impl Worker {
     /// whole came from peers meanwhile.
     fn writer(
         &self,
-        incoming: Incoming,
+        mut part: Part,
         pieces: mpsc::Receiver<Bytes>,
     ) -> impl FnOnce() -> Result<Option<FileHash>, StoreError> + Send + 'static {
         let (core, upstream, state) =
@@ -206,16 +221,16 @@ impl Worker {
         let (key, expected) = (self.origin.key(), self.origin.expected);
         let restricted = self.origin.restricted;
         move || {
-            let incoming = write(incoming, pieces, &state)?;
-            if incoming.written() == incoming.size() {
+            write(&mut part.incoming, pieces, &state)?;
+            if part.incoming.written() == part.incoming.size() {
                 let kept = match restricted {
-                    true => keep_restricted(&core.withheld, incoming, expected),
-                    false => incoming.finish(expected, |_| {}).map(|(file, _)| file),
+                    true => keep_restricted(&core.withheld, part.incoming, expected),
+                    false => part.incoming.finish(expected, |_| {}).map(|(file, _)| file),
                 };
                 return kept.map(Some);
             }
-            if incoming.written() > 0 && state.borrow().wants_rest() {
-                upstream.pulls.kept.put(key, incoming);
+            if part.incoming.written() > 0 && state.borrow().wants_rest() {
+                upstream.pulls.kept.put(key, part);
                 core.tasks
                     .spawn(kept::expire(core.cancel.clone(), upstream));
             }
@@ -226,7 +241,8 @@ impl Worker {
     /// Passes on what comes, as fast as it can be written.
     async fn send(&self, start: u64, sender: mpsc::Sender<Bytes>) -> Result<(), UpstreamError> {
         let rest = start..self.origin.size;
-        let mut body = self.origin.body(&self.core, &self.upstream, rest);
+        let body = self.origin.body(&self.core, &self.upstream, rest);
+        let mut body = body.resumed();
         let live = self
             .origin
             .show(&self.core, Some(self.upstream.client.name()));
@@ -277,10 +293,10 @@ fn is_refusal(failure: &Failure) -> bool {
 
 /// Writes until there are no more pieces.
 fn write(
-    mut incoming: Incoming,
+    incoming: &mut Incoming,
     mut pieces: mpsc::Receiver<Bytes>,
     state: &watch::Sender<State>,
-) -> Result<Incoming, StoreError> {
+) -> Result<(), StoreError> {
     while let Some(piece) = pieces.blocking_recv() {
         incoming.write(&piece)?;
         for _ in 1..PIECES_AT_ONCE {
@@ -290,7 +306,7 @@ fn write(
         let written = incoming.written();
         state.send_if_modified(|state| state.change(|coming| coming.wrote(written)));
     }
-    Ok(incoming)
+    Ok(())
 }
 
 /// Makes what came a file of the store that no peer gets, not even for a moment.
