@@ -135,6 +135,13 @@ pub enum Request {
         /// Only this ref.
         name: Option<RefName>,
     },
+    /// Forget the content of one revision of a name. Result: [`RevisionRemoved`].
+    RevisionRemove {
+        /// The repo.
+        repo: RepoId,
+        /// A commit id or the beginning of one.
+        revision: String,
+    },
     /// What a name leads to. Result: [`ResolvedName`].
     NameResolve {
         /// The repo.

@@ -16,6 +16,7 @@ use crate::{
     api::{Added, Collected, Damaged, Event, Failure, FailureKind, State, Verified},
     blocking::Blocking,
     core::Core,
+    home::Home,
     replies::ReplySink,
     repos,
 };
@@ -106,22 +107,33 @@ pub(crate) async fn add(
 }
 
 pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Failure> {
-    let (store, export) = (core.store.clone(), core.home.export(hash));
-    Blocking::run_long(move || {
-        match store.remove(hash) {
-            Err(StoreError::Named { .. }) => return Err(named(&store, hash)?),
-            removed => removed?,
-        }
-        match std::fs::remove_dir_all(&export) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %export.display(), "cannot remove the exported files");
-            }
-            _ => {}
-        }
-        Ok::<_, Failure>(())
+    let (store, home) = (core.store.clone(), core.home.clone());
+    Blocking::run_long(move || match remove_model(&store, &home, hash) {
+        Err(StoreError::Named { .. }) => Err(named(&store, hash)?),
+        removed => Ok::<_, Failure>(removed?),
     })
     .await??;
     core.note_change();
+    Ok(())
+}
+
+/// Forgets a model, and what `get` put into the home directory.
+///
+/// # Errors
+/// As [`Store::remove`].
+pub(crate) fn remove_model(
+    store: &Store,
+    home: &Home,
+    hash: ContentHash,
+) -> Result<(), StoreError> {
+    store.remove(hash)?;
+    let export = home.export(hash);
+    match std::fs::remove_dir_all(&export) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %export.display(), "cannot remove the exported files");
+        }
+        _ => {}
+    }
     Ok(())
 }
 
@@ -134,7 +146,8 @@ fn named(store: &Store, hash: ContentHash) -> Result<Failure, StoreError> {
     let all: Vec<String> = names.iter().map(ToString::to_string).collect();
     let message = format!("model {hash} is a revision of {}", all.join(", "));
     let hint = format!(
-        "`hubless name rm {first}` forgets a name and its revisions; then run the same command again"
+        "`hubless rm {first}@REVISION` forgets an old revision, `hubless name rm {first}` the whole \
+         name; then run the same command again"
     );
     Ok(Failure::new(FailureKind::Usage, message).hint(hint))
 }

@@ -83,6 +83,9 @@ async fn execute(
         Request::NameList => json(repos::list(core).await?),
         Request::NameShow { repo } => json(repos::show(core, repo).await?),
         Request::NameRemove { repo, name } => json(repos::remove(core, repo, name).await?),
+        Request::RevisionRemove { repo, revision } => {
+            json(repos::remove_revision(core, repo, revision).await?)
+        }
         Request::NameResolve { repo, revision } => {
             json(repos::resolve_name(core, repo, &revision).await?)
         }

@@ -214,6 +214,24 @@ pub enum StoreError {
         /// Where it leads now; `None` if there is no such ref.
         found: Option<CommitId>,
     },
+    /// The repo has no such revision.
+    #[error("{repo} has no revision {commit}")]
+    UnknownRevision {
+        /// The repo.
+        repo: RepoId,
+        /// The revision.
+        commit: CommitId,
+    },
+    /// A revision whose content is to be removed is what a ref leads to.
+    #[error("revision {commit} of {repo} is what {name} leads to")]
+    RefLeadsThere {
+        /// The repo.
+        repo: RepoId,
+        /// The revision.
+        commit: CommitId,
+        /// The ref; there may be more.
+        name: RefName,
+    },
     /// More of something than the index takes.
     #[error("there can be at most {max} {what}")]
     TooMany {
@@ -313,6 +331,7 @@ impl StoreError {
             | Self::UnsafeTarget { .. }
             | Self::SameName { .. }
             | Self::Named { .. }
+            | Self::RefLeadsThere { .. }
             | Self::TooMany { .. }
             | Self::Revision { .. } => Kind::Input,
             Self::RepoExists { .. } | Self::RefMoved { .. } => Kind::Conflict,
@@ -321,9 +340,10 @@ impl StoreError {
             Self::Quota { .. } => Kind::Quota,
             Self::Locked { .. } => Kind::Locked,
             Self::Corrupt { .. } | Self::Newer { .. } => Kind::Corrupt,
-            Self::UnknownModel { .. } | Self::UnknownRepo { .. } | Self::Incomplete { .. } => {
-                Kind::NotFound
-            }
+            Self::UnknownModel { .. }
+            | Self::UnknownRepo { .. }
+            | Self::UnknownRevision { .. }
+            | Self::Incomplete { .. } => Kind::NotFound,
             Self::Damaged { .. }
             | Self::WrongSize { .. }
             | Self::WrongFile { .. }

@@ -212,6 +212,7 @@ fn open_all(write: &WriteTransaction) -> IndexResult<()> {
     write.open_table(tables::REFS)?;
     write.open_table(tables::REVISIONS)?;
     write.open_table(tables::USED)?;
+    write.open_table(tables::REMOVED)?;
     Ok(())
 }
 

@@ -167,7 +167,9 @@ impl Store {
             let mut refs = write.open_table(tables::REFS)?;
             refs.retain_in(rows.clone(), |_, _| false)?;
             let mut revisions = write.open_table(tables::REVISIONS)?;
-            revisions.retain_in(rows, |_, _| false)?;
+            revisions.retain_in(rows.clone(), |_, _| false)?;
+            let mut removed = write.open_table(tables::REMOVED)?;
+            removed.retain_in(rows, |_, ()| false)?;
             let was_there = write.open_table(tables::REPOS)?.remove(&key[..])?.is_some();
             Ok(was_there)
         })
@@ -196,9 +198,7 @@ impl Store {
             let mut refs = Vec::new();
             for row in table.range(&rows.start[..]..&rows.end[..])? {
                 let (key, value) = row?;
-                let name = std::str::from_utf8(&key.value()[rows.start.len()..]).ok();
-                let name = name.and_then(|name| name.parse().ok());
-                let name = name.ok_or(IndexError::Malformed("the name of a ref"))?;
+                let name = ref_of(key.value(), rows.start.len())?;
                 refs.push((name, CommitId::new(*value.value())));
             }
             Ok(refs)
@@ -224,6 +224,8 @@ pub(crate) enum Refusal {
     NoRepo,
     RepoExists,
     RefMoved(RefName, Option<CommitId>),
+    NoRevision(CommitId),
+    RefLeadsThere(CommitId, RefName),
     TooMany(&'static str, u64),
 }
 
@@ -236,6 +238,15 @@ impl Refusal {
                 repo: repo.clone(),
                 name,
                 found,
+            },
+            Self::NoRevision(commit) => StoreError::UnknownRevision {
+                repo: repo.clone(),
+                commit,
+            },
+            Self::RefLeadsThere(commit, name) => StoreError::RefLeadsThere {
+                repo: repo.clone(),
+                commit,
+                name,
             },
             Self::TooMany(what, max) => StoreError::TooMany { what, max },
         }
@@ -331,6 +342,14 @@ pub(crate) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
     let mut key = repo_key(repo);
     key.extend(rest);
     key
+}
+
+/// The name of a ref in the key of its row, behind so many bytes.
+pub(crate) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
+    let name = key.get(behind..).unwrap_or_default();
+    let name = std::str::from_utf8(name).ok();
+    let name = name.and_then(|name| name.parse().ok());
+    name.ok_or(IndexError::Malformed("the name of a ref"))
 }
 
 /// The keys of all rows of a repo.

@@ -9,7 +9,8 @@ use crate::{
     in_use::{FilesGuard, Guard},
     index::{IndexError, IndexResult},
     repos::{
-        RefChange, Refusal, Repo, is_of_upstream, row_key, rows_of, write_new_repo, write_refs,
+        RefChange, Refusal, Repo, is_of_upstream, ref_of, row_key, rows_of, write_new_repo,
+        write_refs,
     },
     tables,
 };
@@ -165,6 +166,51 @@ impl Store {
         self.shared.index.read(|read| files_of(read, tree))
     }
 
+    /// Lets the content of a revision be collected. What was said about the revision stays in the
+    /// history; [`Store::put_revision`] names the content again. The room of the content is free
+    /// after [`Store::gc`].
+    ///
+    /// # Errors
+    /// [`StoreError::RefLeadsThere`] if a ref leads to it, [`StoreError::UnknownRevision`]; others if
+    /// the disk or the index fails.
+    pub fn remove_content(&self, repo: &RepoId, commit: CommitId) -> Result<(), StoreError> {
+        let (key, rows) = (row_key(repo, commit.as_bytes()), rows_of(repo));
+        let removed = self.shared.index.write_unless_refused(|write| {
+            for row in write
+                .open_table(tables::REFS)?
+                .range(&rows.start[..]..&rows.end[..])?
+            {
+                let (name, leads_to) = row?;
+                if leads_to.value() == commit.as_bytes() {
+                    let name = ref_of(name.value(), rows.start.len())?;
+                    return Ok(Err(Refusal::RefLeadsThere(commit, name)));
+                }
+            }
+            if write
+                .open_table(tables::REVISIONS)?
+                .get(&key[..])?
+                .is_none()
+            {
+                return Ok(Err(Refusal::NoRevision(commit)));
+            }
+            write.open_table(tables::REMOVED)?.insert(&key[..], ())?;
+            Ok(Ok(()))
+        })?;
+        removed.map_err(|refusal| refusal.explain(repo))
+    }
+
+    /// Whether the content of a revision was removed here.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn is_content_removed(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
+        let key = row_key(repo, commit.as_bytes());
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REMOVED)?;
+            Ok(table.get(&key[..])?.is_some())
+        })
+    }
+
     /// Forgets a revision; true if it was known. Refs that lead to it stay.
     ///
     /// # Errors
@@ -185,10 +231,14 @@ impl Shared {
         self.index.read(|read| {
             let mut all = Vec::new();
             let repos = read.open_table(tables::REPOS)?;
+            let removed = read.open_table(tables::REMOVED)?;
             let (mut repo, mut of_upstream) = (Vec::new(), false);
             for row in read.open_table(tables::REVISIONS)?.iter()? {
                 let (key, value) = row?;
                 let key = key.value();
+                if removed.get(key)?.is_some() {
+                    continue;
+                }
                 let of = &key[..key.len().saturating_sub(COMMIT_BYTES)];
                 if repo != of {
                     repo = of.to_vec();
@@ -218,8 +268,12 @@ impl Shared {
     /// Whether a revision names this model.
     pub(crate) fn is_named(&self, model: ContentHash) -> Result<bool, StoreError> {
         self.index.read(|read| {
+            let removed = read.open_table(tables::REMOVED)?;
             for row in read.open_table(tables::REVISIONS)?.iter()? {
-                let (_, value) = row?;
+                let (key, value) = row?;
+                if removed.get(key.value())?.is_some() {
+                    continue;
+                }
                 let content = match Revision::content_of(value.value()) {
                     None => decode_revision(value.value())?.tree.content_hash(),
                     known => known,
@@ -253,8 +307,10 @@ fn write_row(
     commit: CommitId,
     revision: &[u8],
 ) -> IndexResult<Result<(), Refusal>> {
+    let key = row_key(repo, commit.as_bytes());
+    write.open_table(tables::REMOVED)?.remove(&key[..])?;
     let mut table = write.open_table(tables::REVISIONS)?;
-    table.insert(&row_key(repo, commit.as_bytes())[..], revision)?;
+    table.insert(&key[..], revision)?;
     let rows = rows_of(repo);
     let count = table.range(&rows.start[..]..&rows.end[..])?.count();
     Ok(match count {

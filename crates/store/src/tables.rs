@@ -67,3 +67,6 @@ pub(crate) const REVISIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new
 
 /// File hash -> when the file was last read or brought, milliseconds since 1970, to the hour.
 pub(crate) const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v1");
+
+/// Repo, then the id of a revision -> nothing: the content of the revision was removed here.
+pub(crate) const REMOVED: TableDefinition<&[u8], ()> = TableDefinition::new("removed.v1");

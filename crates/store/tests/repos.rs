@@ -346,3 +346,42 @@ fn what_a_revision_names_is_no_garbage() {
     assert_eq!(store.gc().unwrap().models, 1);
     assert_eq!(store.usage().unwrap().bytes, 0);
 }
+
+#[test]
+fn content_of_an_old_revision_is_collected_when_it_is_removed_and_no_ref_leads_to_it() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let (repo, main) = (make_repo(&store, "org/a"), RefName::main());
+    let [old, new] = [1, 2].map(|seed| {
+        let tree = tempfile::tempdir().unwrap();
+        let files = [("weights".to_owned(), bytes(seed, 3 * CHUNK))].into();
+        write_files(tree.path(), &files);
+        let model = import(&store, tree.path()).hash;
+        assert!(store.unpin(model).unwrap());
+        let state = revision(Tree::Content(model));
+        let commit = state.commit_id().unwrap();
+        let change = RefChange::set(main.clone(), commit);
+        store
+            .put_revision(&repo, commit, &state, &[change])
+            .unwrap();
+        (commit, model, state)
+    });
+    let refused = store.remove_content(&repo, new.0).unwrap_err();
+    assert!(matches!(refused, StoreError::RefLeadsThere { ref name, .. } if *name == main));
+    let unknown = store.remove_content(&repo, commit(9, 9)).unwrap_err();
+    assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
+
+    store.remove_content(&repo, old.0).unwrap();
+    assert!(store.is_content_removed(&repo, old.0).unwrap());
+    assert!(!store.is_content_removed(&repo, new.0).unwrap());
+    store.remove(old.1).unwrap();
+    assert_eq!(store.gc().unwrap().files, 1);
+    assert!(store.model_info(new.1).unwrap().unwrap().complete);
+    let known = store.revision(&repo, old.0).unwrap();
+    assert_eq!(known.as_ref(), Some(&old.2), "the history has it");
+
+    // Named again, it is kept again.
+    store.put_revision(&repo, old.0, &old.2, &[]).unwrap();
+    assert!(!store.is_content_removed(&repo, old.0).unwrap());
+    assert!(matches!(store.remove(old.1), Err(StoreError::Named { .. })));
+}

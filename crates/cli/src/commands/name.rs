@@ -116,6 +116,9 @@ async fn set(args: &Set, context: &Context<'_>) -> Result<(), Error> {
     }
     context.output.line(&named.commit.to_string())?;
     context.output.note(&summary(&named));
+    if let Some(warning) = &named.warning {
+        context.output.note(&format!("warning: {warning}"));
+    }
     Ok(())
 }
 
@@ -178,7 +181,10 @@ async fn show(args: &Show, context: &Context<'_>) -> Result<(), Error> {
         revisions.row([
             revision.commit.to_string(),
             or_dash(revision.hash),
-            text::printable(&revision.title).into_owned(),
+            match revision.removed {
+                true => format!("{} (content removed)", text::printable(&revision.title)),
+                false => text::printable(&revision.title).into_owned(),
+            },
         ]);
     }
     output.lines(&refs.lines())?;

@@ -114,6 +114,10 @@ impl From<RepoError> for ApiError {
             RepoError::NoRevision { revision } => {
                 Self::coded("RevisionNotFound", format!("Invalid rev id: {revision}"))
             }
+            RepoError::Removed { revision } => Self::coded(
+                "RevisionNotFound",
+                format!("The content of revision {revision} was removed from this node"),
+            ),
             RepoError::NoEntry { path } => Self::entry_not_found(&path),
             RepoError::Gated { message } => Self {
                 code: Some("GatedRepo"),

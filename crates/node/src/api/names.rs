@@ -22,6 +22,9 @@ pub struct Named {
     pub hash: ContentHash,
     /// Whether the revision is new; if not, the branch held this content already.
     pub new: bool,
+    /// What a person should know about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// All names.
@@ -68,6 +71,18 @@ pub struct NameRevision {
     pub time: u64,
     /// What was said about it.
     pub title: String,
+    /// Its content was removed here.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+/// The content of a revision was removed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevisionRemoved {
+    /// The revision.
+    pub commit: CommitId,
+    /// What it was, if its address was known.
+    pub hash: Option<ContentHash>,
 }
 
 /// What a name leads to.

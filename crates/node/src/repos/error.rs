@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hubless_content::CommitId;
+
 use crate::api::{Failure, FailureKind};
 
 /// Why a repo, or something in it, cannot be had.
@@ -15,6 +17,12 @@ pub enum RepoError {
     NoRevision {
         /// What was asked for.
         revision: String,
+    },
+    /// The content of the revision was removed here.
+    #[error("the content of revision {revision} was removed from this node")]
+    Removed {
+        /// The revision's id.
+        revision: CommitId,
     },
     /// The revision has no such file.
     #[error("there is no {path:?} in this revision")]
@@ -81,10 +89,10 @@ impl From<RepoError> for Failure {
             RepoError::Unavailable { failure } | RepoError::Failed { failure } => failure,
             RepoError::NoRepo => Self::new(FailureKind::NotFound, message)
                 .hint("`hubless name ls` prints the names that this node knows"),
-            RepoError::NoRevision { .. } | RepoError::NoEntry { .. } => {
-                Self::new(FailureKind::NotFound, message)
-                    .hint("`hubless name show NAME` prints its branches, tags and revisions")
-            }
+            RepoError::NoRevision { .. }
+            | RepoError::Removed { .. }
+            | RepoError::NoEntry { .. } => Self::new(FailureKind::NotFound, message)
+                .hint("`hubless name show NAME` prints its branches, tags and revisions"),
             RepoError::Gated { .. } | RepoError::Denied { .. } | RepoError::BadToken { .. } => {
                 Self::new(FailureKind::Denied, message)
             }

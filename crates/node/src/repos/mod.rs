@@ -33,7 +33,9 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use hubless_content::{ContentHash, FileHash, ManifestEntry};
 pub use hubless_store::{Repo, RepoOrigin};
 
-pub(crate) use self::names::{list, names_of, remove, resolve as resolve_name, set, show};
+pub(crate) use self::names::{
+    list, names_of, remove, remove_revision, resolve as resolve_name, set, show,
+};
 use self::resolve::is_restricted;
 pub use self::{
     error::RepoError,
@@ -158,19 +160,12 @@ impl Repos {
         resolved: &Resolved,
         file: &RepoFile,
     ) -> Result<Option<ContentHash>, RepoError> {
-        if file.hash.is_none() || is_restricted(&resolved.repo) || !self.has_peers().await? {
+        if file.hash.is_none() || is_restricted(&resolved.repo) || !self.core.has_peers().await {
             return Ok(None);
         }
         let revision = resolved.revision.clone();
         let model = self.core.blocking.run(move || revision.tree.content_hash());
         Ok(model.await.map_err(Failure::from)?)
-    }
-
-    /// Whether there is anybody to ask, or soon will be.
-    async fn has_peers(&self) -> Result<bool, Failure> {
-        let config = &self.core.config;
-        let named = !(config.peers.is_empty() && config.bootstrap.is_empty());
-        Ok(named || !self.core.network()?.peers().await.is_empty())
     }
 
     /// Whether all bytes of a file are here.

@@ -8,13 +8,16 @@ use std::{
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
 
-use super::{Caller, RepoError, Repos};
+use super::{Caller, RepoError, Repos, resolve::commit_of};
 use crate::{
     api::{
         Failure, FailureKind, NameDetails, NameRef, NameRevision, NameSet, Named, Names,
-        ResolvedName,
+        ResolvedName, RevisionRemoved,
     },
+    blocking::Blocking,
     core::Core,
+    home::Home,
+    publish::remove_model,
 };
 
 /// Names that one list has; more are for a search.
@@ -56,6 +59,11 @@ fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Fai
     } = request;
     let known = store.repo(repo)?;
     refuse_others(known.as_ref())?;
+    if known.is_none() && repo.namespace().is_none() {
+        let message = format!("{:?} has no ORG/ before the name", repo.id());
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("write the name as ORG/NAME, such as acme/my-model"));
+    }
     let head = store.get_ref(repo, branch)?;
     let last = match head {
         Some(head) => store.revision(repo, head)?,
@@ -93,6 +101,19 @@ fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Fai
         commit,
         hash: *hash,
         new: !same,
+        warning: nothing_here(store, *hash)?,
+    }))
+}
+
+/// What to say if nothing of the content is here: another node may have it, or it was mistyped.
+fn nothing_here(store: &Store, hash: ContentHash) -> Result<Option<String>, StoreError> {
+    let known = store.model_info(hash)?;
+    let is_here = known.is_some_and(|model| model.held_bytes > 0 || model.complete);
+    Ok((!is_here).then(|| {
+        format!(
+            "nothing of {hash} is on this node: clients get it only if a peer has it (`hubless \
+             providers {hash}` searches for one)"
+        )
     }))
 }
 
@@ -240,6 +261,7 @@ fn all_of(store: &Store, repo: &RepoId) -> Result<AllOf, StoreError> {
                 hash: revision.tree.content_hash(),
                 time: revision.time,
                 title: revision.title,
+                removed: store.is_content_removed(repo, commit)?,
             });
         }
     }
@@ -279,6 +301,63 @@ pub(crate) async fn remove(
         }
         None => unknown(&repo),
     })
+}
+
+/// Forgets the content of a revision, so that garbage collection frees what nothing else has.
+pub(crate) async fn remove_revision(
+    core: &Arc<Core>,
+    repo: RepoId,
+    revision: String,
+) -> Result<RevisionRemoved, Failure> {
+    let (store, home) = (core.store.clone(), core.home.clone());
+    let removed = Blocking::run_long(move || forget_content(&store, &home, &repo, &revision));
+    let removed = removed.await??;
+    core.note_change();
+    Ok(removed)
+}
+
+fn forget_content(
+    store: &Store,
+    home: &Home,
+    repo: &RepoId,
+    revision: &str,
+) -> Result<RevisionRemoved, Failure> {
+    let known = store.repo(repo)?.ok_or_else(|| unknown(repo))?;
+    let no_revision = || {
+        let message = format!("{repo} has no revision {revision:?}");
+        Failure::new(FailureKind::NotFound, message)
+            .hint(format!("`hubless name show {repo}` prints its revisions"))
+    };
+    let commit = commit_of(store, &known.id, revision)?.ok_or_else(no_revision)?;
+    match store.remove_content(&known.id, commit) {
+        Err(StoreError::RefLeadsThere { name, .. }) => return Err(led_to(repo, commit, &name)),
+        removed => removed?,
+    }
+    let revision = store.revision(&known.id, commit)?;
+    let hash = revision.and_then(|revision| revision.tree.content_hash());
+    if let Some(hash) = hash {
+        match remove_model(store, home, hash) {
+            // Another revision needs it, or it never came.
+            Ok(()) | Err(StoreError::Named { .. } | StoreError::UnknownModel { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(RevisionRemoved { commit, hash })
+}
+
+/// Why the content of what a ref leads to is not removed.
+fn led_to(repo: &RepoId, commit: CommitId, name: &RefName) -> Failure {
+    let message = format!("{name} of {repo} leads to revision {commit}");
+    let option = match name.as_str().starts_with("refs/tags/") {
+        true => "tag",
+        false => "branch",
+    };
+    let hint = format!(
+        "give the {option} new content with `hubless name set`, or remove it: `hubless name rm {repo} \
+         --{option} {}`; then run the same command again",
+        name.short()
+    );
+    Failure::new(FailureKind::Usage, message).hint(hint)
 }
 
 fn unknown(repo: &RepoId) -> Failure {

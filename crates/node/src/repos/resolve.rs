@@ -136,6 +136,7 @@ impl Repos {
                 return Ok(*held);
             }
             Found::Revision(held) => Some(*held),
+            Found::Removed(_, revision) => return Err(RepoError::Removed { revision }),
             Found::OnlyRepo(_) | Found::Nothing => None,
         };
         let wait = match held {
@@ -248,6 +249,8 @@ pub(super) fn is_restricted(repo: &Repo) -> bool {
 /// What is known here of a name and a revision.
 enum Found {
     Revision(Box<Resolved>),
+    /// The content of this revision was removed.
+    Removed(Box<Repo>, CommitId),
     OnlyRepo(Box<Repo>),
     Nothing,
 }
@@ -256,7 +259,7 @@ impl Found {
     fn repo(&self) -> Option<&Repo> {
         match self {
             Self::Revision(resolved) => Some(&resolved.repo),
-            Self::OnlyRepo(repo) => Some(repo),
+            Self::OnlyRepo(repo) | Self::Removed(repo, _) => Some(repo),
             Self::Nothing => None,
         }
     }
@@ -264,6 +267,7 @@ impl Found {
     fn into_result(self, revision: &str) -> Result<Resolved, RepoError> {
         match self {
             Self::Revision(resolved) => Ok(*resolved),
+            Self::Removed(_, revision) => Err(RepoError::Removed { revision }),
             Self::OnlyRepo(_) => Err(RepoError::NoRevision {
                 revision: revision.to_owned(),
             }),
@@ -279,6 +283,9 @@ fn find(store: &Store, id: &RepoId, revision: &str) -> Result<Found, StoreError>
     let Some(commit) = commit_of(store, id, revision)? else {
         return Ok(Found::OnlyRepo(Box::new(repo)));
     };
+    if store.is_content_removed(id, commit)? {
+        return Ok(Found::Removed(Box::new(repo), commit));
+    }
     Ok(match store.revision(id, commit)? {
         Some(revision) => Found::Revision(Box::new(Resolved {
             repo: Arc::new(repo),
@@ -291,7 +298,11 @@ fn find(store: &Store, id: &RepoId, revision: &str) -> Result<Found, StoreError>
 }
 
 /// When names clash: a full ref, then a branch, a tag, a commit id.
-fn commit_of(store: &Store, repo: &RepoId, text: &str) -> Result<Option<CommitId>, StoreError> {
+pub(super) fn commit_of(
+    store: &Store,
+    repo: &RepoId,
+    text: &str,
+) -> Result<Option<CommitId>, StoreError> {
     if text == "HEAD" {
         return store.get_ref(repo, &RefName::main());
     }
@@ -314,10 +325,13 @@ fn history(store: &Store, of: &Resolved) -> Result<Vec<(CommitId, Arc<Revision>)
         && let Some(parent) = last.parents.first().copied()
         && history.len() < HISTORY_MAX
     {
-        match store.revision(&of.repo.id, parent)? {
-            Some(revision) => history.push((parent, Arc::new(revision))),
-            None => break,
+        let Some(mut revision) = store.revision(&of.repo.id, parent)? else {
+            break;
+        };
+        if store.is_content_removed(&of.repo.id, parent)? {
+            revision.message = "The content of this revision was removed.".into();
         }
+        history.push((parent, Arc::new(revision)));
     }
     Ok(history)
 }
