@@ -257,6 +257,7 @@ impl Events {
                 bytes_verified,
                 bytes_total,
                 sources,
+                ..
             } => (*state, *bytes_verified, *bytes_total, *sources),
             Event::Export {
                 bytes_exported,

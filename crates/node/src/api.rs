@@ -225,6 +225,9 @@ pub enum Event {
         bytes_total: u64,
         /// Peers that take part.
         sources: u32,
+        /// Only while nothing comes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stall: Option<Stall>,
     },
     /// How far the writing to the target directory has come; all is verified by then.
     Export {
@@ -238,6 +241,17 @@ pub enum Event {
         /// A sentence.
         message: String,
     },
+}
+
+/// A fetch to which nothing comes, though more is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stall {
+    /// Seconds since the last bytes.
+    pub seconds: u64,
+    /// The peer that was asked and does not answer, or that gave the last bytes and has left.
+    pub waiting_for: Option<String>,
+    /// Other peers that are being asked or dialled.
+    pub asking: u32,
 }
 
 /// What a long work is doing.

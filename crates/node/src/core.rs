@@ -10,7 +10,7 @@ use std::{
 
 use hubless_content::ContentHash;
 use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
-use hubless_store::{Store, StoreOptions};
+use hubless_store::{Damaged, Store, StoreOptions};
 use hubless_wire::PeerAddresses;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,11 +21,12 @@ use crate::{
     busy::Busy,
     config::{ByteSize, Config},
     counters::Counters,
+    damage,
     digesting::Digesting,
     fetch::{Feeds, Locks},
     home::Home,
     records::StoreRecords,
-    serve::{Gains, Service, Swarms},
+    serve::{Gains, News, Service, Swarms},
     transfers::Transfers,
     upstream::{Upstream, Withheld},
 };
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     online: OnceCell<Online>,
     /// Chunks that were just verified, for those who asked what we have.
     pub(crate) gains: Gains,
+    /// Stored chunks that were found to be wrong just now.
+    pub(crate) damage: News<Damaged>,
     pub(crate) swarms: Swarms,
     /// The limits that hold now, up and down: those of the configuration until they are changed.
     limits: Mutex<(Option<u64>, Option<u64>)>,
@@ -112,6 +115,7 @@ impl Core {
         let withheld = Withheld::new(config.network_key.is_some());
         let (opened, withholding) = (store.clone(), withheld.clone());
         Blocking::run_long(move || withholding.refresh(&opened)).await??;
+        let damage = damage::reports(&store);
         let limits = (bytes(config.limit_up), bytes(config.limit_down));
         Ok(Arc::new(Self {
             home,
@@ -122,6 +126,7 @@ impl Core {
             online: OnceCell::new(),
             gains: Gains::default(),
             swarms: Swarms::default(),
+            damage,
             limits: Mutex::new(limits),
             fetches: Locks::default(),
             digesting: Digesting::default(),

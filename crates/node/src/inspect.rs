@@ -10,8 +10,9 @@ use crate::{
     api::{
         ClaimDetails, Claims, DhtStatus, Event, Failure, FailureKind, FileDetails, Identified,
         ModelDetails, ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State,
-        Status, StoreStatus, TicketReach, TicketText, Transfers, Why,
+        Status, StoreStatus, TicketReach, TicketText, Transfer, Transfers, Why,
     },
+    config::ByteSize,
     core::{Core, peer_addresses},
     fetch::{
         claims::{self, Wanted},
@@ -116,6 +117,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
             evicted_models: evictions.models,
             evicted_bytes: evictions.bytes,
             refused: evictions.refused,
+            chunks_rejected: core.store.chunks_rejected(),
         },
         transfers: core.transfers.list(),
         stale: stale.into_iter().map(|(_, path)| path).collect(),
@@ -150,6 +152,7 @@ const FINDING: Event = Event::Progress {
     bytes_verified: 0,
     bytes_total: 0,
     sources: 0,
+    stall: None,
 };
 
 pub(crate) async fn providers(
@@ -258,6 +261,12 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
             "{stale_here} files that are shared in place have changed and are not served."
         ));
     }
+    for transfer in core.transfers.list() {
+        if transfer.subject == hash.into() {
+            facts.extend(transfer_facts(&transfer, core.limits().1));
+        }
+    }
+    facts.extend(limit_facts(core.limits()));
     match core.network() {
         Err(_) => facts.push("No node runs on this home directory, so nobody can fetch it.".into()),
         Ok(network) => {
@@ -265,6 +274,46 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
         }
     }
     Ok(Why { hash, facts })
+}
+
+/// A fetch counts as held back by a limit from this share of it on: it is never met to the byte.
+const LIMIT_SHARE: f64 = 0.85;
+
+/// What a fetch of it does now, and what holds it back.
+fn transfer_facts(transfer: &Transfer, limit_down: Option<u64>) -> Vec<String> {
+    let rate = transfer.bytes_per_second;
+    let mut facts = vec![format!(
+        "It is being fetched: {} of {} bytes are here, {} a second come from {} peers.",
+        transfer.bytes_verified,
+        transfer.bytes_total,
+        ByteSize(rate),
+        transfer.sources.len()
+    )];
+    if let Some(stall) = &transfer.stall {
+        let peer = stall.waiting_for.as_deref().unwrap_or("a peer");
+        facts.push(format!(
+            "Nothing came for {} s: {peer} does not answer, {} others are asked.",
+            stall.seconds, stall.asking
+        ));
+    }
+    if let Some(limit) = limit_down
+        && rate as f64 >= limit as f64 * LIMIT_SHARE
+    {
+        facts.push("The fetch is as fast as `limit_down` lets it be.".to_owned());
+    }
+    facts
+}
+
+fn limit_facts((up, down): (Option<u64>, Option<u64>)) -> Vec<String> {
+    let limits = [
+        (down, "limit_down", "is taken from"),
+        (up, "limit_up", "is given to"),
+    ];
+    let fact = |(limit, key, what): (Option<u64>, _, _)| {
+        let limit = ByteSize(limit?);
+        Some(format!("At most {limit} a second {what} others ({key})."))
+    };
+    limits.into_iter().filter_map(fact).collect()
 }
 
 fn held_fact(model: &ModelInfo) -> String {

@@ -11,6 +11,7 @@
 //! network -> serve -> store
 //! store changes -> announcing -> network (DHT)
 //! store changes -> digesting -> store (what other hubs call the files)
+//! store damage -> repairing -> announcing, fetch (what is kept comes back)
 //! ```
 
 mod announcing;
@@ -23,6 +24,7 @@ mod configure;
 mod control;
 mod core;
 mod counters;
+mod damage;
 mod digesting;
 mod externals;
 mod failure;
@@ -35,6 +37,7 @@ mod metrics;
 mod node;
 mod publish;
 mod records;
+mod repairing;
 mod replies;
 pub mod repos;
 mod requests;

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub from_upstream: u64,
     /// Chunks and chunk lists that arrived and failed verification.
     pub chunks_rejected: u64,
+    /// Stored chunks that were found to be wrong, and are no longer held.
+    pub stored_chunks_rejected: u64,
     /// Peers that were banned for it.
     pub bans: u64,
     /// Peers that are banned now.
@@ -108,6 +110,7 @@ impl NodeHandle {
                 .upstream()
                 .map_or(0, |upstream| upstream.bytes_received()),
             chunks_rejected: counters.rejected.get(),
+            stored_chunks_rejected: self.core.store.chunks_rejected(),
             bans: counters.bans.get(),
             banned: network.map_or(0, |network| network.banned().len() as u64),
             uploads: counters.uploads.get(),

@@ -11,6 +11,7 @@ use crate::{
     digesting, externals,
     home::Home,
     host::{self, Found, Host},
+    repairing,
     replies::Replies,
     requests,
 };
@@ -100,6 +101,7 @@ impl Node {
 fn work_in_background(core: &Arc<Core>) {
     core.tasks.spawn(announcing::run(core.clone()));
     core.tasks.spawn(externals::run(core.clone()));
+    core.tasks.spawn(repairing::run(core.clone()));
     if core.config.digests {
         core.tasks.spawn(digesting::run(core.clone()));
     }

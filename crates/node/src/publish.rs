@@ -80,6 +80,7 @@ fn hashing(progress: Progress) -> Event {
         bytes_verified: progress.bytes_done,
         bytes_total: progress.bytes_total,
         sources: 0,
+        stall: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::api::{State, Subject, Transfer, TransferSource};
+use crate::api::{Stall, State, Subject, Transfer, TransferSource};
 
 /// Fetches that are shown. Who starts more sees these; the others go on unseen.
 const TRANSFERS_MAX: usize = 256;
@@ -46,6 +46,8 @@ pub(crate) struct Told {
     /// Payload that came.
     pub(crate) bytes_fetched: u64,
     pub(crate) sources: Vec<TransferSource>,
+    /// Only while nothing comes.
+    pub(crate) stall: Option<Stall>,
 }
 
 impl Transfers {
@@ -86,6 +88,7 @@ impl Transfers {
                 bytes_per_second: shown.rate(now),
                 seconds: (now - shown.since).as_secs(),
                 sources: told.sources.clone(),
+                stall: told.stall.clone(),
             })
         };
         table.live.iter().filter_map(shown).collect()
@@ -162,6 +165,7 @@ mod tests {
             bytes_total: 1000,
             bytes_fetched,
             sources: Vec::new(),
+            stall: None,
         })
     }
 

@@ -12,7 +12,8 @@
 //! - Each source is asked for as much at a time as its measured rate and round trip need, and no
 //!   more: what waits at a slow source is what the end of a fetch waits for.
 //! - No source can block a fetch: an answer that is late is asked for elsewhere, the last chunks
-//!   are asked of two, a source that fails rests, one that lies is banned.
+//!   are asked of two, a source that fails rests, one that sent a wrong chunk is not asked for it
+//!   again, one that lies is banned.
 //! - The same inputs give the same outputs. Time and seed are arguments.
 //!
 //! # Not here
@@ -46,6 +47,7 @@
 //! | `pace` | how fast one source is: rate, round trip, window, deadlines |
 //! | `requests` | the open asks, and those that are late |
 //! | `doubts` | the cancelled asks whose answers may come all the same |
+//! | `faults` | the wrong chunks of each peer, and when they are too many |
 //! | `choose` | what to ask one source for next |
 //! | `uploads` | the other side: which of those that wait is sent its chunk next |
 //! | `scheduler` | the order in which all this happens; below it how asks end, what sources gain and lose, what is due with time, and who is asked next |
@@ -54,6 +56,7 @@ mod bits;
 mod choose;
 mod config;
 mod doubts;
+mod faults;
 mod pace;
 mod pool;
 mod rarity;

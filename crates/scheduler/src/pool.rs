@@ -13,8 +13,6 @@ use crate::{bits::Bits, rarity::Rarity, rng::Rng};
 pub(crate) struct Pool {
     missing: Bits,
     free: Bits,
-    /// Received through this scheduler.
-    received: Bits,
     /// Chunks ever wanted.
     wanted: u32,
     /// Kept only while there are partial sources: nothing is rare among complete ones.
@@ -35,7 +33,6 @@ impl Pool {
     pub(crate) fn new(wanted: Bits) -> Self {
         Self {
             free: wanted.clone(),
-            received: Bits::empty(wanted.len()),
             wanted: wanted.count(),
             promised: BTreeMap::new(),
             promises: VecDeque::new(),
@@ -99,23 +96,17 @@ impl Pool {
         }
     }
 
-    /// The chunk is here; true if it was missing.
-    pub(crate) fn receive(&mut self, chunk: u32) -> bool {
-        self.received.insert(chunk);
-        self.drop_wanted(chunk)
-    }
-
-    /// The chunk is not wanted any more; true if it was missing.
+    /// The chunk is here, or not wanted any more; true if it was missing.
     pub(crate) fn drop_wanted(&mut self, chunk: u32) -> bool {
         self.take(chunk);
         self.missing.remove(chunk)
     }
 
-    /// These are wanted too, unless they were received; true if that made a chunk missing.
+    /// These are wanted too; true if that made a chunk missing.
     pub(crate) fn want(&mut self, range: Range<u32>) -> bool {
         let before = self.missing.count();
         for chunk in range.start..range.end.min(self.len()) {
-            if !self.received.contains(chunk) && self.missing.insert(chunk) {
+            if self.missing.insert(chunk) {
                 self.release(chunk);
             }
         }
@@ -217,7 +208,7 @@ mod tests {
         pool.release(0);
         assert_eq!(pool.lowest_free(), Some(0));
         pool.take(0);
-        assert!(pool.receive(0) && !pool.receive(0));
+        assert!(pool.drop_wanted(0) && !pool.drop_wanted(0));
         pool.release(0);
         assert!(
             !pool.free().contains(0),
@@ -226,15 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn wanting_skips_what_was_received() {
+    fn what_was_received_and_lost_again_can_be_wanted() {
         let mut pool = pool(4);
-        pool.receive(1);
-        (0..4).for_each(|chunk| {
-            pool.drop_wanted(chunk);
-        });
-        assert!(pool.want(0..100));
-        assert_eq!(pool.missing().iter().collect::<Vec<_>>(), [0, 2, 3]);
-        assert!(!pool.want(1..2));
+        pool.drop_wanted(1);
+        assert!(pool.want(1..100));
+        assert!(pool.free().contains(1));
+        assert!(!pool.want(1..2), "it is missing already");
     }
 
     #[test]

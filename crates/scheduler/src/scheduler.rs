@@ -17,6 +17,7 @@ use crate::{
     bits::Bits,
     config::SchedulerConfig,
     doubts::Doubts,
+    faults::Faults,
     pool::Pool,
     requests::{Ask, Requests},
     rng::Rng,
@@ -60,6 +61,7 @@ pub struct Scheduler {
     starved: bool,
     chunks_wasted: u64,
     doubts: Doubts,
+    faults: Faults,
     bytes_received: u64,
     bytes_wasted: u64,
 }
@@ -89,6 +91,7 @@ impl Scheduler {
             starved: false,
             chunks_wasted: 0,
             doubts: Doubts::default(),
+            faults: Faults::default(),
             bytes_received: 0,
             bytes_wasted: 0,
         };

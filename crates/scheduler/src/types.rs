@@ -28,7 +28,8 @@ pub enum Input {
     /// out.
     SourceJoined(SourceId),
     /// The first source is one more way to the peer that the second is: asking it for what the other
-    /// is asked for brings nothing sooner, unless that is stuck.
+    /// is asked for brings nothing sooner, unless that is stuck. The second may have left: what it
+    /// sent wrong is not asked of the first either.
     SourceIsTwin(SourceId, SourceId),
     /// What a source has; replaces what was known about it.
     SourceHas(SourceId, ChunkSet),
@@ -60,7 +61,8 @@ pub enum Input {
         /// Its length in bytes.
         bytes: u32,
     },
-    /// A chunk arrived and failed verification.
+    /// A chunk arrived and failed verification. The peer is not asked for it again; after the first
+    /// few it is banned.
     Wrong {
         /// Who sent it.
         source: SourceId,
@@ -87,8 +89,8 @@ pub enum Input {
     /// Somebody waits for these chunks: they come before all others, in ascending order. Ranges
     /// given later come before those given earlier. Only wanted chunks are asked for.
     Prioritize(Range<u32>),
-    /// These chunks are wanted too. Only for chunks that are not held: those received through
-    /// this scheduler are known, others that the caller holds are not.
+    /// These chunks are wanted too. Only for chunks that are not held; those that were received
+    /// before and are lost again are among them.
     Want(Range<u32>),
     /// These chunks are wanted no more, or are held by other means; open asks for them are
     /// cancelled.
@@ -132,7 +134,7 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BanReason {
-    /// It sent wrong bytes for this chunk.
+    /// It sent wrong bytes for this chunk, and for others before.
     WrongBytes(u32),
 }
 

@@ -9,6 +9,7 @@ use hubless_scheduler::{
 
 const ALICE: SourceId = SourceId(1);
 const BOB: SourceId = SourceId(2);
+const CAROL: SourceId = SourceId(3);
 const CHUNK: u32 = 256 * 1024;
 
 /// A fetch and its clock.
@@ -77,6 +78,10 @@ impl Fetch {
         })
     }
 
+    fn wrong(&mut self, source: SourceId, chunk: u32) -> Vec<Output> {
+        self.tell(Input::Wrong { source, chunk })
+    }
+
     /// Lets time pass up to `until`, waking when asked to.
     fn pass(&mut self, until: Duration) -> Vec<Output> {
         let mut outputs = Vec::new();
@@ -98,6 +103,10 @@ fn requests(outputs: &[Output]) -> Vec<(SourceId, u32)> {
             _ => None,
         })
         .collect()
+}
+
+fn of_chunks(requests: &[(SourceId, u32)]) -> Vec<u32> {
+    requests.iter().map(|(_, chunk)| *chunk).collect()
 }
 
 #[test]
@@ -167,27 +176,67 @@ fn a_failed_ask_goes_elsewhere_and_its_source_rests() {
 }
 
 #[test]
-fn wrong_bytes_ban_their_source_and_free_all_its_asks() {
+fn the_fourth_wrong_chunk_bans_its_source_and_frees_all_its_asks() {
     let mut fetch = Fetch::of(4, Order::Sequential);
-    let asked = fetch.complete_source(ALICE);
-    assert_eq!(requests(&asked).len(), 4);
-    fetch.complete_source(BOB);
-    let outputs = fetch.tell(Input::Wrong {
-        source: ALICE,
-        chunk: 2,
-    });
-    assert!(outputs.contains(&Output::Ban(ALICE, BanReason::WrongBytes(2))));
-    let asked: Vec<u32> = requests(&outputs)
-        .into_iter()
-        .map(|(_, chunk)| chunk)
-        .collect();
-    assert_eq!(asked, [0, 1, 2, 3]);
+    assert_eq!(requests(&fetch.complete_source(ALICE)).len(), 4);
+    for chunk in 0..3 {
+        assert_eq!(fetch.wrong(ALICE, chunk), [], "no other has it");
+    }
+    let outputs = fetch.complete_source(BOB);
+    assert_eq!(of_chunks(&requests(&outputs)), [0, 1, 2]);
+    let outputs = fetch.wrong(ALICE, 0);
+    let ban = Output::Ban(ALICE, BanReason::WrongBytes(0));
+    assert_eq!(outputs, [ban, Output::Request(BOB, 3)]);
     assert_eq!(
         fetch.complete_source(ALICE),
         [],
         "a banned source does not come back"
     );
     assert_eq!(fetch.scheduler.sources().count(), 1);
+}
+
+#[test]
+fn a_peer_is_not_asked_again_for_what_it_sent_wrong_whatever_it_says() {
+    let mut fetch = Fetch::of(3, Order::Sequential);
+    fetch.complete_source(ALICE);
+    // A second lane to the same peer.
+    fetch.tell(Input::SourceJoined(BOB));
+    fetch.tell(Input::SourceIsTwin(BOB, ALICE));
+    assert_eq!(fetch.wrong(ALICE, 1), []);
+    let gained = Input::SourceGained(ALICE, std::iter::once(1..2).collect());
+    for input in [
+        gained,
+        Input::SourceComplete(ALICE),
+        Input::SourceComplete(BOB),
+    ] {
+        let asked = of_chunks(&requests(&fetch.tell(input)));
+        assert!(!asked.contains(&1), "{asked:?}");
+    }
+    // It leaves, and comes back as another source.
+    fetch.tell(Input::SourceGone(ALICE));
+    fetch.tell(Input::SourceGone(BOB));
+    fetch.tell(Input::SourceJoined(CAROL));
+    fetch.tell(Input::SourceIsTwin(CAROL, ALICE));
+    let outputs = fetch.tell(Input::SourceComplete(CAROL));
+    assert_eq!(of_chunks(&requests(&outputs)), [0, 2]);
+    // What it sent wrong before counts.
+    fetch.wrong(CAROL, 0);
+    fetch.wrong(CAROL, 2);
+    let outputs = fetch.tell(Input::Want(0..3));
+    assert_eq!(of_chunks(&requests(&outputs)), [0; 0]);
+}
+
+#[test]
+fn all_lanes_of_a_liar_are_banned() {
+    let mut fetch = Fetch::of(8, Order::Sequential);
+    fetch.complete_source(ALICE);
+    fetch.tell(Input::SourceJoined(BOB));
+    fetch.tell(Input::SourceIsTwin(BOB, ALICE));
+    (0..3).for_each(|chunk| drop(fetch.wrong(ALICE, chunk)));
+    let outputs = fetch.wrong(ALICE, 3);
+    for lane in [ALICE, BOB] {
+        assert!(outputs.contains(&Output::Ban(lane, BanReason::WrongBytes(3))));
+    }
 }
 
 #[test]
@@ -318,7 +367,9 @@ fn wanting_more_makes_it_done_once_more() {
     fetch.complete_source(ALICE);
     assert_eq!(fetch.tell(Input::Want(1..9)), [Output::Request(ALICE, 1)]);
     assert_eq!(fetch.receive(ALICE, 1), [Output::Done]);
-    assert_eq!(fetch.tell(Input::Want(1..2)), [], "it is here");
+    // It came and was lost again.
+    assert_eq!(fetch.tell(Input::Want(1..2)), [Output::Request(ALICE, 1)]);
+    assert_eq!(fetch.receive(ALICE, 1), [Output::Done]);
     assert_eq!(fetch.tell(Input::Want(0..1)), [Output::Request(ALICE, 0)]);
     assert_eq!(
         fetch.tell(Input::Unwanted(0..1)),

@@ -84,8 +84,10 @@ struct Caller {
     /// What each source said that it has.
     has: BTreeMap<SourceId, BTreeSet<u32>>,
     banned: BTreeSet<SourceId>,
+    /// What each source sent wrong.
+    wrong: Vec<(SourceId, u32)>,
+    wrong_ever: u32,
     missing: BTreeSet<u32>,
-    received: BTreeSet<u32>,
     open: BTreeSet<(SourceId, u32)>,
     wake_at: Option<Duration>,
     /// `Done`s that are due and were not said yet.
@@ -106,8 +108,9 @@ impl Caller {
             now: Duration::ZERO,
             has: BTreeMap::new(),
             banned: BTreeSet::new(),
+            wrong: Vec::new(),
+            wrong_ever: 0,
             missing: wanted.iter().collect(),
-            received: BTreeSet::new(),
             open: BTreeSet::new(),
             wake_at: None,
             dones_due: u32::from(wanted.is_empty()),
@@ -149,14 +152,17 @@ impl Caller {
             Input::Received { source, chunk, .. } => {
                 self.open.remove(&(*source, *chunk));
                 self.missing.remove(chunk);
-                self.received.insert(*chunk);
             }
-            Input::Wrong { source, .. } => {
-                if self.has.contains_key(source) {
-                    self.banned.insert(*source);
+            Input::Wrong { source, chunk } => {
+                self.open.remove(&(*source, *chunk));
+                if let Some(has) = self.has.get_mut(source) {
+                    has.remove(chunk);
+                    self.wrong.push((*source, *chunk));
+                    self.wrong_ever += 1;
                 }
-                self.drop_source(*source);
             }
+            // What it sent wrong as another peer is forgotten.
+            Input::SourceIsTwin(id, _) => self.wrong.retain(|(source, _)| source != id),
             Input::Refused {
                 source,
                 chunk,
@@ -172,7 +178,6 @@ impl Caller {
             }
             Input::Want(range) => {
                 let new = range.clone().filter(|chunk| *chunk < CHUNKS);
-                let new = new.filter(|chunk| !self.received.contains(chunk));
                 self.missing.extend(new);
             }
             Input::Unwanted(range) => self.missing.retain(|chunk| !range.contains(chunk)),
@@ -201,7 +206,11 @@ impl Caller {
                         "cancelled what was not asked for"
                     );
                 }
-                Output::Ban(id, _) => assert!(self.banned.contains(&id), "banned {id} for nothing"),
+                Output::Ban(id, _) => {
+                    assert!(self.wrong_ever > 3, "banned {id} for nothing");
+                    self.banned.insert(id);
+                    self.drop_source(id);
+                }
                 Output::WakeAt(at) => self.wake_at = Some(at),
                 Output::Starved => assert!(self.open.is_empty() && !self.missing.is_empty()),
                 Output::Done => {
@@ -217,6 +226,10 @@ impl Caller {
         assert!(
             self.has.get(&id).is_some_and(|has| has.contains(&chunk)),
             "{id} lacks {chunk}"
+        );
+        assert!(
+            !self.wrong.contains(&(id, chunk)),
+            "{id} sent {chunk} wrong"
         );
         assert!(self.missing.contains(&chunk), "{chunk} is not missing");
         assert!(

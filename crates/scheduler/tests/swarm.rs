@@ -133,7 +133,7 @@ fn slow_leaving_and_lying_peers_hurt_only_themselves() {
 }
 
 #[test]
-fn a_liar_is_asked_for_no_more_after_its_first_answer() {
+fn a_liar_is_asked_for_no_more_after_a_few_answers() {
     let complete = PeerSpec {
         complete: true,
         ..PeerSpec::default()

@@ -67,6 +67,13 @@ pub enum Ask {
     Peers(ContentHash),
     /// Which file is held that another hub calls so.
     Alias(Alias),
+    /// A chunk that the other side sent is wrong. Answered [`Answer::NotHere`].
+    ReportWrong {
+        /// The file.
+        file: FileHash,
+        /// The chunk.
+        index: ChunkIndex,
+    },
     /// End the ask with this id; not answered.
     Cancel,
 }
@@ -218,6 +225,10 @@ impl From<Ask> for Proto {
                 content: content_bytes(content),
             }),
             Ask::Alias(alias) => Self::GetAlias(alias_bytes(alias)),
+            Ask::ReportWrong { file, index } => Self::ReportWrong(proto::ReportWrong {
+                file: file_bytes(file),
+                index: index.0,
+            }),
             Ask::Cancel => Self::Cancel(proto::Cancel {}),
         }
     }
@@ -337,6 +348,10 @@ impl TryFrom<Proto> for Body {
             Proto::GetChunks(ask) => chunks(&ask)?.into(),
             Proto::GetPeers(ask) => Ask::Peers(content(&ask.content)?).into(),
             Proto::GetAlias(ask) => Ask::Alias(alias(&ask)?).into(),
+            Proto::ReportWrong(report) => {
+                let (file, index) = (file(&report.file)?, ChunkIndex(report.index));
+                Ask::ReportWrong { file, index }.into()
+            }
             Proto::Cancel(_) => Ask::Cancel.into(),
             Proto::Manifest(page) => {
                 rule(

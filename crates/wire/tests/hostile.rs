@@ -104,13 +104,13 @@ fn numbers_that_would_be_too_large_are_cut() {
 
 #[test]
 fn an_ask_of_a_later_version_is_told_from_a_broken_rule() {
-    for fields in [&[][..], &[0x5a, 0], &[0xf8, 0x3f, 1]] {
+    for fields in [&[][..], &[0x7a, 0], &[0xf8, 0x3f, 1]] {
         let head = FrameHead::decode(&header(fields)).unwrap();
         assert_eq!((head.id, head.body), (1, Body::UnknownAsk));
     }
-    let without_id = FrameHead::decode(&[0x5a, 0]).unwrap_err();
+    let without_id = FrameHead::decode(&[0x7a, 0]).unwrap_err();
     assert!(matches!(without_id, FrameError::Rule(_)), "{without_id}");
-    let with_payload = refused(&[0x10, 1, 0x5a, 0]);
+    let with_payload = refused(&[0x10, 1, 0x7a, 0]);
     assert!(
         matches!(with_payload, FrameError::Rule(_)),
         "{with_payload}"

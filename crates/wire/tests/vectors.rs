@@ -72,6 +72,16 @@ fn expected() -> Vec<(&'static str, Frame)> {
             "ask alias by git blob id",
             Frame::new(11, Ask::Alias(GitBlobId::new([0xdd; 20]).into())),
         ),
+        (
+            "report of a wrong chunk",
+            Frame::new(
+                12,
+                Ask::ReportWrong {
+                    file,
+                    index: ChunkIndex(3),
+                },
+            ),
+        ),
         ("cancel", Frame::new(128, Ask::Cancel)),
         (
             "manifest page of 3 bytes",

@@ -27,7 +27,9 @@ use crate::{
 /// home, it does the work.
 ///
 /// With --json: {"event":"progress","state","bytes_verified","bytes_total","sources"} on the way,
-/// {"event":"export","bytes_exported","bytes_total"} while the files are put into place, and
+/// with "stall":{"seconds","waiting_for","asking"} while nothing comes (the peer that does not
+/// answer, and how many others are asked), {"event":"export","bytes_exported","bytes_total"} while
+/// the files are put into place, and
 /// {"event":"done","hash","path","bytes_total","bytes_fetched","bytes_present"} at the end, or
 /// {"event":"plan",...} for a dry run.
 #[derive(Debug, clap::Args)]

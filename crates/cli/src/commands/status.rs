@@ -59,6 +59,10 @@ fn lines(status: &Status) -> Vec<String> {
         let fact = format!("{times}: no room within the quota, and nothing to evict");
         facts.push(("not kept", fact));
     }
+    if store.chunks_rejected > 0 {
+        let chunks = text::count(store.chunks_rejected, "chunk");
+        facts.push(("damaged", format!("{chunks}, no longer held")));
+    }
     let transfers = status.transfers.iter().map(transfer);
     facts.extend(transfers.map(|fact| ("transfer", fact)));
     if status.bytes_from_upstream > 0 {

@@ -35,8 +35,9 @@ const FILE_HASH: HeaderName = HeaderName::from_static("x-hubless-file");
 /// Requests for so few bytes ask for the metadata in truth: clients that send no `HEAD`.
 const METADATA_BYTES_MAX: u64 = 1;
 
-/// How long an answer waits to be an error if it must be; clients wait 10 s for its beginning.
-const FIRST_BYTES_WITHIN: Duration = Duration::from_secs(4);
+/// How long an answer waits to be an error if it must be; clients wait 10 s for its beginning. That
+/// no peer gives the file is mostly known after half of it.
+const FIRST_BYTES_WITHIN: Duration = Duration::from_secs(8);
 
 /// What is asked for.
 pub(crate) struct Wanted {

@@ -103,6 +103,9 @@ fn traffic(registry: &mut Registry, node: &Metrics) {
 fn trust(registry: &mut Registry, node: &Metrics) {
     let help = "Chunks and chunk lists that arrived and failed verification";
     count(registry, "chunks_rejected", help, node.chunks_rejected);
+    let help = "Stored chunks that were found to be wrong and are no longer held";
+    let rejected = node.stored_chunks_rejected;
+    count(registry, "store_chunks_rejected", help, rejected);
     let help = "Peers banned for wrong bytes";
     count(registry, "bans", help, node.bans);
     level(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hubless_content::{ContentHash, FileHash, ModelPath, RepoId};
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{Stall, State};
 
 /// Who the node is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +73,8 @@ pub struct StoreStatus {
     pub evicted_bytes: u64,
     /// Times that there was no room within the quota, and none could be made.
     pub refused: u64,
+    /// Stored chunks that were found to be wrong since the start; they are no longer held.
+    pub chunks_rejected: u64,
 }
 
 /// The fetches under way.
@@ -130,6 +132,9 @@ pub struct Transfer {
     pub seconds: u64,
     /// The peers that take part.
     pub sources: Vec<TransferSource>,
+    /// Only while nothing comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<Stall>,
 }
 
 /// Who takes part in a fetch.

@@ -1,14 +1,23 @@
-//! `cat`: the bytes of one file, in order, as they are verified.
+//! `cat`: the bytes of one file, in order, each chunk verified as it leaves.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use hubless_content::{
     CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, ModelPath, chunk_offset,
 };
 use hubless_scheduler::Order;
-use tokio::sync::watch;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::{
+    feed::Demand,
     job::{Job, Wish},
     layout::Layout,
     target::Target,
@@ -16,8 +25,12 @@ use super::{
 use crate::{
     api::{Failure, FailureKind},
     core::{Core, peer_addresses},
+    damage::{DamageWatch, not_replaced},
     replies::ReplySink,
 };
+
+/// How long nothing may come before it is looked again what is missing.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What to print.
 pub(crate) struct Cat {
@@ -31,12 +44,13 @@ pub(crate) struct Cat {
 pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<(), Failure> {
     let (start, end) = cat.range.unwrap_or((0, None));
     let path = cat.path.clone();
+    let (demands, demanded) = mpsc::channel(1);
     let wish = Wish {
         target: Target::Model(cat.hash),
         named: peer_addresses("peer", &cat.peers)?,
         wants: Box::new(move |entry: &ManifestEntry| entry.path == path),
         range: Some(start..end.unwrap_or(u64::MAX)),
-        demands: None,
+        demands: Some(demanded),
         order: Order::Sequential,
         patience: Duration::from_secs(cat.timeout_s),
         keep: false,
@@ -44,37 +58,122 @@ pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<
     };
     let job = Job::new(core, sink, wish)?;
     let (layout, stored) = (job.layout(), job.stored());
-    tokio::try_join!(job.run(), print(core, sink, &cat, layout, stored))?;
-    Ok(())
+    let rejected = Mutex::default();
+    let printer = Printer {
+        core,
+        sink,
+        stored,
+        demands,
+        rejected: &rejected,
+    };
+    let done = tokio::try_join!(job.run(), printer.print(&cat, layout));
+    let rejected = *rejected.lock().unwrap_or_else(PoisonError::into_inner);
+    match (done, rejected) {
+        (Ok(_), _) => Ok(()),
+        (Err(failure), Some(chunk)) if is_absence(failure.kind) => {
+            Err(not_replaced(&cat.path, chunk, &failure))
+        }
+        (Err(failure), _) => Err(failure),
+    }
 }
 
-async fn print(
-    core: &Arc<Core>,
-    sink: &ReplySink,
-    cat: &Cat,
-    mut layout: watch::Receiver<Option<Arc<Layout>>>,
-    mut stored: watch::Receiver<u64>,
-) -> Result<(), Failure> {
-    let layout = match layout.wait_for(Option::is_some).await {
-        Ok(layout) => layout.clone(),
-        Err(_) => None, // the job failed, and says why
-    };
-    let Some(layout) = layout else { return Ok(()) };
-    let entry = layout.manifest.get(cat.path.as_str()).ok_or_else(|| {
-        Failure::new(
-            FailureKind::NotFound,
-            format!("there is no file {:?} in {}", cat.path, cat.hash),
-        )
-        .hint(format!("`hubless info {}` lists its files", cat.hash))
-    })?;
-    let range = clamp(cat.range, entry.size)?;
-    let mut at = range.start;
-    while at < range.end {
-        let piece = at..range.end.min(next_chunk(at));
-        stream_piece(core, sink, entry, piece.clone(), &mut stored).await?;
-        at = piece.end;
+/// Whether what is missing could not be had from others.
+fn is_absence(kind: FailureKind) -> bool {
+    use FailureKind::{Network, NotFound, Partial};
+    matches!(kind, NotFound | Network | Partial)
+}
+
+/// Sends a file in order while it is fetched.
+struct Printer<'a> {
+    core: &'a Arc<Core>,
+    sink: &'a ReplySink,
+    stored: watch::Receiver<u64>,
+    /// What was held when the fetch began, and is not any more. The fetch ends with this.
+    demands: mpsc::Sender<Demand>,
+    /// The chunk that is waited for because it was wrong on disk.
+    rejected: &'a Mutex<Option<ChunkIndex>>,
+}
+
+impl Printer<'_> {
+    async fn print(
+        mut self,
+        cat: &Cat,
+        mut layout: watch::Receiver<Option<Arc<Layout>>>,
+    ) -> Result<(), Failure> {
+        let layout = match layout.wait_for(Option::is_some).await {
+            Ok(layout) => layout.clone(),
+            Err(_) => None, // the job failed, and says why
+        };
+        let Some(layout) = layout else { return Ok(()) };
+        let entry = layout.manifest.get(cat.path.as_str()).ok_or_else(|| {
+            Failure::new(
+                FailureKind::NotFound,
+                format!("there is no file {:?} in {}", cat.path, cat.hash),
+            )
+            .hint(format!("`hubless info {}` lists its files", cat.hash))
+        })?;
+        let mut damage = DamageWatch::new(&self.core.damage, entry.hash);
+        let mut rest = clamp(cat.range, entry.size)?;
+        while rest.start < rest.end {
+            let bytes = self.next(entry, &rest, &mut damage).await?;
+            rest.start += bytes.len() as u64;
+            self.sink.data(bytes).await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Waits for the first chunk of what is left, and returns what is asked of it.
+    async fn next(
+        &mut self,
+        entry: &ManifestEntry,
+        rest: &Range<u64>,
+        damage: &mut DamageWatch,
+    ) -> Result<Bytes, Failure> {
+        let index = ChunkIndex::of_offset(rest.start).ok_or_else(|| unreadable(entry))?;
+        let end = rest.end.min(next_chunk(rest.start));
+        let mut last_look = false;
+        loop {
+            self.stored.borrow_and_update();
+            let (store, file) = (self.core.store.clone(), entry.hash);
+            let read = move || store.read_proven(file, index);
+            if let Some(bytes) = self.core.blocking.run(read).await?? {
+                self.note_rejected(None);
+                let offset = chunk_offset(index);
+                let inside = (rest.start - offset) as usize..(end - offset) as usize;
+                let bytes = (inside.end <= bytes.len()).then(|| bytes.slice(inside));
+                return bytes.ok_or_else(|| unreadable(entry));
+            }
+            if last_look {
+                return Err(unreadable(entry));
+            }
+            if let Some(chunk) = damage.take() {
+                self.note_rejected(Some(chunk));
+                self.demand(entry, rest, end).await;
+            }
+            match timeout(LOOK_AGAIN_AFTER, self.stored.changed()).await {
+                Ok(Ok(())) => {}
+                // The job is over when its end is gone; what it stored last is there by then.
+                Ok(Err(_)) => last_look = true,
+                // Another reader may have found damage before this one listened.
+                Err(_) => self.demand(entry, rest, end).await,
+            }
+        }
+    }
+
+    /// Has what is left fetched, as far as it is not here.
+    async fn demand(&self, entry: &ManifestEntry, rest: &Range<u64>, end: u64) {
+        let demand = Demand {
+            file: entry.hash,
+            bytes: rest.clone(),
+            next: rest.start..end,
+        };
+        // Fails only if the fetch has ended, which is noticed as its end.
+        let _ = self.demands.send(demand).await;
+    }
+
+    fn note_rejected(&self, chunk: Option<ChunkIndex>) {
+        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = chunk;
+    }
 }
 
 fn next_chunk(at: u64) -> u64 {
@@ -91,45 +190,10 @@ fn clamp(range: Option<(u64, Option<u64>)>, size: u64) -> Result<Range<u64>, Fai
     Ok(start..end.max(start))
 }
 
-/// Waits for the chunk and sends what is asked of it.
-async fn stream_piece(
-    core: &Arc<Core>,
-    sink: &ReplySink,
-    entry: &ManifestEntry,
-    piece: Range<u64>,
-    stored: &mut watch::Receiver<u64>,
-) -> Result<(), Failure> {
-    let Some(index) = ChunkIndex::of_offset(piece.start) else {
-        return Ok(());
-    };
-    let mut last_look = false;
-    loop {
-        stored.borrow_and_update();
-        let (store, file) = (core.store.clone(), entry.hash);
-        if let Some(bytes) = core
-            .blocking
-            .run(move || store.read_chunk(file, index))
-            .await??
-        {
-            let offset = chunk_offset(index);
-            let inside = (piece.start - offset) as usize..(piece.end - offset) as usize;
-            let bytes = (inside.end <= bytes.len()).then(|| bytes.slice(inside));
-            return sink.data(bytes.ok_or_else(|| damaged(entry))?).await;
-        }
-        if last_look {
-            return Err(damaged(entry));
-        }
-        // The job is over when its end is gone; what it stored last is there by then.
-        last_look = stored.changed().await.is_err();
-    }
-}
-
-fn damaged(entry: &ManifestEntry) -> Failure {
-    Failure::new(
-        FailureKind::Integrity,
-        format!("{:?} cannot be read from the store", entry.path),
-    )
-    .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
+fn unreadable(entry: &ManifestEntry) -> Failure {
+    let message = format!("{:?} cannot be read from the store", entry.path);
+    Failure::new(FailureKind::Integrity, message)
+        .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
 }
 
 #[cfg(test)]

@@ -319,6 +319,14 @@ impl Search {
     pub(super) fn has_joined(&self) -> bool {
         self.joined
     }
+
+    /// Walks that have ended.
+    pub(super) fn ended_walks(&self) -> u32 {
+        match self.walking.is_empty() {
+            true => self.walks,
+            false => self.walks.saturating_sub(1),
+        }
+    }
 }
 
 fn largest(layout: &Layout, missing: &ChunkSet) -> Vec<FileHash> {

@@ -17,7 +17,7 @@ use hubless_scheduler::Order;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    job::{Job, Wish},
+    job::{Job, Outlook, Wish},
     layout::Layout,
     target::Target,
 };
@@ -62,6 +62,7 @@ struct Shared {
     demands: mpsc::Sender<Demand>,
     layout: watch::Receiver<Option<Arc<Layout>>>,
     stored: watch::Receiver<u64>,
+    outlook: watch::Receiver<Outlook>,
     failure: Arc<OnceLock<Failure>>,
     /// Dropping them ends the fetch.
     _replies: Replies,
@@ -134,6 +135,11 @@ impl Feed {
         changed.map_err(|_| self.failure())
     }
 
+    /// What may be expected of the fetch now.
+    pub(super) fn outlook(&self) -> Outlook {
+        *self.shared.outlook.borrow()
+    }
+
     fn failure(&self) -> Failure {
         let failure = self.shared.failure.get().cloned();
         failure.unwrap_or_else(interrupted)
@@ -160,6 +166,7 @@ fn begin(core: &Arc<Core>, model: ContentHash) -> Result<Arc<Shared>, Failure> {
         demands,
         layout: job.layout(),
         stored: job.stored(),
+        outlook: job.outlook(),
         failure: failure.clone(),
         _replies: replies,
     });

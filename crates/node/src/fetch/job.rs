@@ -81,6 +81,17 @@ pub(super) struct Fetch {
     pub(super) bytes_present: u64,
 }
 
+/// Whether a fetch may bring something soon, and what was tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Outlook {
+    /// Connected peers, if something came in the last seconds.
+    pub(super) peers: usize,
+    /// Peers that were named for it.
+    pub(super) named: usize,
+    /// Walks through the DHT that have ended.
+    pub(super) walks: u32,
+}
+
 /// One source as the job sees it.
 struct Handle {
     peer: PeerId,
@@ -98,6 +109,8 @@ pub(super) struct Job {
     layout: watch::Sender<Option<Arc<Layout>>>,
     /// Counts stored chunks, for those who stream them.
     stored: watch::Sender<u64>,
+    /// For those who wait for the first of them.
+    outlook: watch::Sender<Outlook>,
     news: mpsc::Receiver<News>,
     found: mpsc::Receiver<Candidate>,
     /// For those who name peers while it runs.
@@ -109,8 +122,16 @@ pub(super) struct Job {
     sources: HashMap<SourceId, Handle>,
     tasks: JoinSet<()>,
     next_source: u32,
+    /// The first source of each peer, which stands for the peer.
+    firsts: HashMap<PeerId, SourceId>,
     start: Instant,
     last_progress: Instant,
+    /// Payload that all fetches of this node got, and since when it is so much.
+    last_bytes: (u64, Instant),
+    /// The peer that gave the last chunk.
+    last_giver: Option<PeerId>,
+    /// The progress after which others were looked for, because nothing more came.
+    hurried_after: Option<Instant>,
     /// The progress after which a stall was counted.
     stalled_after: Option<Instant>,
     widening: Widening,
@@ -162,6 +183,7 @@ impl Job {
             shared,
             layout,
             stored: watch::channel(0).0,
+            outlook: watch::channel(Outlook::default()).0,
             news,
             found,
             introductions: found_sender,
@@ -169,8 +191,12 @@ impl Job {
             sources: HashMap::new(),
             tasks: JoinSet::new(),
             next_source: 0,
+            firsts: HashMap::new(),
             start: now,
             last_progress: now,
+            last_bytes: (0, now),
+            last_giver: None,
+            hurried_after: None,
             stalled_after: None,
             widening: Widening::new(now.into_std()),
             scheduler: None,
@@ -199,6 +225,11 @@ impl Job {
     /// Changes whenever a chunk was stored.
     pub(super) fn stored(&self) -> watch::Receiver<u64> {
         self.stored.subscribe()
+    }
+
+    /// Changes with what may be expected of the fetch.
+    pub(super) fn outlook(&self) -> watch::Receiver<Outlook> {
+        self.outlook.subscribe()
     }
 
     /// Where peers can be named while it runs.
@@ -240,12 +271,15 @@ impl Job {
             self.candidates.add(candidate, self.start);
         }
         while !self.is_done() {
-            self.start_sources();
-            self.search.step(
-                self.sources.len(),
-                self.layout.borrow().as_deref(),
-                &self.missing,
-            );
+            // A want is told to nobody while there is none.
+            if !self.has_all() {
+                self.start_sources();
+                self.search.step(
+                    self.sources.len(),
+                    self.layout.borrow().as_deref(),
+                    &self.missing,
+                );
+            }
             self.obey();
             let wake = self.next_wake();
             tokio::select! {
@@ -258,6 +292,7 @@ impl Job {
                 Some(_) = self.tasks.join_next() => {}
                 () = tokio::time::sleep_until(wake) => self.tick(),
                 _ = progress.tick() => {
+                    self.look_for_bytes();
                     self.show_progress();
                     self.widen();
                 }
@@ -409,7 +444,7 @@ impl Job {
         let Some(scheduler) = &mut self.scheduler else {
             return;
         };
-        let mut unheard = Vec::new();
+        let (mut unheard, mut liars) = (Vec::new(), Vec::new());
         loop {
             while let Some(output) = scheduler.poll_output() {
                 match output {
@@ -425,31 +460,29 @@ impl Job {
                             let _ = handle.commands.try_send(Command::Cancel(chunk));
                         }
                     }
-                    // A source that sends wrong bytes ends by itself.
-                    Output::Ban(..) => {}
+                    Output::Ban(source, _) => liars.push(source),
                     Output::WakeAt(at) => self.wake = Some(self.start + at),
                     Output::Starved => self.search.hurry(),
                     Output::Done => {}
                 }
             }
             if unheard.is_empty() {
-                return;
+                break;
             }
             let now = self.start.elapsed();
             unheard
                 .drain(..)
                 .for_each(|input| scheduler.handle(now, input));
         }
+        liars.into_iter().for_each(|source| self.break_with(source));
     }
 
     fn next_wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(1);
-        let wakes = [
-            self.wake,
-            self.candidates.next_try(),
-            self.search.next_step(),
-        ];
-        wakes.into_iter().flatten().fold(far, Instant::min)
+        let search = [self.candidates.next_try(), self.search.next_step()];
+        let search = search.into_iter().filter(|_| !self.has_all());
+        let wakes = search.chain([self.wake]);
+        wakes.flatten().fold(far, Instant::min)
     }
 
     fn tick(&mut self) {

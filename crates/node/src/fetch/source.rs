@@ -203,6 +203,8 @@ enum Open {
     Availability(Availability),
     List(ListInProgress),
     Peers,
+    /// A report; nothing follows from its answer.
+    Report,
 }
 
 struct Source {

@@ -10,10 +10,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::Feed;
+use super::{Feed, job::Outlook};
 use crate::{
     api::{Failure, FailureKind},
     core::Core,
+    damage::{DamageWatch, not_replaced},
 };
 
 /// Chunks that are read at once: 2 MiB. A disk gives its full rate, and the hop to a thread that
@@ -23,8 +24,15 @@ const READ_CHUNKS: usize = 8;
 /// What a reader that waits has fetched first: 4 MiB, more than comes while it asks again.
 const URGENT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A range of a file of the store. Every piece was verified when it was stored; of the user's own
-/// file, only pieces that did not change since are given.
+/// How long a reader without a byte waits before it is refused, if no peer gives anything: a search
+/// and a connection over a slow line take less. Clients wait 10 s.
+const REFUSED_AFTER: Duration = Duration::from_secs(4);
+
+/// How often that is looked at from then on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A range of a file of the store, for readers that cannot verify it: every chunk is hashed as it
+/// leaves. A wrong one is not held any more, and waited for as others that are missing.
 pub(crate) struct StoredStream {
     core: Arc<Core>,
     /// The model it is fetched with; without, what is not here is not waited for.
@@ -39,7 +47,10 @@ pub(crate) struct StoredStream {
     feed: Option<Feed>,
     /// How long it waits for peers without getting anything, if there is another source.
     patience: Option<Duration>,
+    /// Whether it fails early if nothing can be expected, as long as it gave nothing.
+    refuses: bool,
     last_progress: Instant,
+    damage: DamageWatch,
 }
 
 impl StoredStream {
@@ -51,7 +62,9 @@ impl StoredStream {
     ) -> Self {
         let in_use = core.store.protect_files();
         in_use.add(file.hash);
+        let damage = DamageWatch::new(&core.damage, file.hash);
         Self {
+            damage,
             core,
             model,
             file,
@@ -62,6 +75,7 @@ impl StoredStream {
             ahead: None,
             feed: None,
             patience: None,
+            refuses: false,
             last_progress: Instant::now(),
         }
     }
@@ -70,6 +84,15 @@ impl StoredStream {
     pub(crate) fn with_patience(self, patience: Duration) -> Self {
         Self {
             patience: Some(patience),
+            ..self
+        }
+    }
+
+    /// Fails early if no peer can be expected to give its first bytes: an answer can still be an error
+    /// then.
+    pub(crate) fn refusing_early(self) -> Self {
+        Self {
+            refuses: true,
             ..self
         }
     }
@@ -96,7 +119,8 @@ impl StoredStream {
             }
             let pieces = self.read().await?;
             if pieces.is_empty() {
-                self.wait_patiently().await?;
+                let waited = self.wait_patiently().await;
+                waited.map_err(|failure| self.explain(failure))?;
                 continue;
             }
             self.last_progress = Instant::now();
@@ -150,7 +174,10 @@ impl StoredStream {
 
     async fn wait_patiently(&mut self) -> Result<(), Failure> {
         let Some(patience) = self.patience else {
-            return self.wait().await;
+            return match self.refuses && self.at == self.range.start {
+                true => self.wait_hopefully().await,
+                false => self.wait().await,
+            };
         };
         let end = self.last_progress + patience;
         let waited = timeout_at(end, self.wait()).await;
@@ -158,6 +185,33 @@ impl StoredStream {
             let message = format!("no peer gave {:?} in {patience:?}", self.file.path);
             Failure::new(FailureKind::Network, message)
         })?
+    }
+
+    /// Waits for the first bytes as long as some may come soon.
+    async fn wait_hopefully(&mut self) -> Result<(), Failure> {
+        let mut look_at = self.last_progress + REFUSED_AFTER;
+        loop {
+            if let Ok(waited) = timeout_at(look_at, self.wait()).await {
+                return waited;
+            }
+            let outlook = self.feed.as_ref().map(Feed::outlook).unwrap_or_default();
+            if outlook.peers == 0 && outlook.walks > 0 {
+                return Err(no_giver(&self.file, outlook));
+            }
+            look_at = Instant::now() + LOOK_EVERY;
+        }
+    }
+
+    /// A failure to get what is missing, with the reason why it is.
+    fn explain(&mut self, failure: Failure) -> Failure {
+        match self.damage.take() {
+            // What kind of failure it is decides which source is asked next.
+            Some(chunk) => Failure {
+                kind: failure.kind,
+                ..not_replaced(&self.file.path, chunk, &failure)
+            },
+            None => failure,
+        }
     }
 
     /// Waits until something was stored since the last look.
@@ -185,6 +239,17 @@ impl StoredStream {
     }
 }
 
+/// The peers that had the file have left, or do not answer.
+fn no_giver(file: &ManifestEntry, outlook: Outlook) -> Failure {
+    let Outlook { named, walks, .. } = outlook;
+    let message = format!(
+        "no peer gives {:?} now: {named} were named for it, and the DHT was searched {walks} times",
+        file.path
+    );
+    Failure::new(FailureKind::Network, message)
+        .hint("try again when a node that holds it is back; `hubless providers` lists the nodes that announced it")
+}
+
 /// The file was here a moment ago, or is damaged.
 fn lost(file: &ManifestEntry) -> Failure {
     let message = format!("{:?} cannot be read from the store", file.path);
@@ -204,7 +269,7 @@ fn held_pieces(
         let Some(index) = ChunkIndex::of_offset(at) else {
             break;
         };
-        let Some(chunk) = store.read_chunk(file.hash, index)? else {
+        let Some(chunk) = store.read_proven(file.hash, index)? else {
             break;
         };
         let start = chunk_offset(index);

@@ -338,7 +338,7 @@ fn known(store: &Store, file: FileHash) -> Result<Option<(Digests, bool)>, Store
 
 /// Whether the beginning of a file is text; one that is not here is taken for it.
 fn is_text(store: &Store, file: FileHash) -> Result<bool, StoreError> {
-    let first = store.read_chunk(file, hubless_content::ChunkIndex(0))?;
+    let first = store.read_proven(file, hubless_content::ChunkIndex(0))?;
     let Some(first) = first else {
         return Ok(true);
     };

@@ -112,7 +112,7 @@ impl Repos {
             StoredStream::new(self.core.clone(), model, entry.clone(), range.clone())
         };
         if let Some((model, entry)) = resolved.addressed(file) {
-            let stored = stored(Some(model), &entry);
+            let stored = stored(Some(model), &entry).refusing_early();
             return Ok(FileStream::stored(&self.core, stored, entry, range, None));
         }
         let origin = resolved.origin(file);
@@ -133,7 +133,7 @@ impl Repos {
         let model = self.model_of_peers(resolved, file).await?;
         match (model, upstream) {
             (Some(model), None) => {
-                let stored = stored(Some(model), &entry);
+                let stored = stored(Some(model), &entry).refusing_early();
                 Ok(FileStream::stored(&self.core, stored, entry, range, None))
             }
             (Some(model), Some(upstream)) if !upstream.0.peerless().has(model) => {

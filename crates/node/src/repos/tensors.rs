@@ -56,7 +56,7 @@ impl<'a> HeldFile<'a> {
 impl Read for HeldFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.rest.is_empty() {
-            let chunk = self.store.read_chunk(self.file, self.next);
+            let chunk = self.store.read_proven(self.file, self.next);
             self.rest = chunk.map_err(io::Error::other)?.unwrap_or_default();
             self.next = ChunkIndex(self.next.0.saturating_add(1));
         }

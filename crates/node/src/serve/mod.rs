@@ -7,10 +7,11 @@
 mod availability;
 mod gains;
 mod manifests;
+mod reports;
 mod service;
 mod swarms;
 mod turns;
 
-pub(crate) use gains::{Gain, Gains};
+pub(crate) use gains::{Gain, Gains, News};
 pub(crate) use service::Service;
 pub(crate) use swarms::Swarms;

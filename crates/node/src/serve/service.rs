@@ -1,6 +1,6 @@
 //! The answers to asks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -14,6 +14,7 @@ use super::{
     Gains, Swarms,
     gains::{FirstSending, Gain, News},
     manifests::EncodedManifests,
+    reports::Reports,
     turns::Turns,
 };
 use crate::{blocking::Blocking, counters::Counters, upstream::Withheld};
@@ -33,6 +34,7 @@ pub(crate) struct Service {
     manifests: EncodedManifests,
     counters: Arc<Counters>,
     turns: Turns,
+    reports: Reports,
 }
 
 impl ExchangeService for Service {
@@ -65,6 +67,7 @@ impl Service {
             manifests: EncodedManifests::default(),
             counters,
             turns: Turns::default(),
+            reports: Reports::default(),
         }
     }
 
@@ -102,6 +105,10 @@ impl Service {
                 reply.send(Answer::Peers(members), Bytes::new()).await
             }
             Ask::Alias(alias) => self.alias(alias, reply).await,
+            Ask::ReportWrong { file, index } => {
+                self.read_again(peer, file, index).await;
+                reply.send(Answer::NotHere, Bytes::new()).await
+            }
             Ask::Cancel => Ok(()), // the network's matter
         }
     }
@@ -114,7 +121,8 @@ impl Service {
             | Ask::Peers(content) => self.withheld.has_model(*content),
             Ask::ChunkList { file, .. }
             | Ask::Chunks { file, .. }
-            | Ask::Availability(Scope::File(file)) => self.withheld.has_file(*file),
+            | Ask::Availability(Scope::File(file))
+            | Ask::ReportWrong { file, .. } => self.withheld.has_file(*file),
             // Known when it is found.
             Ask::Alias(_) | Ask::Cancel => false,
         }
@@ -201,6 +209,17 @@ impl Service {
             None => Answer::NotHere,
         };
         reply.send(answer, Bytes::new()).await
+    }
+
+    /// A peer says that a chunk from here was wrong. If it is, the store holds it no longer.
+    async fn read_again(&self, peer: PeerId, file: FileHash, index: ChunkIndex) {
+        if !self.reports.admits(peer, Instant::now()) {
+            return debug!(%peer, %file, chunk = %index, "one report of a wrong chunk too many");
+        }
+        let right = self.read(move |store| store.recheck(file, index).map(Some));
+        if right.await == Some(true) {
+            debug!(%peer, %file, chunk = %index, "a peer rejected a chunk that is right");
+        }
     }
 
     /// The bytes of a chunk, when it is this peer's turn to get them.

@@ -52,7 +52,7 @@ impl Scheduler {
             }
             self.to_fill.push(id);
         }
-        if self.pool.receive(chunk) {
+        if self.pool.drop_wanted(chunk) {
             self.bytes_received += u64::from(bytes);
             self.cancel_all(chunk);
         } else {
@@ -68,15 +68,40 @@ impl Scheduler {
         Some(ask)
     }
 
+    /// The first wrong chunks cost a peer only these: its disk may be damaged. More are a lie.
     pub(super) fn wrong(&mut self, id: SourceId, chunk: u32) {
-        if self.sources.contains_key(&id) {
-            self.gone(id);
-            self.outputs
-                .push_back(Output::Ban(id, BanReason::WrongBytes(chunk)));
-            self.banned.insert(id);
-            if self.banned.len() > BANNED_MAX {
-                self.banned.pop_first();
+        if chunk >= self.pool.len() {
+            return;
+        }
+        let Some(peer) = self.sources.get(&id).map(|source| source.peer) else {
+            return;
+        };
+        let is_forgiven = self.faults.forgive(peer, chunk);
+        self.end_answered(id, chunk);
+        for lane in self.lanes_of(peer) {
+            if is_forgiven {
+                self.cancel(lane, chunk);
+                self.lacks_faults(lane);
+                self.to_fill.push(lane);
+            } else {
+                self.ban(lane, BanReason::WrongBytes(chunk));
             }
+        }
+        self.release(chunk);
+    }
+
+    fn lanes_of(&self, peer: SourceId) -> Vec<SourceId> {
+        let lanes = self.sources.iter();
+        let lanes = lanes.filter(|(_, source)| source.peer == peer);
+        lanes.map(|(&lane, _)| lane).collect()
+    }
+
+    fn ban(&mut self, id: SourceId, reason: BanReason) {
+        self.gone(id);
+        self.outputs.push_back(Output::Ban(id, reason));
+        self.banned.insert(id);
+        if self.banned.len() > BANNED_MAX {
+            self.banned.pop_first();
         }
     }
 

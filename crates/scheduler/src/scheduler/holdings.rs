@@ -26,9 +26,10 @@ impl Scheduler {
     }
 
     pub(super) fn is_twin(&mut self, id: SourceId, of: SourceId) {
-        let peer = self.sources.get(&of).map(|other| other.peer);
-        if let (Some(peer), Some(source)) = (peer, self.sources.get_mut(&id)) {
+        let peer = self.sources.get(&of).map_or(of, |other| other.peer);
+        if let Some(source) = self.sources.get_mut(&id) {
             source.peer = peer;
+            self.lacks_faults(id);
         }
     }
 
@@ -58,6 +59,7 @@ impl Scheduler {
         if let Has::Partial(bits) = &old {
             self.pool.partial_left(bits, complete);
         }
+        self.lacks_faults(id);
         self.to_fill.push(id);
     }
 
@@ -89,6 +91,7 @@ impl Scheduler {
                 source.dry_at = None;
             }
         }
+        self.lacks_faults(id);
         self.to_fill.push(id);
         self.trade_asks();
     }
@@ -151,6 +154,16 @@ impl Scheduler {
                     self.set_has(id, Has::Partial(Bits::empty(self.pool.len())));
                 }
             }
+        }
+    }
+
+    /// Whatever a source says that it has: what its peer sent wrong, it does not have.
+    pub(super) fn lacks_faults(&mut self, id: SourceId) {
+        let Some(peer) = self.sources.get(&id).map(|source| source.peer) else {
+            return;
+        };
+        for chunk in self.faults.of(peer) {
+            self.lacks(id, chunk);
         }
     }
 

@@ -75,6 +75,7 @@ impl Job {
                 }
                 if let Some(handle) = self.sources.get_mut(source) {
                     handle.useful = true;
+                    self.last_giver = Some(handle.peer);
                 }
                 self.stored.send_modify(|stored| *stored += 1);
             }

@@ -94,15 +94,27 @@ impl Job {
         self.candidates.add(candidate, Instant::now());
     }
 
-    /// The source and another one of the same peer.
-    pub(super) fn twin_of(&self, source: SourceId) -> Option<(SourceId, SourceId)> {
+    /// The source and the first one of the same peer, if that was another; it may have left.
+    pub(super) fn twin_of(&mut self, source: SourceId) -> Option<(SourceId, SourceId)> {
         let peer = self.sources.get(&source)?.peer;
-        let is_other = |id: &SourceId, handle: &Handle| *id != source && handle.peer == peer;
-        let other = self
-            .sources
-            .iter()
-            .find(|(id, handle)| is_other(id, handle));
-        other.map(|(other, _)| (source, *other))
+        let first = *self.firsts.entry(peer).or_insert(source);
+        (first != source).then_some((source, first))
+    }
+
+    /// Breaks with the peer of a source, on all its lanes: it sent too many wrong chunks.
+    pub(super) fn break_with(&mut self, source: SourceId) {
+        let Some(peer) = self.sources.get(&source).map(|handle| handle.peer) else {
+            return;
+        };
+        self.sources.retain(|_, handle| handle.peer != peer);
+        self.candidates.drop_peer(peer);
+        let core = self.shared.core.clone();
+        // Beside the fetch, which may have ended by then.
+        let ban = {
+            let core = core.clone();
+            async move { core.reject(peer).await }
+        };
+        core.tasks.spawn(ban);
     }
 
     pub(super) async fn source_ended(&mut self, source: SourceId, end: End) {

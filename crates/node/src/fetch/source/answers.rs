@@ -42,6 +42,7 @@ impl Source {
             }
             Some(Open::List(list)) => self.list_answered(id, list, answer, &payload).await,
             Some(Open::Peers) => self.peers_answered(answer).await,
+            Some(Open::Report) => Ok(()),
             None => {
                 let cancelled = self
                     .cancelled

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use hubless_content::ChunkList;
 use hubless_scheduler::Input;
 use hubless_store::StoreError;
+use hubless_wire::Ask;
 
-use super::{End, News, Source};
+use super::{End, News, Open, Source};
 use crate::{
     core::Core,
     fetch::{
@@ -47,10 +48,11 @@ impl Source {
                 })
                 .await
             }
+            // The scheduler decides whether it was a lie.
             Stored::Wrong { chunk } => {
                 self.shared.core.counters.rejected.count();
                 self.tell(Input::Wrong { source, chunk }).await?;
-                Err(End::Lied)
+                self.report(chunk).await
             }
             Stored::Failed { chunk, error } => {
                 self.tell(Input::Failed { source, chunk }).await?;
@@ -72,6 +74,18 @@ impl Source {
                 Err(End::Lied)
             }
         }
+    }
+
+    /// Has the peer read a chunk again: its disk may be damaged.
+    async fn report(&mut self, chunk: u32) -> Result<(), End> {
+        let Some((file, index)) = self.layout.place(chunk) else {
+            return Ok(());
+        };
+        let entry = self.layout.entry(file);
+        let (file, path) = (entry.hash, &entry.path);
+        tracing::warn!(peer = %self.asks.peer(), %path, chunk = %index, "a peer sent a wrong chunk");
+        let report = Ask::ReportWrong { file, index };
+        self.ask(report, Open::Report).await.map(drop)
     }
 
     /// Verifies and stores a chunk list.

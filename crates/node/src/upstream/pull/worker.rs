@@ -270,6 +270,7 @@ impl Worker {
             bytes_total: self.origin.size,
             bytes_fetched: came,
             sources: Vec::new(),
+            stall: None,
         }
     }
 
@@ -332,7 +333,7 @@ fn is_same(
 ) -> Result<bool, StoreError> {
     let mut at = 0;
     while let Some(index) = ChunkIndex::of_offset(at).filter(|_| at < bytes) {
-        let Some(right) = store.read_chunk(file, index)? else {
+        let Some(right) = store.read_proven(file, index)? else {
             return Ok(false);
         };
         let len = (bytes - at).min(right.len() as u64) as usize;
