@@ -34,6 +34,7 @@ impl Store {
     /// [`StoreError::Quota`] and [`StoreError::NoSpace`] when there is no room: what is held stays
     /// readable, and putting works again when there is. Others if the disk or the index fails.
     pub fn put(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
+        self.shared.index.writable()?;
         // What could not be committed comes first, or the error would never reach anybody.
         if self.shared.queue.has_failed() {
             self.shared.commit()?;
@@ -265,6 +266,7 @@ impl Shared {
     }
 
     pub(crate) fn put_inline(&self, file: FileHash, bytes: &Bytes) -> Result<Put, StoreError> {
+        self.index.writable()?;
         let done = |new| Put {
             new,
             file_complete: true,

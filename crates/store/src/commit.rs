@@ -133,6 +133,11 @@ impl Shared {
         let Some(batch) = self.queue.begin() else {
             return Ok(());
         };
+        // What a store takes in that is only read is known elsewhere or can be found again.
+        if self.index.is_read_only() {
+            self.queue.end(&batch, true);
+            return Ok(());
+        }
         let outcome = self.commit_batch(&batch);
         self.queue.end(&batch, outcome.is_ok());
         self.partials.trim();
@@ -185,10 +190,10 @@ impl Shared {
         let twice = self.index.write(|write| {
             let mut twice = 0;
             let mut files = tables::FILES.write(write)?;
-            let mut held = write.open_table(tables::HELD)?;
+            let mut held = tables::HELD.write(write)?;
             let mut lists = write.open_table(tables::CHUNK_LISTS)?;
             let mut inline = write.open_table(tables::INLINE)?;
-            let mut records = write.open_table(tables::RECORDS)?;
+            let mut records = tables::RECORDS.write(write)?;
             for (file, list) in &batch.lists {
                 lists.insert(file.as_bytes(), &encode_list(list)[..])?;
             }
@@ -221,9 +226,9 @@ impl Shared {
             }
             for (key, value) in &batch.records {
                 match value {
-                    Some(value) => records.insert(&key[..], &value[..])?,
-                    None => records.remove(&key[..])?,
-                };
+                    Some(value) => records.insert(&key[..], value)?,
+                    None => drop(records.remove(&key[..])?),
+                }
             }
             drop(files);
             digests::write(write, &batch.digests)?;

@@ -147,6 +147,8 @@ impl Shared {
             held.remove(index.0);
         }
         let path = match located {
+            // That cannot be recorded: each reader finds it again.
+            _ if self.index.is_read_only() => self.home.owned(file),
             Located::Missing | Located::Waiting(_) => return Ok(()),
             Located::Partial(partial) => {
                 self.unhold_partial(partial, wrong)?;
@@ -246,7 +248,7 @@ impl Shared {
         self.index.write(|write| {
             let mut files = tables::FILES.write(write)?;
             put_record(&mut files, file, &Record::new(size, Place::Partial))?;
-            let mut table = write.open_table(tables::HELD)?;
+            let mut table = tables::HELD.write(write)?;
             table.insert(file.as_bytes(), &held.to_bytes()[..])?;
             Ok(())
         })?;
@@ -276,6 +278,9 @@ impl Shared {
         let Located::Stored(record) = &located else {
             return Ok(());
         };
+        if self.index.is_read_only() {
+            return Ok(());
+        }
         let path = match &record.place {
             Place::Owned(_) => {
                 self.demote(

@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 
 use hubless_content::{ChunkIndex, ChunkList, FileHash, GitBlobId, Sha256, chunk_count, chunk_len};
-use redb::{ReadableTable, WriteTransaction};
+use redb::WriteTransaction;
 use sha1::{Digest, Sha1};
 
 use crate::{
     Shared, Store,
     error::StoreError,
-    files::{Located, decode_record, get_record},
+    files::{Located, decode_record, file_of, get_record},
     index::{IndexError, IndexResult},
     observer::Observer,
     parallel::Meter,
@@ -163,9 +163,9 @@ impl Store {
             return Ok(Some(waiting));
         }
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::DIGESTS)?;
+            let table = tables::DIGESTS.read(read)?;
             let row = table.get(file.as_bytes())?;
-            row.map(|row| decode(row.value())).transpose()
+            row.map(|row| decode(&row)).transpose()
         })
     }
 
@@ -192,9 +192,9 @@ impl Store {
             return Ok(Some(file));
         }
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::SHA256S)?;
+            let table = tables::SHA256S.read(read)?;
             let row = table.get(sha256.as_bytes())?;
-            Ok(row.map(|row| FileHash::new(*row.value())))
+            row.map(|row| file_of(&row)).transpose()
         })
     }
 
@@ -208,9 +208,9 @@ impl Store {
             return Ok(Some(file));
         }
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::GIT_BLOBS)?;
+            let table = tables::GIT_BLOBS.read(read)?;
             let row = table.get(git_blob.as_bytes())?;
-            Ok(row.map(|row| FileHash::new(*row.value())))
+            row.map(|row| file_of(&row)).transpose()
         })
     }
 
@@ -227,7 +227,7 @@ impl Store {
         self.flush()?;
         let start = after.unwrap_or(FileHash::new([0; 32]));
         self.shared.index.read(|read| {
-            let known = read.open_table(tables::DIGESTS)?;
+            let known = tables::DIGESTS.read(read)?;
             let files = tables::FILES.read(read)?;
             let mut without = Vec::new();
             for row in files.range(start.as_bytes()..)? {
@@ -289,8 +289,9 @@ impl Shared {
     }
 }
 
-fn decode(bytes: &[u8; 52]) -> IndexResult<Digests> {
-    Digests::from_bytes(bytes).ok_or(IndexError::Malformed("the digests of a file"))
+fn decode(bytes: &[u8]) -> IndexResult<Digests> {
+    let digests = bytes.try_into().ok().and_then(Digests::from_bytes);
+    digests.ok_or(IndexError::Malformed("the digests of a file"))
 }
 
 /// Writes the digests of those files that are still there.
@@ -302,9 +303,9 @@ pub(crate) fn write(
         return Ok(());
     }
     let files = tables::FILES.write(write)?;
-    let mut table = write.open_table(tables::DIGESTS)?;
-    let mut sha256s = write.open_table(tables::SHA256S)?;
-    let mut git_blobs = write.open_table(tables::GIT_BLOBS)?;
+    let mut table = tables::DIGESTS.write(write)?;
+    let mut sha256s = tables::SHA256S.write(write)?;
+    let mut git_blobs = tables::GIT_BLOBS.write(write)?;
     for (file, digests) in digests {
         if get_record(&files, *file)?.is_none() {
             continue;
@@ -325,15 +326,16 @@ pub(crate) fn write(
 
 /// Removes the digests of files that are removed.
 pub(crate) fn forget(write: &WriteTransaction, files: &[FileHash]) -> IndexResult<()> {
-    let mut table = write.open_table(tables::DIGESTS)?;
-    let mut sha256s = write.open_table(tables::SHA256S)?;
-    let mut git_blobs = write.open_table(tables::GIT_BLOBS)?;
+    let mut table = tables::DIGESTS.write(write)?;
+    let mut sha256s = tables::SHA256S.write(write)?;
+    let mut git_blobs = tables::GIT_BLOBS.write(write)?;
     for file in files {
-        let row = table.remove(file.as_bytes())?;
-        let Some(digests) = row.map(|row| decode(row.value())).transpose()? else {
+        let row = table.get(file.as_bytes())?;
+        let Some(digests) = row.map(|row| decode(&row)).transpose()? else {
             continue;
         };
-        let is_own = |other: redb::AccessGuard<'_, tables::Hash>| other.value() == file.as_bytes();
+        table.remove(file.as_bytes())?;
+        let is_own = |other: Vec<u8>| other == file.as_bytes();
         let sha256 = digests.sha256.as_bytes();
         if sha256s.get(sha256)?.is_some_and(is_own) {
             sha256s.remove(sha256)?;

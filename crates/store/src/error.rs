@@ -93,6 +93,12 @@ pub enum StoreError {
         /// What was written.
         path: PathBuf,
     },
+    /// The store cannot be written to, only read.
+    #[error("{} cannot be written to", path.display())]
+    ReadOnly {
+        /// What was to be written.
+        path: PathBuf,
+    },
     /// The store may not grow that much.
     #[error("{needed} bytes more would exceed the quota of {quota} bytes ({used} are used)")]
     Quota {
@@ -335,7 +341,7 @@ impl StoreError {
             | Self::TooMany { .. }
             | Self::Revision { .. } => Kind::Input,
             Self::RepoExists { .. } | Self::RefMoved { .. } => Kind::Conflict,
-            Self::Io { .. } | Self::Index { .. } => Kind::Io,
+            Self::Io { .. } | Self::ReadOnly { .. } | Self::Index { .. } => Kind::Io,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Quota { .. } => Kind::Quota,
             Self::Locked { .. } => Kind::Locked,
@@ -362,6 +368,7 @@ impl StoreError {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
             _ => Self::Io {
                 action,
                 path,

@@ -159,6 +159,9 @@ impl Shared {
         known: &Record,
         external: &External,
     ) -> Result<bool, StoreError> {
+        if self.index.is_read_only() {
+            return Ok(false);
+        }
         let new = Record::new(known.size, Place::External(external.clone()));
         let put = self.index.write(|write| {
             let mut table = tables::FILES.write(write)?;

@@ -145,6 +145,11 @@ impl Chunks {
 
 type Files<T> = sealed::Rows<T>;
 
+/// A file hash as a value.
+pub(crate) fn file_of(value: &[u8]) -> IndexResult<FileHash> {
+    FileHash::from_slice(value).ok_or(IndexError::Malformed("the hash of a file"))
+}
+
 pub(crate) fn get_record(
     table: &Files<impl ReadableTable<tables::Hash, &'static [u8]>>,
     file: FileHash,
@@ -177,14 +182,14 @@ pub(crate) fn decode_record(bytes: &[u8]) -> IndexResult<Record> {
 }
 
 pub(crate) fn get_held(
-    table: &impl ReadableTable<tables::Hash, &'static [u8]>,
+    table: &Files<impl ReadableTable<tables::Hash, &'static [u8]>>,
     file: FileHash,
     size: u64,
 ) -> IndexResult<ChunkSet> {
     let count = chunk_count(size);
     match table.get(file.as_bytes())? {
         None => Ok(ChunkSet::empty(count)),
-        Some(value) => ChunkSet::from_bytes(count, value.value())
+        Some(value) => ChunkSet::from_bytes(count, &value)
             .ok_or(IndexError::Malformed("a set of chunks of its file")),
     }
 }
@@ -265,7 +270,7 @@ impl Shared {
             let Some(record) = get_record(&tables::FILES.read(read)?, file)? else {
                 return Ok(None);
             };
-            let held = get_held(&read.open_table(tables::HELD)?, file, record.size)?;
+            let held = get_held(&tables::HELD.read(read)?, file, record.size)?;
             Ok(Some((record, held)))
         })
     }
@@ -276,7 +281,7 @@ impl Shared {
         let partials: HashMap<FileHash, Arc<Partial>> = self.partials.lock().clone();
         self.index.read(|read| {
             let files = tables::FILES.read(read)?;
-            let held = read.open_table(tables::HELD)?;
+            let held = tables::HELD.read(read)?;
             let chunks = entries.iter().map(|entry| {
                 if waiting.contains(&entry.hash) {
                     return Ok(Chunks::All { external: false });
@@ -349,7 +354,11 @@ impl Shared {
         if state.published {
             return self.handle(key, Access::Read, || self.home.owned(partial.file));
         }
-        let opened = self.handle(key, Access::Update, || self.home.partial(partial.file));
+        let access = match self.index.is_read_only() {
+            true => Access::Read,
+            false => Access::Update,
+        };
+        let opened = self.handle(key, access, || self.home.partial(partial.file));
         match opened {
             // A removed one is written to once more at most, for nothing.
             Err(StoreError::Io { source, .. }) if is_loss(&source) && state.removed => {
@@ -498,9 +507,9 @@ impl Store {
         let mut found: BTreeSet<Sha256> = waiting.map(|(_, digests)| digests.sha256).collect();
         let committed = self.shared.index.read(|read| {
             let mut committed = Vec::new();
-            for row in read.open_table(tables::SHA256S)?.iter()? {
+            for row in tables::SHA256S.read(read)?.iter()? {
                 let (sha256, file) = row?;
-                if is_whole(&FileHash::new(*file.value())) {
+                if is_whole(&file_of(&file)?) {
                     committed.push(Sha256::new(*sha256.value()));
                 }
             }
@@ -522,7 +531,7 @@ impl Store {
         }
         let committed = self.shared.index.read(|read| {
             let table = tables::FILES.read(read)?;
-            let held = read.open_table(tables::HELD)?;
+            let held = tables::HELD.read(read)?;
             let mut files = Vec::new();
             for row in records(&table)? {
                 let (file, record) = row?;

@@ -141,7 +141,7 @@ impl Shared {
 
     pub(crate) fn pinned(&self) -> Result<Vec<ContentHash>, StoreError> {
         self.index.read(|read| {
-            let table = read.open_table(tables::PINS)?;
+            let table = tables::PINS.read(read)?;
             let rows = table.iter()?;
             rows.map(|row| Ok(ContentHash::new(*row?.0.value())))
                 .collect()
@@ -285,7 +285,7 @@ fn remove_rows(
     files: &[FileHash],
 ) -> IndexResult<Vec<(FileHash, Record)>> {
     let mut records = tables::FILES.write(write)?;
-    let mut held = write.open_table(tables::HELD)?;
+    let mut held = tables::HELD.write(write)?;
     let mut lists = write.open_table(tables::CHUNK_LISTS)?;
     let mut inline = write.open_table(tables::INLINE)?;
     let mut uses = write.open_table(tables::USED)?;

@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::{
     disk::{DiskFile, IndexFile},
@@ -33,6 +33,8 @@ pub(crate) enum IndexError {
     Redb(redb::Error),
     /// A value is not what this program writes; holds what it should have been.
     Malformed(&'static str),
+    /// The index was opened to read.
+    ReadOnly,
 }
 
 macro_rules! from_redb {
@@ -58,20 +60,72 @@ pub(crate) type IndexResult<T> = Result<T, IndexError>;
 pub(crate) struct Index {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
-    database: RwLock<Option<Database>>,
+    database: RwLock<Option<Opened>>,
+    read_only: bool,
     closed: AtomicBool,
+}
+
+/// How the database is open.
+enum Opened {
+    Writable(Database),
+    ReadOnly(ReadOnlyDatabase),
+}
+
+impl Opened {
+    fn begin_read(&self) -> Result<ReadTransaction, redb::TransactionError> {
+        match self {
+            Self::Writable(database) => database.begin_read(),
+            Self::ReadOnly(database) => database.begin_read(),
+        }
+    }
+
+    fn begin_write(&self) -> IndexResult<WriteTransaction> {
+        match self {
+            Self::Writable(database) => Ok(database.begin_write()?),
+            Self::ReadOnly(_) => Err(IndexError::ReadOnly),
+        }
+    }
 }
 
 impl Index {
     pub(crate) fn open(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
+        Self::open_as(path, file, false)
+    }
+
+    /// Opens an index that cannot be written to. One that was not closed needs to be.
+    pub(crate) fn open_read_only(
+        path: PathBuf,
+        file: Arc<dyn DiskFile>,
+    ) -> Result<Self, StoreError> {
+        Self::open_as(path, file, true)
+    }
+
+    fn open_as(
+        path: PathBuf,
+        file: Arc<dyn DiskFile>,
+        read_only: bool,
+    ) -> Result<Self, StoreError> {
         let index = Self {
             path,
             file,
             database: RwLock::new(None),
+            read_only,
             closed: AtomicBool::new(false),
         };
         drop(index.ready()?);
         Ok(index)
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// An error if the index was opened to read.
+    pub(crate) fn writable(&self) -> Result<(), StoreError> {
+        match self.read_only {
+            true => Err(self.explain(Failure::Index(IndexError::ReadOnly))),
+            false => Ok(()),
+        }
     }
 
     /// Runs `work` on a snapshot. It may run twice, if the database had to be opened again.
@@ -120,7 +174,7 @@ impl Index {
         }
     }
 
-    fn run<T>(&self, work: impl Fn(&Database) -> IndexResult<T>) -> Result<T, StoreError> {
+    fn run<T>(&self, work: impl Fn(&Opened) -> IndexResult<T>) -> Result<T, StoreError> {
         match self.attempt(&work) {
             // Somebody else's failure; ours to open the database again.
             Err(Failure::Index(IndexError::Redb(redb::Error::PreviousIo))) => self.attempt(&work),
@@ -129,7 +183,7 @@ impl Index {
         .map_err(|failure| self.explain(failure))
     }
 
-    fn attempt<T>(&self, work: impl Fn(&Database) -> IndexResult<T>) -> Result<T, Failure> {
+    fn attempt<T>(&self, work: impl Fn(&Opened) -> IndexResult<T>) -> Result<T, Failure> {
         let guard = self.ready().map_err(Failure::Open)?;
         let Some(database) = guard.as_ref() else {
             return Err(Failure::Open(StoreError::Closed));
@@ -155,7 +209,7 @@ impl Index {
     }
 
     /// The database, opened if it is not.
-    fn ready(&self) -> Result<RwLockReadGuard<'_, Option<Database>>, StoreError> {
+    fn ready(&self) -> Result<RwLockReadGuard<'_, Option<Opened>>, StoreError> {
         loop {
             let guard = read(&self.database);
             if guard.is_some() {
@@ -172,11 +226,17 @@ impl Index {
         }
     }
 
-    fn open_database(&self) -> Result<Database, StoreError> {
+    fn open_database(&self) -> Result<Opened, StoreError> {
         let opened = caught(|| {
-            Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(IndexFile(self.file.clone()))
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE_BYTES);
+            let backend = IndexFile(self.file.clone());
+            if self.read_only {
+                let database = builder.open_read_only_with_backend(backend);
+                database.map(Opened::ReadOnly)
+            } else {
+                builder.create_with_backend(backend).map(Opened::Writable)
+            }
         });
         match opened {
             Ok(Ok(database)) => Ok(database),
@@ -190,8 +250,11 @@ impl Index {
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         drop(self.ready()?);
         let mut slot = write(&self.database);
-        let Some(database) = slot.as_mut() else {
-            return Err(StoreError::Closed);
+        let database = match slot.as_mut() {
+            Some(Opened::Writable(database)) => database,
+            // The check would write.
+            Some(Opened::ReadOnly(_)) => return Ok(()),
+            None => return Err(StoreError::Closed),
         };
         let failure = match caught(|| database.check_integrity()) {
             Ok(Ok(true)) => return Ok(()),
@@ -234,10 +297,13 @@ impl Index {
             Failure::Index(IndexError::Malformed(what)) => {
                 return corrupt(format!("a value is not {what}"));
             }
+            Failure::Index(IndexError::ReadOnly) => return StoreError::ReadOnly { path },
             Failure::Index(IndexError::Redb(error)) => error,
         };
         match error {
             redb::Error::Corrupted(detail) => corrupt(detail),
+            // It was not closed, and cannot be repaired where it is.
+            redb::Error::RepairAborted => StoreError::ReadOnly { path },
             redb::Error::UpgradeRequired(version) => corrupt(format!("file format {version}")),
             redb::Error::Io(error) if is_about_contents(&error) => corrupt(error.to_string()),
             redb::Error::Io(error) => StoreError::io("write", &path, error),

@@ -34,7 +34,7 @@ impl Store {
     /// If the disk or the index fails.
     pub fn tidy_lost(&self) -> Result<u64, StoreError> {
         let lost = self.shared.lost_files()?;
-        if lost.is_empty() {
+        if lost.is_empty() || self.shared.index.is_read_only() {
             return Ok(0);
         }
         let wanted = self.shared.wanted()?;
@@ -93,6 +93,9 @@ impl Shared {
     /// Makes a file that was put aside a partial one of which no chunk is held, if it is there and
     /// its chunk list is known or can be made. True if it did.
     pub(crate) fn take_back_lost(&self, file: FileHash) -> Result<bool, StoreError> {
+        if self.index.is_read_only() {
+            return Ok(false);
+        }
         let path = self.home.lost(file);
         let handle = match self.disk.open(&path, Access::Read) {
             Err(error) if is_loss(&error) => return Ok(false),
@@ -139,7 +142,7 @@ impl Shared {
         self.index.write(|write| {
             let record = Record::new(list.size(), Place::Partial);
             put_record(&mut tables::FILES.write(write)?, file, &record)?;
-            write.open_table(tables::HELD)?.remove(file.as_bytes())?;
+            tables::HELD.write(write)?.remove(file.as_bytes())?;
             let mut lists = write.open_table(tables::CHUNK_LISTS)?;
             lists.insert(file.as_bytes(), &encode_list(list)[..])?;
             Ok(())

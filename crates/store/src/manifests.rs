@@ -147,10 +147,11 @@ impl Shared {
             let Some(value) = table.get(model.as_bytes())? else {
                 return Ok(None);
             };
-            let manifest = Manifest::decode(value.value());
-            manifest
-                .map(Some)
-                .map_err(|_| IndexError::Malformed("a manifest"))
+            let bytes = value.value();
+            let is_own = ContentHash::of_manifest_bytes(bytes) == model;
+            let manifest = Manifest::decode(bytes).ok().filter(|_| is_own);
+            let manifest = manifest.map(Some);
+            manifest.ok_or(IndexError::Malformed("the manifest of its model"))
         })?;
         let Some(manifest) = found.map(Arc::new) else {
             return Ok(None);

@@ -47,7 +47,8 @@ pub struct StoreOptions {
 }
 
 impl Store {
-    /// Opens the store in `home`, and makes it if there is none.
+    /// Opens the store in `home`, and makes it if there is none. One that cannot be written to is
+    /// opened to be read: what would write ends with [`StoreError::ReadOnly`].
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another process has it open, [`StoreError::Corrupt`] if the index
@@ -70,7 +71,9 @@ impl Store {
             disk.create_dir_all(directory).context("make", directory)?;
         }
         let index = open_index(&*disk, &home)?;
-        sweep(&*disk, &home, &index)?;
+        if !index.is_read_only() {
+            sweep(&*disk, &home, &index)?;
+        }
         let quota = Quota::new(bytes_used(&index)?, options.quota);
         let shared = Arc::new(Shared {
             disk,
@@ -104,6 +107,9 @@ impl Store {
 /// is damaged, and not the beginning of a new store.
 fn open_index(disk: &dyn Disk, home: &Home) -> Result<Index, StoreError> {
     let path = home.index();
+    if let Some(index) = open_unwritable(disk, home)? {
+        return Ok(index);
+    }
     if disk.signature(&path).is_err() {
         let new = home.new_index();
         let file = open_locked(disk, home, &new)?;
@@ -144,17 +150,49 @@ fn check_pages(index: &Index) -> Result<(), StoreError> {
     })
 }
 
+/// The index, if it is there and cannot be written to.
+fn open_unwritable(disk: &dyn Disk, home: &Home) -> Result<Option<Index>, StoreError> {
+    let path = home.index();
+    let refused = disk.open(&path, Access::Update).err();
+    let is_read_only = |error: io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+        )
+    };
+    if !refused.is_some_and(is_read_only) {
+        return Ok(None);
+    }
+    let file = disk.open(&path, Access::Read).context("open", &path)?;
+    lock_index(&*file, home, &path)?;
+    // No process can write, so others may read.
+    file.unlock().context("unlock", &path)?;
+    tracing::warn!(path = %path.display(), "the store cannot be written to; it is only read");
+    let index = Index::open_read_only(path.clone(), file)?;
+    check_schema(&index, &path)?;
+    Ok(Some(index))
+}
+
 fn open_locked(disk: &dyn Disk, home: &Home, path: &Path) -> Result<Arc<dyn DiskFile>, StoreError> {
     let file = disk.open(path, Access::Create).context("open", path)?;
+    lock_index(&*file, home, path)?;
+    // Earlier versions made it readable for all.
+    if let Err(error) = file.set_read_only(false) {
+        tracing::debug!(path = %path.display(), %error, "cannot set the mode of the index");
+    }
+    Ok(file)
+}
+
+fn lock_index(file: &dyn DiskFile, home: &Home, path: &Path) -> Result<(), StoreError> {
     match file.try_lock() {
-        Ok(true) => Ok(file),
+        Ok(true) => Ok(()),
         Ok(false) => Err(StoreError::Locked {
             home: home.root().to_owned(),
         }),
         // Some network file systems have no locks.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             tracing::warn!(path = %path.display(), "the file system cannot lock the index");
-            Ok(file)
+            Ok(())
         }
         Err(error) => Err(StoreError::io("lock", path, error)),
     }
@@ -199,18 +237,18 @@ fn open_all(write: &WriteTransaction) -> IndexResult<()> {
         .open_table(tables::META)?
         .insert(tables::META_SCHEMA, tables::SCHEMA)?;
     tables::FILES.write(write)?;
-    write.open_table(tables::HELD)?;
+    tables::HELD.write(write)?;
     write.open_table(tables::CHUNK_LISTS)?;
     write.open_table(tables::INLINE)?;
     write.open_table(tables::MANIFESTS)?;
-    write.open_table(tables::PINS)?;
-    write.open_table(tables::RECORDS)?;
-    write.open_table(tables::DIGESTS)?;
-    write.open_table(tables::SHA256S)?;
-    write.open_table(tables::GIT_BLOBS)?;
-    write.open_table(tables::REPOS)?;
-    write.open_table(tables::REFS)?;
-    write.open_table(tables::REVISIONS)?;
+    tables::PINS.write(write)?;
+    tables::RECORDS.write(write)?;
+    tables::DIGESTS.write(write)?;
+    tables::SHA256S.write(write)?;
+    tables::GIT_BLOBS.write(write)?;
+    tables::REPOS.write(write)?;
+    tables::REFS.write(write)?;
+    tables::REVISIONS.write(write)?;
     write.open_table(tables::USED)?;
     write.open_table(tables::REMOVED)?;
     Ok(())

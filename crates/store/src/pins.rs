@@ -1,7 +1,6 @@
 //! Pins: the models that garbage collection keeps.
 
 use hubless_content::ContentHash;
-use redb::ReadableTable;
 
 use crate::{
     Store,
@@ -22,12 +21,9 @@ impl Store {
         if self.manifest(model)?.is_none() {
             return Err(StoreError::UnknownModel { model });
         }
-        self.shared.index.write(|write| {
-            write
-                .open_table(tables::PINS)?
-                .insert(model.as_bytes(), ())?;
-            Ok(())
-        })
+        self.shared
+            .index
+            .write(|write| tables::PINS.write(write)?.insert(model.as_bytes(), &[]))
     }
 
     /// Lets a model be collected; true if it was pinned.
@@ -35,11 +31,9 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn unpin(&self, model: ContentHash) -> Result<bool, StoreError> {
-        self.shared.index.write(|write| {
-            let mut pins = write.open_table(tables::PINS)?;
-            let was_pinned = pins.remove(model.as_bytes())?.is_some();
-            Ok(was_pinned)
-        })
+        self.shared
+            .index
+            .write(|write| tables::PINS.write(write)?.remove(model.as_bytes()))
     }
 
     /// All pinned models.
@@ -48,7 +42,7 @@ impl Store {
     /// If the index fails.
     pub fn pins(&self) -> Result<Vec<ContentHash>, StoreError> {
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::PINS)?;
+            let table = tables::PINS.read(read)?;
             let rows = table.iter()?;
             rows.map(|row| Ok(ContentHash::new(*row?.0.value())))
                 .collect()
@@ -57,11 +51,8 @@ impl Store {
 
     pub(crate) fn is_pinned(&self, model: ContentHash) -> Result<bool, StoreError> {
         self.shared.index.read(|read| {
-            let pinned = read
-                .open_table(tables::PINS)?
-                .get(model.as_bytes())?
-                .is_some();
-            Ok(pinned)
+            let pins = tables::PINS.read(read)?;
+            Ok(pins.get(model.as_bytes())?.is_some())
         })
     }
 
@@ -75,7 +66,7 @@ impl Store {
             return Err(StoreError::Named { model });
         }
         let was_known = self.shared.index.write(|write| {
-            write.open_table(tables::PINS)?.remove(model.as_bytes())?;
+            tables::PINS.write(write)?.remove(model.as_bytes())?;
             let mut manifests = write.open_table(tables::MANIFESTS)?;
             let was_known = manifests.remove(model.as_bytes())?.is_some();
             Ok(was_known)

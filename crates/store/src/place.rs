@@ -63,6 +63,7 @@ impl Shared {
         &self,
         size: u64,
     ) -> Result<(TempFile, Arc<dyn DiskFile>), StoreError> {
+        self.index.writable()?;
         let reservation = Some(self.reserve(size)?);
         let path = self.home.new_import();
         let disk = self.disk.clone();
@@ -82,6 +83,7 @@ impl Shared {
         placed: HashMap<FileHash, Placed>,
         manifest: Option<&Manifest>,
     ) -> Result<(), StoreError> {
+        self.index.writable()?;
         let _no_commit_meanwhile = lock(&self.committing);
         let outcome = self.publish_placed(&placed, manifest);
         if outcome.is_err() {
@@ -129,7 +131,7 @@ impl Shared {
         let digests: HashMap<FileHash, Digests> = digests.collect();
         self.index.write(|write| {
             let mut files = tables::FILES.write(write)?;
-            let mut held = write.open_table(tables::HELD)?;
+            let mut held = tables::HELD.write(write)?;
             let mut lists = write.open_table(tables::CHUNK_LISTS)?;
             let mut before = HashMap::new();
             for (file, placed) in placed {
@@ -149,8 +151,8 @@ impl Shared {
             if let Some((model, bytes)) = &model {
                 let mut manifests = write.open_table(tables::MANIFESTS)?;
                 manifests.insert(model.as_bytes(), &bytes[..])?;
-                let mut pins = write.open_table(tables::PINS)?;
-                pins.insert(model.as_bytes(), ())?;
+                let mut pins = tables::PINS.write(write)?;
+                pins.insert(model.as_bytes(), &[])?;
             }
             Ok(before)
         })

@@ -1,8 +1,6 @@
 //! Records of others: keys and values whose meaning the store does not know.
 
-use redb::ReadableTable;
-
-use crate::{Store, error::StoreError, tables};
+use crate::{Store, error::StoreError, index::IndexError, tables};
 
 /// A key and its value.
 pub type StoredRecord = (Vec<u8>, Vec<u8>);
@@ -23,11 +21,17 @@ impl Store {
     pub fn records_read_all(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.flush()?;
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::RECORDS)?;
+            let table = tables::RECORDS.read(read)?;
             let mut records = Vec::new();
             for row in table.iter()? {
-                let (key, value) = row?;
-                records.push((key.value().to_vec(), value.value().to_vec()));
+                match row {
+                    Ok((key, value)) => records.push((key.value().to_vec(), value)),
+                    // It is known elsewhere, and comes again.
+                    Err(IndexError::Malformed(what)) => {
+                        tracing::warn!(what, "a damaged value of the index is left out");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Ok(records)
         })

@@ -15,6 +15,7 @@ use crate::{
     Store,
     error::StoreError,
     index::{IndexError, IndexResult},
+    sealed::Rows,
     tables,
 };
 
@@ -116,9 +117,9 @@ impl Store {
     pub fn repo(&self, id: &RepoId) -> Result<Option<Repo>, StoreError> {
         let key = repo_key(id);
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::REPOS)?;
+            let table = tables::REPOS.read(read)?;
             let row = table.get(&key[..])?;
-            row.map(|row| decode_repo(row.value())).transpose()
+            row.map(|row| decode_repo(&row)).transpose()
         })
     }
 
@@ -139,7 +140,7 @@ impl Store {
         let after = after.map(repo_key);
         self.shared.index.read(|read| {
             let start = after.as_ref().filter(|after| **after > first);
-            let table = read.open_table(tables::REPOS)?;
+            let table = tables::REPOS.read(read)?;
             let mut repos = Vec::new();
             for row in table.range(&start.unwrap_or(&first)[..]..)? {
                 let (key, value) = row?;
@@ -147,7 +148,7 @@ impl Store {
                     break;
                 }
                 if after.as_deref() != Some(key.value()) {
-                    repos.push(decode_repo(value.value())?);
+                    repos.push(decode_repo(&value)?);
                 }
             }
             Ok(repos)
@@ -164,13 +165,13 @@ impl Store {
         self.shared.index.write(|write| {
             let rows = rows_of(id);
             let rows = &rows.start[..]..&rows.end[..];
-            let mut refs = write.open_table(tables::REFS)?;
-            refs.retain_in(rows.clone(), |_, _| false)?;
-            let mut revisions = write.open_table(tables::REVISIONS)?;
-            revisions.retain_in(rows.clone(), |_, _| false)?;
+            let mut refs = tables::REFS.write(write)?;
+            refs.table.retain_in(rows.clone(), |_, _| false)?;
+            let mut revisions = tables::REVISIONS.write(write)?;
+            revisions.table.retain_in(rows.clone(), |_, _| false)?;
             let mut removed = write.open_table(tables::REMOVED)?;
             removed.retain_in(rows, |_, ()| false)?;
-            let was_there = write.open_table(tables::REPOS)?.remove(&key[..])?.is_some();
+            let was_there = tables::REPOS.write(write)?.remove(&key[..])?;
             Ok(was_there)
         })
     }
@@ -182,8 +183,9 @@ impl Store {
     pub fn get_ref(&self, repo: &RepoId, name: &RefName) -> Result<Option<CommitId>, StoreError> {
         let key = row_key(repo, name.as_str().as_bytes());
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::REFS)?;
-            Ok(table.get(&key[..])?.map(|row| CommitId::new(*row.value())))
+            let table = tables::REFS.read(read)?;
+            let row = table.get(&key[..])?;
+            row.map(|row| commit_at(&row)).transpose()
         })
     }
 
@@ -194,12 +196,12 @@ impl Store {
     pub fn refs(&self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
         let rows = rows_of(repo);
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::REFS)?;
+            let table = tables::REFS.read(read)?;
             let mut refs = Vec::new();
             for row in table.range(&rows.start[..]..&rows.end[..])? {
                 let (key, value) = row?;
                 let name = ref_of(key.value(), rows.start.len())?;
-                refs.push((name, CommitId::new(*value.value())));
+                refs.push((name, commit_at(&value)?));
             }
             Ok(refs)
         })
@@ -258,10 +260,10 @@ pub(crate) fn write_repo(
     repo: &Repo,
 ) -> IndexResult<Result<(), Refusal>> {
     let key = repo_key(&repo.id);
-    let mut table = write.open_table(tables::REPOS)?;
+    let mut table = tables::REPOS.write(write)?;
     let value = serde_json::to_vec(repo).map_err(|_| MALFORMED)?;
     table.insert(&key[..], &value[..])?;
-    Ok(match table.len()? {
+    Ok(match table.table.len()? {
         0..=REPOS_MAX => Ok(()),
         _ => Err(Refusal::TooMany("repos", REPOS_MAX)),
     })
@@ -273,7 +275,7 @@ pub(crate) fn write_new_repo(
     repo: &Repo,
 ) -> IndexResult<Result<(), Refusal>> {
     let key = repo_key(&repo.id);
-    if write.open_table(tables::REPOS)?.get(&key[..])?.is_some() {
+    if tables::REPOS.write(write)?.get(&key[..])?.is_some() {
         return Ok(Err(Refusal::RepoExists));
     }
     write_repo(write, repo)
@@ -285,23 +287,24 @@ pub(crate) fn write_refs(
     changes: &[RefChange],
 ) -> IndexResult<Result<(), Refusal>> {
     let key = repo_key(repo);
-    if write.open_table(tables::REPOS)?.get(&key[..])?.is_none() {
+    if tables::REPOS.write(write)?.get(&key[..])?.is_none() {
         return Ok(Err(Refusal::NoRepo));
     }
-    let mut table = write.open_table(tables::REFS)?;
+    let mut table = tables::REFS.write(write)?;
     for change in changes {
         let key = row_key(repo, change.name.as_str().as_bytes());
-        let found = table.get(&key[..])?.map(|row| CommitId::new(*row.value()));
+        let found = table.get(&key[..])?;
+        let found = found.map(|row| commit_at(&row)).transpose()?;
         if matches!(change.from, Seen::Exactly(from) if from != found) {
             return Ok(Err(Refusal::RefMoved(change.name.clone(), found)));
         }
         match change.to {
-            Some(commit) => drop(table.insert(&key[..], commit.as_bytes())?),
+            Some(commit) => table.insert(&key[..], commit.as_bytes())?,
             None => drop(table.remove(&key[..])?),
         }
     }
     let rows = rows_of(repo);
-    let count = table.range(&rows.start[..]..&rows.end[..])?.count();
+    let count = table.table.range(&rows.start[..]..&rows.end[..])?.count();
     Ok(match count {
         0..=REFS_MAX => Ok(()),
         _ => Err(Refusal::TooMany("refs of a repo", REFS_MAX as u64)),
@@ -310,10 +313,10 @@ pub(crate) fn write_refs(
 
 /// Whether the repo with this key is a hub's; one without a record counts as made here.
 pub(crate) fn is_of_upstream(
-    repos: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    repos: &Rows<impl ReadableTable<&'static [u8], &'static [u8]>>,
     key: &[u8],
 ) -> IndexResult<bool> {
-    let repo = repos.get(key)?.map(|row| decode_repo(row.value()));
+    let repo = repos.get(key)?.map(|row| decode_repo(&row));
     Ok(matches!(
         repo.transpose()?,
         Some(Repo {
@@ -364,6 +367,11 @@ pub(crate) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
 
 const MALFORMED: IndexError = IndexError::Malformed("the record of a repo");
 
+/// Where a ref leads.
+fn commit_at(value: &[u8]) -> IndexResult<CommitId> {
+    CommitId::from_slice(value).ok_or(IndexError::Malformed("where a ref leads"))
+}
+
 fn decode_repo(bytes: &[u8]) -> IndexResult<Repo> {
     serde_json::from_slice(bytes).map_err(|_| MALFORMED)
 }
@@ -405,7 +413,7 @@ mod tests {
         let others = (1..REPOS_MAX).map(|number| repo(&format!("others/{number:07}")));
         let others: Vec<Repo> = others.collect();
         let fill = |write: &WriteTransaction| {
-            let mut table = write.open_table(tables::REPOS)?;
+            let mut table = tables::REPOS.write(write)?;
             for repo in &others {
                 let value = serde_json::to_vec(repo).unwrap();
                 table.insert(&repo_key(&repo.id)[..], &value[..])?;
@@ -492,7 +500,7 @@ mod tests {
             CommitId::new(id)
         };
         let fill = |write: &WriteTransaction| {
-            let mut table = write.open_table(tables::REVISIONS)?;
+            let mut table = tables::REVISIONS.write(write)?;
             for number in 1..REVISIONS_MAX {
                 let key = row_key(&repo.id, other(number).as_bytes());
                 table.insert(&key[..], &bytes[..])?;

@@ -6,6 +6,7 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use crate::{
     Shared, Store,
     error::StoreError,
+    files::file_of,
     in_use::{FilesGuard, Guard},
     index::{IndexError, IndexResult},
     repos::{
@@ -102,9 +103,9 @@ impl Store {
     ) -> Result<Option<Revision>, StoreError> {
         let key = row_key(repo, commit.as_bytes());
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::REVISIONS)?;
+            let table = tables::REVISIONS.read(read)?;
             let row = table.get(&key[..])?;
-            row.map(|row| decode_revision(row.value())).transpose()
+            row.map(|row| decode_revision(&row)).transpose()
         })
     }
 
@@ -115,8 +116,8 @@ impl Store {
     pub fn revisions(&self, repo: &RepoId) -> Result<Vec<CommitId>, StoreError> {
         let rows = rows_of(repo);
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::REVISIONS)?;
-            let rows = table.range(&rows.start[..]..&rows.end[..])?;
+            let table = tables::REVISIONS.read(read)?;
+            let rows = table.table.range(&rows.start[..]..&rows.end[..])?;
             rows.map(|row| commit_of(row?.0.value())).collect()
         })
     }
@@ -148,8 +149,8 @@ impl Store {
             row_key(repo, high.as_bytes()),
         );
         self.shared.index.read(|read| {
-            let table = read.open_table(tables::REVISIONS)?;
-            let mut found = table.range(&low[..]..=&high[..])?;
+            let table = tables::REVISIONS.read(read)?;
+            let mut found = table.table.range(&low[..]..=&high[..])?;
             let (first, second) = (found.next().transpose()?, found.next());
             match (first, second) {
                 (Some((key, _)), None) => commit_of(key.value()).map(Some),
@@ -176,21 +177,16 @@ impl Store {
     pub fn remove_content(&self, repo: &RepoId, commit: CommitId) -> Result<(), StoreError> {
         let (key, rows) = (row_key(repo, commit.as_bytes()), rows_of(repo));
         let removed = self.shared.index.write_unless_refused(|write| {
-            for row in write
-                .open_table(tables::REFS)?
-                .range(&rows.start[..]..&rows.end[..])?
-            {
+            let refs = tables::REFS.write(write)?;
+            for row in refs.range(&rows.start[..]..&rows.end[..])? {
                 let (name, leads_to) = row?;
-                if leads_to.value() == commit.as_bytes() {
+                if leads_to == commit.as_bytes() {
                     let name = ref_of(name.value(), rows.start.len())?;
                     return Ok(Err(Refusal::RefLeadsThere(commit, name)));
                 }
             }
-            if write
-                .open_table(tables::REVISIONS)?
-                .get(&key[..])?
-                .is_none()
-            {
+            let revisions = tables::REVISIONS.write(write)?;
+            if revisions.get(&key[..])?.is_none() {
                 return Ok(Err(Refusal::NoRevision(commit)));
             }
             write.open_table(tables::REMOVED)?.insert(&key[..], ())?;
@@ -217,11 +213,9 @@ impl Store {
     /// If the disk or the index fails.
     pub fn remove_revision(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
         let key = row_key(repo, commit.as_bytes());
-        self.shared.index.write(|write| {
-            let mut table = write.open_table(tables::REVISIONS)?;
-            let was_there = table.remove(&key[..])?.is_some();
-            Ok(was_there)
-        })
+        self.shared
+            .index
+            .write(|write| tables::REVISIONS.write(write)?.remove(&key[..]))
     }
 }
 
@@ -230,10 +224,10 @@ impl Shared {
     pub(crate) fn named(&self) -> Result<Vec<Named>, StoreError> {
         self.index.read(|read| {
             let mut all = Vec::new();
-            let repos = read.open_table(tables::REPOS)?;
+            let repos = tables::REPOS.read(read)?;
             let removed = read.open_table(tables::REMOVED)?;
             let (mut repo, mut of_upstream) = (Vec::new(), false);
-            for row in read.open_table(tables::REVISIONS)?.iter()? {
+            for row in tables::REVISIONS.read(read)?.iter()? {
                 let (key, value) = row?;
                 let key = key.value();
                 if removed.get(key)?.is_some() {
@@ -244,14 +238,14 @@ impl Shared {
                     repo = of.to_vec();
                     of_upstream = is_of_upstream(&repos, of)?;
                 }
-                let named = match Revision::content_of(value.value()) {
+                let named = match Revision::content_of(&value) {
                     Some(model) => Named {
                         of_upstream,
                         model: Some(model),
                         files: Vec::new(),
                     },
                     None => {
-                        let tree = decode_revision(value.value())?.tree;
+                        let tree = decode_revision(&value)?.tree;
                         Named {
                             of_upstream,
                             model: tree.content_hash(),
@@ -269,13 +263,13 @@ impl Shared {
     pub(crate) fn is_named(&self, model: ContentHash) -> Result<bool, StoreError> {
         self.index.read(|read| {
             let removed = read.open_table(tables::REMOVED)?;
-            for row in read.open_table(tables::REVISIONS)?.iter()? {
+            for row in tables::REVISIONS.read(read)?.iter()? {
                 let (key, value) = row?;
                 if removed.get(key.value())?.is_some() {
                     continue;
                 }
-                let content = match Revision::content_of(value.value()) {
-                    None => decode_revision(value.value())?.tree.content_hash(),
+                let content = match Revision::content_of(&value) {
+                    None => decode_revision(&value)?.tree.content_hash(),
                     known => known,
                 };
                 if content == Some(model) {
@@ -309,10 +303,10 @@ fn write_row(
 ) -> IndexResult<Result<(), Refusal>> {
     let key = row_key(repo, commit.as_bytes());
     write.open_table(tables::REMOVED)?.remove(&key[..])?;
-    let mut table = write.open_table(tables::REVISIONS)?;
+    let mut table = tables::REVISIONS.write(write)?;
     table.insert(&key[..], revision)?;
     let rows = rows_of(repo);
-    let count = table.range(&rows.start[..]..&rows.end[..])?.count();
+    let count = table.table.range(&rows.start[..]..&rows.end[..])?.count();
     Ok(match count {
         0..=REVISIONS_MAX => Ok(()),
         _ => Err(Refusal::TooMany(
@@ -327,8 +321,8 @@ fn files_of(read: &ReadTransaction, tree: &Tree) -> IndexResult<Vec<FileHash>> {
     let Tree::Listed(entries) = tree else {
         return Ok(Vec::new());
     };
-    let sha256s = read.open_table(tables::SHA256S)?;
-    let git_blobs = read.open_table(tables::GIT_BLOBS)?;
+    let sha256s = tables::SHA256S.read(read)?;
+    let git_blobs = tables::GIT_BLOBS.read(read)?;
     let mut files = Vec::new();
     for TreeEntry {
         git_blob,
@@ -341,11 +335,11 @@ fn files_of(read: &ReadTransaction, tree: &Tree) -> IndexResult<Vec<FileHash>> {
         match (lfs, git_blob) {
             (Some(lfs), _) => {
                 let row = sha256s.get(lfs.sha256.as_bytes())?;
-                files.extend(row.map(|row| FileHash::new(*row.value())));
+                files.extend(row.map(|row| file_of(&row)).transpose()?);
             }
             (None, Some(git_blob)) => {
                 let row = git_blobs.get(git_blob.as_bytes())?;
-                files.extend(row.map(|row| FileHash::new(*row.value())));
+                files.extend(row.map(|row| file_of(&row)).transpose()?);
             }
             (None, None) => {}
         }

@@ -3,6 +3,9 @@
 //! Names and encodings are frozen: never rename or renumber, add a new version beside the old and
 //! raise [`SCHEMA`]. `tests/old_data.rs` opens a store that an earlier version wrote. What was
 //! written by earlier versions is named and read in `migrate.rs` alone.
+//!
+//! A chunk list, a manifest and the bytes of a file prove themselves: they are what their key is the
+//! hash of. All other values carry a checksum, but for times, which are no loss.
 
 use redb::TableDefinition;
 
@@ -30,7 +33,7 @@ pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta.v
 pub(crate) const FILES: Sealed<Hash> = Sealed::new("files.v2", "the record of a file");
 
 /// File hash -> which chunks of a partial file are held; see `ChunkSet::to_bytes`.
-pub(crate) const HELD: TableDefinition<Hash, &[u8]> = TableDefinition::new("held.v1");
+pub(crate) const HELD: Sealed<Hash> = Sealed::new("held.v2", "a set of chunks of its file");
 
 /// File hash -> the file's size (8 bytes, little-endian), then its chaining values, 32 bytes each.
 pub(crate) const CHUNK_LISTS: TableDefinition<Hash, &[u8]> = TableDefinition::new("chunk_lists.v1");
@@ -42,28 +45,29 @@ pub(crate) const INLINE: TableDefinition<Hash, &[u8]> = TableDefinition::new("in
 pub(crate) const MANIFESTS: TableDefinition<Hash, &[u8]> = TableDefinition::new("manifests.v1");
 
 /// The content hashes that garbage collection keeps.
-pub(crate) const PINS: TableDefinition<Hash, ()> = TableDefinition::new("pins.v1");
+pub(crate) const PINS: Sealed<Hash> = Sealed::new("pins.v2", "a pin");
 
 /// Records of others, opaque to the store.
-pub(crate) const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records.v1");
+pub(crate) const RECORDS: Sealed<&[u8]> = Sealed::new("records.v2", "a record of others");
 
 /// File hash -> SHA-256 of the file's bytes, 32 bytes, then its id as a git blob, 20 bytes.
-pub(crate) const DIGESTS: TableDefinition<Hash, &[u8; 52]> = TableDefinition::new("digests.v1");
+pub(crate) const DIGESTS: Sealed<Hash> = Sealed::new("digests.v2", "the digests of a file");
 
 /// SHA-256 -> file hash.
-pub(crate) const SHA256S: TableDefinition<Hash, Hash> = TableDefinition::new("sha256s.v1");
+pub(crate) const SHA256S: Sealed<Hash> = Sealed::new("sha256s.v2", "the file of a SHA-256");
 
 /// Id as a git blob -> file hash.
-pub(crate) const GIT_BLOBS: TableDefinition<&[u8; 20], Hash> = TableDefinition::new("git_blobs.v1");
+pub(crate) const GIT_BLOBS: Sealed<&[u8; 20]> =
+    Sealed::new("git_blobs.v2", "the file of a git blob");
 
 /// Repo (see `repos.rs`) -> its record, in JSON.
-pub(crate) const REPOS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("repos.v1");
+pub(crate) const REPOS: Sealed<&[u8]> = Sealed::new("repos.v2", "the record of a repo");
 
 /// Repo, then the full name of a ref -> the id of a revision.
-pub(crate) const REFS: TableDefinition<&[u8], &[u8; 20]> = TableDefinition::new("refs.v1");
+pub(crate) const REFS: Sealed<&[u8]> = Sealed::new("refs.v2", "where a ref leads");
 
 /// Repo, then the id of a revision, 20 bytes -> the encoded revision.
-pub(crate) const REVISIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("revisions.v1");
+pub(crate) const REVISIONS: Sealed<&[u8]> = Sealed::new("revisions.v2", "a revision");
 
 /// File hash -> when the file was last read or brought, milliseconds since 1970, to the hour.
 pub(crate) const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v1");

@@ -47,7 +47,7 @@ impl Store {
                 quota,
                 models: read.open_table(tables::MANIFESTS)?.len()?,
                 files: tables::FILES.read(read)?.table.len()?,
-                repos: read.open_table(tables::REPOS)?.len()?,
+                repos: tables::REPOS.read(read)?.table.len()?,
             })
         })
     }
