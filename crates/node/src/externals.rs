@@ -14,6 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(crate) async fn run(core: Arc<Core>) {
     let cancel = core.cancel.clone();
     let work = async {
+        tidy(&core).await;
         loop {
             look(&core).await;
             tokio::time::sleep(LOOK_EVERY).await;
@@ -22,6 +23,17 @@ pub(crate) async fn run(core: Arc<Core>) {
     tokio::select! {
         () = work => {}
         () = cancel.cancelled() => {}
+    }
+}
+
+/// Files are put aside only when a store is opened, so once is enough.
+async fn tidy(core: &Arc<Core>) {
+    let store = core.store.clone();
+    match Blocking::run_long(move || store.tidy_lost()).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(_)) => core.note_change(),
+        Ok(Err(error)) => error!(%error, "cannot take back files that were put aside"),
+        Err(error) => error!(%error, "cannot take back files that were put aside"),
     }
 }
 

@@ -60,6 +60,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
             "add `--follow-links` to import what links lead to".into()
         }
         E::Changed { .. } => "wait until nothing writes to it, then run the command again".into(),
+        E::ReadOnly { .. } => {
+            "make it writable for this user, or use another home directory with `--home`".into()
+        }
         E::NoSpace { .. } => {
             "make room (`hubless rm HASH`, then `hubless gc`), then run the same command again: \
              it resumes"
