@@ -4,15 +4,23 @@
 //! them would come with pages to fault in and zeros to write. Here those that were read come back.
 //! They are kept as long as one of them is in use or somebody says that more will be, so that a node
 //! at rest keeps none.
+//!
+//! Their memory is mapped for them alone and not taken from the allocator. The one of glibc takes
+//! blocks of this size from its heaps once the first has been freed, where small blocks between them
+//! hold what is free: after a thousand readers had left, two thirds of their memory stayed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
 
 use bytes::Bytes;
+use memmap2::{MmapMut, MmapOptions};
 
 use crate::{AlignedBytes, CHUNK_SIZE};
 
-/// Idle buffers that are kept: 8 MiB, what two fast transfers have in work at once.
-const IDLE_MAX: usize = 32;
+/// Idle buffers that are kept: 16 MiB, what four fast transfers have in work at once.
+const IDLE_MAX: usize = 64;
 
 /// Less than this gets memory of its own: a whole buffer would hold more than it saves work.
 const SHARED_BYTES_MIN: usize = CHUNK_SIZE / 4;
@@ -29,7 +37,7 @@ impl Buffers {
     pub fn take(&self, len: usize) -> Buffer {
         if !(SHARED_BYTES_MIN..=CHUNK_SIZE).contains(&len) {
             return Buffer {
-                bytes: AlignedBytes::zeroed(len),
+                bytes: Memory::Own(AlignedBytes::zeroed(len)),
                 len,
                 home: None,
             };
@@ -37,7 +45,7 @@ impl Buffers {
         let home = self.idle();
         let bytes = home.lock().pop();
         Buffer {
-            bytes: bytes.unwrap_or_else(|| AlignedBytes::zeroed(CHUNK_SIZE)),
+            bytes: bytes.unwrap_or_else(Memory::of_chunk),
             len,
             home: Some(home),
         }
@@ -60,10 +68,10 @@ impl Buffers {
 
 /// Buffers of [`CHUNK_SIZE`] bytes that nobody uses now, at most [`IDLE_MAX`].
 #[derive(Debug, Default)]
-struct Idle(Mutex<Vec<AlignedBytes>>);
+struct Idle(Mutex<Vec<Memory>>);
 
 impl Idle {
-    fn lock(&self) -> MutexGuard<'_, Vec<AlignedBytes>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Memory>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,10 +82,56 @@ pub struct KeptBuffers {
     _idle: Arc<Idle>,
 }
 
+/// Where the bytes of a buffer are.
+#[derive(Debug)]
+enum Memory {
+    Own(AlignedBytes),
+    /// Begins at a page, and so at a cache line.
+    Mapped(MmapMut),
+}
+
+impl Memory {
+    /// [`CHUNK_SIZE`] bytes.
+    fn of_chunk() -> Self {
+        // All pages at once: one by one, as they are first written to, costs several times as much.
+        let mapped = MmapOptions::new().len(CHUNK_SIZE).populate().map_anon();
+        mapped.map_or_else(
+            |_| Self::Own(AlignedBytes::zeroed(CHUNK_SIZE)),
+            Self::Mapped,
+        )
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::Own(AlignedBytes::default())
+    }
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+}
+
 /// Memory for one chunk or less, which goes back where it came from.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: AlignedBytes,
+    bytes: Memory,
     len: usize,
     home: Option<Arc<Idle>>,
 }
@@ -100,10 +154,10 @@ impl Buffer {
 
     /// To be read only; it goes back when the last reader drops it.
     pub fn freeze(mut self) -> Bytes {
-        if self.home.is_some() {
-            return Bytes::from_owner(self);
+        match (&self.home, &mut self.bytes) {
+            (None, Memory::Own(bytes)) => std::mem::take(bytes).freeze(),
+            _ => Bytes::from_owner(self),
         }
-        std::mem::take(&mut self.bytes).freeze()
     }
 }
 
