@@ -11,6 +11,7 @@ mod ways;
 use std::{
     fs,
     io::Read,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -411,8 +412,68 @@ fn an_upstream_that_is_busy_is_left_alone_for_a_while() {
     hub.is(|manners| manners.refuse = (1000, 40));
     let before = hub.requests("").len();
     let answer = get(gateway(&node), &file("config.json"));
-    assert_eq!((answer.status, answer.header("retry-after")), (503, "40"));
+    assert_eq!((answer.status, answer.header("retry-after")), (429, "40"));
     assert_eq!(hub.requests("").len(), before + 1, "not asked on and on");
+}
+
+#[test]
+fn what_fails_at_the_upstream_is_its_failure() {
+    let (lab, hub) = (Lab::new(HUBLESS), hub());
+    let node = mirror(&lab, "mirror", &hub.url, &[]);
+    hub.is(|manners| manners.refuse_files = (1000, 40));
+    let answer = get(gateway(&node), &file("weights.bin"));
+    assert_eq!((answer.status, answer.header("retry-after")), (429, "40"));
+    hub.is(|manners| manners.refuse_files = (0, 0));
+    hub.is(|manners| manners.wrong_byte = Some(3));
+    assert_eq!(get(gateway(&node), &file("config.json")).status, 502);
+}
+
+#[test]
+fn callers_with_the_gateways_token_use_the_nodes_token_at_the_upstream() {
+    const OWN: &str = "0123456789abcdef";
+    let (lab, hub) = (Lab::new(HUBLESS), hub());
+    hub.is(|manners| manners.gated = Some("hf_accepted_by_the_hub"));
+    let [own, accepted] =
+        [("own", OWN), ("accepted", "hf_accepted_by_the_hub")].map(|(name, token)| {
+            let path = lab.path(name);
+            fs::write(&path, token).expect("write");
+            let owner_alone = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(&path, owner_alone).expect("own file");
+            path.to_str().expect("UTF-8").to_owned()
+        });
+    let node = mirror(&lab, "without", &hub.url, &["--gateway-token", &own]);
+    assert_eq!(get_as(&node, &file("weights.bin"), OWN).status, 403);
+    let args = ["--gateway-token", &own, "--upstream-token-file", &accepted];
+    let node = mirror(&lab, "with", &hub.url, &args);
+    let answer = get_as(&node, &file("weights.bin"), OWN);
+    assert!(
+        answer.whole && answer.body == weights(),
+        "{}",
+        answer.status
+    );
+    let without = get(gateway(&node), &file("weights.bin"));
+    assert_eq!(without.status, 401);
+    let sent = hub.requests("");
+    let sent = sent
+        .iter()
+        .filter_map(|request| request.header("authorization"));
+    assert!(sent.into_iter().all(|sent| !sent.contains(OWN)));
+
+    // A file that others can read, and a gateway without a token, are refused.
+    let refused = lab
+        .machine("refused")
+        .with("HUBLESS_GATEWAY", "127.0.0.1:0");
+    let args = [
+        "serve",
+        "--upstream",
+        &hub.url,
+        "--upstream-token-file",
+        &accepted,
+    ];
+    refused.run(args).failed(2, "upstream_token_file");
+    fs::set_permissions(&accepted, fs::Permissions::from_mode(0o644)).expect("own file");
+    let args = [&args[..], &["--gateway-token", &own]].concat();
+    refused.run(args).failed(2, "others can read the token");
 }
 
 #[test]

@@ -227,7 +227,7 @@ pub(crate) struct Serving {
     #[arg(long, value_name = "FILE")]
     gateway_token: Option<PathBuf>,
 
-    /// Answer under this name too, such as that of a proxy before the gateway (repeatable)
+    /// Answer under this name or address too, such as that of a proxy before the gateway (repeatable)
     #[arg(long, value_name = "NAME")]
     gateway_name: Vec<String>,
 
@@ -238,6 +238,12 @@ pub(crate) struct Serving {
     /// gated repos is kept from peers, and given to those clients alone whose token the hub accepts.
     #[arg(long, value_name = "URL")]
     upstream: Option<UpstreamUrl>,
+
+    /// Use the token in this file at the upstream, for clients that have the gateway's token
+    ///
+    /// Their one Authorization header is for the gateway, so they cannot send a token of their own.
+    #[arg(long, value_name = "FILE")]
+    upstream_token_file: Option<PathBuf>,
 
     /// A host that the upstream may send downloads to: NAME, NAME:PORT or *.NAME (repeatable)
     ///
@@ -255,6 +261,11 @@ impl Serving {
         put_path(flags, "gateway_token", self.gateway_token.as_deref());
         put_list(flags, "gateway_names", &self.gateway_name);
         put(flags, "upstream", self.upstream.clone().map(String::from));
+        put_path(
+            flags,
+            "upstream_token_file",
+            self.upstream_token_file.as_deref(),
+        );
         put_list(flags, "upstream_hosts", &self.upstream_host);
     }
 }

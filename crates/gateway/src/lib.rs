@@ -46,9 +46,12 @@ pub struct GatewayConfig {
     /// Who has it may ask; without, everybody who can reach the address, which then must be a
     /// loopback address.
     pub token: Option<Token>,
-    /// Names by which the gateway is reached beside the loopback names and its address, such as
-    /// that of a proxy in front of it; without port.
+    /// Names and addresses by which the gateway is reached beside the loopback ones and its own,
+    /// such as those of a proxy in front of it; without port.
     pub names: Vec<String>,
+    /// What is sent to the upstream for callers that have `token`: their one header for a token is
+    /// taken.
+    pub upstream_token: Option<Token>,
 }
 
 /// What all requests share.

@@ -1,42 +1,21 @@
 //! The listener and its connections: what bounds them, and how they end.
 
+mod client;
+mod connection;
+mod patience;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hubless_node::NodeHandle;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::{JoinHandle, JoinSet},
-};
+use hubless_node::{NodeHandle, Place, SharedPlaces, accept};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{App, GatewayConfig, ops::HttpMetrics, pages::Pages, router};
 
-/// Connections at once, and so requests under way, as HTTP/1 has one on each. Clients download 8
-/// files in parallel: enough for a hundred of them. More wait in the kernel.
-const CONNECTIONS_MAX: usize = 1024;
-
-/// How long a client may take for the head of a request, and an unused connection stays open.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Bytes of a request's head. Paths have at most 1 KiB, and tokens some hundred bytes.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// Headers of a request.
-const HEADERS_MAX: usize = 100;
-
 /// How long requests under way may go on after the gateway was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-
-/// A pause after a connection could not be accepted, as when file descriptors run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +56,7 @@ impl Gateway {
         config.address = listener.local_addr().map_err(failed)?;
         let cancel = CancellationToken::new();
         let address = config.address;
+        let places = SharedPlaces::new(node.http_places());
         let app = App {
             node,
             config,
@@ -85,7 +65,7 @@ impl Gateway {
             stopping: cancel.clone(),
         };
         let router = router(Arc::new(app));
-        let worker = spawn_serve(listener, router, cancel.clone());
+        let worker = spawn_serve(listener, places, router, cancel.clone());
         Ok(Self {
             address,
             cancel,
@@ -112,38 +92,32 @@ impl Gateway {
 }
 
 /// Not async, so that the server is compiled here and not in each crate that starts a gateway.
-fn spawn_serve(listener: TcpListener, router: Router, cancel: CancellationToken) -> JoinHandle<()> {
-    tokio::spawn(serve(listener, router, cancel))
+fn spawn_serve(
+    listener: TcpListener,
+    places: SharedPlaces,
+    router: Router,
+    cancel: CancellationToken,
+) -> JoinHandle<()> {
+    tokio::spawn(serve(listener, places, router, cancel))
 }
 
-async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    places: SharedPlaces,
+    router: Router,
+    cancel: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
-            () = cancel.cancelled() => break,
-        };
-        while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, permit)) => {
-                let connection = connection(stream, router.clone());
-                let connection = graceful.watch(connection);
-                connections.spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "a connection ended");
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    let answer = |stream, place: Place| {
+        let connection = connection::connection(stream, place, router.clone());
+        let connection = graceful.watch(connection);
+        async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
             }
         }
-    }
-    drop(listener);
+    };
+    let mut connections = accept::run("gateway", listener, &places, &cancel, answer).await;
     if tokio::time::timeout(STOP_PATIENCE, graceful.shutdown())
         .await
         .is_err()
@@ -151,28 +125,4 @@ async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken)
         tracing::debug!("requests under way are cut off");
     }
     connections.shutdown().await;
-}
-
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await;
-    let permit = permit.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // Head and body may go out in two writes; waiting for the first one's acknowledgement would
-    // cost each request 40 ms.
-    stream.set_nodelay(true)?;
-    Ok((stream, permit))
-}
-
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
-
-fn connection(stream: TcpStream, router: Router) -> Connection {
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }

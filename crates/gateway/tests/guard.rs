@@ -55,6 +55,7 @@ async fn an_address_for_others_needs_a_token() {
         address: "0.0.0.0:0".parse().unwrap(),
         token: None,
         names: Vec::new(),
+        upstream_token: None,
     };
     let refused = Gateway::start(node.handle(), config).await;
     assert!(matches!(refused, Err(StartError::Open(_))));

@@ -57,10 +57,12 @@ pub struct Config {
     pub gateway: GatewayAt,
     /// A file with the token that the gateway asks for; needed where other machines reach it.
     pub gateway_token: Option<PathBuf>,
-    /// Names by which the gateway is reached beside its address, such as that of a proxy before it.
+    /// Names and addresses by which the gateway is reached beside its own, such as those of a proxy before it.
     pub gateway_names: Vec<String>,
     /// The hub that the gateway asks for what is not here, by its URL.
     pub upstream: Option<UpstreamUrl>,
+    /// A file with a token for the upstream, used for callers that have the gateway's token.
+    pub upstream_token_file: Option<PathBuf>,
     /// Hosts that the upstream may send downloads to, as NAME, NAME:PORT or *.NAME; known for huggingface.co.
     pub upstream_hosts: Vec<String>,
     /// Keep what the upstream deletes or makes private readable by its commit id.
@@ -88,6 +90,7 @@ impl Default for Config {
             gateway_token: None,
             gateway_names: Vec::new(),
             upstream: None,
+            upstream_token_file: None,
             upstream_hosts: Vec::new(),
             upstream_keep_deleted: false,
         }
@@ -380,6 +383,7 @@ pub fn keys() -> Vec<String> {
         network_key: Some(PathBuf::new()),
         gateway_token: Some(PathBuf::new()),
         upstream: "http://localhost".parse().ok(),
+        upstream_token_file: Some(PathBuf::new()),
         ..Config::default()
     };
     match toml::Table::try_from(all) {

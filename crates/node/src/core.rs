@@ -12,7 +12,7 @@ use hubless_content::ContentHash;
 use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
 use hubless_store::{Damaged, Store, StoreOptions};
 use hubless_wire::PeerAddresses;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     config::{ByteSize, Config},
     counters::Counters,
     damage,
+    descriptors::Descriptors,
     digesting::Digesting,
     fetch::{Feeds, Locks},
     home::Home,
@@ -34,6 +35,10 @@ use crate::{
 /// How long a peer that sent wrong bytes stays out. Long enough that it costs more to lie than it
 /// gains; short enough that a repaired disk is welcome the next day.
 const BAN_FOR_WRONG_BYTES: Duration = Duration::from_secs(6 * 3600);
+
+/// Chunks that are read ahead for all readers of files together: 32 MiB. Hundreds of readers that take
+/// nothing leave the others what they read without it, only slower.
+const READ_AHEAD_CHUNKS: usize = 128;
 
 /// Which of a node's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,10 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) store: Store,
     pub(crate) blocking: Blocking,
+    /// Room for chunks that are read ahead.
+    pub(crate) read_ahead: Arc<Semaphore>,
+    /// How many file descriptors each part may use.
+    pub(crate) descriptors: Descriptors,
     /// Until it is set, the node only works on its store.
     online: OnceCell<Online>,
     /// Chunks that were just verified, for those who asked what we have.
@@ -101,10 +110,12 @@ impl Changes {
 impl Core {
     /// Opens the store.
     pub(crate) async fn open(home: Home, config: Config) -> Result<Arc<Self>, Failure> {
+        let descriptors = Descriptors::claim();
         let (opened, options) = (
             home.clone(),
             StoreOptions {
                 quota: config.quota.map(|ByteSize(bytes)| bytes),
+                open_files_max: Some(descriptors.files),
             },
         );
         let store = Blocking::run_long(move || Store::open(opened.path(), options)).await??;
@@ -123,6 +134,8 @@ impl Core {
             identity,
             store,
             blocking: Blocking::default(),
+            read_ahead: Arc::new(Semaphore::new(READ_AHEAD_CHUNKS)),
+            descriptors,
             online: OnceCell::new(),
             gains: Gains::default(),
             swarms: Swarms::default(),
@@ -241,6 +254,7 @@ impl Core {
             upnp: config.upnp,
             relay_server: config.relay,
             network_key,
+            limits: self.descriptors.connections(),
             limit_up,
             limit_down,
             ..NetworkConfig::default()

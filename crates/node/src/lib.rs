@@ -14,6 +14,7 @@
 //! store damage -> repairing -> announcing, fetch (what is kept comes back)
 //! ```
 
+pub mod accept;
 mod announcing;
 pub mod api;
 mod blocking;
@@ -25,6 +26,7 @@ mod control;
 mod core;
 mod counters;
 mod damage;
+mod descriptors;
 mod digesting;
 mod externals;
 mod failure;

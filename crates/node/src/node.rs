@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use hubless_network::PlacesConfig;
+
 use crate::{
     announcing,
     api::{Failure, FailureKind, Request},
@@ -123,5 +125,10 @@ impl NodeHandle {
     /// Sends a request.
     pub fn call(&self, request: Request) -> Replies {
         requests::spawn(self.core.clone(), request)
+    }
+
+    /// The places of connections over HTTP, as many as there are file descriptors for.
+    pub fn http_places(&self) -> PlacesConfig {
+        self.core.descriptors.http_places()
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     tables,
 };
 
-/// Open files: a store never needs more descriptors than this, and a few.
+/// Open files, unless the caller has fewer descriptors: a store never needs more than this, and a few.
 pub(crate) const HANDLES_MAX: usize = 128;
 
 /// Where a file's bytes are.

@@ -44,6 +44,8 @@ const CHECK_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub struct StoreOptions {
     /// Bytes that files may take in the home directory; no limit if `None`.
     pub quota: Option<u64>,
+    /// Files of the store that are kept open; 128 if `None`.
+    pub open_files_max: Option<usize>,
 }
 
 impl Store {
@@ -86,7 +88,7 @@ impl Store {
             evictor: Evictor::default(),
             in_use: Arc::new(InUse::default()),
             buffers: Buffers::default(),
-            handles: Mutex::new(Lru::new(HANDLES_MAX)),
+            handles: Mutex::new(Lru::new(options.open_files_max.unwrap_or(HANDLES_MAX))),
             manifests: Mutex::new(Lru::new(MANIFEST_CACHE_FILES)),
             damage: DamageReports::default(),
             due: Mutex::default(),

@@ -19,7 +19,14 @@ const QUOTA: usize = 30 * CHUNK;
 
 fn open_small(home: &Path) -> Store {
     let quota = Some(QUOTA as u64);
-    Store::open(home, StoreOptions { quota }).unwrap()
+    Store::open(
+        home,
+        StoreOptions {
+            quota,
+            ..Default::default()
+        },
+    )
+    .unwrap()
 }
 
 /// The bytes of a file of so many chunks.

@@ -16,7 +16,14 @@ use hubless_store::{Store, StoreError, StoreOptions};
 fn a_quota_holds_when_many_put_at_once() {
     let home = tempfile::tempdir().unwrap();
     let quota = 20 * CHUNK as u64;
-    let store = Store::open(home.path(), StoreOptions { quota: Some(quota) }).unwrap();
+    let store = Store::open(
+        home.path(),
+        StoreOptions {
+            quota: Some(quota),
+            ..Default::default()
+        },
+    )
+    .unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let writers: Vec<_> = (0..4)
@@ -77,6 +84,7 @@ fn an_import_beyond_the_quota_leaves_nothing() {
         home.path(),
         StoreOptions {
             quota: Some(4 * CHUNK as u64),
+            ..Default::default()
         },
     )
     .unwrap();

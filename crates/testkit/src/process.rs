@@ -69,6 +69,7 @@ impl Lab {
             binary: self.binary.clone(),
             home,
             namespace: None,
+            descriptors: None,
             environment: Vec::new(),
         }
     }
@@ -82,6 +83,8 @@ pub struct Machine {
     pub home: PathBuf,
     /// The network namespace, if it is not the test's.
     namespace: Option<String>,
+    /// The most file descriptors of each process, if it is not that of the test.
+    descriptors: Option<u64>,
     /// Variables beside those that all machines have, or instead of them.
     environment: Vec<(&'static str, String)>,
 }
@@ -101,11 +104,23 @@ impl Machine {
         self
     }
 
+    /// The same machine, where a process may have so many file descriptors and cannot have more.
+    pub fn with_descriptors(mut self, limit: u64) -> Self {
+        self.descriptors = Some(limit);
+        self
+    }
+
     /// `hubless` with arguments, and nothing from the environment of the test.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = match &self.namespace {
-            Some(namespace) => net::command_in(namespace, &self.binary),
-            None => Command::new(&self.binary),
+        let mut command = match (&self.namespace, self.descriptors) {
+            (Some(namespace), _) => net::command_in(namespace, &self.binary),
+            (None, Some(limit)) => {
+                let mut shell = Command::new("sh");
+                let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &script]).arg(&self.binary);
+                shell
+            }
+            (None, None) => Command::new(&self.binary),
         };
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy().to_ascii_uppercase();

@@ -144,7 +144,7 @@ fn origin_text(origin: Origin, key: &str) -> String {
 
 /// What each key means, in the order in which people think of them. The texts are the doc comments
 /// of [`Config`]'s fields, which a program cannot read; a test holds both equal.
-const TEXTS: [(&str, &str); 18] = [
+const TEXTS: [(&str, &str); 19] = [
     ("listen", "Addresses to listen on, as multiaddrs."),
     (
         "bootstrap",
@@ -194,11 +194,15 @@ const TEXTS: [(&str, &str); 18] = [
     ),
     (
         "gateway_names",
-        "Names by which the gateway is reached beside its address, such as that of a proxy before it.",
+        "Names and addresses by which the gateway is reached beside its own, such as those of a proxy before it.",
     ),
     (
         "upstream",
         "The hub that the gateway asks for what is not here, by its URL.",
+    ),
+    (
+        "upstream_token_file",
+        "A file with a token for the upstream, used for callers that have the gateway's token.",
     ),
     (
         "upstream_hosts",

@@ -1,5 +1,7 @@
 //! `hubless serve`: run a node in the foreground.
 
+use std::path::PathBuf;
+
 use hubless_gateway::{Gateway, GatewayConfig, StartError, Token};
 use hubless_node::{
     Node,
@@ -90,15 +92,26 @@ async fn start_gateway(node: &Node, context: &Context<'_>) -> Result<Option<Gate
     let GatewayAt::Address(address) = config.gateway else {
         return Ok(None);
     };
-    let token = config.gateway_token.as_deref().map(Token::read).transpose();
-    let token = token.map_err(|error| {
+    let read = |path: &Option<PathBuf>| path.as_deref().map(Token::read).transpose();
+    let token = read(&config.gateway_token).map_err(|error| {
         Failure::new(FailureKind::Usage, with_causes(&error))
             .hint("make one: (umask 077; openssl rand -hex 32 > FILE)")
     })?;
+    let upstream_token = read(&config.upstream_token_file).map_err(|error| {
+        Failure::new(FailureKind::Usage, with_causes(&error))
+            .hint("write the token alone into a file that only its owner can read (mode 0600)")
+    })?;
+    if token.is_none() && upstream_token.is_some() {
+        let message = "upstream_token_file: without a token of the gateway, every program on this \
+                       machine could use it";
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("give the gateway a token with --gateway-token FILE"));
+    }
     let gateway = GatewayConfig {
         address,
         token,
         names: config.gateway_names.clone(),
+        upstream_token,
     };
     let origin = context.settings.resolved.origins.get("gateway");
     match Gateway::start(node.handle(), gateway).await {

@@ -43,7 +43,7 @@ fn flags_set_the_keys_of_their_names() {
     let args = "config show --json --listen /ip4/127.0.0.1/tcp/1 --listen /ip4/127.0.0.1/tcp/2 \
         --bootstrap /b --peer /p --no-mdns --no-upnp --network-key /k --limit-up 1kB \
         --limit-down 2MiB --quota 3GB --announce roots --relay --gateway off --gateway-token /t \
-        --gateway-name hub.example --upstream https://up.example --upstream-host cdn.example";
+        --gateway-name hub.example --upstream https://up.example --upstream-token-file /u --upstream-host cdn.example";
     let shown = Hubless::new().run(args.split_whitespace()).ok();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let wanted = serde_json::json!({
@@ -52,7 +52,7 @@ fn flags_set_the_keys_of_their_names() {
         "announce": "roots", "digests": true, "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
         "network_key": "/k", "gateway": "off", "gateway_token": "/t",
         "gateway_names": ["hub.example"],
-        "upstream": "https://up.example", "upstream_hosts": ["cdn.example"],
+        "upstream": "https://up.example", "upstream_token_file": "/u", "upstream_hosts": ["cdn.example"],
         "upstream_keep_deleted": false,
     });
     assert_eq!(shown, wanted);

@@ -3,6 +3,8 @@
 //! The code is in a header because the answer to `HEAD` has no body; without it, clients on plain
 //! HTTP cannot tell a missing file from a broken server.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -48,6 +50,14 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "There is nothing at this path.")
     }
 
+    /// What a hub has where people write. 403 is what clients do not repeat.
+    pub(crate) fn read_only() -> Self {
+        let message = "This gateway is read-only: it takes no uploads, and has no discussions or \
+                       settings. On its machine, `hubless seed DIR --name ORG/NAME` publishes a \
+                       directory.";
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.")
             .header(header::ALLOW, HeaderValue::from_static(allowed))
@@ -77,6 +87,11 @@ impl ApiError {
 
     pub(crate) fn entry_not_found(path: &str) -> Self {
         Self::coded("EntryNotFound", format!("Entry not found: {path}"))
+    }
+
+    fn retry_after(self, time: Duration) -> Self {
+        let seconds = time.as_secs().max(1);
+        self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -126,9 +141,12 @@ impl From<RepoError> for ApiError {
             RepoError::Denied { message } => Self::new(StatusCode::FORBIDDEN, message),
             RepoError::BadToken { message } => Self::new(StatusCode::UNAUTHORIZED, message),
             RepoError::Busy { retry_after } => {
-                let seconds = retry_after.as_secs().max(1);
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy; try again later.")
-                    .header(header::RETRY_AFTER, HeaderValue::from(seconds))
+                let message = "Busy; try again later.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, message).retry_after(retry_after)
+            }
+            RepoError::TooManyRequests { retry_after } => {
+                let message = "The upstream takes no more requests now; try again later.";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(retry_after)
             }
             // 504 would be repeated by clients for half a minute; what peers do not have now is
             // mostly not there a moment later.
@@ -177,6 +195,22 @@ impl IntoResponse for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_of_others_is_none_of_this_gateway() {
+        use hubless_node::api::FailureKind;
+        let status = |kind| ApiError::from(Failure::new(kind, "x")).status();
+        assert_eq!(status(FailureKind::Integrity), StatusCode::BAD_GATEWAY);
+        assert_eq!(status(FailureKind::Network), StatusCode::BAD_GATEWAY);
+        assert_eq!(
+            status(FailureKind::Other),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+        let limited = Failure::new(FailureKind::Network, "x").retry_after(Duration::from_secs(55));
+        let response = ApiError::from(limited).into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "55");
+    }
 
     #[test]
     fn the_code_is_in_a_header_and_hostile_text_in_none() {

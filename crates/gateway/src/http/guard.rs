@@ -5,6 +5,8 @@
 //! `Origin` and `Sec-Fetch-Site` where a request comes from. Clients that are no browsers send
 //! neither.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authority},
@@ -36,24 +38,38 @@ fn forbidden(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, message)
 }
 
-/// The host by which the gateway was reached must be one of its own.
+/// The host by which the gateway was reached must be one of its own. In a request line with a whole
+/// URL, that host counts, and the header must be one of its own too.
 fn check_host(
     config: &GatewayConfig,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Authority, ApiError> {
-    let named = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host: Authority = named
-        .or(uri.authority().map(Authority::as_str))
-        .and_then(|host| host.parse().ok())
-        .ok_or_else(|| ApiError::bad_request("The Host header is missing or malformed."))?;
-    if headers.get_all(header::HOST).iter().count() > 1 {
+    let malformed = || ApiError::bad_request("The Host header is missing or malformed.");
+    let mut sent = headers.get_all(header::HOST).iter();
+    let header = sent.next().map(|host| {
+        let host = host.to_str().ok().and_then(|host| host.parse().ok());
+        host.ok_or_else(malformed)
+    });
+    if sent.next().is_some() {
         return Err(ApiError::bad_request("There are several Host headers."));
     }
+    let header = header.transpose()?;
+    let hosts = [header, uri.authority().cloned()];
+    for host in hosts.iter().flatten() {
+        check_name(config, host)?;
+    }
+    let [header, target] = hosts;
+    target.or(header).ok_or_else(malformed)
+}
+
+fn check_name(config: &GatewayConfig, host: &Authority) -> Result<(), ApiError> {
+    // A name before the host is for URLs, and makes another host look like an own one.
+    if host.as_str().contains('@') {
+        return Err(ApiError::bad_request("A host has no user name."));
+    }
     if is_own(config, host.host()) {
-        return Ok(host);
+        return Ok(());
     }
     Err(forbidden(format!(
         "This gateway does not answer to the host name {:?}; if it should, add it to \
@@ -64,16 +80,27 @@ fn check_host(
 
 fn is_own(config: &GatewayConfig, host: &str) -> bool {
     let host = host.trim_end_matches('.');
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(ip) = literal.parse::<std::net::IpAddr>() {
-        // A page cannot rebind an address, only a name.
-        let bound = config.address.ip();
-        return ip.is_loopback() || ip == bound || bound.is_unspecified();
+    if is_configured(config, host) || host.eq_ignore_ascii_case("localhost") {
+        return true;
     }
-    let names = config.names.iter().map(String::as_str);
-    names
-        .chain(["localhost"])
-        .any(|name| name.eq_ignore_ascii_case(host))
+    // A page cannot rebind an address, only a name.
+    let bound = config.address.ip();
+    address(host).is_some_and(|ip| ip.is_loopback() || ip == bound || bound.is_unspecified())
+}
+
+/// Whether the host is one of `gateway_names`: a name, or an address in any of its spellings.
+pub(crate) fn is_configured(config: &GatewayConfig, host: &str) -> bool {
+    let ip = address(host);
+    config
+        .names
+        .iter()
+        .any(|own| own.eq_ignore_ascii_case(host) || ip.is_some_and(|ip| address(own) == Some(ip)))
+}
+
+/// The address that a host is, if it is no name.
+fn address(host: &str) -> Option<IpAddr> {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    literal.parse().ok()
 }
 
 /// A request that a page sent must come from the gateway's own pages, or lead to them.
@@ -87,14 +114,9 @@ fn check_origin(
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().ok().and_then(|o| o.parse::<Uri>().ok());
         let origin = origin.as_ref().and_then(Uri::authority);
-        let own = |name: &str| {
-            config
-                .names
-                .iter()
-                .any(|own| own.eq_ignore_ascii_case(name))
-        };
         let fits = |origin: &Authority| {
-            origin.as_str().eq_ignore_ascii_case(host.as_str()) || own(origin.host())
+            origin.as_str().eq_ignore_ascii_case(host.as_str())
+                || is_configured(config, origin.host())
         };
         return origin.is_some_and(fits).then_some(()).ok_or_else(refused);
     }
@@ -136,7 +158,12 @@ mod tests {
         GatewayConfig {
             address: "192.0.2.7:8421".parse().unwrap(),
             token: None,
-            names: vec!["models.example".into()],
+            names: vec![
+                "models.example".into(),
+                "10.77.0.8".into(),
+                "2001:db8::8".into(),
+            ],
+            upstream_token: None,
         }
     }
 
@@ -170,6 +197,8 @@ mod tests {
             "192.0.2.7:8421",
             "models.example",
             "localhost.",
+            "10.77.0.8:8421",
+            "[2001:db8:0::8]:80",
         ] {
             assert!(check(own), "{own}");
         }
@@ -179,11 +208,35 @@ mod tests {
             "192.0.2.8",
             "127.0.0.1.evil.example",
             "[fe80::1]",
+            "10.77.0.9",
+            "evil@127.0.0.1",
+            "127.0.0.1@localhost",
             "",
             "a b",
         ] {
             assert!(!check(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn the_host_in_a_whole_url_counts_as_well() {
+        let check = |url: &'static str, host: &[(&'static str, &str)]| {
+            let host = check_host(&config(), &Uri::from_static(url), &headers(host));
+            host.ok().map(|host| host.to_string())
+        };
+        let own = [("host", "127.0.0.1")];
+        assert_eq!(check("http://evil/", &own), None);
+        assert_eq!(check("http://127.0.0.1/", &[("host", "evil")]), None);
+        assert_eq!(check("http://x@127.0.0.1/", &own), None);
+        assert_eq!(
+            check("http://localhost/", &own).as_deref(),
+            Some("localhost")
+        );
+        assert_eq!(
+            check("http://localhost/", &[]).as_deref(),
+            Some("localhost")
+        );
+        assert_eq!(check("/", &[]), None);
     }
 
     #[test]
@@ -195,6 +248,8 @@ mod tests {
         assert!(check(Method::GET, &[]), "no browser");
         assert!(check(Method::POST, &[("origin", "http://127.0.0.1:8421")]));
         assert!(check(Method::POST, &[("origin", "https://models.example")]));
+        assert!(check(Method::POST, &[("origin", "http://10.77.0.8")]));
+        assert!(!check(Method::POST, &[("origin", "http://10.77.0.9")]));
         assert!(check(Method::GET, &[("sec-fetch-site", "same-origin")]));
         assert!(check(Method::GET, &[("sec-fetch-site", "none")]));
         let link = [

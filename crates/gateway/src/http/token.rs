@@ -4,6 +4,7 @@ use std::{
     fmt,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use axum::http::HeaderMap;
@@ -16,9 +17,9 @@ const TOKEN_CHARS_MIN: usize = 16;
 /// Bytes of a token file: one line.
 const TOKEN_BYTES_MAX: u64 = 4096;
 
-/// A gateway's secret. It is never printed.
+/// The secret of a gateway or of a caller of the upstream. It is never printed.
 #[derive(Clone)]
-pub struct Token(Box<str>);
+pub struct Token(Arc<str>);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +31,7 @@ impl fmt::Debug for Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// It could not be read.
-    #[error("could not read the gateway's token from {path}")]
+    #[error("could not read the token from {path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -38,7 +39,7 @@ pub enum TokenError {
         source: std::io::Error,
     },
     /// Others can read it.
-    #[error("others can read the gateway's token in {path} (mode {mode:o})")]
+    #[error("others can read the token in {path} (mode {mode:o})")]
     Open {
         /// The file.
         path: PathBuf,
@@ -90,6 +91,11 @@ impl Token {
         let fits =
             text.len() >= TOKEN_CHARS_MIN && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Self(text.into()))
+    }
+
+    /// For the hub that it is for.
+    pub(crate) fn text(&self) -> Arc<str> {
+        self.0.clone()
     }
 
     /// Whether a text is this token; how long that takes tells nothing about where it differs.

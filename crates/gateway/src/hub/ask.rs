@@ -1,12 +1,16 @@
 //! What all calls know of the request they answer.
 
-use axum::http::{HeaderName, HeaderValue, header, request::Parts};
+use axum::http::{HeaderName, HeaderValue, header, request::Parts, uri::Authority};
 use hubless_content::{CommitId, RepoId, RepoKind};
 use hubless_node::repos::{Caller, Repos, Resolved};
 
 use crate::{
     Shared,
-    http::{error::ApiError, token::bearer},
+    http::{
+        error::ApiError,
+        guard::is_configured,
+        token::{Token, bearer},
+    },
     ops::HttpMetrics,
 };
 
@@ -28,16 +32,16 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn new(app: Shared, parts: &Parts) -> Self {
-        let token = bearer(&parts.headers);
-        // The gateway's own token is for nobody else.
-        let own = app.config.token.as_ref();
-        let token = token.filter(|token| !own.is_some_and(|own| own.is(token)));
+        let sent = bearer(&parts.headers);
+        let token = match &app.config.token {
+            // The guard let only the gateway's own token through, which is not for the upstream.
+            Some(_) => app.config.upstream_token.as_ref().map(Token::text),
+            None => sent.map(Into::into),
+        };
         Self {
             repos: app.node.repos(),
-            has_credentials: bearer(&parts.headers).is_some(),
-            caller: Caller {
-                token: token.map(Into::into),
-            },
+            has_credentials: sent.is_some(),
+            caller: Caller { token },
             query: Query::new(parts.uri.query()),
             http: app.http.clone(),
             origin: origin(&app, parts),
@@ -84,12 +88,8 @@ fn origin(app: &Shared, parts: &Parts) -> String {
     let host = text("host").or(parts.uri.authority().map(|authority| authority.as_str()));
     let host = host.unwrap_or("localhost");
     // Only a proxy that is configured may say how it was reached.
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let is_proxied = app
-        .config
-        .names
-        .iter()
-        .any(|own| own.eq_ignore_ascii_case(name));
+    let name = host.parse::<Authority>();
+    let is_proxied = name.is_ok_and(|name| is_configured(&app.config, name.host()));
     let scheme = match text("x-forwarded-proto") {
         Some("https") if is_proxied => "https",
         _ => "http",

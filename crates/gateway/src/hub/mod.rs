@@ -14,10 +14,13 @@ pub(crate) mod tree;
 mod whoami;
 
 use axum::{
+    Json,
     extract::{Request, State},
     http::Method,
     response::{IntoResponse, Response},
 };
+
+use serde_json::json;
 
 pub(crate) use self::ask::Query;
 use self::{
@@ -50,11 +53,14 @@ async fn dispatch(app: Shared, route: Route, request: Request) -> Result<Respons
         _ if is_post => return Err(ApiError::method_not_allowed("POST")),
         &Method::GET | &Method::HEAD => {}
         _ if route == Route::None => return Err(ApiError::not_found()),
+        _ if route == Route::Writing => return Err(ApiError::read_only()),
         _ => return Err(ApiError::method_not_allowed("GET, HEAD")),
     }
     let ask = Ask::new(app, &parts);
     match route {
         Route::WhoAmI => whoami::whoami(&ask),
+        // The one account here owns no repositories and likes none.
+        Route::OwnRepos | Route::OwnLikes => Ok(Json(json!([])).into_response()),
         Route::List(kind) => list::list(&ask, kind).await,
         Route::File {
             kind,
@@ -87,6 +93,7 @@ async fn dispatch(app: Shared, route: Route, request: Request) -> Result<Respons
             }
         }
         Route::Page(kind, repo, call) => Ok(pages::answer(&ask, kind, &repo, &call).await),
+        Route::Writing => Err(ApiError::read_only()),
         Route::None => Err(ApiError::not_found()),
     }
 }

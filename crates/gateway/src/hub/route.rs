@@ -38,6 +38,22 @@ const API_VERBS: [&str; 24] = [
     "xet-write-token",
 ];
 
+/// Of them, what changes a repository, or is about people: a gateway that only reads has none of it.
+const WRITING_VERBS: [&str; 12] = [
+    "branch",
+    "commit",
+    "discussions",
+    "duplicate",
+    "lfs-files",
+    "like",
+    "preupload",
+    "settings",
+    "super-squash",
+    "tag",
+    "user-access-request",
+    "xet-write-token",
+];
+
 /// What can follow the name of a repository in a path for people and downloads.
 const PAGE_VERBS: [&str; 7] = [
     "blob",
@@ -54,6 +70,10 @@ const PAGE_VERBS: [&str; 7] = [
 pub(crate) enum Route {
     /// `/api/whoami-v2`.
     WhoAmI,
+    /// `/api/settings/repositories`, and those of an organization.
+    OwnRepos,
+    /// `/api/users/{name}/likes`.
+    OwnLikes,
     /// `/api/{kind}s`.
     List(RepoKind),
     /// `/api/{kind}s/{repo}/...`.
@@ -69,6 +89,8 @@ pub(crate) enum Route {
     },
     /// A page of a repository.
     Page(RepoKind, String, pages::Call),
+    /// What a hub has where people write, and this gateway has not.
+    Writing,
     /// Nothing.
     None,
 }
@@ -79,7 +101,13 @@ impl Route {
         match self {
             Self::Api(kind, repo, _) | Self::File { kind, repo, .. } => Some((*kind, repo)),
             // Pages say by themselves what is missing.
-            Self::WhoAmI | Self::List(_) | Self::Page(..) | Self::None => None,
+            Self::WhoAmI
+            | Self::OwnRepos
+            | Self::OwnLikes
+            | Self::List(_)
+            | Self::Page(..)
+            | Self::Writing
+            | Self::None => None,
         }
     }
 }
@@ -115,6 +143,10 @@ pub(crate) fn route(path: &str) -> Result<Route, NotText> {
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     let found = match segments.as_slice() {
         ["api", "whoami-v2"] => Some(Route::WhoAmI),
+        ["api", "settings", "repositories"]
+        | ["api", "organizations", _, "settings", "repositories"] => Some(Route::OwnRepos),
+        ["api", "users", _, "likes"] => Some(Route::OwnLikes),
+        ["api", "repos", ..] | ["api", "validate-yaml"] => Some(Route::Writing),
         ["api", kind] => plural(kind).map(Route::List),
         ["api", kind, rest @ ..] => plural(kind).and_then(|kind| api(kind, rest)),
         [kind @ ("datasets" | "spaces"), rest @ ..] => {
@@ -167,6 +199,7 @@ fn api(kind: RepoKind, segments: &[&str]) -> Option<Route> {
         ["commits", revision] => ApiCall::Commits((*revision).to_owned()),
         ["auth-check"] => ApiCall::AuthCheck,
         ["likers"] => ApiCall::Likers,
+        [verb, ..] if WRITING_VERBS.contains(verb) => return Some(Route::Writing),
         _ => return None,
     };
     Some(Route::Api(kind, repo, call))
@@ -184,6 +217,9 @@ fn file(kind: RepoKind, segments: &[&str]) -> Option<Route> {
                 raw: *verb == "raw",
             })
         }
+        // Git's own protocol, and the one for large files beside it.
+        [_, ..] if repo.ends_with(".git") => Some(Route::Writing),
+        ["discussions", ..] => Some(Route::Writing),
         _ => page(rest).map(|call| Route::Page(kind, repo, call)),
     }
 }
@@ -278,7 +314,21 @@ mod tests {
                 page(Dataset, "o/n", Call::Commits("v1".into())),
             ),
             ("/o/n/blob/main", Route::None),
-            ("/o/n/discussions", Route::None),
+            ("/o/n/discussions", Route::Writing),
+            ("/o/n.git/info/lfs/objects/batch", Route::Writing),
+            ("/api/repos/create", Route::Writing),
+            ("/api/validate-yaml", Route::Writing),
+            ("/api/models/o/n/commit/main", Route::Writing),
+            ("/api/datasets/o/n/preupload/main", Route::Writing),
+            ("/api/models/gpt2/discussions/1/comment", Route::Writing),
+            ("/api/spaces/o/n/settings", Route::Writing),
+            ("/api/models/o/n/xet-read-token/main", Route::None),
+            ("/api/settings/repositories", Route::OwnRepos),
+            (
+                "/api/organizations/o/settings/repositories",
+                Route::OwnRepos,
+            ),
+            ("/api/users/me/likes", Route::OwnLikes),
             ("/api/o/n", Route::None),
             ("/", Route::None),
             ("//x/resolve/main/y", Route::None),

@@ -30,7 +30,9 @@ pub(super) fn template(path: &str) -> &'static str {
         return template;
     }
     match route(path) {
-        Err(_) | Ok(Route::None) => OTHER,
+        Err(_) | Ok(Route::None | Route::Writing) => OTHER,
+        Ok(Route::OwnRepos) => "/api/settings/repositories",
+        Ok(Route::OwnLikes) => "/api/users/{name}/likes",
         Ok(Route::WhoAmI) => "/api/whoami-v2",
         Ok(Route::Page(_, _, call)) => match call {
             Call::Card => "/{repo}",

@@ -41,7 +41,7 @@ async fn body(app: &Shared) -> Result<Markup, ApiError> {
         }
         section aria-labelledby="h-held" {
             h2 #h-held { "Held and shared" }
-            (held(&holdings))
+            (held(&holdings, &live))
         }
         section aria-labelledby="h-peers" {
             h2 #h-peers { "Peers" }
@@ -61,7 +61,7 @@ async fn body(app: &Shared) -> Result<Markup, ApiError> {
     })
 }
 
-fn held(holdings: &[Holding]) -> Markup {
+fn held(holdings: &[Holding], live: &Live) -> Markup {
     if holdings.is_empty() {
         return html! {
             p.muted { "Nothing yet. Add a directory, or get something that others share:" }
@@ -91,7 +91,7 @@ fn held(holdings: &[Holding]) -> Markup {
                     }
                 }
                 tbody {
-                    @for holding in holdings.iter().take(HOLDINGS_SHOWN) { (row(holding)) }
+                    @for holding in holdings.iter().take(HOLDINGS_SHOWN) { (row(holding, live)) }
                 }
             }
         }
@@ -101,7 +101,8 @@ fn held(holdings: &[Holding]) -> Markup {
     }
 }
 
-fn row(holding: &Holding) -> Markup {
+fn row(holding: &Holding, live: &Live) -> Markup {
+    let is_fetching = holding.hash.is_some_and(|hash| live.is_fetching(hash));
     html! {
         tr {
             td {
@@ -120,7 +121,11 @@ fn row(holding: &Holding) -> Markup {
             @if holding.files > 0 {
                 td.right { (text::number(holding.files)) }
                 td.right { (text::size(holding.bytes)) }
-                td.right { (share(holding.held_bytes, holding.bytes)) }
+                // How much of it is here, its transfer shows as it grows.
+                td.right {
+                    @if is_fetching { a href="#transfers" { "coming" } }
+                    @else { (share(holding.held_bytes, holding.bytes)) }
+                }
             } @else {
                 td {} td {} td.right.muted { "nothing" }
             }

@@ -75,6 +75,13 @@ impl Live {
         })
     }
 
+    /// Whether this content is being fetched now.
+    pub(crate) fn is_fetching(&self, content: ContentHash) -> bool {
+        let subject = content.into();
+        let mut transfers = self.status.transfers.iter();
+        transfers.any(|transfer| transfer.subject == subject)
+    }
+
     /// Counters, one beside the other.
     pub(crate) fn facts(&self) -> Markup {
         let Status { dht, store, .. } = &self.status;
@@ -93,7 +100,8 @@ impl Live {
         html! {
             (fact("Peers", &text::number(self.status.peers)))
             (fact("Reachability", &self.status.reachability))
-            (fact("On disk", &stored))
+            // A file takes its whole room from its first chunk on.
+            (fact("Taken or reserved on disk", &stored))
             (fact("Received from peers", &text::size(self.status.bytes_received)))
             @if self.status.bytes_from_upstream > 0 {
                 (fact("Received from the upstream", &text::size(self.status.bytes_from_upstream)))

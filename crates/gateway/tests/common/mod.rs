@@ -88,6 +88,7 @@ impl Hub {
             address: "127.0.0.1:0".parse().unwrap(),
             token: token.map(|token| Token::new(token).unwrap()),
             names: Vec::new(),
+            upstream_token: None,
         };
         let gateway = Gateway::start(node.handle(), config).await.unwrap();
         let host = gateway.url().strip_prefix("http://").unwrap().to_owned();

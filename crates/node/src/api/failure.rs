@@ -1,5 +1,7 @@
 //! Why a request could not be done.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure: decides the exit code.
@@ -58,6 +60,9 @@ pub struct Failure {
     pub message: String,
     /// The next command to try, or what to do.
     pub hint: Option<String>,
+    /// Seconds to wait before the upstream is asked again, if it limits requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl Failure {
@@ -67,6 +72,15 @@ impl Failure {
             kind,
             message: message.into(),
             hint: None,
+            retry_after: None,
+        }
+    }
+
+    /// Adds how long the upstream wants to be left alone.
+    pub fn retry_after(self, time: Duration) -> Self {
+        Self {
+            retry_after: Some(time.as_secs()),
+            ..self
         }
     }
 

@@ -1,30 +1,22 @@
 //! The listening side of the control socket.
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
+use hubless_network::{Place, SharedPlaces};
 use tokio::{
     io::AsyncReadExt,
     net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Occupant, frame};
 use crate::{
+    accept,
     api::{FailureKind, Reply},
     core::Core,
     requests,
 };
-
-/// Connections at once, one for each command. A request may hold some megabytes; people and scripts
-/// need a few.
-const CONNECTIONS_MAX: usize = 256;
-
-/// How long accepting rests after an error, such as too many open files: the error lasts, and
-/// trying at once would only burn a core.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 
 /// Accepts requests until it is stopped.
 #[derive(Debug)]
@@ -93,55 +85,35 @@ struct Accepting {
 
 impl Accepting {
     async fn run(self) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut failing = false;
-        loop {
-            let next = async {
-                let place = places.clone().acquire_owned().await;
-                let place = place.map_err(io::Error::other)?;
-                Ok::<_, io::Error>((self.listener.accept().await?.0, place))
-            };
-            let next = tokio::select! {
-                next = next => next,
-                () = self.cancel.cancelled() => return,
-            };
-            match next {
-                Ok((stream, place)) => {
-                    failing = false;
-                    self.begin(stream, place);
+        let places = SharedPlaces::new(self.core.descriptors.control_places());
+        let serve = |stream, place| {
+            let (core, occupant) = (self.core.clone(), self.occupant.clone());
+            let connected = self.connections.token();
+            async move {
+                if let Err(error) = serve(stream, &place, core, &occupant).await {
+                    debug!(%error, "a control connection ended early");
                 }
-                Err(error) => {
-                    // Once for a row of them.
-                    if !std::mem::replace(&mut failing, true) {
-                        warn!(%error, "cannot accept on the control socket");
-                    }
-                    sleep(PAUSE_AFTER_ERROR).await;
-                }
+                drop(connected);
             }
-        }
-    }
-
-    fn begin(&self, stream: UnixStream, place: OwnedSemaphorePermit) {
-        let (core, occupant) = (self.core.clone(), self.occupant.clone());
-        let cancel = self.cancel.clone();
-        self.connections.spawn(async move {
-            let served = tokio::select! {
-                served = serve(stream, core, &occupant) => served,
-                () = cancel.cancelled() => Ok(()),
-            };
-            if let Err(error) = served {
-                debug!(%error, "a control connection ended early");
-            }
-            drop(place);
-        });
+        };
+        let mut connections =
+            accept::run("control", self.listener, &places, &self.cancel, serve).await;
+        connections.shutdown().await;
     }
 }
 
 /// Serves a connection until its caller closes it, or this process stops.
-async fn serve(stream: UnixStream, core: Arc<Core>, occupant: &Occupant) -> io::Result<()> {
+async fn serve(
+    stream: UnixStream,
+    place: &Place,
+    core: Arc<Core>,
+    occupant: &Occupant,
+) -> io::Result<()> {
     let (mut read, mut write) = stream.into_split();
     frame::write_greeting(&mut write, occupant).await?;
     while let Some(request) = frame::read_request(&mut read).await? {
+        // Without a reserve in the table, there is always a place.
+        place.busy();
         let mut replies = requests::spawn(core.clone(), request);
         loop {
             let reply = tokio::select! {
@@ -159,6 +131,7 @@ async fn serve(stream: UnixStream, core: Arc<Core>, occupant: &Occupant) -> io::
                 break;
             }
         }
+        place.idle();
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, chunk_offset};
 use hubless_store::{FilesGuard, Store, StoreError};
 use tokio::{
+    sync::OwnedSemaphorePermit,
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -17,9 +18,12 @@ use crate::{
     damage::{DamageWatch, not_replaced},
 };
 
-/// Chunks that are read at once: 2 MiB. A disk gives its full rate, and the hop to a thread that
-/// may block costs nothing beside it. Two such pieces are in memory for each reader.
-const READ_CHUNKS: usize = 8;
+/// Chunks that are read at once. With the one that is sent and the one that is read ahead, a reader
+/// that takes nothing has two in memory.
+const READ_CHUNKS: usize = 1;
+
+/// Chunks that one look at what is held takes: 2 MiB.
+const LOOK_CHUNKS: usize = 8;
 
 /// What a reader that waits has fetched first: 4 MiB, more than comes while it asks again.
 const URGENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -30,6 +34,8 @@ const REFUSED_AFTER: Duration = Duration::from_secs(4);
 
 /// How often that is looked at from then on.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+type Reading = JoinHandle<Result<Vec<Bytes>, StoreError>>;
 
 /// A range of a file of the store, for readers that cannot verify it: every chunk is hashed as it
 /// leaves. A wrong one is not held any more, and waited for as others that are missing.
@@ -43,7 +49,7 @@ pub(crate) struct StoredStream {
     range: Range<u64>,
     at: u64,
     ready: VecDeque<Bytes>,
-    ahead: Option<JoinHandle<Result<Vec<Bytes>, StoreError>>>,
+    ahead: Option<(Reading, OwnedSemaphorePermit)>,
     feed: Option<Feed>,
     /// How long it waits for peers without getting anything, if there is another source.
     patience: Option<Duration>,
@@ -127,7 +133,7 @@ impl StoredStream {
             self.at += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
             self.ready.extend(pieces);
             if self.at < self.range.end {
-                self.ahead = Some(self.start_reading());
+                self.ahead = self.read_ahead();
             }
         }
     }
@@ -138,7 +144,7 @@ impl StoredStream {
     /// If the store cannot be read.
     pub(crate) async fn held(&self) -> Result<Option<Bytes>, Failure> {
         let pieces = self
-            .start_reading()
+            .start_reading(LOOK_CHUNKS)
             .await
             .map_err(|_| crate::replies::interrupted())??;
         Ok(match &pieces[..] {
@@ -148,7 +154,13 @@ impl StoredStream {
         })
     }
 
-    fn start_reading(&self) -> JoinHandle<Result<Vec<Bytes>, StoreError>> {
+    /// Reads what comes next while the reader takes what was read, if there is room for it.
+    fn read_ahead(&self) -> Option<(Reading, OwnedSemaphorePermit)> {
+        let room = self.core.read_ahead.clone().try_acquire_owned().ok()?;
+        Some((self.start_reading(READ_CHUNKS), room))
+    }
+
+    fn start_reading(&self, chunks: usize) -> Reading {
         let (store, file, range) = (
             self.core.store.clone(),
             self.file.clone(),
@@ -157,17 +169,16 @@ impl StoredStream {
         let blocking = self.core.blocking.clone();
         tokio::spawn(async move {
             let read = blocking
-                .run(move || held_pieces(&store, &file, range))
+                .run(move || held_pieces(&store, &file, range, chunks))
                 .await;
             read.unwrap_or(Ok(Vec::new()))
         })
     }
 
     async fn read(&mut self) -> Result<Vec<Bytes>, Failure> {
-        let reading = match self.ahead.take() {
-            Some(reading) => reading,
-            None => self.start_reading(),
-        };
+        let ahead = self.ahead.take();
+        let (reading, _room) = ahead.unzip();
+        let reading = reading.unwrap_or_else(|| self.start_reading(READ_CHUNKS));
         let pieces = reading.await.map_err(|_| crate::replies::interrupted())?;
         Ok(pieces?)
     }
@@ -257,15 +268,16 @@ fn lost(file: &ManifestEntry) -> Failure {
         .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
 }
 
-/// The held bytes at the beginning of a range, a few chunks of them.
+/// The held bytes at the beginning of a range, so many chunks of them at most.
 fn held_pieces(
     store: &Store,
     file: &ManifestEntry,
     range: Range<u64>,
+    chunks: usize,
 ) -> Result<Vec<Bytes>, StoreError> {
-    let mut pieces = Vec::with_capacity(READ_CHUNKS);
+    let mut pieces = Vec::with_capacity(chunks);
     let mut at = range.start;
-    while at < range.end && pieces.len() < READ_CHUNKS {
+    while at < range.end && pieces.len() < chunks {
         let Some(index) = ChunkIndex::of_offset(at) else {
             break;
         };

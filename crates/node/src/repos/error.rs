@@ -54,6 +54,12 @@ pub enum RepoError {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The hub where the repo comes from limits the requests of this caller or node.
+    #[error("the upstream limits requests")]
+    TooManyRequests {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// It is not here, and nobody gives it now.
     #[error("{failure}")]
     Unavailable {
@@ -70,10 +76,16 @@ pub enum RepoError {
 
 impl From<Failure> for RepoError {
     fn from(failure: Failure) -> Self {
+        if let Some(seconds) = failure.retry_after {
+            let retry_after = Duration::from_secs(seconds);
+            return Self::TooManyRequests { retry_after };
+        }
         match failure.kind {
-            FailureKind::NotFound | FailureKind::Network | FailureKind::Partial => {
-                Self::Unavailable { failure }
-            }
+            // What came is not what it should be: the caller's request was right, and so is this node.
+            FailureKind::NotFound
+            | FailureKind::Network
+            | FailureKind::Partial
+            | FailureKind::Integrity => Self::Unavailable { failure },
             FailureKind::Denied => Self::Denied {
                 message: failure.message,
             },
@@ -97,6 +109,9 @@ impl From<RepoError> for Failure {
                 Self::new(FailureKind::Denied, message)
             }
             RepoError::Busy { .. } => Self::new(FailureKind::Busy, message),
+            RepoError::TooManyRequests { retry_after } => {
+                Self::new(FailureKind::Network, message).retry_after(retry_after)
+            }
         }
     }
 }

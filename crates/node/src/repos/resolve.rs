@@ -148,7 +148,12 @@ impl Repos {
         match (answered, held) {
             (Ok(Ok(commit)), _) => self.resolve_held(repo, &commit.to_string()).await,
             (
-                Ok(Err(RepoError::Unavailable { .. } | RepoError::Busy { .. })) | Err(_),
+                Ok(Err(
+                    RepoError::Unavailable { .. }
+                    | RepoError::Busy { .. }
+                    | RepoError::TooManyRequests { .. },
+                ))
+                | Err(_),
                 Some(held),
             ) => {
                 tracing::debug!(%repo, revision, "the last known state, because the upstream is silent");
@@ -221,7 +226,12 @@ impl Repos {
             && repo.origin != RepoOrigin::Local
         {
             match upstream::refresh_refs(&self.core, upstream, id, caller).await {
-                Ok(()) | Err(RepoError::Unavailable { .. } | RepoError::Busy { .. }) => {}
+                Ok(())
+                | Err(
+                    RepoError::Unavailable { .. }
+                    | RepoError::Busy { .. }
+                    | RepoError::TooManyRequests { .. },
+                ) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -113,11 +113,12 @@ impl UpstreamError {
                 path: path.to_owned(),
             },
             (Some("GatedRepo"), _) => RepoError::Gated { message },
-            (_, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
-                RepoError::Busy {
-                    retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
-                }
-            }
+            (_, StatusCode::TOO_MANY_REQUESTS) => RepoError::TooManyRequests {
+                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
+            },
+            (_, StatusCode::SERVICE_UNAVAILABLE) => RepoError::Busy {
+                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
+            },
             (_, StatusCode::UNAUTHORIZED) if message.contains("Invalid credentials") => {
                 RepoError::BadToken { message }
             }
@@ -145,6 +146,12 @@ impl From<UpstreamError> for Failure {
             }
             UpstreamError::ForbiddenHost { .. } => Self::new(FailureKind::Denied, message)
                 .hint("if that is right, name the host with --upstream-host"),
+            UpstreamError::Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after,
+                ..
+            } => Self::new(FailureKind::Network, message)
+                .retry_after(retry_after.unwrap_or(BUSY_DEFAULT)),
             UpstreamError::Refused { status, .. } => Self::new(
                 match status {
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureKind::Denied,
