@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{StreamExt as _, future::BoxFuture};
 use hubless_network::{
     Exchange, ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId,
     Protocol, Reply,
@@ -38,6 +38,10 @@ const MADE_UP_IDS: usize = 384;
 
 /// When a socket of the crowd comes again after it was closed.
 const RENEWED_AFTER: Duration = Duration::from_secs(4);
+
+/// When a made-up id that was refused tries again, and how many try at once.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(200);
+const TRYING: usize = 32;
 
 /// Until an honest peer has its first chunk.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
@@ -105,8 +109,9 @@ impl ExchangeService for Nothing {
     }
 }
 
-/// A peer with an id of its own and an exchange stream on which it asks nothing.
-async fn idle_peer(address: Multiaddr) -> Option<(Network, Exchange)> {
+/// A peer with an id of its own and an exchange stream on which it asks nothing. It tries until it
+/// has one.
+async fn idle_peer(address: Multiaddr) -> (Network, Exchange) {
     let config = NetworkConfig {
         listen: Vec::new(),
         mdns: false,
@@ -116,9 +121,13 @@ async fn idle_peer(address: Multiaddr) -> Option<(Network, Exchange)> {
     let records = Arc::new(MemoryDb::default());
     let network = Network::start(config, Identity::generate(), records, Arc::new(Nothing));
     let network = network.await.expect("a node that does not listen");
-    let peer = hubless_network::peer_of(&address)?;
-    let exchange = network.open(peer, vec![address]).await.ok()?;
-    Some((network, exchange))
+    let peer = hubless_network::peer_of(&address).expect("it ends in a peer id");
+    loop {
+        match network.open(peer, vec![address.clone()]).await {
+            Ok(exchange) => break (network, exchange),
+            Err(_) => tokio::time::sleep(TRIED_AGAIN_AFTER).await,
+        }
+    }
 }
 
 /// A node in the middle of a crowd.
@@ -211,13 +220,15 @@ fn withstands(descriptors: Option<u32>) {
         drop(half);
     }
     let address: Multiaddr = node.node.address().parse().expect("an address");
-    let crowd = runtime.block_on(async {
-        let peers = (0..MADE_UP_IDS).map(|_| tokio::spawn(idle_peer(address.clone())));
-        futures::future::join_all(peers.collect::<Vec<_>>()).await
+    let crowd: Vec<(Network, Exchange)> = runtime.block_on(async {
+        let peers = (0..MADE_UP_IDS).map(|_| idle_peer(address.clone()));
+        let peers = futures::stream::iter(peers).buffer_unordered(TRYING);
+        peers.collect().await
     });
-    let inside = crowd.iter().filter(|peer| matches!(peer, Ok(Some(_))));
-    let inside = inside.count();
-    println!("{inside} of {MADE_UP_IDS} made-up ids had an exchange stream");
+    println!(
+        "{} peers are connected",
+        number(&node.node.status(), "peers")
+    );
     node.holds("made-up ids");
     runtime.block_on(async { drop(crowd) });
     node.is_back();

@@ -308,11 +308,15 @@ impl Search {
         self.next.filter(|_| self.walking.is_empty())
     }
 
-    /// Whether enough walks ended without naming a provider. One without a node to ask does not
-    /// count: neighbours may be found later.
-    pub(super) fn is_fruitless(&self) -> bool {
-        let is_enough = self.walks_among_others >= FRUITLESS_WALKS;
-        is_enough && self.walking.is_empty() && self.providers == 0
+    /// Whether enough walks ended without naming a provider. For a caller that may wait for
+    /// neighbours, which are found later, one without a node to ask does not count.
+    pub(super) fn is_fruitless(&self, may_wait: bool) -> bool {
+        let walks = if may_wait {
+            self.walks_among_others
+        } else {
+            self.walks
+        };
+        walks >= FRUITLESS_WALKS && self.walking.is_empty() && self.providers == 0
     }
 
     /// Whether there was a node to ask.

@@ -505,7 +505,10 @@ impl Job {
             return Ok(());
         }
         self.note_stall();
-        let hopeless = !self.anyone && self.sources.is_empty() && self.search.is_fruitless();
+        // A reader of the file, such as an HTTP client, waits for an answer meanwhile.
+        let may_wait = self.wish.demands.is_none();
+        let is_fruitless = self.search.is_fruitless(may_wait);
+        let hopeless = !self.anyone && self.sources.is_empty() && is_fruitless;
         let nobody_left = hopeless && self.candidates.next_try().is_none();
         if !nobody_left && self.last_progress.elapsed() < self.wish.patience {
             return Ok(());
