@@ -60,6 +60,7 @@ fn each_documented_name_is_there() {
             "bytes_total",
             "bytes_fetched",
             "bytes_present",
+            "files_replaced",
         ],
     );
 

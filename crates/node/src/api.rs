@@ -181,6 +181,12 @@ pub struct GetRequest {
     pub dry_run: bool,
     /// Seconds to wait without progress.
     pub timeout_s: u64,
+    /// Read and check all stored bytes before they leave, also of files that did not change.
+    #[serde(default)]
+    pub verify: bool,
+    /// Replace files of the output directory that have other bytes and are not of this store.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// A name to be given.

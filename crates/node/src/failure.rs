@@ -91,6 +91,10 @@ fn store_hint(error: &StoreError) -> Option<String> {
             "`hubless verify` finds what is damaged, `hubless get` repairs it".into()
         }
         E::RepoExists { .. } | E::RefMoved { .. } => "run the same command again".into(),
+        E::WouldReplace { .. } => {
+            "move it away, choose another directory with `-o`, or replace such files with `--force`"
+                .into()
+        }
         E::TooMany { .. } => "`hubless name rm` makes room".into(),
         E::UnsafeTarget { .. } | E::SameName { .. } => "choose another directory with `-o`".into(),
         _ => return None,

@@ -115,6 +115,8 @@ async fn an_answer_that_begins_ends_the_other_ask_for_its_chunk() {
         exclude: Vec::new(),
         dry_run: false,
         timeout_s: 60,
+        verify: false,
+        force: false,
     };
     let mut replies = node.call(Request::Get(request)).await.unwrap();
     loop {

@@ -61,6 +61,8 @@ async fn after_an_import_and_after_a_fetch() {
         exclude: Vec::new(),
         dry_run: false,
         timeout_s: 30,
+        verify: false,
+        force: false,
     };
     call::<Fetched>(&getter, Request::Get(get)).await;
     until_known(&holder, &getter, alias).await;

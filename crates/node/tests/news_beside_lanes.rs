@@ -152,6 +152,8 @@ async fn what_is_gained_is_told_while_a_chunk_is_on_the_lane() {
         exclude: Vec::new(),
         dry_run: false,
         timeout_s: 60,
+        verify: false,
+        force: false,
     });
     let second_asked = async {
         let is_asked = |stage: &Stage| matches!(stage, Stage::SecondAsked { .. });

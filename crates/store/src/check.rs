@@ -198,10 +198,9 @@ impl Shared {
     /// # Errors
     /// [`StoreError::Incomplete`] if not all of it is held, or was until it was found to be wrong.
     pub(crate) fn prove_file(&self, file: FileHash) -> Result<(), StoreError> {
-        let incomplete = StoreError::Incomplete { file };
         let located = self.locate(file)?;
         if !located.held().is_full() {
-            return Err(incomplete);
+            return Err(StoreError::Incomplete { file });
         }
         let recorded = match &located {
             Located::Stored(record) => match &record.place {
@@ -216,13 +215,22 @@ impl Shared {
         if known.is_some() && known == now {
             return Ok(());
         }
-        let target = self.target(file)?.ok_or(StoreError::Incomplete { file })?;
+        self.check_file(file)
+    }
+
+    /// Reads a whole file and checks it, whatever is known of it.
+    ///
+    /// # Errors
+    /// As [`Shared::prove_file`].
+    pub(crate) fn check_file(&self, file: FileHash) -> Result<(), StoreError> {
+        let target = self.target(file)?.filter(|target| target.held.is_full());
+        let target = target.ok_or(StoreError::Incomplete { file })?;
         let checked = self.check_all(&[target], &())?;
         self.damage.deliver();
         if checked.wrong.is_empty() {
             Ok(())
         } else {
-            Err(incomplete)
+            Err(StoreError::Incomplete { file })
         }
     }
 

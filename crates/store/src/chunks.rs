@@ -369,6 +369,7 @@ impl Shared {
     ) -> Result<Arc<dyn DiskFile>, StoreError> {
         let path = self.home.partial(file);
         let made = self.disk.open(&path, Access::Create).and_then(|handle| {
+            self.partials.note_new_name();
             handle.allocate(size)?;
             handle.set_len(size)?;
             Ok(handle)

@@ -184,6 +184,8 @@ impl Shared {
             let synced = snapshot.handle.sync();
             synced.context("sync", &self.home.partial(snapshot.partial.file))?;
         }
+        self.partials
+            .sync_names(&*self.disk, &self.home.partials())?;
         let proven = snapshots.iter().filter(|snapshot| snapshot.proven);
         let published = self.publish(proven.map(|snapshot| &*snapshot.partial))?;
         let uses = self.uses.due();

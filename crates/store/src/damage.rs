@@ -243,6 +243,8 @@ impl Shared {
         let is_shared = handle.links().context("read", &owned)? > 1;
         if is_shared {
             self.copy_for_repair(&*handle, size, held, &partial)?;
+            let directory = self.home.partials();
+            self.disk.sync_dir(&directory).context("sync", &directory)?;
         }
         let _no_loading_meanwhile = self.partials.lock();
         self.index.write(|write| {

@@ -2,8 +2,8 @@
 //!
 //! Everything the store does with its home directory, and every byte it reads of the user's own
 //! files, goes through [`Disk`] and [`DiskFile`], redb's file included ([`IndexFile`]). Tests put
-//! disks behind it that fail, run full or lose what was not synced. The exceptions are looking
-//! through a tree that is imported and writing into an export's target: neither is the store's.
+//! disks behind it that fail, run full or lose what was not synced. Into an export's target lead
+//! its directories ([`Dir`]). The exception is looking through a tree that is imported.
 
 use std::{
     ffi::OsString,
@@ -19,9 +19,11 @@ use std::{
 #[cfg(target_os = "linux")]
 use rustix::io::ReadWriteFlags;
 use rustix::{
-    fs::{FallocateFlags, OFlags},
+    fs::{FallocateFlags, OFlags, Stat},
     io::Errno,
 };
+
+use crate::dir::{Dir, RealDir};
 
 /// What `statfs` says of tmpfs (Linux, `magic.h`).
 #[cfg(target_os = "linux")]
@@ -89,6 +91,24 @@ impl Signature {
         }
     }
 
+    /// As [`Signature::of`], of what was looked at beneath an open directory.
+    pub(crate) fn of_stat(stat: &Stat) -> Self {
+        Self {
+            size: stat.st_size.cast_unsigned(),
+            modified: stat.st_mtime,
+            modified_nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            changed: stat.st_ctime,
+            changed_nanos: u32::try_from(stat.st_ctime_nsec).unwrap_or(0),
+            inode: stat.st_ino,
+            device: stat.st_dev,
+        }
+    }
+
+    /// Whether `other` is of the same file, at whatever time.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// Whether `other` differs in [`Signature::changed`] at most: the file got or lost a name or got
     /// another mode, or a program that wrote to it has put the time of the last write back.
     pub fn is_same_but_for_change(&self, other: &Self) -> bool {
@@ -105,6 +125,9 @@ impl Signature {
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Opens a file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens a directory of the user's to write into. It is made, with those above it, if there is
+    /// none, and their names are durable then.
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>>;
     /// The signature of the file that `path` leads to.
     fn signature(&self, path: &Path) -> io::Result<Signature>;
     /// Renames a file, over what is there.
@@ -178,6 +201,10 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile(file)))
     }
 
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>> {
+        RealDir::open(path)
+    }
+
     fn signature(&self, path: &Path) -> io::Result<Signature> {
         Ok(Signature::of(&fs::metadata(path)?))
     }
@@ -214,7 +241,7 @@ impl Disk for RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+pub(crate) struct RealFile(pub(crate) File);
 
 impl DiskFile for RealFile {
     fn signature(&self) -> io::Result<Signature> {
@@ -331,14 +358,9 @@ impl DiskFile for RealFile {
 }
 
 /// Makes `to` share the blocks of `from`; false if the file system cannot.
-pub(crate) fn clone_file(from: &File, to: &File) -> bool {
-    reflink_copy::reflink_file(from, to).is_ok()
-}
-
-/// As [`clone_file`], for files behind the seam.
 pub(crate) fn clone_into(from: &dyn DiskFile, to: &dyn DiskFile) -> bool {
     match (from.as_file(), to.as_file()) {
-        (Some(from), Some(to)) => clone_file(from, to),
+        (Some(from), Some(to)) => reflink_copy::reflink_file(from, to).is_ok(),
         _ => false,
     }
 }

@@ -71,6 +71,15 @@ pub enum StoreError {
         /// The link.
         link: PathBuf,
     },
+    /// A file has more bytes than its size says, as files of `/proc` have.
+    #[error("{} says that it has {size} bytes, but has more: only ordinary files can be shared",
+        path.display())]
+    PseudoFile {
+        /// The file.
+        path: PathBuf,
+        /// The size it says it has.
+        size: u64,
+    },
     /// A file was written to while it was read.
     #[error("{} changed while it was read", path.display())]
     Changed {
@@ -180,6 +189,15 @@ pub enum StoreError {
         path: ModelPath,
         /// What is in the way, relative to the target directory.
         obstacle: PathBuf,
+    },
+    /// The target has a file with other bytes, which the store does not have.
+    #[error("{} has other bytes than the model's file, and is not replaced{}", path.display(),
+        and_more(*more))]
+    WouldReplace {
+        /// The file.
+        path: PathBuf,
+        /// Further such files.
+        more: u64,
     },
     /// Two names of the model are one name on the target's file system.
     #[error("{first:?} and {second:?} are the same name on the file system of {}",
@@ -336,6 +354,8 @@ impl StoreError {
             | Self::Range { .. }
             | Self::UnsafeTarget { .. }
             | Self::SameName { .. }
+            | Self::WouldReplace { .. }
+            | Self::PseudoFile { .. }
             | Self::Named { .. }
             | Self::RefLeadsThere { .. }
             | Self::TooMany { .. }
@@ -375,6 +395,14 @@ impl StoreError {
                 source,
             },
         }
+    }
+}
+
+fn and_more(files: u64) -> String {
+    match files {
+        0 => String::new(),
+        1 => " (nor is 1 more file)".to_owned(),
+        more => format!(" (nor are {more} more files)"),
     }
 }
 

@@ -1,12 +1,12 @@
 //! The user's own files: noticing that they changed, and that they are back.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use hubless_content::{ChunkList, FileHash};
 
 use crate::{
     Shared, Store,
-    disk::{Access, DiskFile, Signature},
+    disk::{Access, Signature},
     error::StoreError,
     files::{HandleKey, get_record, put_record, records},
     parallel,
@@ -181,21 +181,6 @@ impl Shared {
         self.disk
             .signature(&external.path)
             .is_ok_and(|now| now == right)
-    }
-
-    /// The open file, if it did not change.
-    pub(crate) fn fresh_external(
-        &self,
-        file: FileHash,
-        external: &External,
-    ) -> Result<Option<Arc<dyn DiskFile>>, StoreError> {
-        if !self.is_unchanged(file, external) {
-            self.suspect(file)?;
-            return Ok(None);
-        }
-        let key = HandleKey { file, partial: 0 };
-        self.handle(key, Access::ReadUsers, || external.path.clone())
-            .map(Some)
     }
 
     /// A reader saw that an external file changed: it is not served from now on, and is looked at

@@ -272,7 +272,12 @@ impl Import<'_> {
         if self.shared.disk.signature(path).context("read", path)? != source.before {
             return Err(job.changed());
         }
-        if chunk_count(job.found.size) == 1 {
+        let size = job.found.size;
+        if source.file.read_at(&mut [0], size).context("read", path)? > 0 {
+            let path = path.clone();
+            return Err(StoreError::PseudoFile { path, size });
+        }
+        if chunk_count(size) == 1 {
             return Ok(());
         }
         let list = source.cvs.finish().ok_or_else(|| job.changed())?;

@@ -5,15 +5,20 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count};
 
-use crate::sync::lock;
+use crate::{
+    disk::Disk,
+    error::{IoContext, StoreError},
+    sync::lock,
+};
 
 /// Partial files kept in memory beyond those in use. A bitmap is 32 KiB for 64 GiB.
 const CACHED_MAX: usize = 1024;
@@ -24,6 +29,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 #[derive(Default)]
 pub(crate) struct Partials {
     map: Mutex<PartialMap>,
+    /// Files were made whose names are not durable yet.
+    new_names: AtomicBool,
 }
 
 pub(crate) type PartialMap = HashMap<FileHash, Arc<Partial>>;
@@ -32,6 +39,20 @@ impl Partials {
     /// All of them, locked: nobody can load, make or drop one meanwhile.
     pub(crate) fn lock(&self) -> MutexGuard<'_, PartialMap> {
         lock(&self.map)
+    }
+
+    /// A file was made: its name has to be durable before the index may claim chunks of it.
+    pub(crate) fn note_new_name(&self) {
+        self.new_names.store(true, Ordering::Release);
+    }
+
+    /// Makes the names of all files durable, if there are new ones.
+    pub(crate) fn sync_names(&self, disk: &dyn Disk, directory: &Path) -> Result<(), StoreError> {
+        if self.new_names.swap(false, Ordering::AcqRel) {
+            let synced = disk.sync_dir(directory).context("sync", directory);
+            return synced.inspect_err(|_| self.note_new_name());
+        }
+        Ok(())
     }
 
     /// Forgets those that the index knows just as well.

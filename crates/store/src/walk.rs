@@ -12,7 +12,10 @@ use std::{
 
 use hubless_content::{ModelPath, PATH_DEPTH_MAX, PathError};
 
-use crate::error::{IoContext, StoreError};
+use crate::{
+    error::{IoContext, StoreError},
+    target::is_temporary,
+};
 
 /// A file to import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl Walk {
                 (Some(last), above) => format!("{above}/{last}"),
             };
             let kind = entry.file_type().context("read", &path)?;
-            if !is_skipped(&name, kind) {
+            if !is_skipped(&name, kind) && !is_left_by_export(&name, kind) {
                 self.entry(&path, &name, kind)?;
             }
         }
@@ -167,6 +170,12 @@ impl Walk {
 fn is_skipped(name: &str, kind: fs::FileType) -> bool {
     let is_git = name == ".git" || name.ends_with("/.git");
     kind.is_dir() && (is_git || name == ".cache/huggingface")
+}
+
+/// A file that an export was writing when it was killed: part of a file, and of no model.
+fn is_left_by_export(name: &str, kind: fs::FileType) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    kind.is_file() && is_temporary(last)
 }
 
 fn special(kind: fs::FileType) -> Option<&'static str> {

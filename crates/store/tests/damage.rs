@@ -83,14 +83,19 @@ fn repairing_does_not_write_into_an_exported_file() {
     let data = &files["model.safetensors"];
     let store = open(&home);
     let model = import(&store, &tree).hash;
-    store.export(model, &target, &|_| true, &()).unwrap();
-    // The user edits the exported file, which may be the store's own under another name.
-    flip(&owned_path(&home, data), 0);
-    let edited = fs::read(target.join("model.safetensors")).unwrap();
+    export(&store, model, &target).unwrap();
+    let exported = target.join("model.safetensors");
+    // Where the file system can clone, nothing was linked: the link is made here.
+    fs::remove_file(&exported).unwrap();
+    fs::hard_link(owned_path(&home, data), &exported).unwrap();
+    // The user edits the exported file, which is the store's own under another name.
+    flip(&exported, 0);
+    let edited = fs::read(&exported).unwrap();
+    assert_ne!(edited, *data);
     assert_eq!(store.verify(Some(model), &()).unwrap().damaged.len(), 1);
     store.put(&chunk_of(data, 0)).unwrap();
     store.flush().unwrap();
-    assert_eq!(fs::read(target.join("model.safetensors")).unwrap(), edited);
+    assert_eq!(fs::read(&exported).unwrap(), edited);
     assert_eq!(store.verify(Some(model), &()).unwrap().damaged, []);
 }
 
@@ -235,21 +240,22 @@ fn an_export_stays_in_its_target() {
     let model = import(&store, &tree).hash;
 
     symlink(&victim, target.join("config")).unwrap();
-    let error = store.export(model, &target, &|_| true, &()).unwrap_err();
+    let error = export_by_force(&store, model, &target).unwrap_err();
     assert!(
         matches!(&error, StoreError::UnsafeTarget { obstacle, .. } if obstacle.ends_with("config"))
     );
     fs::remove_file(target.join("config")).unwrap();
     fs::write(target.join("config"), "a file where a directory should be").unwrap();
-    let error = store.export(model, &target, &|_| true, &()).unwrap_err();
+    let error = export_by_force(&store, model, &target).unwrap_err();
     assert!(matches!(error, StoreError::UnsafeTarget { .. }));
     fs::remove_file(target.join("config")).unwrap();
 
-    fs::remove_file(target.join("README.md")).unwrap();
     symlink(victim.join("README.md"), target.join("README.md")).unwrap();
     symlink("/nowhere/at/all", target.join("empty")).unwrap();
     fs::write(target.join("model.safetensors"), "old").unwrap();
-    store.export(model, &target, &|_| true, &()).unwrap();
+    let refused = export(&store, model, &target).unwrap_err();
+    assert!(matches!(refused, StoreError::WouldReplace { more: 2, .. }));
+    export_by_force(&store, model, &target).unwrap();
     assert_eq!(read_files(&target), a_model());
     assert!(
         !fs::symlink_metadata(target.join("README.md"))

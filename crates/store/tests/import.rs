@@ -9,7 +9,7 @@ use std::{
 };
 
 use common::*;
-use hubless_store::{FilePlace, ImportOptions, StoreError, StoreErrorKind};
+use hubless_store::{ExportOptions, FilePlace, ImportOptions, StoreError, StoreErrorKind};
 
 #[test]
 fn the_same_content_has_the_same_hash() {
@@ -40,21 +40,18 @@ fn what_was_imported_can_be_exported() {
     let store = open(home.path());
     let model = import(&store, tree.path()).hash;
     let target = tempfile::tempdir().unwrap();
-    let exported = store.export(model, target.path(), &|_| true, &()).unwrap();
+    let exported = export(&store, model, target.path()).unwrap();
     assert_eq!(read_files(target.path()), files);
     assert_eq!((exported.files, exported.kept), (6, 0));
-    let again = store.export(model, target.path(), &|_| true, &()).unwrap();
+    let again = export(&store, model, target.path()).unwrap();
     assert_eq!((again.kept, again.copied_bytes), (6, 0));
 
     let some = tempfile::tempdir().unwrap();
-    store
-        .export(
-            model,
-            some.path(),
-            &|path| path.as_str().starts_with("config/"),
-            &(),
-        )
-        .unwrap();
+    let options = ExportOptions {
+        wants: &|path| path.as_str().starts_with("config/"),
+        ..ExportOptions::default()
+    };
+    store.export(model, some.path(), &options, &()).unwrap();
     assert_eq!(read_files(some.path()).len(), 2);
 }
 
@@ -77,7 +74,7 @@ fn large_files_stay_where_they_are_when_imported_in_place() {
     );
 
     let target = tempfile::tempdir().unwrap();
-    store.export(model, target.path(), &|_| true, &()).unwrap();
+    export(&store, model, target.path()).unwrap();
     assert_eq!(read_files(target.path()), a_model());
     let original = fs::metadata(tree.path().join("model.safetensors")).unwrap();
     assert_eq!(original.nlink(), 1, "the user's own file is never linked");
@@ -92,9 +89,7 @@ fn an_exported_file_takes_no_second_room_if_it_can_be_linked() {
     write_files(&tree, &a_model());
     let store = open(&home);
     let model = import(&store, &tree).hash;
-    let exported = store
-        .export(model, &dir.path().join("out"), &|_| true, &())
-        .unwrap();
+    let exported = export(&store, model, &dir.path().join("out")).unwrap();
     assert!(
         exported.copied_bytes < 2 * CHUNK as u64,
         "only small files are copied"
@@ -209,4 +204,73 @@ fn what_git_and_the_hubs_client_keep_is_no_part_of_a_model() {
         .map(|entry| entry.path.as_str())
         .collect();
     assert_eq!(paths, [".cache/other", ".gitattributes"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_hides_its_size_is_refused_and_not_added_empty() {
+    let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = "/proc/self/environ";
+    assert_eq!(fs::metadata(path).unwrap().len(), 0);
+    assert!(!fs::read(path).unwrap().is_empty());
+    symlink(path, tree.path().join("environ")).unwrap();
+    let store = open(home.path());
+    let options = ImportOptions {
+        follow_links: true,
+        ..ImportOptions::default()
+    };
+    let error = store.import(tree.path(), &options, &()).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::PseudoFile { path, size: 0 } if path.ends_with("environ")),
+        "{error}"
+    );
+    assert_eq!(error.kind(), StoreErrorKind::Input);
+    assert_eq!(store.models().unwrap(), []);
+}
+
+#[test]
+fn pipes_and_devices_are_named_and_not_waited_for() {
+    for (kind, path) in [("pipe", None), ("device", Some("/dev/zero"))] {
+        let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let special = tree.path().join("special");
+        match path {
+            Some(path) => symlink(path, &special).unwrap(),
+            None => rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &special,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RUSR,
+                0,
+            )
+            .unwrap(),
+        }
+        let options = ImportOptions {
+            follow_links: true,
+            ..ImportOptions::default()
+        };
+        let error = open(home.path()).import(tree.path(), &options, &());
+        let error = error.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::NotAFile { kind: found, .. } if *found == kind),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_a_killed_export_left_is_no_part_of_a_model() {
+    let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for name in [
+        "weights",
+        ".hubless-17-2",
+        ".hubless-0123456789abcdef0123456789abcdef",
+        ".hubless-notes",
+    ] {
+        fs::write(tree.path().join(name), name).unwrap();
+    }
+    let store = open(home.path());
+    let model = import(&store, tree.path()).hash;
+    let manifest = store.manifest(model).unwrap().unwrap();
+    let paths = manifest.entries().iter().map(|entry| entry.path.as_str());
+    assert_eq!(paths.collect::<Vec<_>>(), [".hubless-notes", "weights"]);
 }

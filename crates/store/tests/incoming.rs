@@ -13,7 +13,7 @@ use hubless_store::{
     Ahead, Digests, DigestsAhead, Expected, FilePlace, ImportOptions, Store, StoreError,
     StoreOptions,
 };
-use sim_disk::SimDisk;
+use sim_disk::{SimDisk, Survivors};
 
 fn expected(data: &[u8]) -> Expected {
     let digests = Digests::of(data);
@@ -152,29 +152,31 @@ fn wrong_or_missing_bytes_leave_nothing() {
 }
 
 #[test]
-fn after_a_crash_at_any_call_it_is_there_or_not_at_all() {
+fn after_a_crash_at_any_change_it_is_there_or_not_at_all() {
     let open_on = |disk: &SimDisk| {
         let disk = Arc::new(disk.clone());
-        Store::open_on(disk, Path::new("/home"), StoreOptions::default())
+        Store::open_on(disk, Path::new("/home"), StoreOptions::default()).unwrap()
     };
     let data = bytes(1, 2 * CHUNK + 9);
     let file = list_of(&data).file();
-    let workload = |disk: &SimDisk| bring(&open_on(disk)?, &data);
-    let disk = SimDisk::new();
-    workload(&disk).unwrap();
-    let calls = disk.calls();
-    assert!(calls > 20, "{calls} calls");
-    for crash_at in 0..calls {
-        let disk = SimDisk::crash_after(crash_at);
-        let acknowledged = workload(&disk).is_ok();
-        for keep_unsynced in [false, true] {
-            let case = format!("crash at call {crash_at}, unsynced kept: {keep_unsynced}");
-            let store = open_on(&disk.after_crash(keep_unsynced)).unwrap();
+    let disk = SimDisk::recording();
+    let mut durable = disk.durable();
+    bring(&open_on(&disk), &data).unwrap();
+    let acknowledged_at = disk.position();
+    let log = disk.log();
+    assert!(log.len() > 20, "{} changes", log.len());
+    for position in 0..=log.len() {
+        if let Some(change) = position.checked_sub(1) {
+            durable.apply(&log[change]);
+        }
+        for mut survivors in [Survivors::None, Survivors::All] {
+            let case = format!("crash after change {position}, {survivors:?} survive");
+            let store = open_on(&durable.crash(&mut survivors));
             assert_eq!(store.verify(None, &()).unwrap().damaged, [], "{case}");
             let known = store.digests(file).unwrap();
             let complete = store.file(file).unwrap().is_some_and(|info| info.complete);
             assert_eq!(known.is_some(), complete, "{case}: in one commit");
-            assert!(complete || !acknowledged, "{case}: lost");
+            assert!(complete || position < acknowledged_at, "{case}: lost");
             assert_eq!(bring(&store, &data).unwrap(), file, "{case}");
         }
     }

@@ -171,7 +171,7 @@ fn a_damaged_file_is_not_exported_and_a_touched_one_is_checked_once() {
     write_files(&tree, &files);
     let store = open(&home);
     let model = import(&store, &tree).hash;
-    let export = |to: &str| store.export(model, &dir.path().join(to), &|_| true, &());
+    let export = |to: &str| export(&store, model, &dir.path().join(to));
     export("one").unwrap();
     store.flush().unwrap();
     let data = &files["model.safetensors"];

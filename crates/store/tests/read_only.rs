@@ -8,7 +8,8 @@ use std::{ffi::OsString, fs, io, os::unix::fs::PermissionsExt, path::Path, sync:
 use common::*;
 use hubless_content::ChunkIndex;
 use hubless_store::{
-    Access, Disk, DiskFile, RealDisk, Signature, Store, StoreError, StoreErrorKind, StoreOptions,
+    Access, Dir, Disk, DiskFile, RealDisk, Signature, Store, StoreError, StoreErrorKind,
+    StoreOptions,
 };
 
 /// A disk that is mounted to be read.
@@ -25,6 +26,10 @@ impl Disk for Mounted {
             Access::Read | Access::ReadUsers => RealDisk.open(path, access),
             Access::Update | Access::Create => refused(),
         }
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>> {
+        RealDisk.open_dir(path)
     }
 
     fn signature(&self, path: &Path) -> io::Result<Signature> {
@@ -80,7 +85,7 @@ fn a_home_that_cannot_be_written_to_gives_all_that_only_reads() {
     assert_eq!(part.unwrap().unwrap(), unfinished[CHUNK..2 * CHUNK]);
     assert!(store.verify(Some(model), &()).unwrap().is_good());
     let target = dir.path().join("out");
-    store.export(model, &target, &|_| true, &()).unwrap();
+    export(&store, model, &target).unwrap();
     assert_eq!(read_files(&target), files);
 
     let is_refused = |outcome: Result<(), StoreError>| {

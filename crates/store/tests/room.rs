@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::*;
-use hubless_store::{Store, StoreError, StoreOptions};
+use hubless_store::{ImportOptions, Observer, Progress, Store, StoreError, StoreOptions};
 
 #[test]
 fn a_quota_holds_when_many_put_at_once() {
@@ -179,6 +179,72 @@ fn collecting_does_not_take_what_is_being_imported() {
             store.remove(model).unwrap();
         }
     });
+}
+
+/// The import claims files that the collection has found to be garbage, when others of them are
+/// removed already, and makes its model known only after the collection has ended.
+#[test]
+fn what_an_import_claims_while_garbage_is_removed_stays() {
+    // Several transactions of a collection.
+    const GARBAGE: u64 = 1_000;
+    const CLAIMED: u64 = 8;
+    const ROUNDS_MAX: u64 = 50;
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    for round in 0..ROUNDS_MAX {
+        let dir = tempfile::tempdir().unwrap();
+        let files = (0..GARBAGE + CLAIMED).map(|n| {
+            let data = format!("file {n} of round {round}");
+            (n.to_string(), data.into_bytes())
+        });
+        let (all, claimed) = (dir.path().join("all"), dir.path().join("claimed"));
+        let files: Files = files.collect();
+        let number = |name: &str| name.parse::<u64>().unwrap();
+        let to_claim = files.iter().filter(|(name, _)| number(name) < CLAIMED);
+        let to_claim: Files = to_claim
+            .map(|(name, data)| (name.clone(), data.clone()))
+            .collect();
+        write_files(&all, &files);
+        write_files(&claimed, &to_claim);
+        let garbage = import(&store, &all).hash;
+        store.remove(garbage).unwrap();
+
+        let collected = AtomicBool::new(false);
+        let (removed, model) = thread::scope(|scope| {
+            let collection = scope.spawn(|| {
+                let _done = SetOnDrop(&collected);
+                store.gc().unwrap().files
+            });
+            let is_removed = |data: &Vec<u8>| store.file(list_of(data).file()).unwrap().is_none();
+            while !files.values().any(is_removed) {
+                thread::yield_now();
+            }
+            let observer = FinishAfter(&collected);
+            let imported = store.import(&claimed, &ImportOptions::default(), &observer);
+            (collection.join().unwrap(), imported.unwrap().hash)
+        });
+        for (name, data) in &to_claim {
+            let read = store.read_range(list_of(data).file(), 0, data.len() as u64);
+            assert_eq!(read.unwrap(), data[..], "{name} in round {round}");
+        }
+        store.remove(model).unwrap();
+        store.gc().unwrap();
+        if removed < GARBAGE + CLAIMED {
+            return; // some were claimed before it was their turn
+        }
+    }
+    panic!("no import was in time in {ROUNDS_MAX} rounds");
+}
+
+/// Has an import wait when all its files are read, before they become a model.
+struct FinishAfter<'a>(&'a AtomicBool);
+
+impl Observer for FinishAfter<'_> {
+    fn progress(&self, progress: Progress) {
+        while progress.files_done == progress.files_total && !self.0.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+    }
 }
 
 /// Ends the other threads also when this one fails.

@@ -30,8 +30,8 @@ use crate::{
 /// with "stall":{"seconds","waiting_for","asking"} while nothing comes (the peer that does not
 /// answer, and how many others are asked), {"event":"export","bytes_exported","bytes_total"} while
 /// the files are put into place, and
-/// {"event":"done","hash","path","bytes_total","bytes_fetched","bytes_present"} at the end, or
-/// {"event":"plan",...} for a dry run.
+/// {"event":"done","hash","path","bytes_total","bytes_fetched","bytes_present","files_replaced"} at the
+/// end, or {"event":"plan",...} for a dry run.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -60,6 +60,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
 
+    /// Check every stored byte before it is put into place
+    ///
+    /// Without it, stored files are read again only if they changed since they were last found to be
+    /// right. What is wrong is fetched again.
+    #[arg(long)]
+    verify: bool,
+
+    /// Replace files in the directory that have other bytes
+    ///
+    /// Without it, a file with other bytes is replaced only if this node has those bytes too, as
+    /// those of another revision; else nothing is put into place, and the file is named.
+    #[arg(long)]
+    force: bool,
+
     /// Only print what would be fetched
     #[arg(long)]
     dry_run: bool,
@@ -82,6 +96,8 @@ impl Args {
             exclude: self.exclude.clone(),
             dry_run: self.dry_run,
             timeout_s: self.timeout,
+            verify: self.verify,
+            force: self.force,
         })
     }
 }
@@ -115,6 +131,10 @@ async fn fetch(args: &Args, session: &Session, context: &Context<'_>) -> Result<
         return output.json_event("done", &fetched);
     }
     output.note(&summary(&fetched, begin.elapsed()));
+    if fetched.files_replaced > 0 {
+        let files = text::count(fetched.files_replaced, "file");
+        output.note(&format!("{files} replaced"));
+    }
     output.path(&fetched.path)
 }
 

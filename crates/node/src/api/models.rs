@@ -29,6 +29,9 @@ pub struct Fetched {
     pub bytes_fetched: u64,
     /// Bytes that were there before.
     pub bytes_present: u64,
+    /// Files of the directory that took the place of others.
+    #[serde(default)]
+    pub files_replaced: u64,
 }
 
 /// What a fetch would do.

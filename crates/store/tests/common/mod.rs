@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use bytes::Bytes;
 use hubless_content::{
-    CHUNK_SIZE, ChunkIndex, ChunkList, Manifest, ManifestEntry, VerifiedChunk, hash_reader,
+    CHUNK_SIZE, ChunkIndex, ChunkList, ContentHash, Manifest, ManifestEntry, VerifiedChunk,
+    hash_reader,
 };
-use hubless_store::{ImportOptions, Imported, Store, StoreOptions};
+use hubless_store::{
+    ExportOptions, Exported, ImportOptions, Imported, Store, StoreError, StoreOptions,
+};
 
 pub(crate) const CHUNK: usize = CHUNK_SIZE;
 
@@ -23,6 +26,41 @@ pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut out: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
     out.truncate(len);
     out
+}
+
+/// Numbers that look random, the same for the same seed (SplitMix64).
+#[derive(Debug, Clone)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        (!items.is_empty()).then(|| &items[self.below(items.len())])
+    }
+}
+
+/// What an environment variable says, or `default`: how much a test does, or its seed.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}: {text} is not a number"))
+    })
 }
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -87,6 +125,28 @@ pub(crate) fn import_in_place(store: &Store, directory: &Path) -> Imported {
         ..ImportOptions::default()
     };
     store.import(directory, &options, &()).unwrap()
+}
+
+/// Exports all of a model.
+pub(crate) fn export(
+    store: &Store,
+    model: ContentHash,
+    target: &Path,
+) -> Result<Exported, StoreError> {
+    store.export(model, target, &ExportOptions::default(), &())
+}
+
+/// As [`export`], over the user's files.
+pub(crate) fn export_by_force(
+    store: &Store,
+    model: ContentHash,
+    target: &Path,
+) -> Result<Exported, StoreError> {
+    let options = ExportOptions {
+        force: true,
+        ..ExportOptions::default()
+    };
+    store.export(model, target, &options, &())
 }
 
 pub(crate) fn manifest_of(files: &Files) -> Manifest {

@@ -62,6 +62,8 @@ pub(super) async fn fetch(State(app): State<Shared>, headers: HeaderMap, sent: B
         exclude: sent.exclude,
         dry_run: false,
         timeout_s,
+        verify: false,
+        force: false,
     };
     let replies = app.node.call(Request::Get(request));
     let events = stream::unfold(replies, |mut replies| async {
