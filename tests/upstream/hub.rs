@@ -271,7 +271,9 @@ impl Shared {
                 "converts": [],
             })),
             Some("/revision/v1") => json_answer(&repo.info(&manners)),
-            Some("/commits/main") => json_answer(&repo.history(&manners)),
+            Some(rest) if rest.starts_with("/commits/") && !manners.history.is_empty() => {
+                json_answer(&repo.history(&manners))
+            }
             Some("/auth-check") if !has(manners.gated) => gated(),
             Some("/auth-check") => json_answer(&json!({})),
             Some(rest) if rest.starts_with("/revision/") => {

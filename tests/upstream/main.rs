@@ -1,6 +1,8 @@
 //! Pulling through: a node asks a hub for what it does not have. The hub is one that the tests tell
 //! how to behave, or another node's gateway of which only HTTP is used.
 
+mod deleted;
+mod history;
 mod hub;
 mod manners;
 mod peers;

@@ -253,6 +253,7 @@ fn open_all(write: &WriteTransaction) -> IndexResult<()> {
     tables::REVISIONS.write(write)?;
     write.open_table(tables::USED)?;
     write.open_table(tables::REMOVED)?;
+    tables::HISTORIES.write(write)?;
     Ok(())
 }
 

@@ -170,7 +170,9 @@ impl Store {
             let mut revisions = tables::REVISIONS.write(write)?;
             revisions.table.retain_in(rows.clone(), |_, _| false)?;
             let mut removed = write.open_table(tables::REMOVED)?;
-            removed.retain_in(rows, |_, ()| false)?;
+            removed.retain_in(rows.clone(), |_, ()| false)?;
+            let mut histories = tables::HISTORIES.write(write)?;
+            histories.table.retain_in(rows, |_, _| false)?;
             let was_there = tables::REPOS.write(write)?.remove(&key[..])?;
             Ok(was_there)
         })

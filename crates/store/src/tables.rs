@@ -74,3 +74,6 @@ pub(crate) const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v
 
 /// Repo, then the id of a revision -> nothing: the content of the revision was removed here.
 pub(crate) const REMOVED: TableDefinition<&[u8], ()> = TableDefinition::new("removed.v1");
+
+/// Repo, then the id of a commit -> its history, in JSON; see `histories.rs`.
+pub(crate) const HISTORIES: Sealed<&[u8]> = Sealed::new("histories.v1", "a history");

@@ -5,7 +5,8 @@ use axum::{
     http::{HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
-use hubless_content::{CommitId, RepoId, Revision};
+use hubless_content::RepoId;
+use hubless_node::repos::PastCommit;
 use serde_json::{Value, json};
 
 use super::{ask::Ask, info::date};
@@ -25,7 +26,7 @@ pub(crate) async fn commits(
     revision: &str,
 ) -> Result<Response, ApiError> {
     let resolved = ask.resolve(repo, revision).await?;
-    let history = ask.repos.history(&resolved).await?;
+    let history = ask.repos.commits(&resolved).await?;
     let limit = ask.query.limit(PAGE, PAGE_MAX);
     let page: usize = ask
         .query
@@ -37,7 +38,7 @@ pub(crate) async fn commits(
     let first = page.saturating_mul(limit);
     let shown = history.iter().skip(first).take(limit);
     let shown: Vec<Value> = shown
-        .map(|(id, revision)| shown_commit(*id, revision, author, formatted))
+        .map(|commit| shown_commit(commit, author, formatted))
         .collect();
     let more = first.saturating_add(limit) < history.len();
     let mut response = Json(shown).into_response();
@@ -50,20 +51,20 @@ pub(crate) async fn commits(
     Ok(response)
 }
 
-fn shown_commit(id: CommitId, revision: &Revision, owner: &str, formatted: bool) -> Value {
-    let author = match revision.author.as_str() {
+fn shown_commit(commit: &PastCommit, owner: &str, formatted: bool) -> Value {
+    let author = match commit.author.as_str() {
         "" => owner,
         author => author,
     };
-    let mut commit = json!({
-        "id": id,
-        "title": revision.title,
-        "message": revision.message,
-        "date": date(revision.time),
+    let mut shown = json!({
+        "id": commit.id,
+        "title": commit.title,
+        "message": commit.message,
+        "date": date(commit.time),
         "authors": [{ "user": author, "avatar": "" }],
     });
     if formatted {
-        commit["formatted"] = json!({ "title": revision.title, "message": revision.message });
+        shown["formatted"] = json!({ "title": commit.title, "message": commit.message });
     }
-    commit
+    shown
 }

@@ -12,7 +12,7 @@ const PAGE: usize = 100;
 
 pub(crate) async fn commits(ask: &Ask, id: &RepoId, revision: &str) -> Result<Response, ApiError> {
     let resolved = ask.resolve(id, revision).await?;
-    let history = ask.repos.history(&resolved).await?;
+    let history = ask.repos.commits(&resolved).await?;
     let repo = &resolved.repo.id;
     let page = ask.query.get("p").and_then(|page| page.parse().ok());
     let page: usize = page.unwrap_or(0);
@@ -24,10 +24,10 @@ pub(crate) async fn commits(ask: &Ask, id: &RepoId, revision: &str) -> Result<Re
         (tree::trail(repo, revision, "", true))
         p.muted { (text::count(history.len() as u64, "revision")) ", the newest first" }
         ol.commits {
-            @for (commit, revision) in history.iter().skip(first).take(PAGE) {
+            @for commit in history.iter().skip(first).take(PAGE) {
                 li {
-                    (repo::commit_line(repo, *commit, &revision.title, revision.time))
-                    @if !revision.author.is_empty() { " " span.small.muted { (revision.author) } }
+                    (repo::commit_line(repo, commit.id, &commit.title, commit.time))
+                    @if !commit.author.is_empty() { " " span.small.muted { (commit.author) } }
                 }
             }
         }

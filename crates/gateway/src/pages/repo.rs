@@ -63,9 +63,9 @@ pub(crate) async fn repo(ask: &Ask, id: &RepoId) -> Result<Response, ApiError> {
             tensors = tensors::of_tree(&ask.repos, tree).await?;
         }
     }
-    let history = ask.repos.history(&resolved).await?;
+    let history = ask.repos.commits(&resolved).await?;
     let commits = history.iter().take(COMMITS_SHOWN);
-    let commits = commits.map(|(id, revision)| (*id, revision.title.clone(), revision.time));
+    let commits = commits.map(|commit| (commit.id, commit.title.clone(), commit.time));
     let shown = Shown {
         tree,
         readme,

@@ -31,7 +31,7 @@ mod tree;
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use hubless_content::{ContentHash, FileHash, ManifestEntry};
-pub use hubless_store::{Repo, RepoOrigin};
+pub use hubless_store::{PastCommit, Repo, RepoOrigin};
 
 pub(crate) use self::names::{
     list, names_of, remove, remove_revision, resolve as resolve_name, set, show,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hubless_content::{CommitId, ContentHash, ManifestEntry, RefName, RepoId, Revision, Tree};
-use hubless_store::{Repo, RepoOrigin, Store, StoreError};
+use hubless_store::{PastCommit, Repo, RepoOrigin, Store, StoreError};
 
 use super::{Caller, RepoError, RepoFile, Repos};
 use crate::upstream::{self, Origin, Upstream};
@@ -248,6 +248,68 @@ impl Repos {
     ) -> Result<Vec<(CommitId, Arc<Revision>)>, RepoError> {
         let of = of.clone();
         self.store(move |store| history(store, &of)).await
+    }
+}
+
+impl Repos {
+    /// What is said about a state and those before it, newest first: of a repo of the upstream what
+    /// that says, or said when it was last asked.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn commits(&self, of: &Resolved) -> Result<Vec<PastCommit>, RepoError> {
+        let is_local = of.repo.origin == RepoOrigin::Local;
+        let listed = match self.core.upstream() {
+            Some(upstream) if !is_local => self.listed_history(upstream, of).await,
+            _ => None,
+        };
+        let of = of.clone();
+        self.store(move |store| {
+            let listed = match listed {
+                Some(listed) => listed.to_vec(),
+                None => store.history(&of.repo.id, of.commit)?,
+            };
+            if listed.iter().any(|commit| commit.id == of.commit) {
+                return Ok(listed);
+            }
+            let known = history(store, &of)?.into_iter();
+            Ok(known
+                .map(|(id, known)| past(id, &known))
+                .chain(listed)
+                .collect())
+        })
+        .await
+    }
+
+    async fn listed_history(
+        &self,
+        upstream: &Arc<Upstream>,
+        of: &Resolved,
+    ) -> Option<Arc<Vec<PastCommit>>> {
+        let asked = upstream::history(&self.core, upstream, &of.repo, of.commit, &of.caller);
+        match tokio::time::timeout(ANSWER_WITH_HELD, asked).await {
+            Ok(Ok(listed)) => Some(listed),
+            Ok(Err(error)) => {
+                tracing::debug!(repo = %of.repo.id, %error, "the history as far as it is known here");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// What is said about a revision; clients need a title.
+fn past(id: CommitId, revision: &Revision) -> PastCommit {
+    let title = match revision.title.as_str() {
+        "" => format!("commit {}", &id.to_string()[..7]),
+        title => title.to_owned(),
+    };
+    PastCommit {
+        id,
+        title,
+        message: revision.message.clone(),
+        author: revision.author.clone(),
+        time: revision.time,
     }
 }
 

@@ -78,6 +78,7 @@ impl Drop for Caller {
 /// Answers by what was asked.
 pub(super) struct Known<K, V> {
     asked: Mutex<HashMap<K, Asked<V>>>,
+    max: usize,
     look_every: Duration,
 }
 
@@ -85,6 +86,7 @@ impl<K, V> Default for Known<K, V> {
     fn default() -> Self {
         Self {
             asked: Mutex::default(),
+            max: KNOWN_MAX,
             look_every: LOOK_EVERY,
         }
     }
@@ -95,6 +97,14 @@ where
     K: Eq + Hash + Clone,
     V: Clone + Send + Sync + 'static,
 {
+    /// Remembers so many answers.
+    pub(super) fn at_most(max: usize) -> Self {
+        Self {
+            max,
+            ..Self::default()
+        }
+    }
+
     /// The answer that is known, or what `ask` finds: in a task of its own, which goes on for a while
     /// when this caller does not wait any longer.
     pub(super) async fn get<F>(
@@ -110,7 +120,7 @@ where
             let (waiting, _caller) = {
                 let mut known = self.lock();
                 if !known.contains_key(&key) {
-                    make_room(&mut known);
+                    make_room(&mut known, self.max);
                 }
                 let asked = known
                     .entry(key.clone())
@@ -165,8 +175,8 @@ fn holds<V>(answer: &Result<V, RepoError>) -> Duration {
     }
 }
 
-fn make_room<K: Clone + Eq + Hash, V: Clone>(known: &mut HashMap<K, Asked<V>>) {
-    if known.len() < KNOWN_MAX {
+fn make_room<K: Clone + Eq + Hash, V: Clone>(known: &mut HashMap<K, Asked<V>>, max: usize) {
+    if known.len() < max {
         return;
     }
     known.retain(|_, asked| match asked.waiting.peek() {
@@ -174,7 +184,7 @@ fn make_room<K: Clone + Eq + Hash, V: Clone>(known: &mut HashMap<K, Asked<V>>) {
         Some((None, _)) => false,
         None => true,
     });
-    if known.len() >= KNOWN_MAX {
+    if known.len() >= max {
         known.clear(); // who waits goes on waiting; the next one asks anew
     }
 }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hubless_content::{CommitId, RefName, RepoId, Revision, Tree};
-use hubless_store::{COMMIT_PREFIX_MIN, RefChange, Repo, RepoOrigin, Store, StoreError};
+use hubless_store::{
+    COMMIT_PREFIX_MIN, PastCommit, RefChange, Repo, RepoOrigin, Store, StoreError,
+};
 
 use super::{Upstream, error::UpstreamError, metadata};
 use crate::{
@@ -55,6 +57,27 @@ pub(crate) async fn refresh_refs(
         async move { question.refs().await }
     };
     upstream.refs.get(key, &core.tasks, ask).await
+}
+
+/// The history of a commit, newest first.
+///
+/// # Errors
+/// As [`commit`].
+pub(crate) async fn history(
+    core: &Arc<Core>,
+    upstream: &Arc<Upstream>,
+    repo: &Repo,
+    commit: CommitId,
+    caller: &Caller,
+) -> Result<Arc<Vec<PastCommit>>, RepoError> {
+    let asker = upstream.asker(caller.token.as_deref());
+    let key = (repo.id.clone(), commit, asker);
+    let is_public = !repo.private && !repo.gated;
+    let ask = || {
+        let question = Question::new(core, upstream, &repo.id, caller);
+        async move { question.history(commit, is_public).await }
+    };
+    upstream.histories.get(key, &core.tasks, ask).await
 }
 
 /// Whether a caller may have the files of a repo; only the upstream knows.
@@ -225,6 +248,23 @@ impl Question {
             }
         })
         .await
+    }
+
+    /// Asks for a history, and keeps it if everybody may see it.
+    async fn history(
+        &self,
+        commit: CommitId,
+        is_public: bool,
+    ) -> Result<Arc<Vec<PastCommit>>, RepoError> {
+        let (client, token) = (&self.upstream.client, self.token.as_deref());
+        let listed = metadata::commits(client, &self.repo, commit, token).await;
+        let commits = Arc::new(listed.map_err(|error| error.explain("", ""))?);
+        if is_public && !commits.is_empty() {
+            let (id, kept) = (self.repo.clone(), commits.clone());
+            self.store(move |store| store.put_history(&id, commit, &kept))
+                .await?;
+        }
+        Ok(commits)
     }
 
     async fn permit(&self) -> Result<(), RepoError> {

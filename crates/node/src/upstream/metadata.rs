@@ -5,13 +5,22 @@ use hubless_content::{
     CommitId, FileHash, GitBlobId, Lfs, MANIFEST_FILES_MAX, ModelPath, RefName, RepoId, Sha256,
     Tree, TreeEntry,
 };
-use hubless_store::REFS_MAX;
+use hubless_store::{HISTORY_MAX, PastCommit, REFS_MAX};
 use serde::Deserialize;
 
 use super::{client::Client, error::UpstreamError};
 
 /// Pages of one listing: a million files in pages of 1,000, and some room for directories.
 const PAGES_MAX: usize = 4000;
+
+/// Pages of one history: hubs have 50 commits on each, or the 100 that are asked for.
+const HISTORY_PAGES_MAX: usize = 20;
+
+/// Bytes of a commit's title, and of an author's name, that are kept: lines for people.
+const TITLE_SHOWN_MAX: usize = 256;
+
+/// Bytes of a commit's message that are kept.
+const MESSAGE_SHOWN_MAX: usize = 2048;
 
 /// A repo at a revision.
 #[derive(Debug, Deserialize)]
@@ -200,6 +209,67 @@ pub(super) async fn refs(
     // A name that breaks git's rules is nobody's.
     let named = all.filter_map(|found| Some((found.r#ref.parse().ok()?, found.target_commit)));
     Ok(named.collect())
+}
+
+#[derive(Debug, Deserialize)]
+struct Commit {
+    id: CommitId,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    date: Option<String>,
+    #[serde(default)]
+    authors: Vec<Author>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Author {
+    #[serde(default)]
+    user: String,
+}
+
+impl Commit {
+    fn past(self) -> PastCommit {
+        let author = self.authors.into_iter().next();
+        let author = author.map(|author| author.user).unwrap_or_default();
+        PastCommit {
+            id: self.id,
+            title: shortened(self.title, TITLE_SHOWN_MAX),
+            message: shortened(self.message, MESSAGE_SHOWN_MAX),
+            author: shortened(author, TITLE_SHOWN_MAX),
+            time: milliseconds(self.date.as_deref()),
+        }
+    }
+}
+
+/// A text without what lies behind so many bytes.
+fn shortened(mut text: String, max: usize) -> String {
+    let mut ends = (0..=max.min(text.len())).rev();
+    text.truncate(ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0));
+    text
+}
+
+/// A commit and those before it, newest first; the newest [`HISTORY_MAX`] of them.
+pub(super) async fn commits(
+    client: &Client,
+    repo: &RepoId,
+    commit: CommitId,
+    token: Option<&str>,
+) -> Result<Vec<PastCommit>, UpstreamError> {
+    let commit = commit.to_string();
+    let mut url = client.url(api(repo, &["commits", &commit]));
+    url.set_query(Some("limit=100"));
+    let (mut commits, mut next) = (Vec::new(), Some(url));
+    for _ in 0..HISTORY_PAGES_MAX {
+        let Some(url) = next.take() else { break };
+        let (page, following): (Vec<Commit>, _) = client.json(repo, url, token).await?;
+        commits.extend(page.into_iter().map(Commit::past));
+        next = following.filter(|_| commits.len() < HISTORY_MAX);
+    }
+    commits.truncate(HISTORY_MAX);
+    Ok(commits)
 }
 
 /// Succeeds if the caller may have the files of a repo.

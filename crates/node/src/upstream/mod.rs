@@ -40,11 +40,12 @@ use std::sync::{
 };
 
 use hubless_content::{CommitId, FileHash, FileHasher, RepoId};
+use hubless_store::PastCommit;
 
 pub use self::hosts::{ParseUpstreamUrlError, UpstreamUrl};
 pub(crate) use self::{
     body::Body,
-    lookup::{commit, permit, refresh_refs},
+    lookup::{commit, history, permit, refresh_refs},
     pull::{Origin, Pulled, PulledStream, expected, find_held},
     withheld::Withheld,
 };
@@ -52,6 +53,9 @@ use self::{
     client::Client, complete::Missing, hosts::Hosts, known::Known, peerless::Peerless, pull::Pulls,
 };
 use crate::api::{Failure, FailureKind};
+
+/// Histories remembered, some 200 KB each at most.
+const HISTORIES_MAX: usize = 100;
 
 /// Who asked: a hash of the caller's token, which is kept no longer than its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +69,7 @@ pub(crate) struct Upstream {
     commits: Known<(RepoId, String, Asker), CommitId>,
     refs: Known<(RepoId, Asker), ()>,
     access: Known<(RepoId, Asker), ()>,
+    histories: Known<(RepoId, CommitId, Asker), Arc<Vec<PastCommit>>>,
     pulls: Pulls,
     missing: Missing,
     peerless: Peerless,
@@ -85,6 +90,7 @@ impl Upstream {
             commits: Known::default(),
             refs: Known::default(),
             access: Known::default(),
+            histories: Known::at_most(HISTORIES_MAX),
             pulls: Pulls::default(),
             missing: Missing::default(),
             peerless: Peerless::default(),
