@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hubless_testkit::{
     model,
-    process::{LIMIT, Lab, Machine, Node, Process, Signal, text},
+    process::{LIMIT, Lab, Machine, Node, Process, Signal, text, until},
 };
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
@@ -158,4 +158,37 @@ fn a_process_that_is_stopped_while_it_has_the_home_is_named() {
     refused.failed(8, &format!("(pid {}) does not answer", get.pid()));
     get.signal(Signal::CONT);
     scene.machine.run(["ls"]).ok();
+}
+
+#[test]
+fn without_a_terminal_a_line_tells_how_far_it_is_and_ctrl_c_how_to_go_on() {
+    let scene = scene();
+    let out = scene.lab.path("my models");
+    let peer = scene.seeder.address();
+    let args = [
+        "get",
+        &*scene.seeder.hashes[0],
+        "-o",
+        text(&out),
+        "--peer",
+        peer,
+        "--limit-down",
+        "1MB",
+    ];
+    let get = scene.machine.start(args);
+    let line = until("a line of progress", LIMIT, || {
+        let stderr = get.stderr();
+        let line = stderr.lines().find(|line| line.starts_with("fetching: "));
+        line.map(str::to_owned).ok_or(stderr)
+    });
+    for part in [" of 60.0 MB (", " %), ", " MB/s, ETA ", ", 1 source"] {
+        assert!(
+            line.contains(part) || line.contains("kB/s"),
+            "{part:?}: {line}"
+        );
+    }
+    get.signal(Signal::INT);
+    let stopped = get.wait(LIMIT).code(130);
+    let quoted = format!(" -o '{}' --peer {peer} --limit-down 1MB", text(&out));
+    assert!(stopped.stderr.contains(&quoted), "{}", stopped.stderr);
 }

@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::Read,
+    os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
 
@@ -243,6 +244,7 @@ fn member(lab: &Lab, name: &str) -> Machine {
     let key = lab.path("swarm.key");
     let text_of_key = format!("/key/swarm/psk/1.0.0/\n/base16/\n{}\n", "5a".repeat(32));
     fs::write(&key, text_of_key).expect("the lab's directory");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("own file");
     let machine = lab.machine(name).with("HUBLESS_GATEWAY", "127.0.0.1:0");
     machine
         .with("HUBLESS_NETWORK_KEY", text(&key))

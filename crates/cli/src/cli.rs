@@ -89,7 +89,7 @@ pub(crate) struct Global {
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// Draw no progress bar
+    /// Show no progress: no bar on a terminal, no line every 10 s elsewhere
     #[arg(long, global = true)]
     pub(crate) no_progress: bool,
 }
@@ -121,6 +121,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it runs a node until it is stopped.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Seed(_))
+    }
+
     /// The configuration that the command's flags set, under the names of the configuration's keys.
     pub(crate) fn flags(&self) -> toml::Table {
         let mut flags = toml::Table::new();

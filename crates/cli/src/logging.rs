@@ -5,20 +5,21 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    cli::Global,
+    cli::{Cli, Global},
     output::{LogWriter, Output},
 };
 
 /// The variable that holds a filter, as `tracing_subscriber::EnvFilter` reads it.
 const LOG_VARIABLE: &str = "HUBLESS_LOG";
 
-pub(crate) fn start(global: &Global, output: &Output) {
+pub(crate) fn start(cli: &Cli, output: &Output) {
+    let filter = || EnvFilter::new(default_filter(&cli.global, cli.command.serves()));
     let filter = match std::env::var(LOG_VARIABLE) {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).unwrap_or_else(|error| {
             output.warn(&format!("{LOG_VARIABLE} is not a log filter: {error}"));
-            EnvFilter::new(default_filter(global))
+            filter()
         }),
-        _ => EnvFilter::new(default_filter(global)),
+        _ => filter(),
     };
     let output = output.clone();
     tracing_subscriber::fmt()
@@ -28,11 +29,12 @@ pub(crate) fn start(global: &Global, output: &Output) {
         .init();
 }
 
-/// What people must know comes as events and errors, so that the log can be silent about the rest.
-fn default_filter(global: &Global) -> &'static str {
+/// What people must know of a command comes as events and errors, so that the log can be silent. A
+/// node that serves has nothing but its log.
+fn default_filter(global: &Global, serves: bool) -> &'static str {
     match (global.quiet, global.verbose) {
-        (true, 0) => "off",
-        (false, 0) => "off,hubless=warn",
+        (false, 0) if serves => "off,hubless=warn",
+        (_, 0) => "off",
         (_, 1) => "warn,hubless=info",
         (_, 2) => "info,hubless=debug",
         _ => "debug,hubless=trace",

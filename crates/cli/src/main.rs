@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Err(error) => return failure::report_usage(&error),
     };
     let output = Output::new(&cli.global);
-    logging::start(&cli.global, &output);
+    logging::start(&cli, &output);
     match commands::run(cli, &command, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(error, &output),

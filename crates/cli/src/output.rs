@@ -21,22 +21,35 @@ pub(crate) struct Output {
     styled: bool,
     /// Draws the progress bar, if there is one. Everything else that goes to stderr waits for it.
     bars: Arc<MultiProgress>,
+    progress: ProgressAs,
+}
+
+/// How the progress of long work is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProgressAs {
+    Bar,
+    Lines,
+    Nothing,
 }
 
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
         let terminal = io::stderr().is_terminal();
-        let draw = terminal && !global.json && !global.quiet && !global.no_progress;
-        let target = if draw {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
+        let progress = match terminal {
+            _ if global.json || global.quiet || global.no_progress => ProgressAs::Nothing,
+            true => ProgressAs::Bar,
+            false => ProgressAs::Lines,
+        };
+        let target = match progress {
+            ProgressAs::Bar => ProgressDrawTarget::stderr(),
+            ProgressAs::Lines | ProgressAs::Nothing => ProgressDrawTarget::hidden(),
         };
         Self {
             json: global.json,
             quiet: global.quiet,
             styled: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             bars: Arc::new(MultiProgress::with_draw_target(target)),
+            progress,
         }
     }
 
@@ -50,6 +63,16 @@ impl Output {
             no_progress: true,
         };
         Self::new(&global)
+    }
+
+    /// Whether progress is drawn.
+    pub(crate) fn has_bars(&self) -> bool {
+        self.progress == ProgressAs::Bar
+    }
+
+    /// Whether progress is told in lines, for a log.
+    pub(crate) fn has_progress_lines(&self) -> bool {
+        self.progress == ProgressAs::Lines
     }
 
     pub(crate) fn bars(&self) -> &MultiProgress {

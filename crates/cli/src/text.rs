@@ -112,6 +112,28 @@ pub(crate) fn percent(part: u64, all: u64) -> String {
     }
 }
 
+/// A command as it can be typed again: `hubless get 9f2c... -o 'my model'`.
+pub(crate) fn command_line(args: impl Iterator<Item = std::ffi::OsString>) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@,+%^".contains(&byte);
+    let mut line = "hubless".to_owned();
+    for arg in args {
+        let arg = arg.to_string_lossy();
+        let _ = match !arg.is_empty() && arg.bytes().all(plain) {
+            true => write!(line, " {arg}"),
+            false => write!(line, " '{}'", arg.replace('\'', r"'\''")),
+        };
+    }
+    line
+}
+
+/// A peer id as people tell two of them apart: all begin alike.
+pub(crate) fn short_peer(peer: &str) -> String {
+    match (peer.get(..4), peer.get(peer.len().saturating_sub(6)..)) {
+        (Some(begin), Some(end)) if peer.len() > 16 => format!("{begin}...{end}"),
+        _ => peer.to_owned(),
+    }
+}
+
 pub(crate) fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
@@ -230,6 +252,23 @@ mod tests {
         ] {
             assert_eq!(percent(part, all), shown);
         }
+    }
+
+    #[test]
+    fn a_command_can_be_typed_again_as_it_was() {
+        let args = [
+            "get",
+            "hubless:ab?peer=/ip4/1.2.3.4",
+            "-o",
+            "it's here",
+            "--include",
+            "*.json",
+            "",
+        ];
+        assert_eq!(
+            command_line(args.map(Into::into).into_iter()),
+            r"hubless get 'hubless:ab?peer=/ip4/1.2.3.4' -o 'it'\''s here' --include '*.json' ''"
+        );
     }
 
     #[test]

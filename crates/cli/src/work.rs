@@ -1,18 +1,26 @@
 //! How a command has a node do something: open, ask, follow, end in order.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use hubless_content::ContentHash;
 use hubless_node::{
     Needs, Replies, Session,
-    api::{Event, Failure, FailureKind, Reply, State},
+    api::{Event, Failure, FailureKind, Reply, Stall, State},
 };
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use crate::{
-    failure::Error, interrupt::Interrupt, output::Output, progress::Progress, settings::Settings,
-    text, what::What,
+    failure::Error,
+    interrupt::Interrupt,
+    output::Output,
+    progress::{Progress, Work},
+    settings::Settings,
+    text,
+    what::What,
 };
 
 /// How often a request moves on when the process that worked for it ended. A few commands may end
@@ -22,6 +30,9 @@ const MOVES_MAX: u32 = 5;
 /// How long a command that is done works for others: look-ups take tenths of a second, and it must
 /// not last as long as another command's fetch.
 const GUESTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often progress is looked at without news.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// A wait for others that need not be told.
 const UNNOTICED: Duration = Duration::from_millis(500);
@@ -191,8 +202,16 @@ impl Context<'_> {
     ) -> Result<serde_json::Value, Error> {
         let work = async {
             let mut replies = call.await?;
-            while let Some(reply) = replies.next().await {
-                match reply {
+            let mut beats = tokio::time::interval(BEAT_EVERY);
+            loop {
+                let reply = tokio::select! {
+                    reply = replies.next() => reply,
+                    _ = beats.tick() => {
+                        events.beat();
+                        continue;
+                    }
+                };
+                match reply.ok_or_else(unanswered)? {
                     Reply::Event(event) => events.take(&event)?,
                     Reply::Data(bytes) => {
                         events.clear();
@@ -202,15 +221,29 @@ impl Context<'_> {
                     Reply::Failed(failure) => return Err(Error::from(failure)),
                 }
             }
-            let message = "the node ended before it had answered";
-            Err(Failure::new(FailureKind::Other, message)
-                .hint("run the same command again")
-                .into())
         };
         let outcome = self.interrupt.guard(work).await;
         events.clear();
         outcome
     }
+}
+
+/// `waiting for 12D3...ffF1jc: no data for 6 s; asking 2 others`
+fn waiting(stall: &Stall) -> String {
+    let silent = format!("no data for {} s", stall.seconds);
+    let others = match stall.asking {
+        0 => String::new(),
+        others => format!("; asking {}", text::count(others.into(), "other")),
+    };
+    match &stall.waiting_for {
+        Some(peer) => format!("waiting for {}: {silent}{others}", text::short_peer(peer)),
+        None => format!("{silent}{others}"),
+    }
+}
+
+fn unanswered() -> Failure {
+    let message = "the node ended before it had answered";
+    Failure::new(FailureKind::Other, message).hint("run the same command again")
 }
 
 /// Where the events of a request go.
@@ -251,27 +284,45 @@ impl Events {
         if self.streamed {
             return self.output.json(event);
         }
-        let (state, done, total, sources) = match event {
+        let work = match event {
             Event::Progress {
                 state,
                 bytes_verified,
                 bytes_total,
                 sources,
-                ..
-            } => (*state, *bytes_verified, *bytes_total, *sources),
+                stall,
+            } => Work {
+                state: *state,
+                bytes_done: *bytes_verified,
+                bytes_total: *bytes_total,
+                sources: *sources,
+                stall: stall.as_ref().map(waiting),
+            },
             Event::Export {
                 bytes_exported,
                 bytes_total,
-            } => (State::Exporting, *bytes_exported, *bytes_total, 0),
+            } => Work {
+                state: State::Exporting,
+                bytes_done: *bytes_exported,
+                bytes_total: *bytes_total,
+                sources: 0,
+                stall: None,
+            },
             Event::Warning { message } => {
                 self.output.warn(message);
                 return Ok(());
             }
         };
         if let Some(progress) = &mut self.progress {
-            progress.show(state, done, total, sources);
+            progress.show(work, Instant::now());
         }
         Ok(())
+    }
+
+    fn beat(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            progress.beat(Instant::now());
+        }
     }
 
     fn clear(&mut self) {

@@ -8,6 +8,8 @@ use std::{
 
 use libp2p::{PeerId, identity::Keypair};
 
+use crate::small_file::read_secret;
+
 /// Bytes of a key file: libp2p's protobuf encoding of an Ed25519 key pair has 68.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 
@@ -47,9 +49,9 @@ impl Identity {
     /// The identity in this file, which is made, readable for its owner alone, if there is none.
     ///
     /// # Errors
-    /// If the file cannot be read or written, or holds something else.
+    /// If the file cannot be read or written, others can read it, or it holds something else.
     pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
-        match read_limited(path) {
+        match read_secret(path, KEY_FILE_BYTES_MAX) {
             Ok(bytes) => Self::decode(&bytes, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
             Err(source) => Err(IdentityError::File {
@@ -94,15 +96,6 @@ impl Identity {
             }),
         }
     }
-}
-
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(
-        &mut io::Read::take(fs::File::open(path)?, KEY_FILE_BYTES_MAX),
-        &mut bytes,
-    )?;
-    Ok(bytes)
 }
 
 /// Writes beside the file and links it into place, so that a crash leaves a whole key or none, and
@@ -165,7 +158,7 @@ mod tests {
     fn a_file_of_something_else_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("identity.key");
-        fs::write(&path, "my thesis").unwrap();
+        write_private(&path, b"my thesis").unwrap();
         let error = Identity::load_or_create(&path).unwrap_err();
         assert!(matches!(error, IdentityError::NotAKey { .. }));
         assert_eq!(fs::read(&path).unwrap(), b"my thesis");

@@ -46,6 +46,7 @@ mod places;
 mod reach;
 mod records;
 mod shaper;
+mod small_file;
 mod streams;
 mod ticket;
 mod tls;
@@ -77,6 +78,7 @@ pub use self::{
         AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
         Refused,
     },
+    small_file::{open_regular, read_secret},
     ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError, peer_of},
     tls::TlsSetupError,
     transport::TransportSetupError,

@@ -10,11 +10,13 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    io::Read,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
+use hubless_network::open_regular;
 use serde::{Deserialize, Serialize};
 
 pub use crate::upstream::{ParseUpstreamUrlError, UpstreamUrl};
@@ -467,19 +469,20 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ConfigError> {
         path: path.to_owned(),
         source,
     };
-    match std::fs::metadata(path) {
+    let mut file = match open_regular(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(read(error)),
-        Ok(found) if found.len() > CONFIG_BYTES_MAX => {
-            let message = format!("larger than {CONFIG_BYTES_MAX} bytes");
-            return Err(ConfigError::File {
-                path: path.to_owned(),
-                message,
-            });
-        }
-        Ok(_) => {}
+        opened => opened.map_err(read)?,
+    };
+    if file.metadata().map_err(read)?.len() > CONFIG_BYTES_MAX {
+        let message = format!("larger than {CONFIG_BYTES_MAX} bytes");
+        return Err(ConfigError::File {
+            path: path.to_owned(),
+            message,
+        });
     }
-    std::fs::read_to_string(path).map(Some).map_err(read)
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(read)?;
+    Ok(Some(text))
 }
 
 fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {

@@ -1,15 +1,15 @@
 //! What all requests of one node share, and the order in which it starts and stops.
 
 use std::{
-    fs::File,
-    io::Read,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use hubless_content::ContentHash;
-use hubless_network::{Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of};
+use hubless_network::{
+    Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of, read_secret,
+};
 use hubless_store::{Damaged, Store, StoreOptions};
 use hubless_wire::PeerAddresses;
 use tokio::sync::{OnceCell, Semaphore, watch};
@@ -120,8 +120,10 @@ impl Core {
         );
         let store = Blocking::run_long(move || Store::open(opened.path(), options)).await??;
         let identity = Identity::load_or_create(&home.identity()).map_err(|error| {
-            Failure::new(FailureKind::Other, crate::failure::sentence(&error))
-                .hint("check the file's owner and permissions")
+            Failure::new(FailureKind::Other, crate::failure::sentence(&error)).hint(format!(
+                "`chmod 600 {}` makes it its owner's alone; without the file a new one is made",
+                home.identity().display()
+            ))
         })?;
         let withheld = Withheld::new(config.network_key.is_some());
         let (opened, withholding) = (store.clone(), withheld.clone());
@@ -306,11 +308,14 @@ fn load_network_key(path: &Path) -> Result<NetworkKey, Failure> {
         Failure::new(FailureKind::Usage, message)
             .hint("a key file has three lines: /key/swarm/psk/1.0.0/, /base16/, and 64 digits")
     };
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(NETWORK_KEY_BYTES_MAX).read_to_string(&mut text))
-        .map_err(|error| wrong(&error))?;
-    text.parse::<NetworkKey>().map_err(|error| wrong(&error))
+    let key = read_secret(path, NETWORK_KEY_BYTES_MAX).map_err(|error| {
+        let message = format!("cannot use the network key {}: {error}", path.display());
+        Failure::new(FailureKind::Usage, message)
+            .hint("`network_key` is the path of a file that only its owner can read")
+    })?;
+    String::from_utf8_lossy(&key)
+        .parse::<NetworkKey>()
+        .map_err(|error| wrong(&error))
 }
 
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, Failure> {

@@ -57,6 +57,6 @@ pub use self::{
     session::{Needs, Session},
 };
 pub use hubless_network::{
-    Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces, Ticket,
+    Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces, Ticket, open_regular,
 };
 pub use hubless_store::Evictions;

@@ -1,10 +1,13 @@
 //! `hubless add`: import a directory.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use hubless_node::{
     Needs,
-    api::{Added, Request},
+    api::{Added, Failure, FailureKind, Request},
 };
 
 use crate::{
@@ -64,8 +67,23 @@ impl How {
     }
 }
 
+/// Checks what can be known before anything starts.
+pub(crate) fn check_directory(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let message = format!("{} is not a directory", path.display());
+    Err(
+        Failure::new(FailureKind::Usage, message).hint(match path.exists() {
+            true => "a model is a directory: put the file into one of its own and add that",
+            false => "there is nothing at this path: check it",
+        }),
+    )
+}
+
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
+    check_directory(&args.path)?;
     let begin = Instant::now();
     let added: Added = context
         .session(Needs::Store, async |session| {

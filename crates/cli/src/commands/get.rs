@@ -114,8 +114,8 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
             error.if_interrupted(
                 "interrupted; what was fetched and verified is kept",
                 format!(
-                    "the same command goes on from there: hubless get {}",
-                    args.what
+                    "the same command goes on from there: {}",
+                    text::command_line(std::env::args_os().skip(1))
                 ),
             )
         })

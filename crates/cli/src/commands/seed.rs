@@ -67,6 +67,9 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
             .hint("seed the others without --name, and name them with `hubless name set`")
             .into());
     }
+    args.paths
+        .iter()
+        .try_for_each(|path| add::check_directory(path))?;
     let running = serve::start(context).await?;
     let outcome = add_and_serve(args, &running, context).await;
     running.stop().await;

@@ -68,9 +68,14 @@ impl Running {
 
 pub(crate) async fn start(context: &Context<'_>) -> Result<Running, Error> {
     let settings = &context.settings;
+    let config = settings.config();
+    if config.upstream.is_some() && config.gateway == GatewayAt::Off {
+        let output = context.output;
+        output.warn("the gateway is off, so no client can use the upstream; see --gateway");
+    }
     let node = context
         .interrupt
-        .guard(Node::start(&settings.home, settings.config()))
+        .guard(Node::start(&settings.home, config))
         .await?;
     match start_gateway(&node, context).await {
         Ok(gateway) => Ok(Running {

@@ -1,5 +1,9 @@
 //! Flag before environment before file before default, and mistakes that are told.
 
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use crate::{Hubless, Run};
 
 const FILE: &str = "limit_up = \"1MB\"\nlimit_down = \"1MB\"\nmdns = false\n";
@@ -188,4 +192,40 @@ fn what_cannot_be_set() {
     }
     let file = std::fs::read_to_string(hubless.home().join("config.toml")).unwrap();
     assert_eq!(file, FILE);
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_at_once() {
+    for name in ["config.toml", "identity.key"] {
+        let hubless = Hubless::new();
+        let pipe = hubless.home().join(name);
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let about = [name, "not a regular file", "\nhint: "];
+        hubless.run(["id"]).failed(1, &about);
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_with_the_command_that_helps() {
+    let hubless = Hubless::new();
+    hubless.run(["id"]).ok();
+    let readable = |name: &str| {
+        let path = hubless.home().join(name);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        format!("chmod 600 {}", path.display())
+    };
+    let help = readable("identity.key");
+    hubless
+        .run(["id"])
+        .failed(1, &["others can read it", &help]);
+
+    let hubless = Hubless::new();
+    let key = hubless.home().join("swarm.key");
+    let text = format!("/key/swarm/psk/1.0.0/\n/base16/\n{}\n", "5a".repeat(32));
+    std::fs::write(&key, text).unwrap();
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
+    let key = key.to_str().unwrap();
+    let serve = ["serve", "--gateway", "off", "--network-key", key];
+    let help = format!("chmod 600 {key}");
+    hubless.run(serve).failed(2, &["others can read it", &help]);
 }

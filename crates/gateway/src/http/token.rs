@@ -9,6 +9,7 @@ use std::{
 
 use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use hubless_node::open_regular;
 use subtle::ConstantTimeEq;
 
 /// Characters of a token. Fewer can be guessed over the network.
@@ -39,7 +40,7 @@ pub enum TokenError {
         source: std::io::Error,
     },
     /// Others can read it.
-    #[error("others can read the token in {path} (mode {mode:o})")]
+    #[error("others can read the token in {path} (mode {mode:o}): run `chmod 600 {path}`")]
     Open {
         /// The file.
         path: PathBuf,
@@ -67,7 +68,7 @@ impl Token {
             path: path.to_owned(),
             source,
         };
-        let file = std::fs::File::open(path).map_err(failed)?;
+        let file = open_regular(path).map_err(failed)?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -113,6 +113,11 @@ impl Process {
         })
     }
 
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> String {
+        lock(&self.output).stderr.clone()
+    }
+
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("own child").is_none()
