@@ -185,8 +185,10 @@ struct Speed(VecDeque<(Instant, u64)>);
 
 impl Speed {
     fn note(&mut self, now: Instant, bytes: u64) {
+        let is_only = self.0.len() == 1;
         match self.0.back_mut() {
-            Some(last) if self.0.len() > 1 && now.duration_since(last.0) < POINT_EVERY => {
+            // The first point is where the rate is measured from.
+            Some(last) if !is_only && now.duration_since(last.0) < POINT_EVERY => {
                 last.1 = bytes;
             }
             _ => self.0.push_back((now, bytes)),
@@ -254,7 +256,7 @@ mod tests {
         let begin = Instant::now();
         let mut speed = Speed::default();
         assert_eq!(speed.rate(), None);
-        for tenth in 0..=300 {
+        for tenth in 0..=300_u64 {
             // 10 MB/s for 20 s, then 1 MB/s.
             let bytes = 1_000_000 * tenth.min(200) + 100_000 * tenth.saturating_sub(200);
             speed.note(begin + Duration::from_millis(100 * tenth), bytes);
