@@ -302,12 +302,22 @@ pub(crate) fn absolute(path: &std::path::Path) -> PathBuf {
 /// Reads a content hash.
 pub(crate) fn parse_hash(text: &str) -> Result<ContentHash, Failure> {
     text.parse().map_err(|error| {
-        let failure = Failure::new(FailureKind::Usage, format!("{error}"));
+        let failure = Failure::new(FailureKind::Usage, not_a_hash(text, &error));
         match text.parse::<Ticket>() {
             Ok(ticket) => failure.hint(format!("this is a ticket; its hash is {}", ticket.hash())),
             Err(_) => failure.hint("`hubless ls` prints the hashes of the models that are here"),
         }
     })
+}
+
+/// Why a text is no hash, in the terms of what may have been meant.
+fn not_a_hash(text: &str, error: &dyn std::error::Error) -> String {
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match text.len() {
+        0..4 if is_hex => format!("{text:?} is no name, and too short for a hash"),
+        0..64 if !is_hex => format!("{text:?} is no name (ORG/NAME) and no hash"),
+        _ => error.to_string(),
+    }
 }
 
 /// Reads a content hash or a ticket.
@@ -317,7 +327,7 @@ pub(crate) fn parse_ticket(text: &str) -> Result<Ticket, Failure> {
     let ticket = match text.parse::<ContentHash>() {
         Ok(hash) => return Ok(hash.into()),
         Err(_) if is_ticket => text.parse::<Ticket>().map_err(|error| with_causes(&error)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(not_a_hash(text, &error)),
     };
     ticket.map_err(|message| {
         Failure::new(FailureKind::Usage, message)

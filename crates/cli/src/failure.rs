@@ -164,7 +164,9 @@ fn with_hint(failure: Failure) -> Failure {
 }
 
 /// Prints help or version if that was asked for, else tells what was wrong with the arguments.
-pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn report_usage(mut error: clap::Error) -> ExitCode {
+    suggest_command(&mut error);
+    let error = &error;
     let asked_for_help = matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
@@ -183,6 +185,31 @@ pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
         });
     }
     report(usage_failure(error).into(), &Output::for_usage(json))
+}
+
+/// What other programs call a command.
+const COMMANDS_ELSEWHERE: [(&[&str], &str); 7] = [
+    (&["pull", "download", "fetch", "clone"], "get"),
+    (&["push", "upload", "share", "publish", "import"], "seed"),
+    (&["list", "models", "search", "find"], "ls"),
+    (&["show", "inspect"], "info"),
+    (&["delete", "remove"], "rm"),
+    (&["daemon", "start", "run", "server"], "serve"),
+    (&["prune", "clean"], "gc"),
+];
+
+/// Names the command that a newcomer may have meant.
+fn suggest_command(error: &mut clap::Error) {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let meant = COMMANDS_ELSEWHERE
+        .iter()
+        .find(|(names, _)| names.contains(&typed.as_str()));
+    if let Some((_, command)) = meant {
+        let command = ContextValue::Strings(vec![(*command).to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, command);
+    }
 }
 
 fn usage_failure(error: &clap::Error) -> Failure {

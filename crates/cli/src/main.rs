@@ -39,7 +39,7 @@ use crate::{cli::Cli, output::Output};
 fn main() -> ExitCode {
     let (cli, command) = match parse() {
         Ok(parsed) => parsed,
-        Err(error) => return failure::report_usage(&error),
+        Err(error) => return failure::report_usage(error),
     };
     let output = Output::new(&cli.global);
     logging::start(&cli, &output);

@@ -1,15 +1,15 @@
 //! What a command is about, as people write it: a hash, a ticket or a name.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
-use hubless_content::RepoId;
+use hubless_content::{ContentHash, RepoId};
 use hubless_node::{
     Session, Ticket,
-    api::{Failure, Request, ResolvedName},
+    api::{Failure, FailureKind, Models, Request, ResolvedName},
 };
 
 use crate::{
-    cli::parse_ticket,
+    cli::{parse_hash, parse_ticket},
     commands::name::parse_repo,
     failure::Error,
     work::{Context, Events},
@@ -18,11 +18,19 @@ use crate::{
 /// Before a name, for those who want to be sure that it is taken for one.
 const NAME_PREFIX: &str = "hf:";
 
+/// Digits of a hash's beginning: fewer would mean another model soon.
+const BEGINNING_MIN: usize = 4;
+
+/// Digits of a whole hash.
+const HASH_DIGITS: usize = 64;
+
 /// A model: by its address, or by a name that this node knows.
 #[derive(Debug, Clone)]
 pub(crate) enum What {
     /// Its address, and perhaps where to ask.
     Ticket(Ticket),
+    /// The beginning of the address of a model that is here, in lower case.
+    Beginning(String),
     /// A name and a branch, tag or commit id of it.
     Name {
         /// The repo.
@@ -33,8 +41,14 @@ pub(crate) enum What {
 }
 
 impl What {
-    /// Reads `HASH`, a ticket, `ORG/NAME[@REV]` or `hf:ORG/NAME[@REV]`.
+    /// Reads `HASH` or its beginning, a ticket, `ORG/NAME[@REV]` or `hf:ORG/NAME[@REV]`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        if let Some(failure) = misread(text) {
+            return Err(failure);
+        }
+        if is_beginning(text) {
+            return Ok(Self::Beginning(text.to_ascii_lowercase()));
+        }
         let name = text.strip_prefix(NAME_PREFIX);
         // Tickets have a colon, hashes have no slash.
         let name = name.or_else(|| (text.contains('/') && !text.contains(':')).then_some(text));
@@ -48,7 +62,15 @@ impl What {
         })
     }
 
-    /// The address, which the node looks up for a name.
+    /// Reads `HASH` or its beginning.
+    pub(crate) fn parse_hash(text: &str) -> Result<Self, Failure> {
+        match is_beginning(text) {
+            true => Ok(Self::Beginning(text.to_ascii_lowercase())),
+            false => parse_hash(text).map(|hash| Self::Ticket(hash.into())),
+        }
+    }
+
+    /// The address, which the node looks up for a name or a beginning.
     pub(crate) async fn find(
         &self,
         session: &Session,
@@ -56,6 +78,14 @@ impl What {
     ) -> Result<Ticket, Error> {
         let (repo, revision) = match self {
             Self::Ticket(ticket) => return Ok(ticket.clone()),
+            Self::Beginning(beginning) => {
+                let call = session.call(Request::List);
+                let listed: Models = context
+                    .finish(call, &mut Events::silent(context.output))
+                    .await?;
+                let hashes = listed.models.iter().map(|model| model.hash);
+                return Ok(only_one(beginning, hashes)?.into());
+            }
             Self::Name { repo, revision } => (repo.clone(), revision.clone()),
         };
         let call = session.call(Request::NameResolve { repo, revision });
@@ -70,9 +100,70 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ticket(ticket) => write!(f, "{}", ticket.hash()),
+            Self::Beginning(beginning) => f.write_str(beginning),
             Self::Name { repo, revision } => write!(f, "{repo}@{revision}"),
         }
     }
+}
+
+fn is_beginning(text: &str) -> bool {
+    (BEGINNING_MIN..HASH_DIGITS).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The one hash that begins so.
+fn only_one(
+    beginning: &str,
+    hashes: impl Iterator<Item = ContentHash>,
+) -> Result<ContentHash, Failure> {
+    let mut fits = hashes.filter(|hash| hash.to_string().starts_with(beginning));
+    match (fits.next(), fits.count()) {
+        (Some(hash), 0) => Ok(hash),
+        (Some(_), others) => {
+            let message = format!("the hashes of {} models begin with {beginning}", others + 1);
+            Err(Failure::new(FailureKind::Usage, message)
+                .hint("give more digits; see `hubless ls`"))
+        }
+        (None, _) => {
+            let message = format!("no model that is here has a hash that begins with {beginning}");
+            Err(Failure::new(FailureKind::NotFound, message)
+                .hint("`hubless ls` prints what is here; anything else needs all 64 digits"))
+        }
+    }
+}
+
+/// What people type where a model is wanted, and what they meant.
+fn misread(text: &str) -> Option<Failure> {
+    let usage = |message: String| Some(Failure::new(FailureKind::Usage, message));
+    let scheme = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    if let Some(rest) = scheme {
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let name = match segments[..] {
+            [org, name, ..] => format!("{org}/{name}"),
+            _ => "ORG/NAME".to_owned(),
+        };
+        let hint = format!(
+            "`hubless serve --upstream https://{host}` pulls from there: then run `hf download \
+             {name}` with HF_ENDPOINT set to the gateway that it prints"
+        );
+        return usage(format!("{text} is a web address, not a model"))
+            .map(|failure| failure.hint(hint));
+    }
+    let is_path = ["./", "../", "/", "~/"]
+        .iter()
+        .any(|begin| text.starts_with(begin));
+    if is_path || matches!(text, "." | "..") {
+        return match Path::new(text).is_dir() {
+            true => usage(format!("{text} is a directory, not a model's hash or name"))
+                .map(|failure| failure.hint(format!("`hubless add {text}` shares it"))),
+            false => usage(format!("{text} is a path, not a model's hash or name"))
+                .map(|failure| failure.hint("`hubless ls` prints the models that are here")),
+        };
+    }
+    None
 }
 
 #[cfg(test)]
@@ -80,10 +171,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_beginning_of_a_hash_means_the_one_model_that_has_it() {
+        let hashes = [
+            "ab".repeat(32),
+            format!("abab{}", "cd".repeat(30)),
+            "12".repeat(32),
+        ];
+        let hashes = || {
+            hashes
+                .iter()
+                .map(|hash| hash.parse::<ContentHash>().unwrap())
+        };
+        let found = |text: &str| only_one(text, hashes());
+        assert_eq!(found("1212").unwrap().to_string(), "12".repeat(32));
+        assert_eq!(found("ababcd").unwrap().to_string()[..6], *"ababcd");
+        let ambiguous = found("abab").unwrap_err();
+        assert!(ambiguous.message.contains("2 models"), "{ambiguous}");
+        assert_eq!(found("ffff").unwrap_err().kind, FailureKind::NotFound);
+    }
+
+    #[test]
+    fn what_was_meant_otherwise_is_told_with_what_to_do() {
+        for (text, about, hint) in [
+            (
+                "https://huggingface.co/acme/my-model/tree/main",
+                "a web address",
+                "--upstream https://huggingface.co` pulls from there: then run `hf download acme/my-model`",
+            ),
+            ("/", "is a directory", "`hubless add /` shares it"),
+            ("./no-such-model", "is a path", "hubless ls"),
+        ] {
+            let failure = What::parse(text).unwrap_err();
+            let told = failure.hint.unwrap_or_default();
+            assert!(
+                failure.message.contains(about),
+                "{text}: {}",
+                failure.message
+            );
+            assert!(told.contains(hint), "{text}: {told}");
+        }
+    }
+
+    #[test]
     fn what_is_meant() {
         let name = |text: &str| match What::parse(text).unwrap() {
             What::Name { repo, revision } => (repo.to_string(), revision),
-            What::Ticket(ticket) => panic!("{text} was taken for the ticket {ticket}"),
+            other => panic!("{text} was taken for {other}"),
         };
         let expected = |repo: &str, revision: &str| (repo.to_owned(), revision.to_owned());
         assert_eq!(name("acme/m"), expected("acme/m", "main"));
@@ -95,7 +228,8 @@ mod tests {
         for text in [&hash, &ticket] {
             assert!(matches!(What::parse(text).unwrap(), What::Ticket(_)));
         }
-        for text in ["", "acme", "hf:", "acme/../m", "hubless:acme/m"] {
+        assert!(matches!(What::parse("9F2C").unwrap(), What::Beginning(text) if text == "9f2c"));
+        for text in ["", "acme", "9f2", "hf:", "acme/../m", "hubless:acme/m"] {
             assert!(What::parse(text).is_err(), "{text}");
         }
     }

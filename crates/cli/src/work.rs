@@ -143,19 +143,17 @@ impl Context<'_> {
         .await
     }
 
-    /// As [`Context::ask`], about a model that may be given by its name.
+    /// As [`Context::ask`], about a model that may be given by its name; with its hash.
     pub(crate) async fn ask_about<T: DeserializeOwned>(
         &self,
         what: &What,
         request: impl Fn(ContentHash) -> hubless_node::api::Request,
-    ) -> Result<T, Error> {
+    ) -> Result<(ContentHash, T), Error> {
         self.session(Needs::Store, async |session| {
             let hash = what.find(session, self).await?.hash();
-            self.finish(
-                session.call(request(hash)),
-                &mut Events::silent(self.output),
-            )
-            .await
+            let call = session.call(request(hash));
+            let result = self.finish(call, &mut Events::silent(self.output)).await?;
+            Ok((hash, result))
         })
         .await
     }

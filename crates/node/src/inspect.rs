@@ -118,6 +118,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
             evicted_bytes: evictions.bytes,
             refused: evictions.refused,
             chunks_rejected: core.store.chunks_rejected(),
+            bytes_in_place: usage.external_bytes,
         },
         transfers: core.transfers.list(),
         stale: stale.into_iter().map(|(_, path)| path).collect(),

@@ -5,9 +5,9 @@ use hubless_node::api::{Failure, FailureKind, NameDetails, NameSet, Named, Names
 use serde_json::json;
 
 use crate::{
-    cli::parse_hash,
     failure::Error,
     text::{self, Align, Table},
+    what::What,
     work::Context,
 };
 
@@ -48,9 +48,9 @@ struct Set {
     #[arg(value_name = "ORG/NAME[@BRANCH]", value_parser = parse_repo_and_branch)]
     name: (RepoId, RefName),
 
-    /// The content hash
-    #[arg(value_name = "HASH", value_parser = parse_hash)]
-    hash: ContentHash,
+    /// The content hash, or the beginning of one that is here
+    #[arg(value_name = "HASH", value_parser = What::parse_hash)]
+    hash: What,
 
     /// Have this tag lead there too (repeatable)
     #[arg(long, value_name = "TAG", value_parser = parse_tag)]
@@ -103,14 +103,16 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 async fn set(args: &Set, context: &Context<'_>) -> Result<(), Error> {
     let (repo, branch) = &args.name;
     let repo = RepoId::new(args.kind, repo.id()).map_err(|error| not_a_name(&error))?;
-    let request = NameSet {
-        repo,
-        branch: branch.clone(),
-        tags: args.tag.clone(),
-        hash: args.hash,
-        message: args.message.clone(),
+    let request = |hash| {
+        Request::NameSet(NameSet {
+            repo: repo.clone(),
+            branch: branch.clone(),
+            tags: args.tag.clone(),
+            hash,
+            message: args.message.clone(),
+        })
     };
-    let named: Named = context.ask(Request::NameSet(request)).await?;
+    let (_, named): (_, Named) = context.ask_about(&args.hash, request).await?;
     if context.output.json {
         return context.output.json(&named);
     }
@@ -223,6 +225,11 @@ fn not_a_name(error: &dyn std::error::Error) -> Failure {
 
 fn parse_kind(text: &str) -> Result<RepoKind, Failure> {
     text.parse().map_err(|error: hubless_content::RepoIdError| {
+        if text.contains('/') {
+            let message = format!("{text} is no kind: model, dataset or space comes first");
+            return Failure::new(FailureKind::Usage, message)
+                .hint(format!("hubless name set model {text} HASH"));
+        }
         Failure::new(FailureKind::Usage, error.to_string())
             .hint("a kind is model, dataset or space")
     })

@@ -1,22 +1,21 @@
 //! `hubless pin`: keep a model from garbage collection.
 
-use hubless_content::ContentHash;
 use hubless_node::api::Request;
 use serde_json::json;
 
-use crate::{cli::parse_hash, failure::Error, work::Context};
+use crate::{failure::Error, what::What, work::Context};
 
 /// Keep a model from garbage collection
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model's content hash
-    #[arg(value_name = "HASH", value_parser = parse_hash)]
-    hash: ContentHash,
+    /// The model's content hash, or its beginning
+    #[arg(value_name = "HASH", value_parser = What::parse_hash)]
+    hash: What,
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let Args { hash } = *args;
-    let () = context.ask(Request::Pin { hash }).await?;
+    let request = |hash| Request::Pin { hash };
+    let (hash, ()) = context.ask_about(&args.hash, request).await?;
     if context.output.json {
         return context
             .output

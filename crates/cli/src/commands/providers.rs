@@ -3,7 +3,7 @@
 use hubless_content::{Alias, ParseAliasError};
 use hubless_node::{
     Needs,
-    api::{Claims, Failure, FailureKind, Providers, Request},
+    api::{Claims, Failure, FailureKind, ModelDetails, Providers, Request},
 };
 
 use crate::{
@@ -62,19 +62,20 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 
 async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let found: Providers = context
+    let (found, is_here): (Providers, bool) = context
         .session(Needs::Network, async |session| {
             if session.is_remote() && !args.network.peer.is_empty() {
                 output
                     .warn("the node that runs on this home does the search: --peer has no effect");
             }
-            let request = Request::Providers {
-                hash: what.find(session, context).await?.hash(),
-                timeout_s: args.timeout,
-            };
-            context
-                .finish(session.call(request), &mut Events::drawn(output))
-                .await
+            let hash = what.find(session, context).await?.hash();
+            let timeout_s = args.timeout;
+            let call = session.call(Request::Providers { hash, timeout_s });
+            let found = context.finish(call, &mut Events::drawn(output)).await?;
+            let call = session.call(Request::Info { hash });
+            let own: Result<ModelDetails, _> =
+                context.finish(call, &mut Events::silent(output)).await;
+            Ok((found, own.is_ok_and(|own| own.held_bytes > 0)))
         })
         .await?;
     if output.json {
@@ -83,6 +84,12 @@ async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<()
         output.lines(&providers_table(&found))?;
     }
     match found.providers.is_empty() {
+        true if is_here => {
+            let message = format!("this node has {what}; no other node that provides it was found");
+            Err(Failure::new(FailureKind::NotFound, message)
+                .hint("others fetch it from here while `hubless serve` runs")
+                .into())
+        }
         true => Err(nobody(&what.to_string()).into()),
         false => Ok(()),
     }

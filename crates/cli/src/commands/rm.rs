@@ -1,11 +1,11 @@
 //! `hubless rm`: forget a model, or the content of an old revision.
 
-use hubless_content::{ContentHash, RepoId};
+use hubless_content::RepoId;
 use hubless_node::api::{Failure, FailureKind, Request, RevisionRemoved};
 use serde_json::json;
 
 use super::name::parse_repo;
-use crate::{cli::parse_hash, failure::Error, work::Context};
+use crate::{failure::Error, what::What, work::Context};
 
 /// Forget a model, or the content of an old revision of a name
 ///
@@ -21,14 +21,14 @@ Examples:
   hubless rm HASH
   hubless rm acme/my-model@1a2b3c4")]
 pub(crate) struct Args {
-    /// The model's content hash, or a name and the id of one of its revisions
+    /// The model's content hash or its beginning, or a name and the id of one of its revisions
     #[arg(value_name = "HASH|ORG/NAME@REVISION", value_parser = parse_target)]
     target: Target,
 }
 
 #[derive(Debug, Clone)]
 enum Target {
-    Model(ContentHash),
+    Model(What),
     Revision(RepoId, String),
 }
 
@@ -42,19 +42,20 @@ fn parse_target(text: &str) -> Result<Target, Failure> {
         .hint(format!(
             "`hubless rm {text}@REVISION` forgets one revision, `hubless name rm {text}` the name"
         ))),
-        None => parse_hash(text).map(Target::Model),
+        None => What::parse_hash(text).map(Target::Model),
     }
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     match &args.target {
-        Target::Model(hash) => remove_model(*hash, context).await,
+        Target::Model(what) => remove_model(what, context).await,
         Target::Revision(repo, revision) => remove_revision(repo, revision, context).await,
     }
 }
 
-async fn remove_model(hash: ContentHash, context: &Context<'_>) -> Result<(), Error> {
-    let () = context.ask(Request::Remove { hash }).await?;
+async fn remove_model(what: &What, context: &Context<'_>) -> Result<(), Error> {
+    let request = |hash| Request::Remove { hash };
+    let (hash, ()) = context.find_and_ask(what, request).await?;
     if context.output.json {
         return context
             .output

@@ -6,7 +6,10 @@ use crate::{failure::Error, text, work::Context};
 
 /// Show the state and the counters of the running node
 ///
-/// Bytes are chunk payload since the node was started.
+/// Bytes are chunk payload since the node was started. "announced" are the hashes that the DHT was told
+/// of as held here, "due" those that are still to be told; "kept for others" are other nodes' records
+/// in this node's part of the DHT; "rejected" are chunks that arrived wrong and were thrown away;
+/// "changed" are files shared in place that are no longer as they were added.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -28,6 +31,10 @@ fn lines(status: &Status) -> Vec<String> {
         Some(quota) => format!(" of {}", text::size(quota)),
         None => String::new(),
     };
+    let in_place = match store.bytes_in_place {
+        0 => String::new(),
+        bytes => format!(", in place {}", text::size(bytes)),
+    };
     let mut facts = vec![("peer id", status.peer_id.clone())];
     facts.extend(
         status
@@ -47,7 +54,10 @@ fn lines(status: &Status) -> Vec<String> {
             format!("{}{backlog}", text::count(dht.announced, "key")),
         ),
         ("kept for others", text::count(dht.records, "record")),
-        ("store", format!("{}{quota}", text::size(store.bytes))),
+        (
+            "store",
+            format!("{}{quota}{in_place}", text::size(store.bytes)),
+        ),
     ]);
     if store.evicted_models > 0 {
         let models = text::count(store.evicted_models, "model");

@@ -1,24 +1,23 @@
 //! `hubless unpin`: undo `hubless pin`.
 
-use hubless_content::ContentHash;
 use hubless_node::api::Request;
 use serde_json::json;
 
-use crate::{cli::parse_hash, failure::Error, work::Context};
+use crate::{failure::Error, what::What, work::Context};
 
 /// Let garbage collection remove a model
 ///
 /// The model stays until `hubless gc` runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model's content hash
-    #[arg(value_name = "HASH", value_parser = parse_hash)]
-    hash: ContentHash,
+    /// The model's content hash, or its beginning
+    #[arg(value_name = "HASH", value_parser = What::parse_hash)]
+    hash: What,
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let Args { hash } = *args;
-    let () = context.ask(Request::Unpin { hash }).await?;
+    let request = |hash| Request::Unpin { hash };
+    let (hash, ()) = context.ask_about(&args.hash, request).await?;
     if context.output.json {
         return context
             .output

@@ -75,6 +75,9 @@ pub struct StoreStatus {
     pub refused: u64,
     /// Stored chunks that were found to be wrong since the start; they are no longer held.
     pub chunks_rejected: u64,
+    /// Bytes of files that are referenced in place.
+    #[serde(default)]
+    pub bytes_in_place: u64,
 }
 
 /// The fetches under way.

@@ -2,14 +2,14 @@
 
 use hubless_node::{
     Session,
-    api::{Configured, Holds, Request},
-    config::{self, Origin},
+    api::{Configured, Failure, FailureKind, Holds, Request},
+    config::{self, ConfigError, Origin},
     config_file,
 };
 use serde::Serialize;
 
 use crate::{
-    failure::Error,
+    failure::{Error, with_causes},
     output::Output,
     settings::Settings,
     work::{Context, Events, block_on},
@@ -64,7 +64,14 @@ impl Unset {
 
 /// Changes the key, and tells from when that holds.
 fn change(key: &str, text: Option<&str>, output: &Output, settings: Settings) -> Result<(), Error> {
-    let value = text.map(|text| config::parse(key, text)).transpose()?;
+    let parsed = text.map(|text| config::parse(key, text)).transpose();
+    let value = parsed.map_err(|error| match error {
+        // It was typed here, and nowhere else.
+        ConfigError::Value { .. } => Failure::new(FailureKind::Usage, with_causes(&error))
+            .hint(format!("`hubless config show` tells what {key} is"))
+            .into(),
+        error => Error::from(error),
+    })?;
     if settings.resolved.origins.get(key) == Some(&Origin::Environment) {
         let variable = format!("HUBLESS_{}", key.to_uppercase());
         output.warn(&format!(
