@@ -288,7 +288,7 @@ fn a_damaged_file_is_found_by_verify_and_mended_by_get() {
 
     let found = getter
         .run(["verify", "--json"])
-        .failed(5, &hash[..8])
+        .failed(5, "first: weights.bin of ")
         .last_object();
     assert_eq!(found["damaged"][0]["hash"], *hash);
     assert_eq!(found["damaged"][0]["chunks"], 2);
@@ -296,6 +296,43 @@ fn a_damaged_file_is_found_by_verify_and_mended_by_get() {
     assert_eq!(mended.bytes_fetched, 2 * model::CHUNK, "only what is wrong");
     model::assert_same_tree(&source, &mended.path);
     getter.run(["verify"]).ok();
+}
+
+#[test]
+fn verify_names_what_is_missing_or_changed_in_place_and_is_not_content() {
+    let lab = Lab::new(HUBLESS);
+    let source = lab.path("model");
+    model::write_tree(&source, &[("config.json", 70), ("weights.bin", 900_000)], 1);
+    let machine = lab.machine("machine");
+    let hash = machine.add(&source, &["--in-place"]);
+    machine.run(["name", "set", "model", "acme/m", &hash]).ok();
+    machine.run(["verify"]).ok();
+
+    let (weights, away) = (source.join("weights.bin"), lab.path("away"));
+    fs::rename(&weights, &away).unwrap();
+    assert!(!machine.run(["verify"]).is_code(0), "when it is noticed");
+    for args in [&["verify"][..], &["verify", &hash], &["verify", "acme/m"]] {
+        machine
+            .run(args)
+            .failed(7, "1 file changed in place; first: weights.bin of acme/m");
+    }
+    let told = machine.run(["verify", "--json"]).code(7).last_object();
+    assert_eq!((number(&told, "stale"), number(&told, "missing")), (1, 0));
+    assert_eq!(told["absent"][0]["in_model"]["file"], "weights.bin");
+    fs::rename(&away, &weights).unwrap();
+    machine.run(["verify"]).ok();
+
+    let seeder = machine.serve(&[]);
+    let getter = lab.machine("getter");
+    getter.get(&[&hash, "--include", "*.json", "--peer", seeder.address()]);
+    let told = getter
+        .run(["verify"])
+        .failed(7, "1 file missing; first: weights.bin of ");
+    assert!(
+        told.stdout.contains("missing  weights.bin"),
+        "{}",
+        told.stdout
+    );
 }
 
 /// Names this test for [`in_own_mounts`].

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt::Write, time::Duration};
 
+pub(crate) use hubless_node::text::{count, size};
+
 /// The text with every character escaped that a terminal might obey instead of showing it.
 ///
 /// Agents, addresses and messages come from strangers. An escape sequence could clear the screen or
@@ -57,22 +59,6 @@ pub(crate) fn json_printable(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A number of bytes in decimal units, as the configuration and disks use them: `92.3 MB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1_000 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1e3;
-    let mut unit = 0;
-    // 999.95 would be shown as 1000.0.
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1e3;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
 /// Bytes per second: `12.5 MB/s`.
 pub(crate) fn rate(bytes: u64, time: Duration) -> String {
     let seconds = time.as_secs_f64().max(1e-3);
@@ -87,15 +73,6 @@ pub(crate) fn duration(time: Duration) -> String {
         seconds @ 10..=119 => format!("{seconds} s"),
         seconds @ 120..=7_199 => format!("{} min {} s", seconds / 60, seconds % 60),
         seconds => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-    }
-}
-
-/// `1 file`, `2 files`.
-pub(crate) fn count(number: u64, one: &str) -> String {
-    if number == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{number} {one}s")
     }
 }
 
@@ -222,22 +199,6 @@ mod tests {
         let shown = json_printable(&json);
         assert!(!shown.contains(|char: char| char.is_control()), "{shown}");
         assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
-    }
-
-    #[test]
-    fn sizes() {
-        for (bytes, shown) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1.0 kB"),
-            (92_345_678, "92.3 MB"),
-            (999_949, "999.9 kB"),
-            (999_950, "1.0 MB"),
-            (5_368_709_120, "5.4 GB"),
-            (u64::MAX, "18.4 EB"),
-        ] {
-            assert_eq!(size(bytes), shown);
-        }
     }
 
     #[test]

@@ -143,8 +143,18 @@ impl Context<'_> {
         .await
     }
 
-    /// As [`Context::ask`], about a model that may be given by its name; with its hash.
+    /// As [`Context::ask`], about a model that may be given by its name.
     pub(crate) async fn ask_about<T: DeserializeOwned>(
+        &self,
+        what: &What,
+        request: impl Fn(ContentHash) -> hubless_node::api::Request,
+    ) -> Result<T, Error> {
+        let (_, result) = self.find_and_ask(what, request).await?;
+        Ok(result)
+    }
+
+    /// As [`Context::ask_about`]; with the model's hash.
+    pub(crate) async fn find_and_ask<T: DeserializeOwned>(
         &self,
         what: &What,
         request: impl Fn(ContentHash) -> hubless_node::api::Request,

@@ -1,6 +1,7 @@
 //! What all requests of one node share, and the order in which it starts and stops.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -320,13 +321,28 @@ fn load_network_key(path: &Path) -> Result<NetworkKey, Failure> {
 
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, Failure> {
     let parse = |text: &String| {
-        text.parse::<Multiaddr>().map_err(|error| {
-            let message = format!("{key}: {text:?} is not a multiaddr: {error}");
-            Failure::new(FailureKind::Usage, message)
-                .hint("write addresses as /ip4/192.0.2.7/tcp/8420 or /dns4/example.org/tcp/8420")
+        text.parse::<Multiaddr>().map_err(|_| {
+            let message = format!("{key}: {text:?} is not a multiaddr");
+            Failure::new(FailureKind::Usage, message).hint(match as_multiaddr(text) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "write addresses as /ip4/192.0.2.7/tcp/8420 or /dns4/example.org/tcp/8420"
+                    .to_owned(),
+            })
         })
     };
     texts.iter().map(parse).collect()
+}
+
+/// `HOST:PORT`, as other programs have it, as a multiaddr.
+fn as_multiaddr(text: &str) -> Option<String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        let kind = if address.is_ipv4() { "ip4" } else { "ip6" };
+        return Some(format!("/{kind}/{}/tcp/{}", address.ip(), address.port()));
+    }
+    let (host, port) = text.split_once(':')?;
+    let port = port.parse::<u16>().ok()?;
+    let is_name = !host.is_empty() && !host.contains('/');
+    is_name.then(|| format!("/dns/{host}/tcp/{port}"))
 }
 
 /// Addresses that end in a peer id.

@@ -9,6 +9,7 @@ use crate::{
     api::{Failure, FailureKind},
     blocking::Aborted,
     config::ConfigError,
+    text::size,
 };
 
 /// The error and its causes as one sentence, without saying anything twice.
@@ -37,7 +38,18 @@ impl From<StoreError> for Failure {
             StoreErrorKind::Io => FailureKind::Other,
             StoreErrorKind::Cancelled => FailureKind::Interrupted,
         };
-        let failure = Self::new(kind, sentence(&error));
+        let message = match &error {
+            StoreError::Quota {
+                needed,
+                quota,
+                used,
+            } => {
+                let (needed, quota, used) = (size(*needed), size(*quota), size(*used));
+                format!("{needed} more do not fit: the quota is {quota}, and {used} are used")
+            }
+            error => sentence(error),
+        };
+        let failure = Self::new(kind, message);
         match store_hint(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,

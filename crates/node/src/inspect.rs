@@ -19,6 +19,7 @@ use crate::{
         discovery,
     },
     replies::{ReplySink, interrupted},
+    text::{count, size},
 };
 
 /// Providers gathered for one answer; a person or script can use no more.
@@ -258,9 +259,12 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
     }
     let stale_here = stale.len();
     if stale_here > 0 {
-        facts.push(format!(
-            "{stale_here} files that are shared in place have changed and are not served."
-        ));
+        facts.push(match stale_here {
+            1 => "1 file that is shared in place has changed and is not served.".to_owned(),
+            files => {
+                format!("{files} files that are shared in place have changed and are not served.")
+            }
+        });
     }
     for transfer in core.transfers.list() {
         if transfer.subject == hash.into() {
@@ -319,9 +323,10 @@ fn limit_facts((up, down): (Option<u64>, Option<u64>)) -> Vec<String> {
 
 fn held_fact(model: &ModelInfo) -> String {
     if model.complete {
-        format!("All of its {} files are held.", model.files)
+        format!("All of it is held: {}.", count(model.files, "file"))
     } else {
-        format!("{} of {} bytes are held.", model.held_bytes, model.bytes)
+        let (held, all) = (size(model.held_bytes), size(model.bytes));
+        format!("{held} of {all} are held.")
     }
 }
 
@@ -335,11 +340,14 @@ fn pinned_fact(pinned: bool) -> String {
 
 fn network_facts(status: &hubless_network::NetworkStatus) -> Vec<String> {
     let mut facts = vec![format!(
-        "The node has {} connected peers, and knows {} of the DHT; its reachability is {}.",
-        status.peers, status.dht.routing_peers, status.reachability
+        "The node has {}, and knows {} of the DHT; its reachability is {}.",
+        count(status.peers as u64, "connected peer"),
+        status.dht.routing_peers,
+        status.reachability
     )];
     facts.push(match status.dht.backlog {
         0 => "Everything that is due is announced in the DHT.".into(),
+        1 => "1 hash is still to be announced in the DHT.".into(),
         due => format!("{due} hashes are still to be announced in the DHT."),
     });
     facts

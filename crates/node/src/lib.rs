@@ -45,8 +45,10 @@ pub mod repos;
 mod requests;
 mod serve;
 mod session;
+pub mod text;
 mod transfers;
 mod upstream;
+mod verifying;
 
 pub use self::{
     health::{Check, Health},

@@ -1,4 +1,4 @@
-//! Requests that change what is held: add, remove, pin, collect, verify.
+//! Requests that change what is held: add, remove, pin, collect.
 
 use std::{
     path::PathBuf,
@@ -10,10 +10,10 @@ use std::{
 };
 
 use hubless_content::ContentHash;
-use hubless_store::{FilePlace, ImportOptions, Observer, Progress, Store, StoreError};
+use hubless_store::{ImportOptions, Observer, Progress, Store, StoreError};
 
 use crate::{
-    api::{Added, Collected, Damaged, Event, Failure, FailureKind, State, Verified},
+    api::{Added, Collected, Event, Failure, FailureKind, State},
     blocking::Blocking,
     core::Core,
     home::Home,
@@ -74,7 +74,7 @@ impl Observer for SinkObserver {
     }
 }
 
-fn hashing(progress: Progress) -> Event {
+pub(crate) fn hashing(progress: Progress) -> Event {
     Event::Progress {
         state: State::Hashing,
         bytes_verified: progress.bytes_done,
@@ -173,44 +173,5 @@ pub(crate) async fn gc(core: &Arc<Core>) -> Result<Collected, Failure> {
         pinned: freed.pinned,
         named: freed.named,
         cached: freed.cached,
-    })
-}
-
-pub(crate) async fn verify(
-    core: &Arc<Core>,
-    sink: &ReplySink,
-    hash: Option<ContentHash>,
-) -> Result<Verified, Failure> {
-    let observer = SinkObserver::new(sink, hashing);
-    let store = core.store.clone();
-    let report = Blocking::run_long(move || {
-        let report = store.verify(hash, &observer)?;
-        let damaged = report
-            .damaged
-            .iter()
-            .map(|damaged| describe(&store, damaged));
-        let damaged = damaged.collect::<Result<Vec<_>, _>>()?;
-        Ok::<_, StoreError>(Verified {
-            files: report.files,
-            bytes: report.bytes,
-            damaged,
-        })
-    })
-    .await??;
-    if !report.damaged.is_empty() {
-        core.note_change();
-    }
-    Ok(report)
-}
-
-fn describe(store: &Store, damaged: &hubless_store::Damaged) -> Result<Damaged, StoreError> {
-    let path = match store.file(damaged.file)?.map(|info| info.place) {
-        Some(FilePlace::External(path)) => Some(path),
-        _ => None,
-    };
-    Ok(Damaged {
-        hash: damaged.file,
-        path,
-        chunks: damaged.chunks.len() as u64,
     })
 }

@@ -10,7 +10,7 @@ use crate::{
     core::Core,
     fetch, inspect, publish,
     replies::{Replies, ReplySink, replies},
-    repos,
+    repos, verifying,
 };
 
 /// Starts the work. It ends by itself, or soon after the replies are dropped or the node stops.
@@ -61,7 +61,7 @@ async fn execute(
         Request::Pin { hash } => json(publish::pin(core, hash, true).await?),
         Request::Unpin { hash } => json(publish::pin(core, hash, false).await?),
         Request::Gc => json(publish::gc(core).await?),
-        Request::Verify { hash } => json(publish::verify(core, sink, hash).await?),
+        Request::Verify { hash } => json(verifying::verify(core, sink, hash).await?),
         Request::Join => json(core.join().await?),
         Request::Id => json(inspect::id(core)),
         Request::Status => json(inspect::status(core).await?),

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let (_, details): (_, ModelDetails) = context
+    let details: ModelDetails = context
         .ask_about(&args.what, |hash| Request::Info { hash })
         .await?;
     if output.json {

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 
 async fn files(what: &What, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let (_, details): (_, ModelDetails) = context
+    let details: ModelDetails = context
         .ask_about(what, |hash| Request::Info { hash })
         .await?;
     if output.json {

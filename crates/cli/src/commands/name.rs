@@ -112,7 +112,7 @@ async fn set(args: &Set, context: &Context<'_>) -> Result<(), Error> {
             message: args.message.clone(),
         })
     };
-    let (_, named): (_, Named) = context.ask_about(&args.hash, request).await?;
+    let (_, named): (_, Named) = context.find_and_ask(&args.hash, request).await?;
     if context.output.json {
         return context.output.json(&named);
     }

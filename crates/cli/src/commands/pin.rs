@@ -15,7 +15,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let request = |hash| Request::Pin { hash };
-    let (hash, ()) = context.ask_about(&args.hash, request).await?;
+    let (hash, ()) = context.find_and_ask(&args.hash, request).await?;
     if context.output.json {
         return context
             .output

@@ -13,7 +13,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let (_, why): (_, Why) = context
+    let why: Why = context
         .ask_about(&args.what, |hash| Request::Why { hash })
         .await?;
     if context.output.json {

@@ -23,7 +23,7 @@ fn a_malformed_hash() {
             2,
             &[
                 "error: invalid value 'abc'",
-                "64 hexadecimal digits, this has 3 char",
+                "is no name, and too short for a hash",
                 "\nhint: ",
             ],
         );
@@ -44,10 +44,10 @@ fn a_name_that_the_node_does_not_know() {
         ("meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B"),
         ("hf:datasets/acme/corpus@v1", "datasets/acme/corpus"),
     ] {
-        let message = format!("there is no repo {repo}");
+        let message = format!("this node does not know the name {repo}");
         hubless
             .run(["get", name])
-            .failed(3, &[&message, "hint: `hubless name ls`"]);
+            .failed(3, &[&message, "ask the publisher for the hash or a ticket"]);
     }
     hubless
         .run(["get", "acme/../model"])
@@ -113,6 +113,16 @@ fn a_malformed_range_rate_or_size() {
 fn unknown_commands_and_options() {
     let hubless = Hubless::new();
     hubless.run(["gett", HASH]).failed(2, &["gett", "'get'"]);
+    for (typed, meant) in [
+        ("pull", "get"),
+        ("push", "seed"),
+        ("list", "ls"),
+        ("remove", "rm"),
+    ] {
+        hubless
+            .run([typed, HASH])
+            .failed(2, &[typed, &format!("'{meant}'")]);
+    }
     hubless
         .run(["ls", "--jsno"])
         .failed(2, &["--jsno", "'--json'"]);
@@ -129,7 +139,7 @@ fn with_json_a_mistake_is_one_object_on_stderr() {
         error["message"]
             .as_str()
             .unwrap()
-            .contains("this has 3 characters"),
+            .contains("too short for a hash"),
         "{error}"
     );
     assert!(
@@ -153,4 +163,52 @@ fn with_json_a_mistake_is_one_object_on_stderr() {
 fn the_version() {
     let version = Hubless::new().run(["--version"]).ok();
     assert_eq!(version, format!("hubless {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_beginning_of_a_hash_stands_for_a_model_that_is_here() {
+    let hubless = Hubless::new();
+    hubless
+        .run(["info", "9f2c"])
+        .failed(3, &["begins with 9f2c", "64 digits"]);
+    let model = hubless.home().join("model");
+    std::fs::create_dir(&model).unwrap();
+    std::fs::write(model.join("config.json"), "{}").unwrap();
+    let hash = hubless.run(["add".as_ref(), model.as_os_str()]).ok();
+    let beginning = &hash[..4];
+    for command in ["info", "pin", "unpin", "verify", "ls", "rm"] {
+        hubless.run([command, beginning]).ok();
+    }
+    hubless
+        .run(["info", beginning])
+        .failed(3, &["no model that is here"]);
+}
+
+#[test]
+fn what_is_written_as_elsewhere_is_told_as_it_is_here() {
+    let hubless = Hubless::new();
+    let set = ["name", "set", "acme/my-model", HASH];
+    let help = "hint: hubless name set model acme/my-model HASH";
+    hubless.run(set).failed(2, &["comes first", help]);
+    let listen = ["serve", "--gateway", "off", "--listen", "127.0.0.1:9000"];
+    hubless
+        .run(listen)
+        .failed(2, &["hint: did you mean /ip4/127.0.0.1/tcp/9000?"]);
+    let bootstrap = [
+        "serve",
+        "--gateway",
+        "off",
+        "--bootstrap",
+        "node.example:8420",
+    ];
+    hubless
+        .run(bootstrap)
+        .failed(2, &["/dns/node.example/tcp/8420"]);
+    let rate = ["config", "set", "limit_up", "10MBB"];
+    hubless
+        .run(rate)
+        .failed(2, &["10MBB", "hint: `hubless config show`"]);
+    hubless
+        .run(["get", "./"])
+        .failed(2, &["./ is a directory", "hubless add ./"]);
 }

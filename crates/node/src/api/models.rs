@@ -123,6 +123,50 @@ pub struct Verified {
     pub bytes: u64,
     /// Files whose bytes are not what they should be. `get` fetches what is wrong again.
     pub damaged: Vec<Damaged>,
+    /// How many files are shared in place and changed or gone.
+    pub stale: u64,
+    /// How many files are here in part and cannot be checked: what their chunks hash to is not known.
+    pub unlisted: u64,
+    /// How many other files of the models are not all here.
+    pub missing: u64,
+    /// The files that are counted as stale, unlisted or missing; of many, the first.
+    pub absent: Vec<Absent>,
+}
+
+/// A file that is not there to be checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Absent {
+    /// What is the matter.
+    pub why: Absence,
+    /// The file.
+    pub hash: FileHash,
+    /// Where its bytes should lie, if in place.
+    pub path: Option<PathBuf>,
+    /// Where it stands in a model.
+    pub in_model: Option<InModel>,
+}
+
+/// Why a file cannot be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// Shared in place, and changed or gone.
+    Stale,
+    /// What its chunks hash to is not known.
+    Unlisted,
+    /// Not all of it is here.
+    Missing,
+}
+
+/// A file's place in a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InModel {
+    /// The model.
+    pub model: ContentHash,
+    /// A name of it, if it has one.
+    pub name: Option<String>,
+    /// The file's path in it.
+    pub file: ModelPath,
 }
 
 /// A file whose bytes are wrong.
@@ -134,4 +178,6 @@ pub struct Damaged {
     pub path: Option<PathBuf>,
     /// Chunks that are wrong.
     pub chunks: u64,
+    /// Where it stands in a model.
+    pub in_model: Option<InModel>,
 }

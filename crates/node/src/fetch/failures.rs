@@ -5,7 +5,10 @@ use std::error::Error;
 use hubless_store::StoreError;
 
 use super::target::Target;
-use crate::api::{Failure, FailureKind};
+use crate::{
+    api::{Failure, FailureKind},
+    text::size,
+};
 
 /// The manifest has the right hash, but cannot be used.
 pub(super) fn bad_manifest(what: &Target, error: &dyn Error) -> Failure {
@@ -29,7 +32,8 @@ pub(super) fn store(error: StoreError, what: &Target) -> Failure {
 
 /// Some of it came, and then nothing more.
 pub(super) fn partial(what: &Target, held: u64, total: u64) -> Failure {
-    let message = format!("{held} of {total} bytes are here; nobody who has the rest answers");
+    let (held, total) = (size(held), size(total));
+    let message = format!("{held} of {total} are here; no node that has the rest answers");
     let failure = Failure::new(FailureKind::Partial, message);
     match what {
         Target::Model(hash) => failure.hint(format!(

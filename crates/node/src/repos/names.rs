@@ -361,8 +361,11 @@ fn led_to(repo: &RepoId, commit: CommitId, name: &RefName) -> Failure {
 }
 
 fn unknown(repo: &RepoId) -> Failure {
-    Failure::new(FailureKind::NotFound, format!("there is no repo {repo}"))
-        .hint("`hubless name ls` prints the names that this node knows")
+    let message = format!("this node does not know the name {repo}");
+    Failure::new(FailureKind::NotFound, message).hint(
+        "names are local so far: ask the publisher for the hash or a ticket; `hubless name ls` \
+         prints the names that are known here",
+    )
 }
 
 /// The content that a name and a revision lead to.
@@ -374,7 +377,14 @@ pub(crate) async fn resolve(
     let repos = Repos { core: core.clone() };
     let resolved = repos.resolve(&repo, revision, &Caller::default()).await;
     let resolved = resolved.map_err(|error| match error {
-        RepoError::NoRepo => unknown(&repo),
+        RepoError::NoRepo => match core.upstream() {
+            None => unknown(&repo),
+            Some(upstream) => {
+                let message = format!("neither this node nor {} has {repo}", upstream.name());
+                Failure::new(FailureKind::NotFound, message)
+                    .hint("check the name; what is private needs a token, at the gateway")
+            }
+        },
         error => error.into(),
     })?;
     let hash = resolved.revision.tree.content_hash().ok_or_else(|| {

@@ -98,6 +98,11 @@ impl Upstream {
         }))
     }
 
+    /// What people know it by: its URL.
+    pub(crate) fn name(&self) -> String {
+        self.client.name()
+    }
+
     /// Bytes of files that came from it.
     pub(crate) fn bytes_received(&self) -> u64 {
         self.bytes_received.load(Ordering::Relaxed)

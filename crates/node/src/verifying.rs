@@ -1,0 +1,133 @@
+//! `verify`: stored bytes are hashed again, and what is wrong is told in terms of models and paths.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use hubless_content::{ContentHash, FileHash};
+use hubless_store::{FilePlace, Store, StoreError, VerifyReport};
+
+use crate::{
+    api::{Absence, Absent, Damaged, Failure, InModel, Verified},
+    blocking::Blocking,
+    core::Core,
+    publish::{SinkObserver, hashing},
+    replies::ReplySink,
+    repos,
+};
+
+/// Files that are listed as absent: a person reads a few of them, and a script the counts.
+const ABSENT_MAX: usize = 1000;
+
+pub(crate) async fn verify(
+    core: &Arc<Core>,
+    sink: &ReplySink,
+    model: Option<ContentHash>,
+) -> Result<Verified, Failure> {
+    let observer = SinkObserver::new(sink, hashing);
+    let store = core.store.clone();
+    let verified = Blocking::run_long(move || {
+        let report = store.verify(model, &observer)?;
+        describe(&store, model, &report)
+    })
+    .await??;
+    if !verified.damaged.is_empty() {
+        core.note_change();
+    }
+    Ok(verified)
+}
+
+fn describe(
+    store: &Store,
+    model: Option<ContentHash>,
+    report: &VerifyReport,
+) -> Result<Verified, StoreError> {
+    let absent: Vec<(Absence, FileHash, Option<PathBuf>)> = {
+        let stale = report.stale.iter();
+        let stale = stale.map(|(file, path)| (Absence::Stale, *file, Some(path.clone())));
+        let unlisted = report.unlisted.iter();
+        let missing = report.missing.iter();
+        stale
+            .chain(unlisted.map(|file| (Absence::Unlisted, *file, None)))
+            .chain(missing.map(|file| (Absence::Missing, *file, None)))
+            .take(ABSENT_MAX)
+            .collect()
+    };
+    let damaged = report.damaged.iter().map(|damaged| damaged.file);
+    let wanted = damaged.chain(absent.iter().map(|(_, file, _)| *file));
+    let places = places(store, model, &wanted.collect())?;
+    let damaged = report.damaged.iter().map(|damaged| {
+        let path = match store.file(damaged.file)?.map(|info| info.place) {
+            Some(FilePlace::External(path)) => Some(path),
+            _ => None,
+        };
+        Ok(Damaged {
+            hash: damaged.file,
+            path,
+            chunks: damaged.chunks.len() as u64,
+            in_model: places.get(&damaged.file).cloned(),
+        })
+    });
+    let damaged = damaged.collect::<Result<_, StoreError>>()?;
+    let absent = absent.into_iter().map(|(why, hash, path)| Absent {
+        why,
+        hash,
+        path,
+        in_model: places.get(&hash).cloned(),
+    });
+    Ok(Verified {
+        files: report.files,
+        bytes: report.bytes,
+        damaged,
+        stale: report.stale.len() as u64,
+        unlisted: report.unlisted.len() as u64,
+        missing: report.missing.len() as u64,
+        absent: absent.collect(),
+    })
+}
+
+/// Where files stand in models: the first place of each.
+fn places(
+    store: &Store,
+    model: Option<ContentHash>,
+    files: &HashSet<FileHash>,
+) -> Result<HashMap<FileHash, InModel>, StoreError> {
+    let mut places = HashMap::new();
+    if files.is_empty() {
+        return Ok(places);
+    }
+    let models = match model {
+        Some(model) => vec![model],
+        None => store
+            .models()?
+            .into_iter()
+            .map(|model| model.hash)
+            .collect(),
+    };
+    for model in models {
+        let Some(manifest) = store.manifest(model)? else {
+            continue;
+        };
+        let found: Vec<_> = manifest
+            .entries()
+            .iter()
+            .filter(|entry| files.contains(&entry.hash) && !places.contains_key(&entry.hash))
+            .collect();
+        if found.is_empty() {
+            continue;
+        }
+        let name = repos::names_of(store, model, 1)?.pop();
+        let name = name.map(|name| name.to_string());
+        for entry in found {
+            let place = InModel {
+                model,
+                name: name.clone(),
+                file: entry.path.clone(),
+            };
+            places.entry(entry.hash).or_insert(place);
+        }
+    }
+    Ok(places)
+}
