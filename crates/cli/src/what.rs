@@ -126,7 +126,7 @@ fn only_one(
         }
         (None, _) => {
             let message = format!("no model that is here has a hash that begins with {beginning}");
-            Err(Failure::new(FailureKind::NotFound, message)
+            Err(Failure::new(FailureKind::Usage, message)
                 .hint("`hubless ls` prints what is here; anything else needs all 64 digits"))
         }
     }
@@ -187,7 +187,12 @@ mod tests {
         assert_eq!(found("ababcd").unwrap().to_string()[..6], *"ababcd");
         let ambiguous = found("abab").unwrap_err();
         assert!(ambiguous.message.contains("2 models"), "{ambiguous}");
-        assert_eq!(found("ffff").unwrap_err().kind, FailureKind::NotFound);
+        let unknown = found("ffff").unwrap_err();
+        assert!(
+            unknown
+                .hint
+                .is_some_and(|hint| hint.contains("all 64 digits"))
+        );
     }
 
     #[test]

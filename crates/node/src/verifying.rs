@@ -44,28 +44,33 @@ fn describe(
     model: Option<ContentHash>,
     report: &VerifyReport,
 ) -> Result<Verified, StoreError> {
-    let absent: Vec<(Absence, FileHash, Option<PathBuf>)> = {
-        let stale = report.stale.iter();
-        let stale = stale.map(|(file, path)| (Absence::Stale, *file, Some(path.clone())));
-        let unlisted = report.unlisted.iter();
-        let missing = report.missing.iter();
-        stale
-            .chain(unlisted.map(|file| (Absence::Unlisted, *file, None)))
-            .chain(missing.map(|file| (Absence::Missing, *file, None)))
-            .take(ABSENT_MAX)
-            .collect()
-    };
+    let mut stale: Vec<(FileHash, PathBuf)> = report.stale.clone();
+    let mut missing = Vec::new();
+    for file in &report.missing {
+        match path_in_place(store, *file)? {
+            Some(path) => stale.push((*file, path)),
+            None => missing.push(*file),
+        }
+    }
+    let (stale_files, missing_files) = (stale.len() as u64, missing.len() as u64);
+    let stale = stale.into_iter();
+    let stale = stale.map(|(file, path)| (Absence::Stale, file, Some(path)));
+    let unlisted = report.unlisted.iter();
+    let unlisted = unlisted.map(|file| (Absence::Unlisted, *file, None));
+    let missing = missing.into_iter();
+    let missing = missing.map(|file| (Absence::Missing, file, None));
+    let absent: Vec<_> = stale
+        .chain(unlisted)
+        .chain(missing)
+        .take(ABSENT_MAX)
+        .collect();
     let damaged = report.damaged.iter().map(|damaged| damaged.file);
     let wanted = damaged.chain(absent.iter().map(|(_, file, _)| *file));
     let places = places(store, model, &wanted.collect())?;
     let damaged = report.damaged.iter().map(|damaged| {
-        let path = match store.file(damaged.file)?.map(|info| info.place) {
-            Some(FilePlace::External(path)) => Some(path),
-            _ => None,
-        };
         Ok(Damaged {
             hash: damaged.file,
-            path,
+            path: path_in_place(store, damaged.file)?,
             chunks: damaged.chunks.len() as u64,
             in_model: places.get(&damaged.file).cloned(),
         })
@@ -81,10 +86,18 @@ fn describe(
         files: report.files,
         bytes: report.bytes,
         damaged,
-        stale: report.stale.len() as u64,
+        stale: stale_files,
         unlisted: report.unlisted.len() as u64,
-        missing: report.missing.len() as u64,
+        missing: missing_files,
         absent: absent.collect(),
+    })
+}
+
+/// Where a file that is shared in place lies, or lay.
+fn path_in_place(store: &Store, file: FileHash) -> Result<Option<PathBuf>, StoreError> {
+    Ok(match store.file(file)?.map(|info| info.place) {
+        Some(FilePlace::External(path)) => Some(path),
+        _ => None,
     })
 }
 

@@ -170,7 +170,7 @@ fn the_beginning_of_a_hash_stands_for_a_model_that_is_here() {
     let hubless = Hubless::new();
     hubless
         .run(["info", "9f2c"])
-        .failed(3, &["begins with 9f2c", "64 digits"]);
+        .failed(2, &["begins with 9f2c", "64 digits"]);
     let model = hubless.home().join("model");
     std::fs::create_dir(&model).unwrap();
     std::fs::write(model.join("config.json"), "{}").unwrap();
@@ -181,7 +181,7 @@ fn the_beginning_of_a_hash_stands_for_a_model_that_is_here() {
     }
     hubless
         .run(["info", beginning])
-        .failed(3, &["no model that is here"]);
+        .failed(2, &["no model that is here"]);
 }
 
 #[test]
