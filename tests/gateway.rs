@@ -2,6 +2,8 @@
 //! for from two others at that moment, and from that of one that is offline.
 
 mod clients;
+#[path = "clients/cold.rs"]
+mod cold;
 
 use std::{fs, path::Path};
 

@@ -11,7 +11,7 @@ use std::{
 
 use hubless_testkit::process::{Lab, Node, Process};
 
-const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
+pub(crate) const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
 /// A client imports much, and downloads 92 MB.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -101,7 +101,7 @@ impl Service {
                     .collect()
             }
             Ask::Peers(_) => vec![(Answer::Peers(Vec::new()), Bytes::new())],
-            Ask::Alias(_) | Ask::ReportWrong { .. } => vec![not_here()],
+            Ask::Alias(_) | Ask::Digests(_) | Ask::ReportWrong { .. } => vec![not_here()],
             Ask::Cancel => Vec::new(),
         }
     }

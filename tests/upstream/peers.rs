@@ -309,6 +309,7 @@ fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
         },
         Ask::Alias(Alias::Sha256(digests.sha256)),
         Ask::Alias(Alias::GitBlob(digests.git_blob)),
+        Ask::Digests(vec![hash]),
     ];
     for ask in asks.clone() {
         let answer = stranger.ask(node.address(), ask.clone());

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::ContentHash;
+use hubless_content::{ContentHash, FileHash};
 use hubless_network::{
     Identity, Multiaddr, Network, NetworkConfig, NetworkKey, PeerId, peer_of, read_secret,
 };
-use hubless_store::{Damaged, Store, StoreOptions};
-use hubless_wire::PeerAddresses;
+use hubless_store::{Damaged, Digests, Store, StoreOptions};
+use hubless_wire::{FileDigests, PeerAddresses};
 use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -20,6 +20,7 @@ use crate::{
     api::{Failure, FailureKind},
     blocking::Blocking,
     busy::Busy,
+    claimed::{Claimed, Made},
     config::{ByteSize, Config},
     counters::Counters,
     damage,
@@ -72,7 +73,9 @@ pub(crate) struct Core {
     limits: Mutex<(Option<u64>, Option<u64>)>,
     /// Models that are fetched as a whole.
     pub(crate) fetches: Locks<ContentHash>,
-    pub(crate) digesting: Digesting,
+    pub(crate) digesting: Arc<Digesting>,
+    /// What peers say other hubs call files that are not here.
+    pub(crate) claimed: Arc<Claimed>,
     /// What goes before work in the background.
     pub(crate) busy: Busy,
     /// What peers must not have.
@@ -145,7 +148,8 @@ impl Core {
             damage,
             limits: Mutex::new(limits),
             fetches: Locks::default(),
-            digesting: Digesting::default(),
+            digesting: Arc::default(),
+            claimed: Arc::default(),
             busy: Busy::default(),
             withheld,
             claims: Locks::default(),
@@ -180,6 +184,7 @@ impl Core {
             self.swarms.clone(),
             self.counters.clone(),
             self.withheld.clone(),
+            self.digesting.clone(),
         );
         let records = Arc::new(StoreRecords::new(self.store.clone()));
         let settings = self.network_config()?;
@@ -269,6 +274,36 @@ impl Core {
         if let Ok(network) = self.network() {
             self.counters.bans.count();
             network.ban(peer, BAN_FOR_WRONG_BYTES).await;
+        }
+    }
+
+    /// Takes what a peer claims about files; returns whether one of the claims is certainly wrong.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn claim_digests(
+        &self,
+        peer: PeerId,
+        claims: Vec<(FileHash, FileDigests)>,
+    ) -> Result<bool, Failure> {
+        let (store, claimed) = (self.store.clone(), self.claimed.clone());
+        let make_all = move || {
+            let mut wrong = false;
+            for (file, digests) in claims {
+                wrong |= claimed.make(&store, file, digests, peer)? == Made::Wrong;
+            }
+            Ok::<_, hubless_store::StoreError>(wrong)
+        };
+        Ok(self.blocking.run(make_all).await??)
+    }
+
+    /// Holds what a peer claimed about a file against its digests, which were computed now. A wrong
+    /// claim is a lie: no damage makes one.
+    pub(crate) async fn prove_digests(&self, file: FileHash, digests: Digests) {
+        if let Some(peer) = self.claimed.prove(file, digests) {
+            tracing::warn!(%peer, %file, "a peer claimed a wrong SHA-256 or git id for a file");
+            self.counters.rejected.count();
+            self.reject(peer).await;
         }
     }
 

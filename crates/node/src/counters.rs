@@ -13,7 +13,7 @@ use crate::api::{Failure, FailureKind};
 /// Everything that is counted since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Chunks and chunk lists that arrived and failed verification.
+    /// Chunks, chunk lists and claims of what files are called that came from peers and were wrong.
     pub(crate) rejected: Count,
     /// Peers that were banned for that.
     pub(crate) bans: Count,

@@ -10,10 +10,10 @@
 //! has the aliases announced.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -21,6 +21,7 @@ use std::{
 
 use hubless_content::FileHash;
 use hubless_store::{Digests, Observer, Progress, StoreError};
+use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
 use crate::{
@@ -61,12 +62,52 @@ const RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Files that are remembered as such.
 const FAILED_MAX: usize = 10_000;
 
+/// Files that peers asked about and whose digests are to be computed before others: a page or two of
+/// what one peer may ask for at once. What does not fit is computed in its turn.
+const WANTED_MAX: usize = 1024;
+
 /// The digests that are computed now.
 #[derive(Default)]
 pub(crate) struct Digesting {
     files: Locks<FileHash>,
     /// Callers that wait for some.
     awaited: AtomicUsize,
+    /// Whether there is a worker that computes in the background.
+    has_worker: AtomicBool,
+    /// Files that the worker takes before others.
+    wanted: Mutex<VecDeque<FileHash>>,
+    /// Wakes the worker when there are some.
+    more: Notify,
+    /// Counts the files whose digests were computed.
+    done: watch::Sender<u64>,
+}
+
+impl Digesting {
+    /// Has the digests of files computed before those of others, at the pace of all work in the
+    /// background. Returns what changes whenever digests were computed; `None` if nothing computes
+    /// them.
+    pub(crate) fn want(&self, files: &[FileHash]) -> Option<watch::Receiver<u64>> {
+        if !self.has_worker.load(Ordering::Relaxed) {
+            return None;
+        }
+        let done = self.done.subscribe();
+        let mut wanted = self.wanted();
+        for file in files {
+            if wanted.len() < WANTED_MAX && !wanted.contains(file) {
+                wanted.push_back(*file);
+            }
+        }
+        self.more.notify_one();
+        Some(done)
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, VecDeque<FileHash>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_wanted(&self) -> Option<FileHash> {
+        self.wanted().pop_front()
+    }
 }
 
 /// The digests of a file that is held, as fast as they can be had.
@@ -93,7 +134,12 @@ async fn compute(
 ) -> Result<Result<Digests, StoreError>, Aborted> {
     let _alone = core.digesting.files.lock(file).await;
     let store = core.store.clone();
-    Blocking::run_long(move || store.compute_digests(file, &observer)).await
+    let computed = Blocking::run_long(move || store.compute_digests(file, &observer)).await?;
+    if let Ok(digests) = &computed {
+        core.digesting.done.send_modify(|done| *done += 1);
+        core.prove_digests(file, *digests).await;
+    }
+    Ok(computed)
 }
 
 /// Somebody waits for digests.
@@ -124,6 +170,7 @@ impl Observer for Unpaced {
 /// Computes in the background until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changes = core.changes();
+    core.digesting.has_worker.store(true, Ordering::Relaxed);
     let mut worker = Worker {
         pacer: Pacer::new(core.clone()),
         core: core.clone(),
@@ -137,7 +184,17 @@ pub(crate) async fn run(core: Arc<Core>) {
             changes.next().await;
             tokio::time::sleep(SETTLE).await;
         };
-        core.cancel.run_until_cancelled(next).await;
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                () = &mut next => break,
+                () = core.digesting.more.notified() => {
+                    worker.digest_wanted().await;
+                    worker.tell(Duration::ZERO);
+                }
+                () = core.cancel.cancelled() => return,
+            }
+        }
     }
 }
 
@@ -156,15 +213,27 @@ impl Worker {
         let mut after = None;
         while let Some(page) = self.page(after).await {
             for file in &page {
-                if !self.has_failed(*file) && self.wait_for_turn().await.is_some() {
-                    self.digest(*file).await;
-                    self.tell(TELL_EVERY);
-                }
+                self.digest_wanted().await;
+                self.digest_in_turn(*file).await;
             }
             if page.len() < PAGE {
                 return;
             }
             after = page.last().copied();
+        }
+    }
+
+    /// Computes what peers asked for.
+    async fn digest_wanted(&mut self) {
+        while let Some(file) = self.core.digesting.next_wanted() {
+            self.digest_in_turn(file).await;
+        }
+    }
+
+    async fn digest_in_turn(&mut self, file: FileHash) {
+        if !self.has_failed(file) && self.wait_for_turn().await.is_some() {
+            self.digest(file).await;
+            self.tell(TELL_EVERY);
         }
     }
 
@@ -378,6 +447,41 @@ mod tests {
         until_known(&core, second).await;
         drop(core);
         node.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_peers_ask_for_comes_before_other_files() {
+        let (home, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let node = Node::start(home.path(), &config()).await.unwrap();
+        let core = node.handle().core;
+        let first = import(&core, directory.path(), 1).await;
+        core.note_change();
+        until_known(&core, first).await;
+
+        // Nothing tells the worker of these.
+        let second = import(&core, directory.path(), 2).await;
+        let third = import(&core, directory.path(), 3).await;
+        core.digesting.want(&[third]).expect("a worker");
+        until_known(&core, third).await;
+        assert_eq!(core.store.digests(second).unwrap(), None);
+        drop(core);
+        node.stop().await;
+    }
+
+    #[test]
+    fn strangers_cannot_make_the_queue_grow() {
+        let digesting = Digesting::default();
+        assert!(
+            digesting.want(&[FileHash::new([0; 32])]).is_none(),
+            "no worker"
+        );
+        digesting.has_worker.store(true, Ordering::Relaxed);
+        for number in 0..2 * WANTED_MAX as u32 {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&number.to_le_bytes());
+            digesting.want(&[FileHash::new(bytes); 2]);
+        }
+        assert_eq!(digesting.wanted().len(), WANTED_MAX);
     }
 
     #[test]

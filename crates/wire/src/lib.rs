@@ -29,4 +29,4 @@ mod proto {
 
 pub use frame::{Frame, FrameError, FrameHead, header_len};
 pub use limits::*;
-pub use message::{Answer, Ask, Body, PeerAddresses, Scope};
+pub use message::{Answer, Ask, Body, FileDigests, PeerAddresses, Scope};

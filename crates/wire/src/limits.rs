@@ -36,3 +36,11 @@ pub const ADDRESS_BYTES_MAX: usize = 256;
 
 /// The longest wait that a `Busy` can ask for, in milliseconds: longer ones are cut to it.
 pub const BUSY_WAIT_MS_MAX: u32 = 60_000;
+
+/// Files of one `GetDigests`: an ask has 17 KiB then and its answer 31 KiB, below
+/// [`HEADER_BYTES_MAX`].
+pub const DIGESTS_PER_ASK_MAX: usize = 512;
+
+/// How long an answerer may wait for digests that it computes before it answers `GetDigests`, in
+/// milliseconds: clients of a hub wait 10 s for all that they asked for.
+pub const DIGESTS_WAIT_MS_MAX: u64 = 2_000;

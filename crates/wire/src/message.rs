@@ -9,7 +9,7 @@ use hubless_content::{
 
 use crate::{
     ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, BUSY_WAIT_MS_MAX, CHUNKS_PER_ASK_MAX,
-    EXCHANGE_VERSION, FrameError, HAVE_RANGES_MAX, PEERS_PER_ANSWER_MAX,
+    DIGESTS_PER_ASK_MAX, EXCHANGE_VERSION, FrameError, HAVE_RANGES_MAX, PEERS_PER_ANSWER_MAX,
     proto::{self, header::Body as Proto},
 };
 
@@ -29,6 +29,17 @@ pub struct PeerAddresses {
     pub id: Bytes,
     /// The bytes of its multiaddrs.
     pub addresses: Vec<Bytes>,
+}
+
+/// What other hubs call a file, as a peer claims; nothing proves it but the file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileDigests {
+    /// SHA-256 of the file's bytes.
+    pub sha256: Sha256,
+    /// The file's id as a git blob.
+    pub git_blob: GitBlobId,
+    /// Whether the file's first bytes are not text.
+    pub binary: bool,
 }
 
 /// What one peer wants of the other.
@@ -74,6 +85,8 @@ pub enum Ask {
         /// The chunk.
         index: ChunkIndex,
     },
+    /// What other hubs call these files; 1 to [`DIGESTS_PER_ASK_MAX`].
+    Digests(Vec<FileHash>),
     /// End the ask with this id; not answered.
     Cancel,
 }
@@ -113,6 +126,8 @@ pub enum Answer {
         /// Its bytes.
         size: u64,
     },
+    /// One of each file that was asked for, in the same order; `None` if the peer does not know it.
+    Digests(Vec<Option<FileDigests>>),
     /// Not held, or not for you.
     NotHere,
     /// Ask again after this time; at most [`BUSY_WAIT_MS_MAX`].
@@ -229,6 +244,9 @@ impl From<Ask> for Proto {
                 file: file_bytes(file),
                 index: index.0,
             }),
+            Ask::Digests(files) => Self::GetDigests(proto::GetDigests {
+                files: files.into_iter().map(file_bytes).collect(),
+            }),
             Ask::Cancel => Self::Cancel(proto::Cancel {}),
         }
     }
@@ -281,6 +299,9 @@ impl From<Answer> for Proto {
                 file: file_bytes(file),
                 size,
             }),
+            Answer::Digests(files) => Self::Digests(proto::Digests {
+                files: files.into_iter().map(digests_message).collect(),
+            }),
             Answer::NotHere => Self::NotHere(proto::NotHere {}),
             Answer::Busy(wait) => {
                 let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
@@ -292,6 +313,14 @@ impl From<Answer> for Proto {
             Answer::Malformed => Self::Malformed(proto::Malformed {}),
         }
     }
+}
+
+fn digests_message(digests: Option<FileDigests>) -> proto::FileDigests {
+    digests.map_or_else(proto::FileDigests::default, |digests| proto::FileDigests {
+        sha256: hash_bytes(digests.sha256.as_bytes()),
+        git_blob: hash_bytes(digests.git_blob.as_bytes()),
+        binary: digests.binary,
+    })
 }
 
 fn range_message(range: Range<u32>) -> proto::Range {
@@ -352,6 +381,7 @@ impl TryFrom<Proto> for Body {
                 let (file, index) = (file(&report.file)?, ChunkIndex(report.index));
                 Ask::ReportWrong { file, index }.into()
             }
+            Proto::GetDigests(ask) => Ask::Digests(files(&ask)?).into(),
             Proto::Cancel(_) => Ask::Cancel.into(),
             Proto::Manifest(page) => {
                 rule(
@@ -386,6 +416,7 @@ impl TryFrom<Proto> for Body {
                 let (file, size) = (file(&answer.file)?, size(answer.size)?);
                 Answer::Alias { file, size }.into()
             }
+            Proto::Digests(answer) => Answer::Digests(digests(&answer)?).into(),
             Proto::NotHere(_) => Answer::NotHere.into(),
             Proto::Busy(busy) => {
                 let wait = busy.wait_ms.min(BUSY_WAIT_MS_MAX);
@@ -415,15 +446,44 @@ fn alias(ask: &proto::GetAlias) -> Result<Alias, FrameError> {
         "one alias of a file",
     )?;
     if ask.git_blob.is_empty() {
-        let sha256 = Sha256::from_slice(&ask.sha256);
-        sha256
-            .map(Alias::Sha256)
-            .ok_or(FrameError::Rule("a hash has 32 bytes"))
+        sha256(&ask.sha256).map(Alias::Sha256)
     } else {
-        let id = GitBlobId::from_slice(&ask.git_blob);
-        id.map(Alias::GitBlob)
-            .ok_or(FrameError::Rule("a git blob id has 20 bytes"))
+        git_blob(&ask.git_blob).map(Alias::GitBlob)
     }
+}
+
+fn sha256(bytes: &Bytes) -> Result<Sha256, FrameError> {
+    Sha256::from_slice(bytes).ok_or(FrameError::Rule("a hash has 32 bytes"))
+}
+
+fn git_blob(bytes: &Bytes) -> Result<GitBlobId, FrameError> {
+    GitBlobId::from_slice(bytes).ok_or(FrameError::Rule("a git blob id has 20 bytes"))
+}
+
+fn files(ask: &proto::GetDigests) -> Result<Vec<FileHash>, FrameError> {
+    rule(
+        (1..=DIGESTS_PER_ASK_MAX).contains(&ask.files.len()),
+        "1 to 512 files an ask",
+    )?;
+    ask.files.iter().map(file).collect()
+}
+
+fn digests(answer: &proto::Digests) -> Result<Vec<Option<FileDigests>>, FrameError> {
+    rule(
+        answer.files.len() <= DIGESTS_PER_ASK_MAX,
+        "the digests of at most 512 files",
+    )?;
+    let digests = |file: &proto::FileDigests| {
+        if file.sha256.is_empty() && file.git_blob.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(FileDigests {
+            sha256: sha256(&file.sha256)?,
+            git_blob: git_blob(&file.git_blob)?,
+            binary: file.binary,
+        }))
+    };
+    answer.files.iter().map(digests).collect()
 }
 
 fn chunks(ask: &proto::GetChunks) -> Result<Ask, FrameError> {

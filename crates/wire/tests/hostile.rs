@@ -90,7 +90,28 @@ fn rules_are_held() {
         [&[0xd2, 1, body.len() as u8][..], &body].concat()
     };
     rule(&alias_of(&size), "that large");
+    rule(&[0x5a, 0], "1 to 512"); // digests of no file
+    rule(&[0x5a, 3, 0x0a, 1, 7], "32 bytes");
+    rule(&[0xe2, 1, 5, 0x0a, 3, 0x0a, 1, 7], "32 bytes"); // a SHA-256 of one byte
+    let sha256_alone = [&[0xe2, 1, 36, 0x0a, 34, 0x0a, 32][..], &[9; 32]].concat();
+    rule(&sha256_alone, "20 bytes");
     assert_eq!(refused(&[0xff]), FrameError::NotProtobuf);
+}
+
+#[test]
+fn digests_are_asked_and_given_for_a_bounded_number_of_files() {
+    let repeated = |tag: &[u8], entry: &[u8], times: usize| {
+        let body = entry.repeat(times);
+        let length = [(body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8];
+        [tag, &length, &body].concat()
+    };
+    // Empty hashes are cheap to send, but the count is refused before them.
+    let asks = refused(&repeated(&[0x5a], &[0x0a, 0], 513));
+    assert!(matches!(asks, FrameError::Rule(rule) if rule.contains("1 to 512")));
+    let answers = refused(&repeated(&[0xe2, 1], &[0x0a, 0], 513));
+    assert!(matches!(answers, FrameError::Rule(rule) if rule.contains("at most 512")));
+    let most = FrameHead::decode(&header(&repeated(&[0xe2, 1], &[0x0a, 0], 512))).unwrap();
+    assert_eq!(most.body, Body::Answer(Answer::Digests(vec![None; 512])));
 }
 
 #[test]

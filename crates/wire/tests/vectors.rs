@@ -12,7 +12,7 @@ use hubless_content::{
     ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, Lfs, Manifest, ManifestEntry, Revision,
     Sha256, Tree, TreeEntry,
 };
-use hubless_wire::{Answer, Ask, Body, Frame, FrameHead, Scope, header_len};
+use hubless_wire::{Answer, Ask, Body, FileDigests, Frame, FrameHead, Scope, header_len};
 
 fn payload(bytes: usize) -> Bytes {
     vec![7; bytes].into()
@@ -82,6 +82,10 @@ fn expected() -> Vec<(&'static str, Frame)> {
                 },
             ),
         ),
+        (
+            "ask digests",
+            Frame::new(12, Ask::Digests(vec![file, FileHash::new([0xee; 32])])),
+        ),
         ("cancel", Frame::new(128, Ask::Cancel)),
         (
             "manifest page of 3 bytes",
@@ -127,6 +131,20 @@ fn expected() -> Vec<(&'static str, Frame)> {
                     file,
                     size: 20_971_520,
                 },
+            ),
+        ),
+        (
+            "digests",
+            Frame::new(
+                12,
+                Answer::Digests(vec![
+                    Some(FileDigests {
+                        sha256: Sha256::new([0xcc; 32]),
+                        git_blob: GitBlobId::new([0xdd; 20]),
+                        binary: true,
+                    }),
+                    None,
+                ]),
             ),
         ),
         ("not here", Frame::new(9, Answer::NotHere)),

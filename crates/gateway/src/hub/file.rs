@@ -214,7 +214,7 @@ fn disposition(name: &str) -> HeaderValue {
 
 fn pointer_text(ids: &FileIds, text: String, request: &HeaderMap, is_head: bool) -> Response {
     let mut headers = HeaderMap::new();
-    headers.insert(header::ETAG, ascii(&format!("\"{}\"", ids.oid())));
+    headers.insert(header::ETAG, ascii(&format!("\"{}\"", ids.oid_or_zeros())));
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),

@@ -157,15 +157,16 @@ pub(crate) async fn info(
     }
     let tree = ask.repos.tree(&resolved).await?;
     let card = Card::read(&ask.repos, &resolved, &tree).await;
-    let object = object(ask, &resolved, &tree, &card, &fields).await?;
+    let object = object(ask, &resolved, Some(&tree), &card, &fields).await?;
     Ok(Json(object).into_response())
 }
 
-/// The answer's object for one repository.
+/// The answer's object for one repository. Without the list of files, which only peers have, what
+/// depends on it is left out.
 pub(crate) async fn object(
     ask: &Ask,
     resolved: &Resolved,
-    tree: &RepoTree,
+    tree: Option<&RepoTree>,
     card: &Card,
     fields: &Fields,
 ) -> Result<Map<String, Value>, ApiError> {
@@ -192,10 +193,10 @@ pub(crate) async fn object(
     put("likes", json!(0));
     put("trendingScore", json!(0));
     put("tags", json!(card.tags()));
-    put(
-        "usedStorage",
-        json!(tree.files().map(|file| file.size).sum::<u64>()),
-    );
+    if let Some(tree) = tree {
+        let bytes: u64 = tree.files().map(|file| file.size).sum();
+        put("usedStorage", json!(bytes));
+    }
     match kind {
         RepoKind::Model => {
             put("modelId", json!(id));
@@ -215,7 +216,7 @@ pub(crate) async fn object(
     if let Some(data) = card.data().filter(|_| fields.card) {
         put("cardData", data);
     }
-    if fields.siblings {
+    if let Some(tree) = tree.filter(|_| fields.siblings) {
         put(
             "siblings",
             siblings(ask, resolved, tree, fields.blobs).await?,
@@ -238,7 +239,11 @@ async fn siblings(
     }
     let ids = ask.repos.ids_of(resolved, &files).await?;
     let siblings = files.iter().zip(ids).map(|(file, ids)| {
-        let mut sibling = json!({ "rfilename": file.path, "size": file.size, "blobId": ids.oid() });
+        let mut sibling = json!({ "rfilename": file.path, "size": file.size });
+        // Rather none than one that is not true.
+        if let Some(oid) = ids.oid() {
+            sibling["blobId"] = json!(oid);
+        }
         if let FileIds::Large {
             sha256,
             pointer_size,

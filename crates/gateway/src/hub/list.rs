@@ -121,11 +121,13 @@ async fn entry(
     let Some(resolved) = ask.repos.head(&repo.id).await? else {
         return Ok(None);
     };
-    // A list does not wait for peers.
-    let Some(tree) = ask.repos.held_tree(&resolved).await? else {
-        return Ok(None);
+    // A list does not wait for peers: of a repository whose files are not known here, it has what
+    // the name says.
+    let tree = ask.repos.held_tree(&resolved).await?;
+    let card = match &tree {
+        Some(tree) => Card::read_held(&ask.repos, &resolved, tree).await,
+        None => Card::default(),
     };
-    let card = Card::read_held(&ask.repos, &resolved, &tree).await;
     let tags = card.tags();
     let wanted = ask.query.all("filter").chain(ask.query.all("pipeline_tag"));
     let wanted = wanted.flat_map(|filter| filter.split(','));
@@ -136,6 +138,6 @@ async fn entry(
         return Ok(None);
     }
     Ok(Some(
-        info::object(ask, &resolved, &tree, &card, fields).await?,
+        info::object(ask, &resolved, tree.as_ref(), &card, fields).await?,
     ))
 }

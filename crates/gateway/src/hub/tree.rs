@@ -194,7 +194,7 @@ fn changed(tree: &RepoTree, entries: &[Entry]) -> Vec<Changed> {
 fn file_entry(file: &RepoFile, ids: &FileIds) -> Value {
     let mut value = json!({
         "type": "file",
-        "oid": ids.oid(),
+        "oid": ids.oid_or_zeros(),
         "size": file.size,
         "path": file.path,
     });

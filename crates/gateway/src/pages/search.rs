@@ -119,10 +119,10 @@ async fn fits(repos: &Repos, repo: RepoId, words: &[String]) -> Result<Option<Fo
     let Some(resolved) = repos.head(&repo).await? else {
         return Ok(None);
     };
-    let Some(tree) = repos.held_tree(&resolved).await? else {
-        return Ok(None);
+    let readme = match repos.held_tree(&resolved).await? {
+        Some(tree) => card::held_readme(repos, &resolved, &tree).await,
+        None => None,
     };
-    let readme = card::held_readme(repos, &resolved, &tree).await;
     let readme = readme.unwrap_or_default();
     let tags = Card::parse(&readme).tags();
     let name = repo.to_string().to_lowercase();

@@ -1,6 +1,6 @@
 //! How a fetch fails, in words.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use hubless_store::StoreError;
 
@@ -76,4 +76,15 @@ pub(super) fn nobody(what: &Target, candidates: usize) -> Failure {
         "check the hash; ask its publisher for a ticket (`hubless ticket`), or join their network \
          with `--bootstrap`",
     )
+}
+
+/// No node that has it answered in the time that a question waits.
+pub(super) fn no_holder(what: &Target, candidates: usize, within: Duration) -> Failure {
+    let tried = match candidates {
+        0 => "no node announces it".to_owned(),
+        1 => "the 1 node that may have it does not answer".to_owned(),
+        tried => format!("none of the {tried} nodes that may have it answers"),
+    };
+    let message = format!("no provider of {what} was found in {within:?}: {tried}");
+    Failure::new(FailureKind::NotFound, message).hint("ask again when its providers are back")
 }

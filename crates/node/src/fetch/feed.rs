@@ -14,9 +14,14 @@ use std::{
 
 use hubless_content::{ContentHash, FileHash, Manifest};
 use hubless_scheduler::Order;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::{
+    digests::DigestAsks,
+    failures,
     job::{Job, Outlook, Wish},
     layout::Layout,
     target::Target,
@@ -63,6 +68,8 @@ struct Shared {
     layout: watch::Receiver<Option<Arc<Layout>>>,
     stored: watch::Receiver<u64>,
     outlook: watch::Receiver<Outlook>,
+    digests: DigestAsks,
+    model: ContentHash,
     failure: Arc<OnceLock<Failure>>,
     /// Dropping them ends the fetch.
     _replies: Replies,
@@ -103,6 +110,30 @@ impl Feed {
         known
             .map(|layout| layout.manifest.clone())
             .ok_or_else(|| self.failure())
+    }
+
+    /// Asks peers what other hubs call files; ends when they said it, or said that they do not know.
+    /// What they claim is in [`Core::claimed`] then.
+    pub(crate) async fn digests(&self, files: &[FileHash]) {
+        self.shared.digests.want(files);
+        self.shared.digests.answered(files).await;
+    }
+
+    /// Waits for a source that has something of the model.
+    ///
+    /// # Errors
+    /// If there is none within this time; says what was tried.
+    pub(crate) async fn holder(&self, within: Duration) -> Result<(), Failure> {
+        let mut outlook = self.shared.outlook.clone();
+        let found = outlook.wait_for(|outlook| outlook.holders > 0);
+        match timeout(within, found).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(_)) => return Err(self.failure()),
+            Err(_) => {}
+        }
+        let named = outlook.borrow().named;
+        let target = Target::Model(self.shared.model);
+        Err(failures::no_holder(&target, named, within))
     }
 
     /// Asks for bytes of a file.
@@ -167,6 +198,8 @@ fn begin(core: &Arc<Core>, model: ContentHash) -> Result<Arc<Shared>, Failure> {
         layout: job.layout(),
         stored: job.stored(),
         outlook: job.outlook(),
+        digests: job.digests(),
+        model,
         failure: failure.clone(),
         _replies: replies,
     });

@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use super::{
+    digests::DigestAsks,
     discovery::{Candidate, Candidates, Search, nearby},
     failures,
     feed::Demand,
@@ -86,6 +87,8 @@ pub(super) struct Fetch {
 pub(super) struct Outlook {
     /// Connected peers, if something came in the last seconds.
     pub(super) peers: usize,
+    /// Sources that said that they have some of it.
+    pub(super) holders: usize,
     /// Peers that were named for it.
     pub(super) named: usize,
     /// Walks through the DHT that have ended.
@@ -98,6 +101,8 @@ struct Handle {
     commands: mpsc::Sender<Command>,
     /// Whether it gave something.
     useful: bool,
+    /// Whether it said that it has something of what is wanted.
+    has_some: bool,
 }
 
 /// A fetch under way.
@@ -168,6 +173,7 @@ impl Job {
             layout: layout_known,
             manifest_asks: Semaphore::new(MANIFEST_ASKS_MAX),
             lists: Lists::default(),
+            digests: DigestAsks::default(),
             bytes_fetched: AtomicU64::new(0),
             news: news_sender,
         });
@@ -225,6 +231,11 @@ impl Job {
     /// Changes whenever a chunk was stored.
     pub(super) fn stored(&self) -> watch::Receiver<u64> {
         self.stored.subscribe()
+    }
+
+    /// Where digests can be asked for while it runs.
+    pub(super) fn digests(&self) -> DigestAsks {
+        self.shared.digests.clone()
     }
 
     /// Changes with what may be expected of the fetch.

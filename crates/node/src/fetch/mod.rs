@@ -16,6 +16,7 @@
 mod availability;
 mod cat;
 pub(crate) mod claims;
+mod digests;
 pub(crate) mod discovery;
 mod failures;
 mod feed;

@@ -5,6 +5,7 @@
 //! own where chunks come on a lane: news that waits behind chunks comes too late for a swarm.
 
 mod answers;
+mod naming;
 mod storing;
 
 use std::{
@@ -30,6 +31,7 @@ use tokio::{
 pub(super) use self::storing::{Stored, put};
 use super::{
     availability::Availability,
+    digests::{DigestAsk, DigestAsks, Round},
     discovery::Candidate,
     layout::{FileNumber, Layout},
     lists::{Claim, ListInProgress, Lists},
@@ -51,6 +53,13 @@ const CANCELLED_MAX: usize = hubless_wire::ASKS_PER_STREAM_MAX;
 /// How long a source may say nothing about a chunk list before another is asked.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Asks for digests that are open with one source: one that waits for a large file does not hold up
+/// the others.
+const DIGEST_ASKS_MAX: usize = 4;
+
+/// How long a source may take to answer one: what it may wait by the protocol, and a slow line.
+const DIGESTS_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often that is looked at.
 const LIST_WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -68,6 +77,7 @@ pub(super) struct Shared {
     pub(super) layout: watch::Receiver<Option<Arc<Layout>>>,
     pub(super) manifest_asks: Semaphore,
     pub(super) lists: Lists,
+    pub(super) digests: DigestAsks,
     /// Chunk payload that came over the network.
     pub(super) bytes_fetched: AtomicU64,
     pub(super) news: mpsc::Sender<News>,
@@ -150,6 +160,7 @@ async fn connect(args: SourceArgs) -> Result<Source, End> {
     };
     let Exchange { asks, answers, .. } = exchange;
     Ok(Source {
+        digests_changed: marked(shared.digests.changes()),
         id: args.id,
         files: args.files,
         commands: args.commands,
@@ -166,7 +177,15 @@ async fn connect(args: SourceArgs) -> Result<Source, End> {
         lists: 0,
         list_watch: interval(LIST_WATCH_EVERY),
         refused_lists: HashSet::new(),
+        digest_asks: 0,
+        refused_digests: HashSet::new(),
     })
+}
+
+/// The same, so that what was there before counts as a change.
+fn marked(mut changes: watch::Receiver<()>) -> watch::Receiver<()> {
+    changes.mark_changed();
+    changes
 }
 
 /// Ids of the asks for the manifest are below.
@@ -202,6 +221,7 @@ enum Open {
     Chunk(u32),
     Availability(Availability),
     List(ListInProgress),
+    Digests(DigestAsk),
     Peers,
     /// A report; nothing follows from its answer.
     Report,
@@ -227,6 +247,10 @@ struct Source {
     lists: usize,
     list_watch: Interval,
     refused_lists: HashSet<FileNumber>,
+    /// Changes when there may be files whose digests are to be asked for.
+    digests_changed: watch::Receiver<()>,
+    digest_asks: usize,
+    refused_digests: HashSet<Round>,
 }
 
 /// What happened next.
@@ -235,6 +259,7 @@ enum Step {
     Stored(Stored),
     Command(Option<Command>),
     List(Claim),
+    Digests,
     Tick,
 }
 
@@ -263,7 +288,11 @@ impl Source {
                 Step::Command(Some(command)) => self.command(command).await?,
                 Step::Command(None) => return Ok(()),
                 Step::List(claim) => self.ask_list(claim).await?,
-                Step::Tick => self.give_up_slow_lists().await?,
+                Step::Digests => self.ask_digests().await?,
+                Step::Tick => {
+                    self.give_up_slow_lists().await?;
+                    self.give_up_slow_digests().await?;
+                }
             }
         }
     }
@@ -285,6 +314,9 @@ impl Source {
             biased;
             Some(stored) = self.storing.next() => Step::Stored(stored),
             command = self.commands.recv() => Step::Command(command),
+            Ok(()) = self.digests_changed.changed(), if self.digest_asks < DIGEST_ASKS_MAX => {
+                Step::Digests
+            }
             incoming = beside(&mut self.beside) => Step::Incoming(incoming),
             incoming = self.answers.recv_part(), if self.storing.len() < STORING_MAX => {
                 Step::Incoming(incoming)
@@ -292,7 +324,7 @@ impl Source {
             claim = self.shared.lists.claim(&self.refused_lists), if self.lists < LISTS_MAX => {
                 Step::List(claim)
             }
-            _ = self.list_watch.tick(), if self.lists > 0 => Step::Tick,
+            _ = self.list_watch.tick(), if self.lists > 0 || self.digest_asks > 0 => Step::Tick,
         }
     }
 

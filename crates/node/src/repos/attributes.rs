@@ -2,8 +2,7 @@
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
-/// Files above are large whatever they are called: as the hub has it.
-const REGULAR_BYTES_MAX: u64 = 10_000_000;
+use crate::sample::REGULAR_BYTES_MAX;
 
 /// Patterns of a file that are read; the hub's own file has some forty.
 const PATTERNS_MAX: usize = 1000;

@@ -4,7 +4,7 @@
 //! ```text
 //! resolve: name + revision -> Resolved (commit, revision)       redb, and the upstream if need be
 //! tree:    Resolved -> RepoTree (paths, sizes, file hashes)     the manifest, from peers if need be
-//! ids:     a file -> FileIds (git SHA-1, SHA-256)               kept, listed, or computed
+//! ids:     a file -> FileIds (git SHA-1, SHA-256)               kept, listed, computed, or claimed
 //! permit:  Resolved -> whether its caller may have the files    the upstream, of restricted repos
 //! open:    Resolved + a file + a range -> FileStream            held bytes, peers, the upstream
 //! ```
@@ -24,6 +24,7 @@ mod ids;
 mod names;
 mod resolve;
 mod search;
+mod small;
 mod stream;
 mod tensors;
 mod tree;

@@ -5,6 +5,7 @@
 //! "Not here" is the answer to all that is unknown, damaged or changed; it never says why.
 
 mod availability;
+mod digests;
 mod gains;
 mod manifests;
 mod reports;

@@ -8,16 +8,18 @@ use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileH
 use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
 use hubless_store::{Store, StoreError};
 use hubless_wire::{Answer, Ask, Scope};
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::{
     Gains, Swarms,
+    digests::DIGEST_WAITS_MAX,
     gains::{FirstSending, Gain, News},
     manifests::EncodedManifests,
     reports::Reports,
     turns::Turns,
 };
-use crate::{blocking::Blocking, counters::Counters, upstream::Withheld};
+use crate::{blocking::Blocking, counters::Counters, digesting::Digesting, upstream::Withheld};
 
 /// Chaining values of one page: a payload of 256 KiB.
 const CVS_PER_PAGE: usize = CHUNK_SIZE / size_of::<ChunkCv>();
@@ -30,11 +32,14 @@ pub(crate) struct Service {
     pub(super) gains: Gains,
     pub(super) first_sendings: News<FirstSending>,
     swarms: Swarms,
-    withheld: Withheld,
+    pub(super) withheld: Withheld,
     manifests: EncodedManifests,
     counters: Arc<Counters>,
     turns: Turns,
     reports: Reports,
+    pub(super) digesting: Arc<Digesting>,
+    /// Asks that may wait for digests now.
+    pub(super) digest_waits: Arc<Semaphore>,
 }
 
 impl ExchangeService for Service {
@@ -56,6 +61,7 @@ impl Service {
         swarms: Swarms,
         counters: Arc<Counters>,
         withheld: Withheld,
+        digesting: Arc<Digesting>,
     ) -> Self {
         Self {
             store,
@@ -68,6 +74,8 @@ impl Service {
             counters,
             turns: Turns::default(),
             reports: Reports::default(),
+            digesting,
+            digest_waits: Arc::new(Semaphore::new(DIGEST_WAITS_MAX)),
         }
     }
 
@@ -109,6 +117,7 @@ impl Service {
                 self.read_again(peer, file, index).await;
                 reply.send(Answer::NotHere, Bytes::new()).await
             }
+            Ask::Digests(files) => self.digests(files, reply).await,
             Ask::Cancel => Ok(()), // the network's matter
         }
     }
@@ -123,8 +132,8 @@ impl Service {
             | Ask::Chunks { file, .. }
             | Ask::Availability(Scope::File(file))
             | Ask::ReportWrong { file, .. } => self.withheld.has_file(*file),
-            // Known when it is found.
-            Ask::Alias(_) | Ask::Cancel => false,
+            // Known when it is found, or of each file.
+            Ask::Alias(_) | Ask::Digests(_) | Ask::Cancel => false,
         }
     }
 

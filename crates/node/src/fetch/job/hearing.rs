@@ -79,8 +79,16 @@ impl Job {
                 }
                 self.stored.send_modify(|stored| *stored += 1);
             }
-            Input::SourceHas(..) | Input::SourceGained(..) | Input::SourceComplete(_) => {
+            Input::SourceHas(source, _)
+            | Input::SourceGained(source, _)
+            | Input::SourceComplete(source) => {
                 self.anyone = true;
+                let is_empty = matches!(&input, Input::SourceHas(_, set) if set.is_empty());
+                if let Some(handle) = self.sources.get_mut(source).filter(|_| !is_empty)
+                    && !std::mem::replace(&mut handle.has_some, true)
+                {
+                    self.show_outlook();
+                }
             }
             Input::SourceJoined(_) => self.reached = true,
             _ => {}

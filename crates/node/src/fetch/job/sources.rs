@@ -49,6 +49,7 @@ impl Job {
             peer,
             commands,
             useful: false,
+            has_some: false,
         };
         self.sources.insert(id, handle);
     }
@@ -124,6 +125,7 @@ impl Job {
             return;
         };
         tracing::debug!(peer = %handle.peer, ?end, "a source ended");
+        self.show_outlook();
         match end {
             End::Lied => {
                 self.candidates.drop_peer(handle.peer);

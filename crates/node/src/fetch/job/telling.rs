@@ -25,6 +25,21 @@ const STALL_SHOWN_AFTER: Duration = Duration::from_secs(3);
 const CHUNK_WITHIN: Duration = Duration::from_secs(15);
 
 impl Job {
+    /// Shows what may be expected of the fetch.
+    pub(super) fn show_outlook(&self) {
+        let holders = self.sources.values().filter(|source| source.has_some);
+        let outlook = Outlook {
+            peers: match (&self.scheduler, self.stall()) {
+                (Some(scheduler), None) => scheduler.sources().count(),
+                _ => 0,
+            },
+            holders: holders.count(),
+            named: self.candidates.named(),
+            walks: self.search.ended_walks(),
+        };
+        self.outlook.send_replace(outlook);
+    }
+
     pub(super) fn show_progress(&self) {
         let known = self.layout.borrow().is_some();
         let stall = self.stall();
@@ -56,14 +71,7 @@ impl Job {
             sources: sources.len() as u32,
             stall: stall.clone(),
         });
-        self.outlook.send_replace(Outlook {
-            peers: match (&self.scheduler, &stall) {
-                (Some(scheduler), None) => scheduler.sources().count(),
-                _ => 0,
-            },
-            named: self.candidates.named(),
-            walks: self.search.ended_walks(),
-        });
+        self.show_outlook();
         if let Some(live) = &self.live {
             live.tell(self.told(state, bytes_total, sources, stall));
         }

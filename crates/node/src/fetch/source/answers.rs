@@ -41,6 +41,7 @@ impl Source {
                     .await
             }
             Some(Open::List(list)) => self.list_answered(id, list, answer, &payload).await,
+            Some(Open::Digests(ask)) => self.digests_answered(ask, answer).await,
             Some(Open::Peers) => self.peers_answered(answer).await,
             Some(Open::Report) => Ok(()),
             None => {
