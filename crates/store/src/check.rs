@@ -136,7 +136,12 @@ impl Shared {
         suspected: &[ChunkIndex],
     ) -> Result<Vec<ChunkIndex>, StoreError> {
         if !suspected.is_empty() {
-            return self.reject(target.file, suspected);
+            // Nothing is held of a stale file, so there is nothing to reject.
+            let is_stale = target.located.is_external() && target.located.held().is_empty();
+            return match is_stale {
+                true => Ok(suspected.to_vec()),
+                false => self.reject(target.file, suspected),
+            };
         }
         match &target.located {
             Located::Partial(partial) => {

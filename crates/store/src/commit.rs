@@ -245,7 +245,7 @@ impl Shared {
 
     /// Moves complete files, which are synced, to where complete files lie.
     /// Returns their signatures there.
-    fn publish<'a>(
+    pub(crate) fn publish<'a>(
         &self,
         partials: impl Iterator<Item = &'a Partial>,
     ) -> Result<HashMap<FileHash, Signature>, StoreError> {

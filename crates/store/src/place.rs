@@ -195,3 +195,43 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use hubless_content::{CHUNK_SIZE, ChunkIndex, hash_reader};
+
+    use super::*;
+    use crate::{Store, StoreOptions};
+
+    /// The commit after a fetch failed, so that the index still calls its file partial; then an import
+    /// of the same file fails too.
+    #[test]
+    fn a_failed_import_does_not_take_the_only_copy_of_a_fetched_file() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path(), StoreOptions::default()).unwrap();
+        let bytes = vec![7; 600_000];
+        let list = hash_reader(&bytes[..]).unwrap();
+        let file = list.file();
+        let shared = &store.shared;
+        let no_commit_meanwhile = lock(&shared.committing);
+        store.put_chunk_list(&list).unwrap();
+        for (index, chunk) in (0..).map(ChunkIndex).zip(bytes.chunks(CHUNK_SIZE)) {
+            let chunk = Bytes::copy_from_slice(chunk);
+            store.put(&list.verify(index, chunk).unwrap()).unwrap();
+        }
+        let partial = shared.partials.lock().get(&file).cloned().unwrap();
+        shared.publish(std::iter::once(&*partial)).unwrap();
+        let placed = Placed {
+            record: Record::new(list.size(), Place::Owned(Signature::default())),
+            copy: Some(shared.make_temporary(list.size()).unwrap().0),
+            list,
+            digests: None,
+        };
+        shared.take_back(&HashMap::from([(file, placed)]));
+        assert_eq!(std::fs::read(shared.home.owned(file)).unwrap(), bytes);
+        drop(no_commit_meanwhile);
+        store.flush().unwrap();
+        assert!(store.file(file).unwrap().unwrap().complete);
+    }
+}

@@ -267,6 +267,43 @@ fn an_export_stays_in_its_target() {
 }
 
 #[test]
+fn a_check_names_all_that_is_not_there_and_takes_back_what_is_right_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, tree, away) = (
+        dir.path().join("home"),
+        dir.path().join("tree"),
+        dir.path().join("away"),
+    );
+    let mut files = a_model();
+    files.remove("copy-of-model.safetensors");
+    write_files(&tree, &files);
+    let store = open(&home);
+    let model = import_in_place(&store, &tree).hash;
+    let file = list_of(&files["model.safetensors"]).file();
+    let path = fs::canonicalize(&tree).unwrap().join("model.safetensors");
+    assert!(store.verify(Some(model), &()).unwrap().is_good());
+
+    fs::rename(&tree, &away).unwrap();
+    let report = store.verify(Some(model), &()).unwrap();
+    assert_eq!(report.damaged[0].file, file);
+    let report = store.verify(Some(model), &()).unwrap();
+    assert_eq!((report.damaged, report.stale), (vec![], vec![(file, path)]));
+    fs::rename(&away, &tree).unwrap();
+    let report = store.verify(Some(model), &()).unwrap();
+    assert!(report.is_good(), "{report:?}");
+    assert!(store.model_info(model).unwrap().unwrap().complete);
+
+    let other: Files = [("other".to_owned(), bytes(8, 2 * CHUNK))].into();
+    let other = store.put_manifest(&manifest_of(&other)).unwrap();
+    let report = store.verify(None, &()).unwrap();
+    assert_eq!(report.missing, [list_of(&bytes(8, 2 * CHUNK)).file()]);
+    assert!(!report.is_good());
+    assert!(store.verify(Some(model), &()).unwrap().is_good());
+    store.remove(other).unwrap();
+    assert!(store.verify(None, &()).unwrap().is_good());
+}
+
+#[test]
 fn a_partial_file_that_was_removed_is_fetched_again() {
     let home = tempfile::tempdir().unwrap();
     let data = bytes(1, 3 * CHUNK);

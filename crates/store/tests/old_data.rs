@@ -1,14 +1,15 @@
-//! Stores that earlier versions wrote can be read. `data/v1` was written by version 0.1.0 with
-//! [`write_v1`]; never write it anew.
+//! Stores that earlier versions wrote can be read. `data/v1` was written with [`write_v1`] when the
+//! index had schema 1, `data/v2` with the same and what [`read_v2`] looks for when it had schema 2;
+//! never write them anew.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use common::*;
-use hubless_content::{RepoId, RepoKind};
-use hubless_store::{FilePlace, Store};
+use hubless_content::{ChunkIndex, RepoId, RepoKind};
+use hubless_store::{Digests, FilePlace, Store};
 
 /// What `data/v1` holds: an imported model, a partial file, and records.
 fn model_v1() -> Files {
@@ -39,6 +40,58 @@ fn a_store_of_version_1_opens_and_reads() {
     store.compute_digests(file, &()).unwrap();
     let repo = RepoId::new(RepoKind::Model, "org/name").unwrap();
     assert_eq!(store.refs(&repo).unwrap(), []);
+}
+
+#[test]
+fn a_store_of_version_2_opens_and_reads() {
+    let home = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v2");
+    copy_tree(&data, home.path());
+    let store = open(home.path());
+    read_v2(&store);
+    read_v1(&store);
+    store.close().unwrap();
+    read_v2(&open(home.path()));
+}
+
+/// Nothing is known of when files of such a store were last right.
+#[test]
+fn the_bytes_of_an_older_store_are_checked_before_they_leave() {
+    let home = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v2");
+    copy_tree(&data, home.path());
+    let file = list_of(&model_v1()["model.bin"]).file();
+    let name = file.to_string();
+    let path = home.path().join("files").join(&name[..2]).join(&name);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[CHUNK] ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let store = open(home.path());
+    assert!(store.read_chunk(file, ChunkIndex(0)).unwrap().is_some());
+    assert_eq!(store.read_chunk(file, ChunkIndex(1)).unwrap(), None);
+}
+
+fn read_v2(store: &Store) {
+    for data in model_v1().values() {
+        let digests = Digests::of(data);
+        let file = list_of(data).file();
+        assert_eq!(store.digests(file).unwrap(), Some(digests));
+        assert_eq!(store.file_by_sha256(digests.sha256).unwrap(), Some(file));
+        assert_eq!(
+            store.file_by_git_blob(digests.git_blob).unwrap(),
+            Some(file)
+        );
+    }
+    let id = RepoId::new(RepoKind::Model, "org/name").unwrap();
+    assert!(store.repo(&id).unwrap().is_some());
+    let refs = store.refs(&id).unwrap();
+    let [(_, commit)] = refs[..] else {
+        panic!("{refs:?}");
+    };
+    let revision = store.revision(&id, commit).unwrap().unwrap();
+    let model = manifest_of(&model_v1()).content_hash();
+    assert_eq!(revision.tree.content_hash(), Some(model));
 }
 
 #[test]
