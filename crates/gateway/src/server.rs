@@ -4,18 +4,30 @@ mod client;
 mod connection;
 mod patience;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::Router;
 use hubless_node::{NodeHandle, Place, SharedPlaces, accept};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{App, GatewayConfig, ops::HttpMetrics, pages::Pages, router};
 
 /// How long requests under way may go on after the gateway was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The first second of the year 10,000, since 1970.
+const YEAR_10000: u64 = 253_402_300_800;
+
+/// For clients of a machine whose clock has no date that HTTP can write.
+const NO_DATE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
+    Content-Length: 63\r\n\r\nThe clock of this machine is before 1970 or after 9999: set it.";
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +113,12 @@ fn spawn_serve(
     tokio::spawn(serve(listener, places, router, cancel))
 }
 
+/// Whether HTTP can write the date. `hyper` panics if it cannot, whether it has to write it or not.
+fn has_date(now: SystemTime) -> bool {
+    let since = now.duration_since(UNIX_EPOCH);
+    since.is_ok_and(|since| since.as_secs() < YEAR_10000)
+}
+
 async fn serve(
     listener: TcpListener,
     places: SharedPlaces,
@@ -109,11 +127,21 @@ async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let answer = |stream, place: Place| {
-        let connection = connection::connection(stream, place, router.clone());
-        let connection = graceful.watch(connection);
+        let connection = match has_date(SystemTime::now()) {
+            true => Ok(connection::connection(stream, place, router.clone())),
+            false => Err(stream),
+        };
+        let connection = connection.map(|connection| graceful.watch(connection));
         async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            let ended = match connection {
+                Ok(connection) => connection.await.map_err(|error| error.to_string()),
+                Err(mut stream) => {
+                    let written = stream.write_all(NO_DATE).await;
+                    written.map_err(|error| error.to_string())
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error, "a connection ended");
             }
         }
     };
@@ -125,4 +153,19 @@ async fn serve(
         tracing::debug!("requests under way are cut off");
     }
     connections.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_without_a_date_is_answered_without_hyper() {
+        assert!(has_date(SystemTime::now()) && has_date(UNIX_EPOCH));
+        assert!(!has_date(UNIX_EPOCH - Duration::from_secs(1)));
+        assert!(!has_date(UNIX_EPOCH + Duration::from_secs(YEAR_10000)));
+        let answer = std::str::from_utf8(NO_DATE).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
+    }
 }

@@ -342,3 +342,31 @@ async fn whoami_wants_a_token() {
     assert_eq!(me["type"], "user");
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn where_a_hub_takes_writes_the_gateway_says_that_it_is_read_only() {
+    let hub = Hub::start(&[("a", b"x".as_slice())]).await;
+    hub.name("model", "o/n", &[]).await;
+    for line in [
+        "POST /api/repos/create",
+        "DELETE /api/repos/delete",
+        "POST /api/validate-yaml",
+        "POST /api/models/o/n/commit/main",
+        "POST /api/models/o/n/preupload/main",
+        "PUT /api/models/o/n/settings",
+        "GET /api/models/o/n/discussions",
+        "POST /o/n.git/info/lfs/objects/batch",
+    ] {
+        let answer = hub.ask(line).await;
+        assert_eq!(answer.status, 403, "{line}");
+        let message = answer.header("x-error-message");
+        assert!(message.contains("read-only"), "{line}: {message}");
+        assert!(message.contains("hubless seed DIR"), "{line}: {message}");
+    }
+    for line in ["GET /api/settings/repositories", "GET /api/users/me/likes"] {
+        assert_eq!(hub.json(line).await, serde_json::json!([]), "{line}");
+    }
+    assert_eq!(hub.ask("POST /o/n/resolve/main/a").await.status, 405);
+    assert_eq!(hub.ask("GET /api/nothing/at/all").await.status, 404);
+    hub.stop().await;
+}
