@@ -146,7 +146,7 @@ fn a_part_of_a_file_is_proven_as_it_leaves() {
     let mirror = mirror.serve(&["--gateway", "127.0.0.1:0"]);
     let all = format!("0-{}", 8 * CHUNK - 1);
     let cat = |range: &str| {
-        let args = ["cat", holder.hash(), "weights.bin", "--timeout", "3"];
+        let args = ["cat", holder.hash(), "weights.bin", "--timeout", "20"];
         let args = [&args[..], &["--range", range]].concat();
         mirror.machine.command(args).output().expect("it runs")
     };
@@ -199,6 +199,38 @@ fn what_a_peer_has_comes_in_the_same_answer() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, scene.bytes[first..first + 10]);
     assert_eq!(node.count("store/chunks_rejected"), 3);
+}
+
+#[test]
+fn damage_that_no_reader_meets_is_found_and_mended_in_the_background() {
+    let scene = Scene::new();
+    let holder = scene.holder();
+    let machine = scene.lab.machine("gateway");
+    let hash = machine.add(&scene.source, &[]);
+    let file = stored(&machine, &scene.file);
+    flip(&file, WRONG);
+    let machine = machine.with("HUBLESS_PEERS", holder.address());
+    // Digests would be computed at the same time, and find it too.
+    let machine = machine.with("HUBLESS_DIGESTS", "false");
+    let node = machine.with("HUBLESS_SCRUB", "1s").serve(&[]);
+    until("it is found", LIMIT, || {
+        match node.count("store/chunks_rejected") {
+            1 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    });
+    assert!(node.count("store/scrubbed_bytes") > 0);
+    until("it is whole again", LIMIT, || {
+        match node.machine.json(["info", &hash])["complete"].as_bool() {
+            Some(true) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    node.stop();
+    assert!(
+        fs::read(file).expect("read") == scene.bytes,
+        "wrong bytes are kept"
+    );
 }
 
 /// A seeder of a part, of which one chunk rots unnoticed: what is not complete yet has no file whose
@@ -266,6 +298,22 @@ fn a_stopped_peer_is_named_within_seconds() {
 }
 
 #[test]
+fn what_only_this_node_provides_is_told_in_seconds() {
+    let scene = Scene::new();
+    let holder = scene.holder();
+    let asked = Instant::now();
+    let finished = holder.machine.run(["providers", holder.hash()]).ok();
+    assert!(finished.stderr.contains("this node holds"), "{finished:?}");
+    assert!(
+        asked.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        asked.elapsed()
+    );
+    let found = holder.machine.json(["providers", holder.hash()]);
+    assert_eq!(found["own"], true, "{found}");
+}
+
+#[test]
 fn a_file_whose_last_holder_left_is_an_error_in_time() {
     let scene = Scene::new();
     let holder = scene
@@ -276,7 +324,7 @@ fn a_file_whose_last_holder_left_is_an_error_in_time() {
     let mirror = mirror.with("HUBLESS_PEERS", holder.address());
     let mirror = mirror.serve(&["--gateway", "127.0.0.1:0"]);
     // The list of files is known here, and nothing of the file.
-    let args = ["get", holder.hash(), "--include", "none", "--timeout", "5"];
+    let args = ["get", holder.hash(), "--include", "none", "--timeout", "60"];
     mirror.machine.run(args).failed(3, "matches");
     let name = ["name", "set", "model", NAME, holder.hash()];
     mirror.machine.run(name).ok();

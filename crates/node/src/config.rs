@@ -19,6 +19,9 @@ use std::{
 use hubless_network::open_regular;
 use serde::{Deserialize, Serialize};
 
+mod scrub_every;
+
+pub use self::scrub_every::{ParseScrubEveryError, ScrubEvery};
 pub use crate::upstream::{ParseUpstreamUrlError, UpstreamUrl};
 
 /// The file's name in the home directory.
@@ -47,6 +50,8 @@ pub struct Config {
     pub announce: AnnouncePolicy,
     /// Compute the SHA-256 and git ids of files in the background, so that others find them by these.
     pub digests: bool,
+    /// How often every stored file is read and checked in the background, such as "30d", or "off".
+    pub scrub: ScrubEvery,
     /// Bytes per second sent to others, such as "10MB"; no limit without.
     pub limit_up: Option<Rate>,
     /// Bytes per second taken from others, such as "10MB"; no limit without.
@@ -84,6 +89,7 @@ impl Default for Config {
             relay: false,
             announce: AnnouncePolicy::Files,
             digests: true,
+            scrub: ScrubEvery::default(),
             limit_up: None,
             limit_down: None,
             quota: None,

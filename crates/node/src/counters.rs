@@ -27,6 +27,8 @@ pub(crate) struct Counters {
     pub(crate) fetches_cancelled: Count,
     /// Fetches under way.
     pub(crate) fetches: Level,
+    /// Stored bytes that were checked in the background.
+    pub(crate) scrubbed: Count,
     /// Asks of peers for chunks that are being answered.
     pub(crate) uploads: Level,
 }
@@ -50,6 +52,11 @@ impl Count {
     /// It happened.
     pub(crate) fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It happened so many times.
+    pub(crate) fn add(&self, times: u64) {
+        self.0.fetch_add(times, Ordering::Relaxed);
     }
 
     /// How often it happened.

@@ -15,12 +15,11 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use hubless_content::FileHash;
-use hubless_store::{Digests, Observer, Progress, StoreError};
+use hubless_store::{Digests, Observer, StoreError};
 use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
@@ -29,6 +28,7 @@ use crate::{
     blocking::{Aborted, Blocking},
     core::Core,
     fetch::Locks,
+    pacing::Pacer,
     replies::interrupted,
 };
 
@@ -37,21 +37,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// Files that are looked up at once.
 const PAGE: usize = 256;
-
-/// How long it works before it rests: short enough that nobody notices.
-const WORK: Duration = Duration::from_millis(20);
-
-/// How long it rests, in times of what it worked: half of one core, and of one disk.
-const REST: u32 = 1;
-
-/// The same while the node serves others: a tenth.
-const REST_SERVING: u32 = 9;
-
-/// Bytes a second to others from which on the node is said to serve.
-const SERVING_RATE: f64 = 1_000_000.0;
-
-/// How often it is looked whether a rest has to end, or may not end yet.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How often others hear of new digests during a long sweep.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -172,7 +157,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut changes = core.changes();
     core.digesting.has_worker.store(true, Ordering::Relaxed);
     let mut worker = Worker {
-        pacer: Pacer::new(core.clone()),
+        pacer: Pacer::new(core.clone(), is_awaited),
         core: core.clone(),
         failed: HashMap::new(),
         untold_since: None,
@@ -196,6 +181,10 @@ pub(crate) async fn run(core: Arc<Core>) {
             }
         }
     }
+}
+
+fn is_awaited(core: &Core) -> bool {
+    core.digesting.awaited.load(Ordering::Relaxed) > 0
 }
 
 struct Worker {
@@ -289,100 +278,6 @@ impl Worker {
             self.core.note_change();
         }
     }
-}
-
-/// Has the thread that computes rest, and wait while something goes before. Cloning is cheap.
-#[derive(Clone)]
-struct Pacer {
-    core: Arc<Core>,
-    slice: Arc<Mutex<Slice>>,
-}
-
-/// The work since the last rest.
-#[derive(Debug)]
-struct Slice {
-    began: Instant,
-    /// When it was looked how much goes to others, and the bytes until then.
-    looked: Instant,
-    sent: u64,
-}
-
-impl Pacer {
-    fn new(core: Arc<Core>) -> Self {
-        let now = Instant::now();
-        let slice = Slice {
-            began: now,
-            looked: now,
-            sent: 0,
-        };
-        Self {
-            core,
-            slice: Arc::new(Mutex::new(slice)),
-        }
-    }
-
-    /// Work begins.
-    fn begin(&self) {
-        self.slice().began = Instant::now();
-    }
-
-    fn slice(&self) -> MutexGuard<'_, Slice> {
-        self.slice.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How long to rest now, if it is time for a rest.
-    fn due(&self) -> Option<Duration> {
-        let mut slice = self.slice();
-        let now = Instant::now();
-        let worked = now.duration_since(slice.began);
-        if worked < WORK {
-            return None;
-        }
-        let sent = self
-            .core
-            .network()
-            .map_or(0, |network| network.counters().sent.total());
-        let is_serving = is_serving(
-            sent.saturating_sub(slice.sent),
-            now.duration_since(slice.looked),
-        );
-        (slice.looked, slice.sent) = (now, sent);
-        Some(worked.saturating_mul(if is_serving { REST_SERVING } else { REST }))
-    }
-
-    fn is_awaited(&self) -> bool {
-        self.core.digesting.awaited.load(Ordering::Relaxed) > 0
-    }
-
-    fn rest(&self, time: Duration) {
-        let end = Instant::now() + time;
-        while !self.core.cancel.is_cancelled() && !self.is_awaited() {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.core.busy.is_busy() {
-                true => thread::sleep(LOOK_EVERY),
-                false if left.is_zero() => return,
-                false => thread::sleep(left.min(LOOK_EVERY)),
-            }
-        }
-    }
-}
-
-impl Observer for Pacer {
-    fn progress(&self, _: Progress) {
-        if let Some(rest) = self.due() {
-            self.rest(rest);
-            self.begin();
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.core.cancel.is_cancelled()
-    }
-}
-
-/// Whether it is worth a thought that so many bytes went to others in this time.
-fn is_serving(sent: u64, time: Duration) -> bool {
-    sent > 0 && sent as f64 >= SERVING_RATE * time.as_secs_f64()
 }
 
 #[cfg(test)]
@@ -482,14 +377,5 @@ mod tests {
             digesting.want(&[FileHash::new(bytes); 2]);
         }
         assert_eq!(digesting.wanted().len(), WANTED_MAX);
-    }
-
-    #[test]
-    fn a_tenth_of_the_time_while_others_are_served() {
-        let second = Duration::from_secs(1);
-        assert!(!is_serving(0, Duration::ZERO));
-        assert!(!is_serving(900_000, second));
-        assert!(is_serving(1_000_000, second));
-        assert!(is_serving(100_000, second / 10));
     }
 }

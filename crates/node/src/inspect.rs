@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubless_content::{Alias, ContentHash, Manifest};
+use hubless_content::{Alias, ContentHash, FileHash, Manifest};
 use hubless_network::{AnnounceKey, Reach, Ticket};
 use hubless_store::{ModelInfo, Store, StoreError};
 
@@ -21,6 +21,9 @@ use crate::{
     replies::{ReplySink, interrupted},
     text::{count, size},
 };
+
+/// How long others are searched for what this node holds itself: the answer is known without them.
+const OTHERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Providers gathered for one answer; a person or script can use no more.
 const PROVIDERS_MAX: usize = 1000;
@@ -120,6 +123,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
             refused: evictions.refused,
             chunks_rejected: core.store.chunks_rejected(),
             bytes_in_place: usage.external_bytes,
+            scrubbed_bytes: core.counters.scrubbed.get(),
         },
         transfers: core.transfers.list(),
         stale: stale.into_iter().map(|(_, path)| path).collect(),
@@ -165,13 +169,22 @@ pub(crate) async fn providers(
 ) -> Result<Providers, Failure> {
     let network = core.network()?;
     sink.event(FINDING);
+    let store = core.store.clone();
+    let own = core.blocking.run(move || holds(&store, hash)).await??;
+    let within = Duration::from_secs(timeout_s);
+    let within = if own {
+        within.min(OTHERS_WITHIN)
+    } else {
+        within
+    };
     let mut providers: Vec<ProviderDetails> = Vec::new();
     let search = async {
         discovery::join(network).await;
         let mut found = network.find_providers(AnnounceKey::from(hash)).await;
         while let Some(provider) = found.recv().await {
             let peer_id = provider.peer_id.to_string();
-            let new = providers.iter().all(|known| known.peer_id != peer_id);
+            let new = provider.peer_id != network.peer_id()
+                && providers.iter().all(|known| known.peer_id != peer_id);
             if new && providers.len() < PROVIDERS_MAX {
                 let addresses = provider.addresses.iter().map(ToString::to_string).collect();
                 providers.push(ProviderDetails { peer_id, addresses });
@@ -179,10 +192,17 @@ pub(crate) async fn providers(
         }
     };
     tokio::select! {
-        _ = tokio::time::timeout(Duration::from_secs(timeout_s), search) => {}
+        _ = tokio::time::timeout(within, search) => {}
         () = sink.cancelled() => return Err(interrupted()),
     }
-    Ok(Providers { providers })
+    Ok(Providers { providers, own })
+}
+
+/// Whether anything of a model, or all of a file, is held.
+fn holds(store: &Store, hash: ContentHash) -> Result<bool, StoreError> {
+    let file = store.file(FileHash::new(*hash.as_bytes()))?;
+    let is_file = file.is_some_and(|file| file.complete);
+    Ok(is_file || store.model_held(hash)?.is_some_and(|held| !held.is_empty()))
 }
 
 pub(crate) async fn claims(

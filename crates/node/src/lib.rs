@@ -11,6 +11,7 @@
 //! network -> serve -> store
 //! store changes -> announcing -> network (DHT)
 //! store changes -> digesting -> store (what other hubs call the files)
+//! scrubbing -> store (what is at rest is checked)
 //! store damage -> repairing -> announcing, fetch (what is kept comes back)
 //! ```
 
@@ -38,6 +39,7 @@ mod host;
 mod inspect;
 mod metrics;
 mod node;
+mod pacing;
 mod publish;
 mod records;
 mod repairing;
@@ -45,6 +47,7 @@ mod replies;
 pub mod repos;
 mod requests;
 mod sample;
+mod scrubbing;
 mod serve;
 mod session;
 pub mod text;

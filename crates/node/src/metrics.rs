@@ -25,6 +25,8 @@ pub struct Metrics {
     pub chunks_rejected: u64,
     /// Stored chunks that were found to be wrong, and are no longer held.
     pub stored_chunks_rejected: u64,
+    /// Stored bytes that were checked in the background.
+    pub scrubbed_bytes: u64,
     /// Peers that were banned for it.
     pub bans: u64,
     /// Peers that are banned now.
@@ -111,6 +113,7 @@ impl NodeHandle {
                 .map_or(0, |upstream| upstream.bytes_received()),
             chunks_rejected: counters.rejected.get(),
             stored_chunks_rejected: self.core.store.chunks_rejected(),
+            scrubbed_bytes: counters.scrubbed.get(),
             bans: counters.bans.get(),
             banned: network.map_or(0, |network| network.banned().len() as u64),
             uploads: counters.uploads.get(),

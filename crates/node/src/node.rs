@@ -15,7 +15,7 @@ use crate::{
     host::{self, Found, Host},
     repairing,
     replies::Replies,
-    requests,
+    requests, scrubbing,
 };
 
 /// A serving node: it answers peers, announces what it holds, and takes requests on the control
@@ -104,6 +104,9 @@ fn work_in_background(core: &Arc<Core>) {
     core.tasks.spawn(announcing::run(core.clone()));
     core.tasks.spawn(externals::run(core.clone()));
     core.tasks.spawn(repairing::run(core.clone()));
+    if let Some(every) = core.config.scrub.time() {
+        core.tasks.spawn(scrubbing::run(core.clone(), every));
+    }
     if core.config.digests {
         core.tasks.spawn(digesting::run(core.clone()));
     }

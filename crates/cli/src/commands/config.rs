@@ -144,7 +144,7 @@ fn origin_text(origin: Origin, key: &str) -> String {
 
 /// What each key means, in the order in which people think of them. The texts are the doc comments
 /// of [`Config`]'s fields, which a program cannot read; a test holds both equal.
-const TEXTS: [(&str, &str); 19] = [
+const TEXTS: [(&str, &str); 20] = [
     ("listen", "Addresses to listen on, as multiaddrs."),
     (
         "bootstrap",
@@ -167,6 +167,10 @@ const TEXTS: [(&str, &str); 19] = [
     (
         "digests",
         "Compute the SHA-256 and git ids of files in the background, so that others find them by these.",
+    ),
+    (
+        "scrub",
+        "How often every stored file is read and checked in the background, such as \"30d\", or \"off\".",
     ),
     (
         "limit_up",

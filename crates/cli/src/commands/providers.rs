@@ -1,8 +1,8 @@
 //! `hubless providers`: who provides something.
 
-use hubless_content::{Alias, ParseAliasError};
+use hubless_content::{Alias, ContentHash, ParseAliasError};
 use hubless_node::{
-    Needs,
+    Needs, Session,
     api::{Claims, Failure, FailureKind, ModelDetails, Providers, Request},
 };
 
@@ -16,7 +16,8 @@ use crate::{
 
 /// Find the nodes that provide a model or a file
 ///
-/// Asks the DHT and the nodes on the local network. Exit code 3 if nobody is found.
+/// Asks the DHT and the nodes on the local network. Exit code 3 if no node is found, and this one
+/// does not hold it either; what this node holds is searched elsewhere for 5 s.
 ///
 /// With what another hub calls a file, `sha256:` and its SHA-256 or `git:` and its git blob id, the
 /// nodes are asked which file that is. What they say is a claim: only the file's bytes prove it.
@@ -62,20 +63,21 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 
 async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let (found, is_here): (Providers, bool) = context
+    let found: Providers = context
         .session(Needs::Network, async |session| {
             if session.is_remote() && !args.network.peer.is_empty() {
                 output
                     .warn("the node that runs on this home does the search: --peer has no effect");
             }
             let hash = what.find(session, context).await?.hash();
-            let timeout_s = args.timeout;
-            let call = session.call(Request::Providers { hash, timeout_s });
-            let found = context.finish(call, &mut Events::drawn(output)).await?;
-            let call = session.call(Request::Info { hash });
-            let own: Result<ModelDetails, _> =
-                context.finish(call, &mut Events::silent(output)).await;
-            Ok((found, own.is_ok_and(|own| own.held_bytes > 0)))
+            note_own(session, hash, context).await;
+            let request = Request::Providers {
+                hash,
+                timeout_s: args.timeout,
+            };
+            context
+                .finish(session.call(request), &mut Events::drawn(output))
+                .await
         })
         .await?;
     if output.json {
@@ -83,15 +85,28 @@ async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<()
     } else if !found.providers.is_empty() {
         output.lines(&providers_table(&found))?;
     }
-    match found.providers.is_empty() {
-        true if is_here => {
-            let message = format!("this node has {what}; no other node that provides it was found");
-            Err(Failure::new(FailureKind::NotFound, message)
-                .hint("others fetch it from here while `hubless serve` runs")
-                .into())
+    match (found.providers.is_empty(), found.own) {
+        (true, false) => Err(nobody(&what.to_string()).into()),
+        (true, true) => {
+            output.note("no other node was found that provides it");
+            Ok(())
         }
-        true => Err(nobody(&what.to_string()).into()),
-        false => Ok(()),
+        (false, _) => Ok(()),
+    }
+}
+
+/// Says at once that this node holds a model: a search takes seconds.
+async fn note_own(session: &Session, hash: ContentHash, context: &Context<'_>) {
+    let request = session.call(Request::Info { hash });
+    let silent = &mut Events::silent(context.output);
+    let known: Result<ModelDetails, Error> = context.finish(request, silent).await;
+    if let Ok(model) = known
+        && model.held_bytes > 0
+    {
+        let (held, all) = (size(model.held_bytes), size(model.bytes));
+        context
+            .output
+            .note(&format!("this node holds {held} of {all}"));
     }
 }
 

@@ -53,7 +53,7 @@ fn flags_set_the_keys_of_their_names() {
     let wanted = serde_json::json!({
         "listen": ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"],
         "bootstrap": ["/b"], "peers": ["/p"], "mdns": false, "upnp": false, "relay": true,
-        "announce": "roots", "digests": true, "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
+        "announce": "roots", "digests": true, "scrub": "30d", "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
         "network_key": "/k", "gateway": "off", "gateway_token": "/t",
         "gateway_names": ["hub.example"],
         "upstream": "https://up.example", "upstream_token_file": "/u", "upstream_hosts": ["cdn.example"],

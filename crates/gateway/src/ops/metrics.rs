@@ -106,6 +106,9 @@ fn trust(registry: &mut Registry, node: &Metrics) {
     let help = "Stored chunks that were found to be wrong and are no longer held";
     let rejected = node.stored_chunks_rejected;
     count(registry, "store_chunks_rejected", help, rejected);
+    let help = "Stored bytes that were checked in the background";
+    let scrubbed = ConstCounter::new(node.scrubbed_bytes);
+    registry.register_with_unit("store_scrubbed", help, Unit::Bytes, scrubbed);
     let help = "Peers banned for wrong bytes";
     count(registry, "bans", help, node.bans);
     level(

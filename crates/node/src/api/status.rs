@@ -78,6 +78,8 @@ pub struct StoreStatus {
     /// Bytes of files that are referenced in place.
     #[serde(default)]
     pub bytes_in_place: u64,
+    /// Stored bytes that were checked in the background since the start.
+    pub scrubbed_bytes: u64,
 }
 
 /// The fetches under way.
@@ -178,8 +180,11 @@ pub struct PeerDetails {
 /// Who provides something.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Providers {
-    /// In the order they were found.
+    /// Others, in the order they were found.
     pub providers: Vec<ProviderDetails>,
+    /// Whether this node holds it too, or some of it.
+    #[serde(default)]
+    pub own: bool,
 }
 
 /// One provider.

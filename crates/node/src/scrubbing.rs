@@ -1,0 +1,83 @@
+//! Checks what is at rest, in the background: silent damage is found while others still have a copy.
+//!
+//! The store knows when each file was checked last, so a restart changes nothing: the oldest check
+//! comes first, and a file that seems to have been written to before all others. What is found to be
+//! wrong goes the way of all damage (`repairing`).
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use hubless_content::FileHash;
+use hubless_store::{Scrubbed, StoreError};
+use tracing::{debug, warn};
+
+use crate::{blocking::Blocking, core::Core, pacing::Pacer};
+
+/// Bytes a second at most: a twentieth of what a disk reads, and 1 TB in 14 hours.
+const BYTES_PER_SECOND: f64 = 20_000_000.0;
+
+/// How far it may be ahead of that rate before it rests.
+const AHEAD_MAX: Duration = Duration::from_millis(100);
+
+/// How long it waits when nothing is due: files that seem to have been written to are found so late.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Runs until the node stops.
+pub(crate) async fn run(core: Arc<Core>, every: Duration) {
+    let cancel = core.cancel.clone();
+    let work = async {
+        loop {
+            core.busy.idle().await;
+            match next(&core, every).await {
+                Some(file) => scrub(&core, file).await,
+                None => tokio::time::sleep(LOOK_EVERY.min(every)).await,
+            }
+        }
+    };
+    cancel.run_until_cancelled(work).await;
+}
+
+/// The file that is due, if one is.
+async fn next(core: &Arc<Core>, every: Duration) -> Option<FileHash> {
+    let before = SystemTime::now().checked_sub(every)?;
+    let store = core.store.clone();
+    let due = Blocking::run_long(move || store.next_to_scrub(before)).await;
+    due.ok()?.unwrap_or_else(|error| {
+        warn!(%error, "cannot tell which files are to be checked");
+        None
+    })
+}
+
+async fn scrub(core: &Arc<Core>, file: FileHash) {
+    let work = core.clone();
+    match Blocking::run_long(move || read(&work, file)).await {
+        Ok(Ok(Scrubbed {
+            bytes, rejected, ..
+        })) => {
+            debug!(%file, bytes, rejected, "checked");
+        }
+        Ok(Err(error)) => {
+            warn!(%file, %error, "cannot check a stored file");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(_) => {} // the node stops
+    }
+}
+
+fn read(core: &Arc<Core>, file: FileHash) -> Result<Scrubbed, StoreError> {
+    let pacer = Pacer::new(core.clone(), |_| false);
+    let (began, mut read) = (Instant::now(), 0);
+    core.store.scrub(file, &mut |bytes| {
+        read += bytes;
+        core.counters.scrubbed.add(bytes);
+        pacer.step();
+        let ahead = Duration::from_secs_f64(read as f64 / BYTES_PER_SECOND);
+        let ahead = ahead.saturating_sub(began.elapsed());
+        if ahead > AHEAD_MAX {
+            pacer.rest(ahead);
+        }
+        !core.cancel.is_cancelled()
+    })
+}
