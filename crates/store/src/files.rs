@@ -204,7 +204,7 @@ pub(crate) fn encode_list(list: &ChunkList) -> Vec<u8> {
         .collect()
 }
 
-fn decode_list(file: FileHash, bytes: &[u8]) -> Option<ChunkList> {
+pub(crate) fn decode_list(file: FileHash, bytes: &[u8]) -> Option<ChunkList> {
     let (size, cvs) = bytes.split_first_chunk()?;
     let (cvs, rest) = cvs.as_chunks();
     let cvs = cvs.iter().map(|cv| ChunkCv::new(*cv)).collect();

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! store.redb         the index; store.redb.new while it is made
+//! store.redb.damaged the last index that had damaged pages
 //! files/ab/<hash>    complete files, read-only; ab: first two digits of the hash
 //! partial/<hash>     files that are being fetched
 //! partial/import-N   files that are being copied or come from another hub: their hash is not known yet
@@ -40,6 +41,11 @@ impl Home {
     /// Where an index is made before it gets its name.
     pub(crate) fn new_index(&self) -> PathBuf {
         self.root.join("store.redb.new")
+    }
+
+    /// Where a damaged index is kept after a new one was made of what was right in it.
+    pub(crate) fn damaged_index(&self) -> PathBuf {
+        self.root.join("store.redb.damaged")
     }
 
     pub(crate) fn files(&self) -> PathBuf {

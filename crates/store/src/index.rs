@@ -21,6 +21,7 @@ use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteT
 use crate::{
     disk::{DiskFile, IndexFile},
     error::{IoContext, StoreError},
+    salvage::{self, Loss},
     sync::{read, write},
 };
 
@@ -245,36 +246,45 @@ impl Index {
         }
     }
 
-    /// Compares all pages with their checksums, which redb itself does only after a crash. All else
-    /// waits meanwhile.
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
-        drop(self.ready()?);
+    /// Whether all pages are as they were written. All else waits meanwhile; the file is closed for it,
+    /// and stays as it is.
+    pub(crate) fn pages_are_right(&self) -> Result<bool, StoreError> {
         let mut slot = write(&self.database);
-        let database = match slot.as_mut() {
-            Some(Opened::Writable(database)) => database,
-            // The check would write.
-            Some(Opened::ReadOnly(_)) => return Ok(()),
-            None => return Err(StoreError::Closed),
-        };
-        let failure = match caught(|| database.check_integrity()) {
-            Ok(Ok(true)) => return Ok(()),
-            // What is rebuilt is what redb derives from the rest.
-            Ok(Ok(false)) => {
-                tracing::warn!(path = %self.path.display(), "the index was repaired");
-                return Ok(());
-            }
-            Ok(Err(error)) => Failure::Index(error.into()),
-            Err(Panicked) => Failure::Panic,
-        };
-        drop(slot);
-        self.reset();
-        Err(self.explain(failure))
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let database = slot.take();
+        if caught(|| drop(database)).is_err() {
+            return Ok(false);
+        }
+        salvage::pages_are_right(&self.file).context("read", &self.path)
     }
 
-    /// Bytes of the index.
-    pub(crate) fn len(&self) -> Result<u64, StoreError> {
-        let signature = self.file.signature().context("read", &self.path)?;
-        Ok(signature.size)
+    /// As [`Index::pages_are_right`], for callers that can do nothing about it.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if a page is damaged.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if self.pages_are_right()? {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt {
+            path: self.path.clone(),
+            detail: "some of its pages are damaged; it is made anew at the next start".into(),
+        })
+    }
+
+    /// The file that the index lies in.
+    pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
+        self.file.clone()
+    }
+
+    /// Copies what is right in a damaged index to this one.
+    pub(crate) fn salvage_into(
+        &self,
+        damaged: &Arc<dyn DiskFile>,
+    ) -> Result<Vec<Loss>, StoreError> {
+        self.write(|write| salvage::salvage(damaged, write))
     }
 
     /// Drops a database that can no longer be used.
@@ -320,7 +330,7 @@ impl Index {
 }
 
 /// redb panicked.
-struct Panicked;
+pub(crate) struct Panicked;
 
 thread_local! {
     /// Whether a panic of this thread becomes an error, so that it is not to be printed.
@@ -328,7 +338,7 @@ thread_local! {
 }
 
 /// Runs `work`; a panic in it ends there, and is logged instead of printed.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = take_hook();

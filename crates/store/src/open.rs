@@ -28,12 +28,14 @@ use crate::{
     queue::Queue,
     quota::Quota,
     record::seconds_since_1970,
+    salvage::pages_are_right,
     sweep::sweep,
     tables,
     uses::Uses,
 };
 
-/// An index up to this size is checked in some 10 ms.
+/// A row that a flipped bit hides is missed by no reader, so the pages are compared with their
+/// checksums. An index up to this size is compared in some 10 ms, so at each start.
 const CHECK_ALWAYS_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The longest that damage to a larger index stays hidden, if the store is opened at all.
@@ -121,35 +123,109 @@ fn open_index(disk: &dyn Disk, home: &Home) -> Result<Index, StoreError> {
         }
     }
     let file = open_locked(disk, home, &path)?;
-    if file.signature().context("read", &path)?.size == 0 {
+    let size = file.signature().context("read", &path)?.size;
+    if size == 0 {
         return Err(corrupt(&path, "it is empty"));
     }
+    if size <= CHECK_ALWAYS_BYTES && !pages_are_right(&file).context("read", &path)? {
+        return make_anew(disk, home, &file);
+    }
     let index = Index::open(path.clone(), file)?;
-    check_pages(&index)?;
     check_schema(&index, &path)?;
+    if size > CHECK_ALWAYS_BYTES && check_is_due(&index)? {
+        if !index.pages_are_right()? {
+            let damaged = index.file();
+            drop(index);
+            return make_anew(disk, home, &damaged);
+        }
+        note_check(&index)?;
+    }
     Ok(index)
 }
 
-/// A row that a flipped bit hides is not missed by anybody, so the pages are compared with their
-/// checksums: of a small index each time, of a large one once in [`CHECK_AFTER`].
-fn check_pages(index: &Index) -> Result<(), StoreError> {
-    if index.len()? <= CHECK_ALWAYS_BYTES {
-        return index.check();
-    }
+/// Whether a large index was last checked [`CHECK_AFTER`] ago or earlier.
+fn check_is_due(index: &Index) -> Result<bool, StoreError> {
     let now = seconds_since_1970(SystemTime::now());
     let last = index.read(|read| {
         let meta = read.open_table(tables::META)?;
         Ok(meta.get(tables::META_CHECKED)?.map(|value| value.value()))
     })?;
-    if last.is_some_and(|last| last <= now && now - last < CHECK_AFTER.as_secs()) {
-        return Ok(());
-    }
-    index.check()?;
+    let is_fresh = |last: u64| last <= now && now - last < CHECK_AFTER.as_secs();
+    Ok(!last.is_some_and(is_fresh))
+}
+
+fn note_check(index: &Index) -> Result<(), StoreError> {
+    let now = seconds_since_1970(SystemTime::now());
     index.write(|write| {
         let mut meta = write.open_table(tables::META)?;
         meta.insert(tables::META_CHECKED, now)?;
         Ok(())
     })
+}
+
+/// Makes a new index of what is right in a damaged one, which is kept beside it.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if a row is lost that cannot be had again; then nothing is changed.
+fn make_anew(
+    disk: &dyn Disk,
+    home: &Home,
+    damaged: &Arc<dyn DiskFile>,
+) -> Result<Index, StoreError> {
+    let (new, path, kept) = (home.new_index(), home.index(), home.damaged_index());
+    let file = open_locked(disk, home, &new)?;
+    file.set_len(0).context("make", &new)?;
+    let index = Index::open(path.clone(), file)?;
+    make_tables(&index)?;
+    let losses = index
+        .salvage_into(damaged)
+        .map_err(|error| unsalvageable(&path, error))?;
+    copy_file(disk, &**damaged, &path, &kept)?;
+    disk.rename(&new, &path).context("make", &path)?;
+    disk.sync_dir(home.root()).context("sync", home.root())?;
+    for loss in losses {
+        let (lost, rows) = (loss.what, loss.rows);
+        tracing::warn!(
+            lost,
+            rows,
+            "the index was damaged; what was lost is looked for again"
+        );
+    }
+    tracing::warn!(
+        index = %path.display(), damaged = %kept.display(),
+        "the index was damaged and was made anew"
+    );
+    Ok(index)
+}
+
+fn unsalvageable(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt { detail, .. } => StoreError::Corrupt {
+            path: path.to_owned(),
+            detail: format!("some of its pages are damaged, and {detail}"),
+        },
+        StoreError::ReadOnly { .. } => corrupt(path, "some of its pages are damaged"),
+        error => error,
+    }
+}
+
+fn copy_file(
+    disk: &dyn Disk,
+    from: &dyn DiskFile,
+    path: &Path,
+    to: &Path,
+) -> Result<(), StoreError> {
+    const PIECE: u64 = 1024 * 1024;
+    let size = from.signature().context("read", path)?.size;
+    let copy = disk.open(to, Access::Create).context("make", to)?;
+    copy.set_len(size).context("make", to)?;
+    let mut buffer = vec![0; PIECE as usize];
+    for at in (0..size).step_by(PIECE as usize) {
+        let piece = &mut buffer[..PIECE.min(size - at) as usize];
+        from.read_exact_at(piece, at).context("read", path)?;
+        copy.write_all_at(piece, at).context("write", to)?;
+    }
+    copy.sync().context("sync", to)
 }
 
 /// The index, if it is there and cannot be written to.

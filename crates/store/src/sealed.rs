@@ -40,6 +40,21 @@ impl<K: Key + 'static> Sealed<K> {
         }
     }
 
+    pub(crate) fn definition(&self) -> TableDefinition<'static, K, &'static [u8]> {
+        self.definition
+    }
+
+    /// What a value is, for messages.
+    pub(crate) fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Whether a value, as it lies in the table, is what was written for this key.
+    pub(crate) fn proves(&self, key: &[u8], sealed: &[u8]) -> bool {
+        let parts = sealed.split_last_chunk::<CHECKSUM_BYTES>();
+        parts.is_some_and(|(value, checksum)| checksum_of(self.name, key, value) == *checksum)
+    }
+
     fn rows<T>(&self, table: T) -> Rows<T> {
         Rows {
             table,
