@@ -13,9 +13,9 @@ check:
 test:
     scripts/test
 
-# An index with one altered bit or byte, many times over; `just damage 5000` takes some minutes.
-damage images="5000":
-    HUBLESS_INDEX_IMAGES={{images}} cargo test --locked --release -p hubless-store --test damaged_index
+# Tests that CI runs for a minute, run for long: crash, model, index or clients.
+soak *args:
+    scripts/soak {{args}}
 
 # Seed and fetch a model on this machine.
 demo *path:

@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod model;
+pub mod mount;
 pub mod net;
 pub mod process;
 pub mod proxy;
