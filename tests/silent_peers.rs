@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt as _, future::BoxFuture};
+use futures::future::BoxFuture;
 use hubless_network::{
     Exchange, ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId,
     Protocol, Reply,
@@ -27,6 +27,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     runtime::Runtime,
+    sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 
@@ -39,10 +40,9 @@ const MADE_UP_IDS: usize = 384;
 /// When a socket of the crowd comes again after it was closed.
 const RENEWED_AFTER: Duration = Duration::from_secs(4);
 
-/// How often a made-up id tries that is refused, when it tries again, and how many try at once.
-const TRIES: usize = 20;
-const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(200);
-const TRYING: usize = 32;
+/// How often a made-up id tries that is refused, and how many try at once.
+const TRIES: usize = 3;
+const TRYING: usize = 16;
 
 /// Until an honest peer has its first chunk, beyond what that takes without a crowd: that is 0.2 s, or
 /// more on a machine that has other things to do.
@@ -124,12 +124,38 @@ async fn idle_peer(address: Multiaddr) -> Option<(Network, Exchange)> {
     let network = network.await.expect("a node that does not listen");
     let peer = hubless_network::peer_of(&address).expect("it ends in a peer id");
     for _ in 0..TRIES {
-        match network.open(peer, vec![address.clone()]).await {
-            Ok(exchange) => return Some((network, exchange)),
-            Err(_) => tokio::time::sleep(TRIED_AGAIN_AFTER).await,
+        if let Ok(exchange) = network.open(peer, vec![address.clone()]).await {
+            return Some((network, exchange));
         }
     }
     None
+}
+
+/// Peers that stay until their stream gives way to others: a whole node would come again at once,
+/// for its DHT, and this machine would do nothing but handshakes. Returns when each was admitted or
+/// refused, and how many were admitted.
+async fn idle_peers(count: usize, address: Multiaddr) -> (JoinSet<()>, usize) {
+    let mut crowd = JoinSet::new();
+    let trying = Arc::new(Semaphore::new(TRYING));
+    let (admitted, mut outcomes) = mpsc::channel(count);
+    for _ in 0..count {
+        let (address, trying, admitted) = (address.clone(), Arc::clone(&trying), admitted.clone());
+        crowd.spawn(async move {
+            let permit = trying.acquire().await;
+            let peer = idle_peer(address).await;
+            drop(permit);
+            let _ = admitted.send(peer.is_some()).await;
+            if let Some((network, mut exchange)) = peer {
+                while let Some(Ok(_)) = exchange.answers.recv().await {}
+                network.stop().await;
+            }
+        });
+    }
+    let mut inside = 0;
+    for _ in 0..count {
+        inside += usize::from(outcomes.recv().await.unwrap_or(false));
+    }
+    (crowd, inside)
 }
 
 /// A node in the middle of a crowd.
@@ -233,16 +259,11 @@ fn withstands(descriptors: Option<u32>) {
         drop(half);
     }
     let address: Multiaddr = node.node.address().parse().expect("an address");
-    let crowd: Vec<Option<(Network, Exchange)>> = runtime.block_on(async {
-        let peers = (0..MADE_UP_IDS).map(|_| idle_peer(address.clone()));
-        let peers = futures::stream::iter(peers).buffer_unordered(TRYING);
-        peers.collect().await
-    });
-    let inside = crowd.iter().flatten().count();
+    let (crowd, inside) = runtime.block_on(idle_peers(MADE_UP_IDS, address));
     println!("{inside} of {MADE_UP_IDS} made-up ids had an exchange stream");
     assert!(inside > MADE_UP_IDS / 4, "a crowd: {inside}");
     node.holds("made-up ids");
-    runtime.block_on(async { drop(crowd) });
+    drop(crowd);
     node.is_back();
 }
 
