@@ -109,7 +109,7 @@ impl Way {
 }
 
 /// What is added to a command so that it knows the good node.
-fn known<'a>(scene: &'a Scene, others: Others) -> Vec<&'a str> {
+fn known(scene: &Scene, others: Others) -> Vec<&str> {
     match others {
         Others::None => Vec::new(),
         Others::Peer => vec!["--peer", scene.good.address()],
@@ -117,7 +117,7 @@ fn known<'a>(scene: &'a Scene, others: Others) -> Vec<&'a str> {
 }
 
 /// As [`known`], for a command that waits: not long where there is nothing to wait for.
-fn patient<'a>(scene: &'a Scene, others: Others) -> Vec<&'a str> {
+fn patient(scene: &Scene, others: Others) -> Vec<&str> {
     let timeout = match others {
         Others::None => "1",
         Others::Peer => "30",

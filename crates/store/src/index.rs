@@ -330,6 +330,7 @@ impl Index {
 }
 
 /// redb panicked.
+#[derive(Debug)]
 pub(crate) struct Panicked;
 
 thread_local! {

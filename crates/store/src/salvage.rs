@@ -7,7 +7,6 @@
 //! manifest is not made anew but refused: a person has to know.
 
 use std::{
-    collections::BTreeMap,
     io,
     sync::{
         Arc,
@@ -17,8 +16,9 @@ use std::{
 
 use hubless_content::{ContentHash, FileHash};
 use redb::{
-    AccessGuard, Database, Key, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, StorageBackend, StorageError, TableDefinition, Value, WriteTransaction,
+    AccessGuard, Database, Key, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase,
+    ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, TableDefinition, Value,
+    WriteTransaction,
 };
 
 use crate::{
@@ -94,6 +94,8 @@ pub(crate) fn salvage(
     Ok(copy.losses)
 }
 
+type Row<'t, K, V> = Result<(AccessGuard<'t, K>, AccessGuard<'t, V>), StorageError>;
+
 /// Rows of a table that could not be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loss {
@@ -161,18 +163,19 @@ impl Copy<'_> {
         kind: Rows,
         proves: impl Fn(&[u8], &[u8]) -> bool,
     ) -> IndexResult<()> {
-        let (found, expected) = self.readable(table);
-        let mut new = self.write.open_table(table)?;
-        let mut copied = 0;
-        for (key, value) in &found {
-            let right = caught(|| proves(key, value)).unwrap_or(false);
-            if right {
-                new.insert(K::from_bytes(key), V::from_bytes(value))?;
-                copied += 1;
-            }
-        }
+        self.pages.store(0, Ordering::Relaxed);
+        let opened = caught(|| {
+            let old = self.read.open_table(table).ok()?;
+            let rows = old.len().ok()?;
+            Some((old, rows))
+        });
         // A table that cannot be opened does not say how many rows it had.
-        let lost = expected.map_or(1, |rows| rows.saturating_sub(copied));
+        let lost = match opened {
+            Ok(Some((old, rows))) => {
+                rows.saturating_sub(self.copy_rows(table, &old, rows, proves)?)
+            }
+            _ => 1,
+        };
         if lost > 0 && kind == Rows::Said {
             return Err(IndexError::Malformed(what));
         }
@@ -182,42 +185,38 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// The rows that can be read, from both ends up to the damage, and how many there should be.
-    fn readable<K: Key + 'static, V: Value + 'static>(
+    /// Copies rows from both ends up to the damage. Returns how many.
+    fn copy_rows<K: Key + 'static, V: Value + 'static>(
         &self,
         table: TableDefinition<K, V>,
-    ) -> (BTreeMap<Vec<u8>, Vec<u8>>, Option<u64>) {
-        let mut found = BTreeMap::new();
-        let table = caught(|| {
+        old: &ReadOnlyTable<K, V>,
+        rows: u64,
+        proves: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> IndexResult<u64> {
+        let mut new = self.write.open_table(table)?;
+        let mut copied = 0;
+        let mut copy = |row: Row<'_, K, V>| -> IndexResult<()> {
+            let (key, value) = row?;
             self.pages.store(0, Ordering::Relaxed);
-            let table = self.read.open_table(table).ok()?;
-            let rows = table.len().ok()?;
-            Some((table, rows))
-        });
-        let Ok(Some((table, rows))) = table else {
-            return (found, None);
+            let (key, value) = (key.value(), value.value());
+            if proves(K::as_bytes(&key).as_ref(), V::as_bytes(&value).as_ref()) {
+                // The second pass may come to rows of the first.
+                copied += u64::from(new.insert(key, value)?.is_none());
+            }
+            Ok(())
         };
         let limit = usize::try_from(rows).unwrap_or(usize::MAX);
-        let _ = caught(|| Some(self.gather(&mut found, table.iter().ok()?, limit)));
-        if found.len() < limit {
-            let _ = caught(|| Some(self.gather(&mut found, table.iter().ok()?.rev(), limit)));
-        }
-        (found, Some(rows))
-    }
-
-    /// Takes rows until one cannot be read.
-    fn gather<'t, K: Key + 'static, V: Value + 'static>(
-        &self,
-        found: &mut BTreeMap<Vec<u8>, Vec<u8>>,
-        rows: impl Iterator<Item = Result<(AccessGuard<'t, K>, AccessGuard<'t, V>), StorageError>>,
-        limit: usize,
-    ) {
-        for row in rows.take(limit) {
-            let Ok((key, value)) = row else { return };
+        // An error or a panic of a pass ends it: what it did not come to is for the other, or lost.
+        let pass =
+            caught(|| -> IndexResult<()> { old.iter()?.take(limit).try_for_each(&mut copy) });
+        if !matches!(pass, Ok(Ok(()))) {
             self.pages.store(0, Ordering::Relaxed);
-            let key = K::as_bytes(&key.value()).as_ref().to_vec();
-            found.insert(key, V::as_bytes(&value.value()).as_ref().to_vec());
+            let pass = caught(|| -> IndexResult<()> {
+                old.iter()?.rev().take(limit).try_for_each(&mut copy)
+            });
+            tracing::debug!(?pass, "rows before damage in the index");
         }
+        Ok(copied)
     }
 }
 
