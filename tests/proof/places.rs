@@ -81,7 +81,7 @@ impl Victim {
         let machine = scene.lab.machine_in(beside.join("home"));
         let source = scene.source.join(place.file());
         let truth = fs::read(&source).expect("the model");
-        let hash = scene.good.hash().to_owned();
+        let hash = scene.good.hash.clone();
         let stored = fill(scene, place, &machine, &beside, &hash);
         machine.run(["name", "set", "model", NAME, &hash]).ok();
         let offset = find_held(&stored, &truth, place);
@@ -137,7 +137,7 @@ fn fill(scene: &Scene, place: Place, machine: &Machine, beside: &Path, hash: &st
             let range = format!("0-{}", HELD_BYTES - 1);
             let args = ["cat", hash, place.file(), "--range", &range];
             machine
-                .run([&args[..], &["--peer", scene.good.address()]].concat())
+                .run([&args[..], &["--peer", &scene.good.address]].concat())
                 .ok();
             home.join("partial").join(&file_hash)
         }

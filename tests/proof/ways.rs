@@ -112,7 +112,7 @@ impl Way {
 fn known(scene: &Scene, others: Others) -> Vec<&str> {
     match others {
         Others::None => Vec::new(),
-        Others::Peer => vec!["--peer", scene.good.address()],
+        Others::Peer => vec!["--peer", &scene.good.address],
     }
 }
 
