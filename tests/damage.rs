@@ -1,5 +1,5 @@
-//! Bytes that changed on disk: none of them leaves as if it were right, whoever asks; where a peer has
-//! them, the same request gets the right ones; and a peer that sent them learns it.
+//! Bytes that changed on disk: none of them leaves as if it were right, whatever the reader; where a peer
+//! has them, the same request gets the right ones; and a peer that sent them learns it.
 
 use std::{
     fs::{self, OpenOptions},

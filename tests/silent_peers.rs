@@ -168,7 +168,7 @@ struct Besieged {
 }
 
 impl Besieged {
-    /// `descriptors`: what its process may open.
+    /// `descriptors`: how many files and sockets its process may have open.
     fn new(descriptors: Option<u32>) -> Self {
         let lab = Lab::new(HUBLESS);
         let source = lab.path("model");
@@ -244,20 +244,24 @@ impl Besieged {
     }
 }
 
-fn withstands(descriptors: Option<u32>) {
-    allow_many_sockets();
-    let mut node = Besieged::new(descriptors);
+/// Sockets that never say who they are.
+fn withstands_sockets(node: &mut Besieged, runtime: &Runtime) {
     let target = socket(&node.node);
+    let _in_runtime = runtime.enter();
+    let silent = sockets(SILENT, &[], target);
+    node.holds("silent sockets");
+    drop(silent);
+    let half = sockets(HALF_HELLOS, &HALF_HELLO, target);
+    node.holds("half hellos");
+    drop(half);
+}
+
+#[test]
+fn crowds_without_a_word_lock_no_peer_out() {
+    allow_many_sockets();
+    let mut node = Besieged::new(None);
     let runtime = Runtime::new().expect("a runtime");
-    {
-        let _in_runtime = runtime.enter();
-        let silent = sockets(SILENT, &[], target);
-        node.holds("silent sockets");
-        drop(silent);
-        let half = sockets(HALF_HELLOS, &HALF_HELLO, target);
-        node.holds("half hellos");
-        drop(half);
-    }
+    withstands_sockets(&mut node, &runtime);
     let address: Multiaddr = node.node.address().parse().expect("an address");
     let (crowd, inside) = runtime.block_on(idle_peers(MADE_UP_IDS, address));
     println!("{inside} of {MADE_UP_IDS} made-up ids had an exchange stream");
@@ -268,6 +272,12 @@ fn withstands(descriptors: Option<u32>) {
 }
 
 #[test]
-fn crowds_without_a_word_lock_no_peer_out() {
-    withstands(None);
+fn nor_do_they_where_a_process_may_open_few_files() {
+    allow_many_sockets();
+    let runtime = Runtime::new().expect("a runtime");
+    for descriptors in [256, 1024] {
+        let mut node = Besieged::new(Some(descriptors));
+        withstands_sockets(&mut node, &runtime);
+        node.is_back();
+    }
 }

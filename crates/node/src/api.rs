@@ -184,7 +184,8 @@ pub struct GetRequest {
     /// Read and check all stored bytes before they leave, also of files that did not change.
     #[serde(default)]
     pub verify: bool,
-    /// Replace files of the output directory that have other bytes and are not of this store.
+    /// Replace files of the output directory that have other bytes and are not of this store. Implied
+    /// where the node's own directory is the output.
     #[serde(default)]
     pub force: bool,
 }

@@ -11,7 +11,7 @@ use hubless_store::{Observer, Progress};
 
 use crate::core::Core;
 
-/// How long it works before it rests: short enough that nobody notices.
+/// How long it works before it rests: short enough that foreground work does not wait noticeably.
 const WORK: Duration = Duration::from_millis(20);
 
 /// How long it rests, in times of what it worked: half of one core, and of one disk.

@@ -37,7 +37,7 @@ pub enum EntryKind {
 pub struct Entry {
     /// What it is; links are not followed.
     pub kind: EntryKind,
-    /// Tells whether it is still the same one.
+    /// To compare with what was there before: whether it is still the same one.
     pub signature: Signature,
 }
 

@@ -1,6 +1,6 @@
 //! Files that were put aside because the index does not know them: taking them back.
 //!
-//! Most are what a crash left between two steps, and wanted by nobody. One that the index lost to
+//! Most are what a crash left between two steps, and no model wants them. One that the index lost to
 //! damage is wanted by a model, and may be the last copy: its chunks are verified, and it is the
 //! store's again.
 

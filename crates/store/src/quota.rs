@@ -1,7 +1,7 @@
 //! How many bytes the store takes, and how many it may.
 //!
 //! Bytes are reserved before they are written, all of a file at once, so the sum holds under
-//! concurrent fetches: whoever finds no room learns it before it has written anything. Room is made
+//! concurrent fetches: a writer that finds no room gets the error before it has written anything. Room is made
 //! before that, if something may go: see `evict.rs`.
 
 use std::sync::{Arc, Mutex};

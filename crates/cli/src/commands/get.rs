@@ -70,7 +70,8 @@ pub(crate) struct Args {
     /// Replace files in the directory that have other bytes
     ///
     /// Without it, a file with other bytes is replaced only if this node has those bytes too, as
-    /// those of another revision; else nothing is put into place, and the file is named.
+    /// those of another revision; else nothing is put into place, and the file is named. In the home
+    /// directory (without -o) such files are always replaced.
     #[arg(long)]
     force: bool,
 

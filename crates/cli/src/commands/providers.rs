@@ -86,7 +86,7 @@ async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<()
         output.lines(&providers_table(&found))?;
     }
     match (found.providers.is_empty(), found.own) {
-        (true, false) => Err(nobody(&what.to_string()).into()),
+        (true, false) => Err(no_provider(&what.to_string()).into()),
         (true, true) => {
             output.note("no other node was found that provides it");
             Ok(())
@@ -138,7 +138,7 @@ async fn claims(alias: Alias, args: &Args, context: &Context<'_>) -> Result<(), 
         output.lines(&claims_table(&found))?;
     }
     match found.claims.is_empty() {
-        true => Err(nobody(&alias.to_string()).into()),
+        true => Err(no_provider(&alias.to_string()).into()),
         false => Ok(()),
     }
 }
@@ -156,7 +156,7 @@ fn claims_table(found: &Claims) -> Vec<String> {
     table.lines()
 }
 
-fn nobody(what: &str) -> Failure {
+fn no_provider(what: &str) -> Failure {
     Failure::new(
         FailureKind::NotFound,
         format!("nobody was found that provides {what}"),

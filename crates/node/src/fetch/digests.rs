@@ -87,7 +87,7 @@ impl DigestAsks {
         (asked().any(is_open), asked().any(|asked| asked.refused))
     }
 
-    /// Changes when there may be something to ask or somebody answered.
+    /// Changes when there may be something to ask, or a peer answered.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
     }

@@ -149,7 +149,9 @@ async fn export(
     let observer = SinkObserver::new(sink, exporting);
     let (store, hash) = (core.store.clone(), request.hash);
     let (path, selection) = (path.to_owned(), selection.clone());
-    let (verify, force) = (request.verify, request.force);
+    // `models/` in the home directory is the node's own: what differs there is rot, or a link to rot.
+    let force = request.force || request.output.is_none();
+    let verify = request.verify;
     let exported = Blocking::run_long(move || {
         let options = ExportOptions {
             wants: &|path| selection.wants(path),

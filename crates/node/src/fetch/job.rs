@@ -282,7 +282,7 @@ impl Job {
             self.candidates.add(candidate, self.start);
         }
         while !self.is_done() {
-            // A want is told to nobody while there is none.
+            // While there is none, no peer learns what is wanted.
             if !self.has_all() {
                 self.start_sources();
                 self.search.step(
@@ -544,7 +544,7 @@ impl Job {
         } else if !self.search.has_joined() && self.candidates.named() == 0 {
             failures::alone(&self.wish.target)
         } else {
-            failures::nobody(&self.wish.target, self.candidates.named())
+            failures::no_holder(&self.wish.target, self.candidates.named())
         })
     }
 }

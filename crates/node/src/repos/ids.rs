@@ -46,7 +46,7 @@ const HOLDER_WITHIN: Duration = Duration::from_secs(3);
 const FETCH_FOR_IDS_MAX: u64 = CHUNK_SIZE as u64;
 
 /// What a list fetches in all of such files: the configurations and tokenizers of a model, which
-/// who lists it is about to download.
+/// the client that lists it is about to download.
 const FETCH_FOR_LIST_MAX: u64 = 8 * 1024 * 1024;
 
 /// How long a list waits for that; the rest of its time is for peers and for computing.
