@@ -14,7 +14,7 @@ use crate::{
     Shared, Store,
     check::Target,
     digests,
-    disk::{DiskFile, Signature, is_loss},
+    disk::{Signature, is_loss},
     error::{IoContext, StoreError},
     files::{Located, encode_list, get_record, put_record},
     partial::Partial,
@@ -104,11 +104,28 @@ impl Store {
 /// A partial file as it is committed.
 struct Snapshot {
     partial: Arc<Partial>,
-    handle: Arc<dyn DiskFile>,
     size: u64,
     held: ChunkSet,
     /// All is held and was verified by this process, so that it becomes a complete file.
     proven: bool,
+}
+
+/// Partial files that a commit has open at once: each takes a file descriptor beside those that are
+/// kept open.
+const SYNC_AT_ONCE: usize = 4;
+
+impl Snapshot {
+    /// What is held now: its bytes are written, and will be synced before it is committed.
+    fn of(partial: &Arc<Partial>) -> Self {
+        let mut state = partial.lock();
+        state.dirty = false;
+        Self {
+            partial: partial.clone(),
+            size: state.size,
+            held: state.held.clone(),
+            proven: state.is_proven(),
+        }
+    }
 }
 
 impl Shared {
@@ -145,45 +162,41 @@ impl Shared {
     }
 
     fn commit_batch(&self, batch: &Batch) -> Result<(), StoreError> {
-        let snapshots = self.snapshots(batch)?;
-        let outcome = self.write_batch(batch, &snapshots);
+        let mut snapshots = Vec::new();
+        let synced = self.sync_partials(batch, &mut snapshots);
+        let outcome = synced.and_then(|()| self.write_batch(batch, &snapshots));
         for snapshot in &snapshots {
             self.settle(snapshot, outcome.is_ok());
         }
         outcome
     }
 
-    /// What is held now: its bytes are written, and will be synced before it is committed.
-    fn snapshots(&self, batch: &Batch) -> Result<Vec<Snapshot>, StoreError> {
+    /// Takes what is held of each file and makes its bytes durable: a few files at a time, for a batch
+    /// may have thousands.
+    fn sync_partials(
+        &self,
+        batch: &Batch,
+        snapshots: &mut Vec<Snapshot>,
+    ) -> Result<(), StoreError> {
         let partials: Vec<Arc<Partial>> = {
             let map = self.partials.lock();
             let partials = batch.dirty.iter().filter_map(|file| map.get(file));
             partials.cloned().collect()
         };
-        // Opening one may show that it is gone, so all are open before one is looked at.
-        let handles = partials.iter().map(|partial| self.partial_handle(partial));
-        let handles = handles.collect::<Result<Vec<_>, _>>()?;
-        let snapshot = |(partial, handle): (Arc<Partial>, _)| {
-            let mut state = partial.lock();
-            state.dirty = false;
-            let (size, held, proven) = (state.size, state.held.clone(), state.is_proven());
-            drop(state);
-            Snapshot {
-                partial,
-                handle,
-                size,
-                held,
-                proven,
+        for partials in partials.chunks(SYNC_AT_ONCE) {
+            // Opening one may show that it is gone, so it is open before it is looked at.
+            let handles = partials.iter().map(|partial| self.partial_handle(partial));
+            let handles = handles.collect::<Result<Vec<_>, _>>()?;
+            snapshots.extend(partials.iter().map(Snapshot::of));
+            for (partial, handle) in partials.iter().zip(handles) {
+                let synced = handle.sync();
+                synced.context("sync", &self.home.partial(partial.file))?;
             }
-        };
-        Ok(partials.into_iter().zip(handles).map(snapshot).collect())
+        }
+        Ok(())
     }
 
     fn write_batch(&self, batch: &Batch, snapshots: &[Snapshot]) -> Result<(), StoreError> {
-        for snapshot in snapshots {
-            let synced = snapshot.handle.sync();
-            synced.context("sync", &self.home.partial(snapshot.partial.file))?;
-        }
         self.partials
             .sync_names(&*self.disk, &self.home.partials())?;
         let proven = snapshots.iter().filter(|snapshot| snapshot.proven);
