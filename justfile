@@ -9,6 +9,10 @@ check:
     cargo clippy --locked --release --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --release --workspace --no-deps
 
+# Unit tests of all crates: no root, no network beyond loopback, no browser.
+unit:
+    cargo nextest run --locked --workspace --lib --bins
+
 # All that must hold, as CI runs it.
 test:
     scripts/test
@@ -28,3 +32,7 @@ bench *args:
 # What the parts cost: hashing, chunk lists, frames, commits, the scheduler. `just bench-parts scheduler` is one of them.
 bench-parts *args:
     cargo bench --locked --manifest-path benches/Cargo.toml --target-dir target/benches -- {{args}}
+
+# The release tarball and its SHA-256, in target/dist-tarball (see RELEASE.md).
+dist:
+    scripts/dist
