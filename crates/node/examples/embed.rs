@@ -52,6 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         exclude: Vec::new(),
         dry_run: false,
         timeout_s: TIMEOUT_S,
+        verify: false,
+        force: false,
     };
     let fetched: Fetched = call(&getter, Request::Get(get)).await?;
     println!("fetched {} bytes, verified", fetched.bytes_fetched);
