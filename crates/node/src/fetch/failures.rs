@@ -62,7 +62,7 @@ pub(super) fn alone(what: &Target) -> Failure {
 }
 
 /// No node was found that has it.
-pub(super) fn no_node_to_ask(what: &Target, candidates: usize) -> Failure {
+pub(super) fn no_provider(what: &Target, candidates: usize) -> Failure {
     let asked = match candidates {
         0 => "no node announces it".to_owned(),
         1 => "asked 1 node, which does not have it".to_owned(),

@@ -544,7 +544,7 @@ impl Job {
         } else if !self.search.has_joined() && self.candidates.named() == 0 {
             failures::alone(&self.wish.target)
         } else {
-            failures::no_node_to_ask(&self.wish.target, self.candidates.named())
+            failures::no_provider(&self.wish.target, self.candidates.named())
         })
     }
 }
