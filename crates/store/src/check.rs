@@ -216,8 +216,14 @@ impl Shared {
             _ => None,
         };
         let known = recorded.map(|recorded| self.known_signature(file, recorded));
-        let now = self.source(file, &located)?.signature();
-        if known.is_some() && known == now {
+        let source = self.source(file, &located)?;
+        let right = match &source {
+            // A file of one chunk, which is at hand: its hash is the proof.
+            Source::Bytes(bytes) => blake3::hash(bytes).as_bytes() == file.as_bytes(),
+            Source::Nothing => false,
+            Source::File(_) => known.is_some() && known == source.signature(),
+        };
+        if right {
             return Ok(());
         }
         self.check_file(file)

@@ -322,8 +322,13 @@ impl Shared {
 
     fn origin(&self, file: FileHash) -> Result<Origin, StoreError> {
         let incomplete = StoreError::Incomplete { file };
-        self.prove_file(file)?;
         self.uses.note(file);
+        let located = self.locate(file)?;
+        // These are checked as they are copied.
+        if let Source::Bytes(bytes) = self.source(file, &located)? {
+            return Ok(Origin::Bytes(bytes));
+        }
+        self.prove_file(file)?;
         let located = self.locate(file)?;
         let source = self.source(file, &located)?;
         let place = match located {

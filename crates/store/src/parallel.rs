@@ -8,7 +8,7 @@ use std::{
     ops::Range,
     path::Path,
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -62,15 +62,20 @@ pub(crate) fn span_count(size: u64) -> u32 {
     chunk_count(size).div_ceil(SPAN_CHUNKS)
 }
 
+/// Threads that this process may run at once. Asking the system takes a dozen calls, too many for
+/// each small file.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// Does `work` for each of `items` on all cores, about in order; each thread has its own buffer.
 /// Ends at the first error.
 pub(crate) fn for_each<T: Sync>(
     items: &[T],
     work: impl Fn(&T, &mut AlignedBytes) -> Result<(), StoreError> + Sync,
 ) -> Result<(), StoreError> {
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(items.len());
+    let threads = cores().min(items.len());
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let first_error = Mutex::new(None);
