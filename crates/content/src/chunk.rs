@@ -4,7 +4,17 @@ use std::fmt;
 
 /// Bytes of a chunk; the last one of a file may be shorter. 256 KiB is 256 BLAKE3 leaves of
 /// 1 KiB, a complete subtree, which is what lets a chunk be verified alone.
+///
+/// The value is frozen. Chunk lists, bitmaps of held chunks and the test vectors in `proto/` count in
+/// chunks of this size, on disk and on the wire, and carry no size of their own: a node with another
+/// value would read old indexes as malformed and take every other node for a liar. Another size needs
+/// a new `SCHEMA` of the store and a new name of the exchange protocol.
 pub const CHUNK_SIZE: usize = 256 * 1024;
+
+const _: () = assert!(
+    CHUNK_SIZE == hubless_memory::BUFFER_SIZE,
+    "a buffer holds one chunk"
+);
 
 /// The largest file: `u32` chunk indices reach 1 PiB.
 pub const FILE_SIZE_MAX: u64 = (u32::MAX as u64) * (CHUNK_SIZE as u64);

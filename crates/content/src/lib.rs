@@ -21,8 +21,6 @@
 //! Source: the BLAKE3 paper (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), section 2.
 
 mod alias;
-mod aligned;
-mod buffers;
 mod chunk;
 mod chunk_set;
 mod encoding;
@@ -36,8 +34,6 @@ mod revision;
 mod tensors;
 
 pub use alias::{Alias, ParseAliasError};
-pub use aligned::AlignedBytes;
-pub use buffers::{Buffer, Buffers, KeptBuffers};
 pub use chunk::{CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset};
 pub use chunk_set::ChunkSet;
 pub use hash::{ChunkCv, CommitId, ContentHash, FileHash, GitBlobId, ParseHashError, Sha256};

@@ -8,9 +8,10 @@ use std::{
 
 use blake3::hazmat::{self, HasherExt, Mode};
 use bytes::Bytes;
+use hubless_memory::AlignedBytes;
 
 use crate::{
-    AlignedBytes, CHUNK_SIZE, ChunkCv, ChunkIndex, FileHash,
+    CHUNK_SIZE, ChunkCv, ChunkIndex, FileHash,
     chunk::{FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset},
 };
 

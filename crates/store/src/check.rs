@@ -4,7 +4,8 @@
 //! As long as the file has that signature it is taken to be right, where hashing it each time would
 //! cost too much: for a peer, which verifies what it gets, and for a link or clone of the file.
 
-use hubless_content::{AlignedBytes, ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
+use hubless_content::{ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Shared,

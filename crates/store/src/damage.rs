@@ -12,7 +12,8 @@ use std::{
     },
 };
 
-use hubless_content::{AlignedBytes, ChunkIndex, ChunkSet, FileHash, chunk_count, chunk_offset};
+use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count, chunk_offset};
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Shared, Store,

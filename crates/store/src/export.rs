@@ -11,9 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{
-    AlignedBytes, CHUNK_SIZE, ChunkIndex, ContentHash, FileHash, ManifestEntry, ModelPath,
-    chunk_count, chunk_offset, hash_reader,
+    CHUNK_SIZE, ChunkIndex, ContentHash, FileHash, ManifestEntry, ModelPath, chunk_count,
+    chunk_offset, hash_reader,
 };
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Shared, Store,

@@ -17,9 +17,10 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{
-    AlignedBytes, ChunkList, ContentHash, FileHash, FileHasher, Manifest, ManifestEntry,
-    chunk_count, chunk_len, chunk_offset,
+    ChunkList, ContentHash, FileHash, FileHasher, Manifest, ManifestEntry, chunk_count, chunk_len,
+    chunk_offset,
 };
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Shared, Store,

@@ -16,8 +16,9 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{
-    AlignedBytes, CHUNK_SIZE, ChunkList, FILE_SIZE_MAX, FileHash, FileHasher, GitBlobId, Sha256,
+    CHUNK_SIZE, ChunkList, FILE_SIZE_MAX, FileHash, FileHasher, GitBlobId, Sha256,
 };
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Store,

@@ -73,7 +73,8 @@ mod walk;
 
 use std::sync::{Arc, Mutex};
 
-use hubless_content::{Buffers, ContentHash, Manifest};
+use hubless_content::{ContentHash, Manifest};
+use hubless_memory::Buffers;
 
 pub use chunks::Put;
 pub use damage::Damaged;

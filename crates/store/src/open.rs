@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hubless_content::Buffers;
+use hubless_memory::Buffers;
 use redb::WriteTransaction;
 
 use crate::{

@@ -15,9 +15,9 @@ use std::{
 };
 
 use hubless_content::{
-    AlignedBytes, CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, chunk_count, chunk_cv, chunk_len,
-    chunk_offset,
+    CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, chunk_count, chunk_cv, chunk_len, chunk_offset,
 };
+use hubless_memory::AlignedBytes;
 
 use crate::{
     disk::DiskFile,

@@ -1,8 +1,7 @@
 //! Finding chunks that were written but not committed before a process was killed.
 
-use hubless_content::{
-    AlignedBytes, CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count,
-};
+use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Store,

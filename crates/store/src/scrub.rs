@@ -6,7 +6,8 @@ use std::{
     time::SystemTime,
 };
 
-use hubless_content::{AlignedBytes, ChunkIndex, FileHash, chunk_len};
+use hubless_content::{ChunkIndex, FileHash, chunk_len};
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Shared, Store,

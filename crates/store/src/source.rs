@@ -6,7 +6,8 @@
 use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use hubless_content::{AlignedBytes, ChunkIndex, ChunkList, FileHash, chunk_len, chunk_offset};
+use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_len, chunk_offset};
+use hubless_memory::AlignedBytes;
 
 use crate::{
     Shared,

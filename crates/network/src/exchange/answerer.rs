@@ -12,7 +12,7 @@ use futures::{
     AsyncReadExt as _,
     io::{ReadHalf, WriteHalf},
 };
-use hubless_content::Buffers;
+use hubless_memory::Buffers;
 use hubless_wire::{ASKS_PER_STREAM_MAX, Answer, Ask, Body, Frame, FrameHead};
 use libp2p::PeerId;
 use tokio::{

@@ -5,7 +5,7 @@ use futures::{
     AsyncReadExt as _,
     io::{ReadHalf, WriteHalf},
 };
-use hubless_content::Buffers;
+use hubless_memory::Buffers;
 use hubless_wire::{Answer, Ask, Body, Frame};
 use libp2p::PeerId;
 use tokio::sync::mpsc;

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt as _};
-use hubless_content::{Buffer, Buffers, KeptBuffers};
+use hubless_memory::{Buffer, Buffers, KeptBuffers};
 use hubless_wire::{FrameError, FrameHead, header_len};
 use libp2p::PeerId;
 

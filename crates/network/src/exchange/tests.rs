@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use futures::{AsyncRead, io::Cursor};
-use hubless_content::{Buffers, ChunkIndex};
+use hubless_content::ChunkIndex;
+use hubless_memory::Buffers;
 use hubless_wire::{Answer, Ask, Body, Frame, PAYLOAD_BYTES_MAX, Scope};
 
 use super::{

@@ -9,7 +9,7 @@ use std::{
 
 use futures::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
-use hubless_content::AlignedBytes;
+use hubless_memory::AlignedBytes;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     net::TcpStream,

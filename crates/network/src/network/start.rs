@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use hubless_content::Buffers;
+use hubless_memory::Buffers;
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, mdns,
     multiaddr::Protocol, relay, swarm,

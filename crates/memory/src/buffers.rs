@@ -1,9 +1,9 @@
 //! Buffers of one chunk, used again and again.
 //!
-//! Who moves chunks at line speed takes thousands of buffers a second. From the allocator each of
-//! them would come with pages to fault in and zeros to write. Here those that were read come back.
-//! They are kept as long as one of them is in use or somebody says that more will be, so that a node
-//! at rest keeps none.
+//! A transfer at line speed takes thousands of buffers a second. From the allocator each of them would
+//! come with pages to fault in and zeros to write. Here a buffer returns when its last reader drops it.
+//! Idle buffers are kept while one of them is in use or a [`KeptBuffers`] lives, so that a node at rest
+//! keeps none.
 //!
 //! Their memory is mapped for them alone and not taken from the allocator. The one of glibc takes
 //! blocks of this size from its heaps once the first has been freed, where small blocks between them
@@ -17,13 +17,16 @@ use std::{
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
-use crate::{AlignedBytes, CHUNK_SIZE};
+use crate::AlignedBytes;
+
+/// Bytes of a full buffer: a chunk of `content`, which checks that both are equal.
+pub const BUFFER_SIZE: usize = 256 * 1024;
 
 /// Idle buffers that are kept: 16 MiB, what four fast transfers have in work at once.
 const IDLE_MAX: usize = 64;
 
 /// Less than this gets memory of its own: a whole buffer would hold more than it saves work.
-const SHARED_BYTES_MIN: usize = CHUNK_SIZE / 4;
+const SHARED_BYTES_MIN: usize = BUFFER_SIZE / 4;
 
 /// Where buffers come from and go back to. Cheap to clone; clones share their buffers.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +38,7 @@ pub struct Buffers {
 impl Buffers {
     /// A buffer of `len` bytes. What is in it is zero or old, never from another process.
     pub fn take(&self, len: usize) -> Buffer {
-        if !(SHARED_BYTES_MIN..=CHUNK_SIZE).contains(&len) {
+        if !(SHARED_BYTES_MIN..=BUFFER_SIZE).contains(&len) {
             return Buffer {
                 bytes: Memory::Own(AlignedBytes::zeroed(len)),
                 len,
@@ -45,13 +48,13 @@ impl Buffers {
         let home = self.idle();
         let bytes = home.lock().pop();
         Buffer {
-            bytes: bytes.unwrap_or_else(Memory::of_chunk),
+            bytes: bytes.unwrap_or_else(Memory::of_full_size),
             len,
             home: Some(home),
         }
     }
 
-    /// Keeps those that come back until this is dropped, though none may be in use meanwhile.
+    /// Keeps returned buffers until the guard is dropped, even while none is in use.
     pub fn keep(&self) -> KeptBuffers {
         KeptBuffers { _idle: self.idle() }
     }
@@ -66,7 +69,7 @@ impl Buffers {
     }
 }
 
-/// Buffers of [`CHUNK_SIZE`] bytes that nobody uses now, at most [`IDLE_MAX`].
+/// Buffers of [`BUFFER_SIZE`] bytes that are not in use, at most [`IDLE_MAX`].
 #[derive(Debug, Default)]
 struct Idle(Mutex<Vec<Memory>>);
 
@@ -91,12 +94,12 @@ enum Memory {
 }
 
 impl Memory {
-    /// [`CHUNK_SIZE`] bytes.
-    fn of_chunk() -> Self {
+    /// [`BUFFER_SIZE`] bytes.
+    fn of_full_size() -> Self {
         // All pages at once: one by one, as they are first written to, costs several times as much.
-        let mapped = MmapOptions::new().len(CHUNK_SIZE).populate().map_anon();
+        let mapped = MmapOptions::new().len(BUFFER_SIZE).populate().map_anon();
         mapped.map_or_else(
-            |_| Self::Own(AlignedBytes::zeroed(CHUNK_SIZE)),
+            |_| Self::Own(AlignedBytes::zeroed(BUFFER_SIZE)),
             Self::Mapped,
         )
     }
@@ -185,14 +188,14 @@ mod tests {
     #[test]
     fn a_buffer_comes_back_when_all_have_read_it() {
         let buffers = Buffers::default();
-        let _in_use = buffers.take(CHUNK_SIZE);
-        let mut buffer = buffers.take(CHUNK_SIZE);
+        let _in_use = buffers.take(BUFFER_SIZE);
+        let mut buffer = buffers.take(BUFFER_SIZE);
         buffer.bytes_mut().fill(7);
         let address = buffer.as_ref().as_ptr();
         let bytes = buffer.freeze();
-        let half = bytes.slice(..CHUNK_SIZE / 2);
+        let half = bytes.slice(..BUFFER_SIZE / 2);
         drop(bytes);
-        assert_ne!(buffers.take(CHUNK_SIZE).as_ref().as_ptr(), address);
+        assert_ne!(buffers.take(BUFFER_SIZE).as_ref().as_ptr(), address);
         drop(half);
         let again = buffers.take(SHARED_BYTES_MIN);
         assert_eq!(again.as_ref().as_ptr(), address);
@@ -205,9 +208,9 @@ mod tests {
     #[test]
     fn few_are_kept_and_none_at_rest() {
         let buffers = Buffers::default();
-        let in_use = buffers.clone().take(CHUNK_SIZE);
+        let in_use = buffers.clone().take(BUFFER_SIZE);
         let many: Vec<Buffer> = (0..2 * IDLE_MAX)
-            .map(|_| buffers.take(CHUNK_SIZE))
+            .map(|_| buffers.take(BUFFER_SIZE))
             .collect();
         drop(many);
         assert_eq!(buffers.idle().lock().len(), IDLE_MAX);
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn what_is_small_or_too_large_has_its_own() {
         let buffers = Buffers::default();
-        for len in [0, 1, SHARED_BYTES_MIN - 1, CHUNK_SIZE + 1] {
+        for len in [0, 1, SHARED_BYTES_MIN - 1, BUFFER_SIZE + 1] {
             let buffer = buffers.take(len);
             assert!(buffer.home.is_none());
             assert_eq!((buffer.len(), buffer.freeze().len()), (len, len));

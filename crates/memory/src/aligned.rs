@@ -2,8 +2,8 @@
 //!
 //! On some CPUs (AMD since Zen 3) the one instruction that the kernel copies with, `rep movsb`, is
 //! four times slower into memory that begins at no multiple of 32 bytes. Large memory of glibc's
-//! allocator mostly begins 16 bytes after a page, which is none. So what bytes are read into from
-//! files and sockets, chunk by chunk, is memory of this kind.
+//! allocator mostly begins 16 bytes after a page. Chunks from files and sockets are therefore read
+//! into aligned memory.
 //!
 //! Source: bug 30994 of the GNU C library; measured in decision 11 of `docs/decisions/`.
 
@@ -27,7 +27,7 @@ impl AlignedBytes {
     pub fn zeroed(len: usize) -> Self {
         let memory = vec![0; len + ALIGNMENT - 1];
         let start = memory.as_ptr().align_offset(ALIGNMENT);
-        // The offset may be said to be unknown, but only to the compiler.
+        // `align_offset` may answer `usize::MAX`, but does so only in constant evaluation.
         let start = start.min(ALIGNMENT - 1);
         let mut bytes = Self { memory, start };
         bytes.memory.truncate(start + len);
