@@ -21,113 +21,76 @@
 //! # Not here
 //! Who gets what (`node`), how bytes travel (`network`), and what they mean (`content`).
 
-mod check;
-mod chunks;
 mod commit;
-mod damage;
-mod digests;
-mod dir;
 mod disk;
 mod error;
-mod evict;
-mod export;
-mod external;
 mod files;
-mod gc;
-mod histories;
-mod home;
-mod import;
-mod in_use;
-mod incoming;
 mod index;
-mod lost;
 mod lru;
-mod manifests;
-mod migrate;
 mod observer;
 mod open;
-mod overlay;
 mod parallel;
-mod partial;
-mod pins;
-mod place;
-mod queue;
-mod quota;
-mod record;
-mod records;
-mod recover;
-mod repos;
-mod revisions;
-mod salvage;
-mod scrub;
-mod sealed;
-mod source;
-mod sweep;
+mod pending;
 mod sync;
-mod tables;
-mod target;
-mod totals;
-mod uses;
-mod verify;
-mod walk;
+mod work;
 
 use std::sync::{Arc, Mutex};
 
 use hubless_content::{ContentHash, Manifest};
 use hubless_memory::Buffers;
 
-pub use chunks::Put;
-pub use damage::Damaged;
-pub use digests::{Ahead, DigestHasher, Digests, DigestsAhead};
-pub use dir::{Dir, Entry, EntryKind};
+pub use disk::dir::{Dir, Entry, EntryKind};
 pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
-pub use evict::Evictions;
-pub use export::{ExportOptions, Exported};
-pub use external::ExternalChange;
-pub use files::{AnnounceKeys, FileInfo, FilePlace};
-pub use gc::GcReport;
-pub use histories::{HISTORY_MAX, PastCommit};
-pub use import::{ImportOptions, Imported};
-pub use in_use::{FilesGuard, Guard};
-pub use incoming::{Expected, Incoming, IncomingReader};
-pub use manifests::ModelInfo;
+pub use files::chunks::Put;
+pub use files::external::ExternalChange;
+pub use files::located::{AnnounceKeys, FileInfo, FilePlace};
+pub use index::digests::{Ahead, DigestHasher, Digests, DigestsAhead};
+pub use index::histories::{HISTORY_MAX, PastCommit};
+pub use index::manifests::ModelInfo;
+pub use index::records::{RecordChange, StoredRecord};
+pub use index::repos::{REFS_MAX, REPOS_MAX, RefChange, Repo, RepoOrigin};
+pub use index::revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
+pub use index::totals::Totals;
 pub use observer::{Observer, Progress};
 pub use open::StoreOptions;
-pub use quota::Usage;
-pub use records::{RecordChange, StoredRecord};
-pub use repos::{REFS_MAX, REPOS_MAX, RefChange, Repo, RepoOrigin};
-pub use revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
-pub use scrub::Scrubbed;
-pub use totals::Totals;
-pub use verify::VerifyReport;
+pub use pending::quota::Usage;
+pub use work::damage::Damaged;
+pub use work::evict::Evictions;
+pub use work::export::{ExportOptions, Exported};
+pub use work::gc::GcReport;
+pub use work::import::{ImportOptions, Imported};
+pub use work::in_use::{FilesGuard, Guard};
+pub use work::incoming::{Expected, Incoming, IncomingReader};
+pub use work::scrub::Scrubbed;
+pub use work::verify::VerifyReport;
 
 /// A store of models in one directory. Cloning is cheap; the last clone that goes commits what is
 /// left, as does [`Store::close`].
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    _committer: Arc<commit::Committer>,
+    _committer: Arc<commit::group::Committer>,
 }
 
 /// What all clones and the committer share.
 pub(crate) struct Shared {
     disk: Arc<dyn Disk>,
-    home: home::Home,
-    index: index::Index,
-    quota: Arc<quota::Quota>,
-    queue: queue::Queue,
-    partials: partial::Partials,
-    in_use: Arc<in_use::InUse>,
-    uses: uses::Uses,
-    evictor: evict::Evictor,
+    home: disk::home::Home,
+    index: index::database::Index,
+    quota: Arc<pending::quota::Quota>,
+    queue: pending::queue::Queue,
+    partials: files::partial::Partials,
+    in_use: Arc<work::in_use::InUse>,
+    uses: pending::uses::Uses,
+    evictor: work::evict::Evictor,
     buffers: Buffers,
-    handles: Mutex<lru::Lru<files::HandleKey, Arc<dyn DiskFile>>>,
+    handles: Mutex<lru::Lru<files::located::HandleKey, Arc<dyn DiskFile>>>,
     manifests: Mutex<lru::Lru<ContentHash, Arc<Manifest>>>,
-    damage: damage::DamageReports,
-    due: Mutex<scrub::Due>,
+    damage: work::damage::DamageReports,
+    due: Mutex<work::scrub::Due>,
     /// Complete partial files with chunks that the index claims and this process has not verified.
-    unproven: Mutex<Vec<Arc<partial::Partial>>>,
+    unproven: Mutex<Vec<Arc<files::partial::Partial>>>,
     /// Held while those are verified.
     proving: Mutex<()>,
     /// Held by whoever commits, and by whoever moves files from one state to another.

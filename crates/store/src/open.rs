@@ -12,26 +12,24 @@ use redb::WriteTransaction;
 
 use crate::{
     Shared, Store,
-    commit::Committer,
-    damage::DamageReports,
-    disk::{Access, Disk, DiskFile, RealDisk},
+    commit::group::Committer,
+    disk::{Access, Disk, DiskFile, RealDisk, home::Home},
     error::{IoContext, StoreError},
-    evict::Evictor,
-    files::{HANDLES_MAX, records},
-    home::Home,
-    in_use::InUse,
-    index::{Index, IndexResult},
+    files::{
+        located::{HANDLES_MAX, records},
+        partial::Partials,
+    },
+    index::{
+        database::{Index, IndexResult},
+        manifests::MANIFEST_CACHE_FILES,
+        migrate::from_versions_1_and_2,
+        record::seconds_since_1970,
+        salvage::pages_are_right,
+        tables,
+    },
     lru::Lru,
-    manifests::MANIFEST_CACHE_FILES,
-    migrate::from_versions_1_and_2,
-    partial::Partials,
-    queue::Queue,
-    quota::Quota,
-    record::seconds_since_1970,
-    salvage::pages_are_right,
-    sweep::sweep,
-    tables,
-    uses::Uses,
+    pending::{queue::Queue, quota::Quota, uses::Uses},
+    work::{damage::DamageReports, evict::Evictor, in_use::InUse, sweep::sweep},
 };
 
 /// A row that a flipped bit hides is missed by no reader, so the pages are compared with their

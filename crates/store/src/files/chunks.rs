@@ -1,0 +1,484 @@
+//! Chunks in and out: the hot paths.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use hubless_content::{
+    ChunkIndex, ChunkSet, FileHash, VerifiedChunk, chunk_count, chunk_len, chunk_offset,
+};
+
+use crate::{
+    Shared, Store,
+    disk::{Access, DiskFile, Signature, is_loss, is_shortage},
+    error::{IoContext, StoreError},
+    files::{
+        located::{HandleKey, Located},
+        partial::{Inserted, Partial},
+    },
+    index::record::{External, Place},
+    pending::queue::Pushed,
+    sync::lock,
+};
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put {
+    /// It was not held before.
+    pub new: bool,
+    /// All chunks of its file are held now.
+    pub file_complete: bool,
+}
+
+impl Store {
+    /// Takes a chunk in. It can be read at once and is durable with the next group commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] and [`StoreError::NoSpace`] when there is no room: what is held stays
+    /// readable, and putting works again when there is. Others if the disk or the index fails.
+    pub fn put(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
+        self.shared.index.writable()?;
+        // What could not be committed comes first, or the error would never reach anybody.
+        if self.shared.queue.has_failed() {
+            self.shared.commit()?;
+        }
+        if chunk_count(chunk.file_size()) == 1 {
+            self.shared.put_inline(chunk.file(), chunk.bytes())
+        } else {
+            self.shared.put_partial(chunk)
+        }
+    }
+
+    /// The bytes of a chunk for a reader that verifies them, as a peer does; `None` if they are not
+    /// held.
+    ///
+    /// They leave as they are if their file is as it was when it was last found to be right: the same
+    /// size, times, inode and device. Else they are read as by [`Store::read_proven`]. The bytes of a
+    /// file of the user's own are given only if it was not written to.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn read_chunk(
+        &self,
+        file: FileHash,
+        index: ChunkIndex,
+    ) -> Result<Option<Bytes>, StoreError> {
+        match self.shared.read(file, index)? {
+            Read::Absent => Ok(None),
+            Read::Bytes {
+                bytes,
+                is_known: true,
+            } => {
+                self.shared.uses.note(file);
+                Ok(Some(bytes))
+            }
+            _ => self.read_proven(file, index),
+        }
+    }
+
+    /// The bytes of a chunk, hashed against the chunk list on every call; `None` if they are not
+    /// held. A chunk that is wrong, cut off or unreadable is rejected: it is no longer held, it is
+    /// counted and logged, the hook of [`Store::on_damage`] is called, and the answer is `None`.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn read_proven(
+        &self,
+        file: FileHash,
+        index: ChunkIndex,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let outcome = self.shared.read_proven(file, index);
+        if matches!(outcome, Ok(Some(_))) {
+            self.shared.uses.note(file);
+        }
+        self.shared.damage.deliver();
+        outcome
+    }
+
+    /// The bytes of a chunk, if nobody has to wait for them: they are in memory, and their file is
+    /// open. `None` says that it is not known, and [`Store::read_chunk`] is to be called.
+    ///
+    /// For a thread that must not wait: it takes no lock that somebody holds while a disk works.
+    /// What it reads here, it has in its own cache.
+    pub fn read_chunk_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<Bytes> {
+        let (shared, key) = (&self.shared, HandleKey { file, partial: 0 });
+        let open = || lock(&shared.handles).get(key);
+        let handle = open()?;
+        let record = shared.record(file).ok()??;
+        let mut buffer = shared.buffers.take(chunk_len(record.size, index)?);
+        let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
+        // Looked at after reading, so that a change before or while it was read shows.
+        let is_right = match &record.place {
+            Place::Owned(right) => {
+                let right = shared.known_signature(file, right);
+                handle.signature().is_ok_and(|now| now == right)
+            }
+            Place::External(external) => !external.stale && shared.is_unchanged(file, external),
+            Place::Inline | Place::Partial => false,
+        };
+        // What took the place of another file meanwhile has another handle, or none.
+        let is_same = || open().is_some_and(|now| Arc::ptr_eq(&now, &handle));
+        if !(read.ok()? && is_right && is_same()) {
+            return None;
+        }
+        shared.uses.note(file);
+        Some(buffer.freeze())
+    }
+
+    /// Bytes `offset..offset + len` of a file, each chunk verified while it is read.
+    ///
+    /// # Errors
+    /// [`StoreError::Incomplete`] if a chunk of the range is not held, or was until it was found to be
+    /// wrong; [`StoreError::Range`] if it goes beyond the end.
+    pub fn read_range(&self, file: FileHash, offset: u64, len: u64) -> Result<Bytes, StoreError> {
+        let incomplete = StoreError::Incomplete { file };
+        let Some(size) = self.file(file)?.map(|info| info.size) else {
+            return Err(incomplete);
+        };
+        let end = offset.saturating_add(len);
+        if end > size {
+            return Err(StoreError::Range { file, end, size });
+        }
+        let mut range = BytesMut::new();
+        let mut at = offset;
+        while at < end {
+            let Some(index) = ChunkIndex::of_offset(at) else {
+                return Err(incomplete);
+            };
+            let Some(chunk) = self.read_proven(file, index)? else {
+                return Err(StoreError::Incomplete { file });
+            };
+            let start = chunk_offset(index);
+            let stop = (end - start).min(chunk.len() as u64);
+            range.extend_from_slice(&chunk[(at - start) as usize..stop as usize]);
+            at = start + stop;
+        }
+        Ok(range.freeze())
+    }
+}
+
+/// Times a chunk is read again when what was wrong with it turns out to be gone: its file moved while
+/// it was read.
+const READ_TRIES: usize = 3;
+
+/// A chunk as it was read.
+enum Read {
+    /// It is not held.
+    Absent,
+    /// `is_known` if its file is as it was when it was last found to be right.
+    Bytes { bytes: Bytes, is_known: bool },
+    /// It is held, but not there in full.
+    Lost,
+}
+
+impl Shared {
+    fn read_proven(&self, file: FileHash, index: ChunkIndex) -> Result<Option<Bytes>, StoreError> {
+        for _ in 0..READ_TRIES {
+            let bytes = match self.read(file, index)? {
+                Read::Absent => return Ok(None),
+                Read::Bytes { bytes, .. } => bytes,
+                Read::Lost => Bytes::new(),
+            };
+            let Some(list) = self.list_or_make(file)? else {
+                return Ok(None);
+            };
+            if list.check(index, &bytes).is_ok() {
+                return Ok(Some(bytes));
+            }
+            if !self.reject(file, &[index])?.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, file: FileHash, index: ChunkIndex) -> Result<Read, StoreError> {
+        match self.locate(file)? {
+            Located::Missing => Ok(Read::Absent),
+            Located::Waiting(_) if index.0 > 0 => Ok(Read::Absent),
+            Located::Waiting(bytes) => Ok(Read::Bytes {
+                bytes,
+                is_known: true,
+            }),
+            Located::Partial(partial) => self.read_partial(&partial, index),
+            Located::Stored(record) => {
+                let Some(len) = chunk_len(record.size, index) else {
+                    return Ok(Read::Absent);
+                };
+                match &record.place {
+                    Place::Inline => Ok(match self.read_inline(file)? {
+                        // No signature says that these bytes of the index are right.
+                        Some(bytes) => Read::Bytes {
+                            bytes,
+                            is_known: false,
+                        },
+                        None => Read::Lost,
+                    }),
+                    Place::Owned(right) => self.read_owned(file, right, index, len),
+                    Place::External(external) => self.read_external(file, external, index, len),
+                    Place::Partial => Ok(Read::Absent),
+                }
+            }
+        }
+    }
+
+    /// Reads a chunk of `file` that should be there in full.
+    fn read_at(
+        &self,
+        file: &dyn DiskFile,
+        path: impl FnOnce() -> PathBuf,
+        index: ChunkIndex,
+        len: usize,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let mut buffer = self.buffers.take(len);
+        match file.read_exact_at(buffer.bytes_mut(), chunk_offset(index)) {
+            Ok(()) => Ok(Some(buffer.freeze())),
+            Err(error) if is_loss(&error) => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path(), error)),
+        }
+    }
+
+    fn read_owned(
+        &self,
+        file: FileHash,
+        right: &Signature,
+        index: ChunkIndex,
+        len: usize,
+    ) -> Result<Read, StoreError> {
+        let path = || self.home.owned(file);
+        let handle = match self.owned_handle(file) {
+            Err(StoreError::Io { source, .. }) if is_loss(&source) => {
+                self.home_is_there()?;
+                return Ok(Read::Lost);
+            }
+            handle => handle?,
+        };
+        let Some(bytes) = self.read_at(&*handle, path, index, len)? else {
+            self.drop_handle(file, 0);
+            return Ok(Read::Lost);
+        };
+        // After reading, so that a change before or while it was read shows.
+        let now = handle.signature().context("read", &path())?;
+        let is_known = now == self.known_signature(file, right);
+        if !is_known {
+            // Another file may lie there now: the next reader opens it.
+            self.drop_handle(file, 0);
+            self.note_touched(file);
+        }
+        Ok(Read::Bytes { bytes, is_known })
+    }
+
+    pub(crate) fn put_inline(&self, file: FileHash, bytes: &Bytes) -> Result<Put, StoreError> {
+        self.index.writable()?;
+        let done = |new| Put {
+            new,
+            file_complete: true,
+        };
+        if self
+            .record(file)?
+            .is_some_and(|record| record.is_complete())
+        {
+            return Ok(done(false));
+        }
+        let reservation = self.reserve(bytes.len() as u64)?;
+        loop {
+            match self.queue.push_inline(file, bytes) {
+                Pushed::Known => return Ok(done(false)),
+                Pushed::Stuck => self.commit()?,
+                Pushed::New => {
+                    reservation.keep();
+                    return Ok(done(true));
+                }
+            }
+        }
+    }
+
+    fn put_partial(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
+        let (file, index) = (chunk.file(), chunk.index());
+        loop {
+            let partial = self.making_room(|| self.partial_for(file, chunk.file_size()));
+            let Some(partial) = partial? else {
+                return Ok(Put {
+                    new: false,
+                    file_complete: true,
+                });
+            };
+            self.take_proven_size(&partial, chunk)?;
+            if !partial.holds(index) {
+                let handle = self.partial_handle(&partial)?;
+                let written = handle.write_all_at(chunk.bytes(), chunk_offset(index));
+                written.context("write", &self.home.partial(file))?;
+            }
+            match partial.insert(index) {
+                Inserted::New { complete } => {
+                    self.queue.push_dirty(file, chunk.bytes().len() as u64);
+                    return Ok(Put {
+                        new: true,
+                        file_complete: complete,
+                    });
+                }
+                Inserted::Known { complete } => {
+                    return Ok(Put {
+                        new: false,
+                        file_complete: complete,
+                    });
+                }
+                Inserted::Removed => {}
+            }
+        }
+    }
+
+    /// The partial file that a chunk belongs to, made if there is none; `None` if the file is
+    /// complete.
+    fn partial_for(&self, file: FileHash, size: u64) -> Result<Option<Arc<Partial>>, StoreError> {
+        match self.locate(file)? {
+            Located::Partial(partial) => return Ok(Some(partial)),
+            Located::Waiting(_) => return Ok(None),
+            Located::Stored(record) if record.is_complete() => return Ok(None),
+            Located::Stored(_) | Located::Missing => {}
+        }
+        let mut map = self.partials.lock();
+        if let Some(partial) = map.get(&file) {
+            return Ok(Some(partial.clone()));
+        }
+        let known = self.record_and_held(file)?;
+        let partial = match known {
+            Some((record, _)) if record.is_complete() => return Ok(None),
+            Some((record, held)) if record.is_partial() => self.take_in(file, record.size, held)?,
+            _ => self.make_partial(file, size)?,
+        };
+        let partial = Arc::new(partial);
+        map.insert(file, partial.clone());
+        Ok(Some(partial))
+    }
+
+    fn make_partial(&self, file: FileHash, size: u64) -> Result<Partial, StoreError> {
+        let reservation = self.quota.reserve(size)?;
+        let partial = Partial::new(file, size, ChunkSet::empty(chunk_count(size)));
+        let handle = self.make_partial_file(file, size)?;
+        reservation.keep();
+        let key = HandleKey {
+            file,
+            partial: partial.id,
+        };
+        lock(&self.handles).insert(key, handle, 1);
+        Ok(partial)
+    }
+
+    pub(crate) fn make_partial_file(
+        &self,
+        file: FileHash,
+        size: u64,
+    ) -> Result<Arc<dyn DiskFile>, StoreError> {
+        let path = self.home.partial(file);
+        let made = self.disk.open(&path, Access::Create).and_then(|handle| {
+            self.partials.note_new_name();
+            handle.allocate(size)?;
+            handle.set_len(size)?;
+            Ok(handle)
+        });
+        made.map_err(|error| {
+            // There may be nothing to remove; the error that matters is the first.
+            let _ = self.disk.remove(&path);
+            StoreError::io("make", &path, error)
+        })
+    }
+
+    /// A partial file of the index, with those of its chunks that its file can have.
+    pub(crate) fn take_in(
+        &self,
+        file: FileHash,
+        size: u64,
+        held: ChunkSet,
+    ) -> Result<Partial, StoreError> {
+        let path = self.home.partial(file);
+        let there = match self.disk.open(&path, Access::Read) {
+            Ok(handle) => handle.signature().context("read", &path)?.size,
+            Err(error) if is_loss(&error) => {
+                self.home_is_there()?;
+                0
+            }
+            Err(error) => return Err(StoreError::io("open", &path, error)),
+        };
+        let is_beyond = |n: &u32| {
+            let len = chunk_len(size, ChunkIndex(*n)).unwrap_or(0);
+            chunk_offset(ChunkIndex(*n)) + len as u64 > there
+        };
+        let lost: Vec<ChunkIndex> = held.iter().filter(is_beyond).map(ChunkIndex).collect();
+        let partial = Partial::new(file, size, held);
+        self.lose(&partial, lost);
+        // All is held, and was not published: the next commit does it.
+        if partial.lock().held.is_full() {
+            self.queue.push_dirty(file, 0);
+        }
+        Ok(partial)
+    }
+
+    fn take_proven_size(&self, partial: &Partial, chunk: &VerifiedChunk) -> Result<(), StoreError> {
+        let size = chunk.file_size();
+        let Some(believed) = partial.prove_size(size, chunk.index()) else {
+            return Ok(());
+        };
+        self.quota.correct(believed, size);
+        let resized = self.partial_handle(partial)?.set_len(size);
+        resized.context("resize", &self.home.partial(partial.file))
+    }
+
+    fn read_partial(&self, partial: &Partial, index: ChunkIndex) -> Result<Read, StoreError> {
+        let Some(len) = chunk_len(partial.lock().size, index) else {
+            return Ok(Read::Absent);
+        };
+        let handle = self.partial_handle(partial)?;
+        if !partial.holds(index) {
+            return Ok(Read::Absent);
+        }
+        let path = || self.home.partial(partial.file);
+        Ok(match self.read_at(&*handle, path, index, len)? {
+            Some(bytes) => Read::Bytes {
+                bytes,
+                is_known: true,
+            },
+            None => Read::Lost,
+        })
+    }
+
+    pub(crate) fn read_inline(&self, file: FileHash) -> Result<Option<Bytes>, StoreError> {
+        self.index.read(|read| {
+            let table = read.open_table(crate::index::tables::INLINE)?;
+            Ok(table
+                .get(file.as_bytes())?
+                .map(|value| Bytes::copy_from_slice(value.value())))
+        })
+    }
+
+    fn read_external(
+        &self,
+        file: FileHash,
+        external: &External,
+        index: ChunkIndex,
+        len: usize,
+    ) -> Result<Read, StoreError> {
+        if external.stale {
+            return Ok(Read::Absent);
+        }
+        let path = || external.path.clone();
+        let key = HandleKey { file, partial: 0 };
+        let bytes = match self.handle(key, Access::ReadUsers, path) {
+            Ok(handle) => self.read_at(&*handle, path, index, len)?,
+            Err(StoreError::Io { source, .. }) if !is_shortage(&source) => None,
+            Err(error) => return Err(error),
+        };
+        // After reading, so that a change before or while it was read shows.
+        let now = self.disk.signature(&external.path).unwrap_or_default();
+        let right = self.known_signature(file, &external.right);
+        match bytes {
+            Some(bytes) if now.is_same_but_for_change(&right) => Ok(Read::Bytes {
+                bytes,
+                is_known: now == right,
+            }),
+            _ => {
+                self.suspect(file)?;
+                Ok(Read::Absent)
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The user's own files: noticing that they changed, and that they are back.
+
+use std::path::PathBuf;
+
+use hubless_content::{ChunkList, FileHash};
+
+use crate::{
+    Shared, Store,
+    disk::{Access, Signature},
+    error::StoreError,
+    files::located::{HandleKey, get_record, put_record, records},
+    index::{
+        record::{External, Place, Record},
+        tables,
+    },
+    parallel,
+    pending::quota::Usage,
+    sync::lock,
+};
+
+/// A file of the user's own that is served no more, or again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalChange {
+    /// What its bytes were when it was added.
+    pub file: FileHash,
+    /// Where it is, or was.
+    pub path: PathBuf,
+    /// True if it is no longer that; false if it is again.
+    pub stale: bool,
+}
+
+impl Store {
+    /// Looks at all external files. One that changed is hashed: if its bytes are others, it is
+    /// not served until they are right again. A file that has not changed since it was last
+    /// looked at is not read.
+    ///
+    /// # Errors
+    /// If the index fails; a file that cannot be read is just not served.
+    pub fn check_externals(&self) -> Result<Vec<ExternalChange>, StoreError> {
+        let mut changes = Vec::new();
+        for (file, record, external) in self.shared.externals()? {
+            let (now, looked_at) = self.shared.look_at(file, &record, &external)?;
+            if now == external {
+                continue;
+            }
+            let was_replaced = !self.shared.replace_external(file, &record, &now)?;
+            if !was_replaced && (now.stale != external.stale || (now.stale && looked_at)) {
+                changes.push(ExternalChange {
+                    file,
+                    path: now.path,
+                    stale: now.stale,
+                });
+            }
+        }
+        Ok(changes)
+    }
+
+    /// The external files that are not served, because they changed.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn stale(&self) -> Result<Vec<(FileHash, PathBuf)>, StoreError> {
+        let externals = self.shared.externals()?.into_iter();
+        let stale = externals.filter(|(_, _, external)| external.stale);
+        Ok(stale
+            .map(|(file, _, external)| (file, external.path))
+            .collect())
+    }
+
+    /// Bytes that the store takes, and may take.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn usage(&self) -> Result<Usage, StoreError> {
+        let (bytes, quota) = self.shared.quota.used_and_limit();
+        let externals = self.shared.externals()?;
+        let external_bytes = externals.iter().map(|(_, record, _)| record.size);
+        Ok(Usage {
+            bytes,
+            external_bytes: external_bytes.sum(),
+            quota,
+        })
+    }
+
+    /// Sets how many bytes the store may take from now on. What it has beyond that stays.
+    pub fn set_quota(&self, quota: Option<u64>) {
+        self.shared.quota.set_limit(quota);
+    }
+}
+
+impl Shared {
+    fn externals(&self) -> Result<Vec<(FileHash, Record, External)>, StoreError> {
+        self.index.read(|read| {
+            let table = tables::FILES.read(read)?;
+            let mut externals = Vec::new();
+            for row in records(&table)? {
+                let (file, record) = row?;
+                if let Place::External(external) = &record.place {
+                    let external = external.clone();
+                    externals.push((file, record, external));
+                }
+            }
+            Ok(externals)
+        })
+    }
+
+    /// What is to be recorded of an external file now, and whether it was read for that.
+    fn look_at(
+        &self,
+        file: FileHash,
+        record: &Record,
+        known: &External,
+    ) -> Result<(External, bool), StoreError> {
+        // A file that is gone has the signature that no file has.
+        let now = self.disk.signature(&known.path).unwrap_or_default();
+        let mut external = known.clone();
+        if now == known.right {
+            external.stale = false;
+            return Ok((external, false));
+        }
+        if known.stale && now == known.wrong && now != Signature::default() {
+            return Ok((external, false));
+        }
+        let right = now.size == record.size && self.hashes_to(file, record.size, known, &now);
+        if right {
+            external.right = now;
+        } else {
+            external.wrong = now;
+        }
+        external.stale = !right;
+        Ok((external, true))
+    }
+
+    /// Whether the file at `external` has the bytes of `file`, and has not changed while it was
+    /// read.
+    fn hashes_to(
+        &self,
+        file: FileHash,
+        size: u64,
+        external: &External,
+        signature: &Signature,
+    ) -> bool {
+        let Ok(handle) = self.disk.open(&external.path, Access::ReadUsers) else {
+            return false;
+        };
+        let hashed = parallel::hash(&*handle, &external.path, size)
+            .ok()
+            .flatten();
+        hashed.is_some_and(|list: ChunkList| list.file() == file)
+            && self
+                .disk
+                .signature(&external.path)
+                .is_ok_and(|now| now == *signature)
+    }
+
+    /// Puts the new state of an external file into the index, unless another has come meanwhile.
+    /// True if it was put.
+    fn replace_external(
+        &self,
+        file: FileHash,
+        known: &Record,
+        external: &External,
+    ) -> Result<bool, StoreError> {
+        if self.index.is_read_only() {
+            return Ok(false);
+        }
+        let new = Record::new(known.size, Place::External(external.clone()));
+        let put = self.index.write(|write| {
+            let mut table = tables::FILES.write(write)?;
+            if get_record(&table, file)?.as_ref() != Some(known) {
+                return Ok(false);
+            }
+            put_record(&mut table, file, &new)?;
+            Ok(true)
+        })?;
+        // The path may lead to another file now.
+        lock(&self.handles).remove(HandleKey { file, partial: 0 });
+        Ok(put)
+    }
+
+    pub(crate) fn is_unchanged(&self, file: FileHash, external: &External) -> bool {
+        let right = self.known_signature(file, &external.right);
+        self.disk
+            .signature(&external.path)
+            .is_ok_and(|now| now == right)
+    }
+
+    /// A reader saw that an external file changed: it is not served from now on, and is looked at
+    /// with the next check.
+    pub(crate) fn suspect(&self, file: FileHash) -> Result<(), StoreError> {
+        let Some(record) = self.record(file)? else {
+            return Ok(());
+        };
+        let Place::External(known) = &record.place else {
+            return Ok(());
+        };
+        if !known.stale {
+            tracing::warn!(path = %known.path.display(), "changed; it is not served");
+            let external = External {
+                stale: true,
+                ..known.clone()
+            };
+            self.replace_external(file, &record, &external)?;
+        }
+        Ok(())
+    }
+}
+
+/// The record of an external file that was just hashed.
+pub(crate) fn external_record(size: u64, path: PathBuf, right: Signature) -> Record {
+    let external = External {
+        path,
+        right,
+        stale: false,
+        wrong: Signature::default(),
+    };
+    Record::new(size, Place::External(external))
+}

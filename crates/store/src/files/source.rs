@@ -1,0 +1,106 @@
+//! Stored bytes, opened anew by their path: what a check reads.
+//!
+//! A handle from the cache may be of a file that another one took the place of; what is checked
+//! here is what the next reader gets.
+
+use std::{io, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_len, chunk_offset};
+use hubless_memory::AlignedBytes;
+
+use crate::{
+    Shared,
+    disk::{Access, DiskFile, Signature, is_loss, is_shortage},
+    error::{IoContext, StoreError},
+    files::located::Located,
+    index::record::Place,
+};
+
+pub(crate) enum Source {
+    /// There is nothing to read where the bytes should be.
+    Nothing,
+    Bytes(Bytes),
+    File(Arc<dyn DiskFile>),
+}
+
+impl Shared {
+    /// Opens what a located file's bytes are in.
+    pub(crate) fn source(&self, file: FileHash, located: &Located) -> Result<Source, StoreError> {
+        match located {
+            Located::Missing => Ok(Source::Nothing),
+            Located::Waiting(bytes) => Ok(Source::Bytes(bytes.clone())),
+            Located::Partial(partial) => self.partial_handle(partial).map(Source::File),
+            Located::Stored(record) => match &record.place {
+                Place::Inline => Ok(match self.read_inline(file)? {
+                    Some(bytes) => Source::Bytes(bytes),
+                    None => Source::Nothing,
+                }),
+                Place::Owned(_) => self.open_owned(file),
+                Place::External(external) => self.open_external(&external.path),
+                Place::Partial => Ok(Source::Nothing),
+            },
+        }
+    }
+
+    pub(crate) fn open_owned(&self, file: FileHash) -> Result<Source, StoreError> {
+        let path = self.home.owned(file);
+        match self.disk.open(&path, Access::Read) {
+            Ok(file) => Ok(Source::File(file)),
+            Err(error) if is_loss(&error) => {
+                self.home_is_there()?;
+                Ok(Source::Nothing)
+            }
+            Err(error) => Err(StoreError::io("open", &path, error)),
+        }
+    }
+
+    fn open_external(&self, path: &Path) -> Result<Source, StoreError> {
+        match self.disk.open(path, Access::ReadUsers) {
+            Ok(file) => Ok(Source::File(file)),
+            Err(error) if is_shortage(&error) => Err(StoreError::io("open", path, error)),
+            Err(_) => Ok(Source::Nothing),
+        }
+    }
+
+    /// An error if the home directory is not where it was: a disk that was unmounted has lost
+    /// nothing.
+    pub(crate) fn home_is_there(&self) -> Result<(), StoreError> {
+        let index = self.home.index();
+        self.disk.signature(&index).context("find", &index)?;
+        Ok(())
+    }
+}
+
+impl Source {
+    pub(crate) fn signature(&self) -> Option<Signature> {
+        match self {
+            Self::Nothing | Self::Bytes(_) => None,
+            Self::File(file) => file.signature().ok(),
+        }
+    }
+
+    /// Whether a chunk is there and right.
+    pub(crate) fn is_right(
+        &self,
+        list: &ChunkList,
+        index: ChunkIndex,
+        buffer: &mut AlignedBytes,
+    ) -> Result<bool, StoreError> {
+        let file = match self {
+            Self::Nothing => return Ok(false),
+            Self::Bytes(bytes) => return Ok(list.check(index, bytes).is_ok()),
+            Self::File(file) => file,
+        };
+        let room = buffer.room(chunk_len(list.size(), index).unwrap_or(0));
+        match file.read_at(room, chunk_offset(index)) {
+            Ok(read) => Ok(list.check(index, &room[..read]).is_ok()),
+            Err(error) if is_shortage(&error) => Err(shortage(list, error)),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+fn shortage(list: &ChunkList, error: io::Error) -> StoreError {
+    StoreError::io("read", Path::new(&list.file().to_string()), error)
+}

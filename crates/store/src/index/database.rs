@@ -1,0 +1,373 @@
+//! The door to redb.
+//!
+//! redb refuses all work after one failed write or read, because it no longer knows what is on
+//! the disk, and it may panic on a file that something else has altered. Neither may end the
+//! store: here a database that failed is dropped and opened again from its last commit, and a
+//! panic becomes [`StoreError::Corrupt`].
+
+use std::{
+    cell::Cell,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    path::PathBuf,
+    sync::{
+        Arc, Once, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
+
+use crate::{
+    disk::{DiskFile, IndexFile},
+    error::{IoContext, StoreError},
+    index::salvage::{self, Loss},
+    sync::{read, write},
+};
+
+/// Memory that redb may use. Its pages are few: bulk bytes lie in files.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why a transaction failed.
+#[derive(Debug)]
+pub(crate) enum IndexError {
+    Redb(redb::Error),
+    /// A value is not what this program writes; holds what it should have been.
+    Malformed(&'static str),
+    /// The index was opened to read.
+    ReadOnly,
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {
+        $(impl From<redb::$error> for IndexError {
+            fn from(error: redb::$error) -> Self {
+                Self::Redb(error.into())
+            }
+        })*
+    };
+}
+
+from_redb!(
+    DatabaseError,
+    TransactionError,
+    TableError,
+    StorageError,
+    CommitError
+);
+
+pub(crate) type IndexResult<T> = Result<T, IndexError>;
+
+pub(crate) struct Index {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    database: RwLock<Option<Opened>>,
+    read_only: bool,
+    closed: AtomicBool,
+}
+
+/// How the database is open.
+enum Opened {
+    Writable(Database),
+    ReadOnly(ReadOnlyDatabase),
+}
+
+impl Opened {
+    fn begin_read(&self) -> Result<ReadTransaction, redb::TransactionError> {
+        match self {
+            Self::Writable(database) => database.begin_read(),
+            Self::ReadOnly(database) => database.begin_read(),
+        }
+    }
+
+    fn begin_write(&self) -> IndexResult<WriteTransaction> {
+        match self {
+            Self::Writable(database) => Ok(database.begin_write()?),
+            Self::ReadOnly(_) => Err(IndexError::ReadOnly),
+        }
+    }
+}
+
+impl Index {
+    pub(crate) fn open(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
+        Self::open_as(path, file, false)
+    }
+
+    /// Opens an index that cannot be written to. One that was not closed needs to be.
+    pub(crate) fn open_read_only(
+        path: PathBuf,
+        file: Arc<dyn DiskFile>,
+    ) -> Result<Self, StoreError> {
+        Self::open_as(path, file, true)
+    }
+
+    fn open_as(
+        path: PathBuf,
+        file: Arc<dyn DiskFile>,
+        read_only: bool,
+    ) -> Result<Self, StoreError> {
+        let index = Self {
+            path,
+            file,
+            database: RwLock::new(None),
+            read_only,
+            closed: AtomicBool::new(false),
+        };
+        drop(index.ready()?);
+        Ok(index)
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// An error if the index was opened to read.
+    pub(crate) fn writable(&self) -> Result<(), StoreError> {
+        match self.read_only {
+            true => Err(self.explain(Failure::Index(IndexError::ReadOnly))),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs `work` on a snapshot. It may run twice, if the database had to be opened again.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl Fn(&ReadTransaction) -> IndexResult<T>,
+    ) -> Result<T, StoreError> {
+        self.run(|database| work(&database.begin_read()?))
+    }
+
+    /// Runs `work` and makes what it wrote durable. It may run twice, as with [`Index::read`].
+    pub(crate) fn write<T>(
+        &self,
+        work: impl Fn(&WriteTransaction) -> IndexResult<T>,
+    ) -> Result<T, StoreError> {
+        self.run(|database| {
+            let transaction = database.begin_write()?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+    }
+
+    /// Runs `work` as [`Index::write`] does, unless it refuses: then nothing is written.
+    pub(crate) fn write_unless_refused<T, R>(
+        &self,
+        work: impl Fn(&WriteTransaction) -> IndexResult<Result<T, R>>,
+    ) -> Result<Result<T, R>, StoreError> {
+        self.run(|database| {
+            let transaction = database.begin_write()?;
+            let outcome = work(&transaction)?;
+            match outcome {
+                Ok(_) => transaction.commit()?,
+                Err(_) => transaction.abort()?,
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// Ends all work; the file is no longer touched.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.reset();
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the index could not be unlocked");
+        }
+    }
+
+    fn run<T>(&self, work: impl Fn(&Opened) -> IndexResult<T>) -> Result<T, StoreError> {
+        match self.attempt(&work) {
+            // Somebody else's failure; ours to open the database again.
+            Err(Failure::Index(IndexError::Redb(redb::Error::PreviousIo))) => self.attempt(&work),
+            outcome => outcome,
+        }
+        .map_err(|failure| self.explain(failure))
+    }
+
+    fn attempt<T>(&self, work: impl Fn(&Opened) -> IndexResult<T>) -> Result<T, Failure> {
+        let guard = self.ready().map_err(Failure::Open)?;
+        let Some(database) = guard.as_ref() else {
+            return Err(Failure::Open(StoreError::Closed));
+        };
+        let outcome = caught(|| work(database));
+        drop(guard);
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                if matches!(
+                    &error,
+                    IndexError::Redb(redb::Error::Io(_) | redb::Error::PreviousIo)
+                ) {
+                    self.reset();
+                }
+                Err(Failure::Index(error))
+            }
+            Err(Panicked) => {
+                self.reset();
+                Err(Failure::Panic)
+            }
+        }
+    }
+
+    /// The database, opened if it is not.
+    fn ready(&self) -> Result<RwLockReadGuard<'_, Option<Opened>>, StoreError> {
+        loop {
+            let guard = read(&self.database);
+            if guard.is_some() {
+                return Ok(guard);
+            }
+            drop(guard);
+            let mut slot = write(&self.database);
+            if self.closed.load(Ordering::Acquire) {
+                return Err(StoreError::Closed);
+            }
+            if slot.is_none() {
+                *slot = Some(self.open_database()?);
+            }
+        }
+    }
+
+    fn open_database(&self) -> Result<Opened, StoreError> {
+        let opened = caught(|| {
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE_BYTES);
+            let backend = IndexFile(self.file.clone());
+            if self.read_only {
+                let database = builder.open_read_only_with_backend(backend);
+                database.map(Opened::ReadOnly)
+            } else {
+                builder.create_with_backend(backend).map(Opened::Writable)
+            }
+        });
+        match opened {
+            Ok(Ok(database)) => Ok(database),
+            Ok(Err(error)) => Err(self.explain(Failure::Index(error.into()))),
+            Err(Panicked) => Err(self.explain(Failure::Panic)),
+        }
+    }
+
+    /// Whether all pages are as they were written. All else waits meanwhile; the file is closed for it,
+    /// and stays as it is.
+    pub(crate) fn pages_are_right(&self) -> Result<bool, StoreError> {
+        let mut slot = write(&self.database);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let database = slot.take();
+        if caught(|| drop(database)).is_err() {
+            return Ok(false);
+        }
+        salvage::pages_are_right(&self.file).context("read", &self.path)
+    }
+
+    /// As [`Index::pages_are_right`], for callers that can do nothing about it.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if a page is damaged.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if self.pages_are_right()? {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt {
+            path: self.path.clone(),
+            detail: "some of its pages are damaged; it is made anew at the next start".into(),
+        })
+    }
+
+    /// The file that the index lies in.
+    pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
+        self.file.clone()
+    }
+
+    /// Copies what is right in a damaged index to this one.
+    pub(crate) fn salvage_into(
+        &self,
+        damaged: &Arc<dyn DiskFile>,
+    ) -> Result<Vec<Loss>, StoreError> {
+        self.write(|write| salvage::salvage(damaged, write))
+    }
+
+    /// Drops a database that can no longer be used.
+    fn reset(&self) {
+        let database = write(&self.database).take();
+        if caught(|| drop(database)).is_err() {
+            tracing::warn!("the index did not close cleanly");
+        }
+    }
+
+    fn explain(&self, failure: Failure) -> StoreError {
+        let path = self.path.clone();
+        let corrupt = |detail: String| StoreError::Corrupt {
+            path: path.clone(),
+            detail,
+        };
+        let error = match failure {
+            Failure::Open(error) => return error,
+            Failure::Panic => return corrupt("reading it failed unexpectedly".into()),
+            Failure::Index(IndexError::Malformed(what)) => {
+                return corrupt(format!("a value is not {what}"));
+            }
+            Failure::Index(IndexError::ReadOnly) => return StoreError::ReadOnly { path },
+            Failure::Index(IndexError::Redb(error)) => error,
+        };
+        match error {
+            redb::Error::Corrupted(detail) => corrupt(detail),
+            // It was not closed, and cannot be repaired where it is.
+            redb::Error::RepairAborted => StoreError::ReadOnly { path },
+            redb::Error::UpgradeRequired(version) => corrupt(format!("file format {version}")),
+            redb::Error::Io(error) if is_about_contents(&error) => corrupt(error.to_string()),
+            redb::Error::Io(error) => StoreError::io("write", &path, error),
+            error @ (redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TableDoesNotExist(_)
+            | redb::Error::TableIsMultimap(_)
+            | redb::Error::TypeDefinitionChanged { .. }) => corrupt(error.to_string()),
+            error => StoreError::Index {
+                path,
+                source: Box::new(error),
+            },
+        }
+    }
+}
+
+/// redb panicked.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+thread_local! {
+    /// Whether a panic of this thread becomes an error, so that it is not to be printed.
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`; a panic in it ends there, and is logged instead of printed.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if IS_CAUGHT.get() {
+                tracing::debug!(%panic, "the index made its reader panic");
+            } else {
+                before(panic);
+            }
+        }));
+    });
+    let was_caught = IS_CAUGHT.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    IS_CAUGHT.set(was_caught);
+    outcome.map_err(|_| Panicked)
+}
+
+/// redb reports a file that is not its own as `InvalidData`, one that is cut off as the read
+/// beyond its end.
+fn is_about_contents(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
+enum Failure {
+    Open(StoreError),
+    Index(IndexError),
+    Panic,
+}

@@ -1,0 +1,15 @@
+pub(crate) mod database;
+pub(crate) mod digests;
+pub(crate) mod histories;
+pub(crate) mod manifests;
+pub(crate) mod migrate;
+pub(crate) mod overlay;
+pub(crate) mod pins;
+pub(crate) mod record;
+pub(crate) mod records;
+pub(crate) mod repos;
+pub(crate) mod revisions;
+pub(crate) mod salvage;
+pub(crate) mod sealed;
+pub(crate) mod tables;
+pub(crate) mod totals;

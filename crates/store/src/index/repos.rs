@@ -1,0 +1,550 @@
+//! Repos: names that lead to models, one revision after the other.
+//!
+//! A repo has a record, refs, and revisions by their ids. Rows of all three begin with the repo's
+//! key: a byte for its kind, its name in lower case, and a NUL, so that one range has all of a repo
+//! and no other's. What a revision names stays in the store until the revision or its repo is
+//! removed; see `revisions.rs`.
+
+use std::ops::Range;
+
+use hubless_content::{CommitId, RefName, RepoId, RepoKind};
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Store,
+    error::StoreError,
+    index::{
+        database::{IndexError, IndexResult},
+        sealed::Rows,
+        tables,
+    },
+};
+
+/// Repos of a store. A mirror learns of one whenever a client asks for it, so clients would make
+/// the index grow; the whole of the largest hub has some millions.
+pub const REPOS_MAX: u64 = 1_000_000;
+
+/// Refs of a repo: upstream's pull requests are refs too, and busy repos have thousands.
+pub const REFS_MAX: usize = 100_000;
+
+/// Where a repo comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepoOrigin {
+    /// It was made here.
+    Local,
+    /// It is a hub's; holds the hub's URL.
+    Upstream(String),
+}
+
+/// What is known about a repo, beside its refs and revisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repo {
+    /// Its name, in the spelling that is shown.
+    pub id: RepoId,
+    /// When it was made: milliseconds since 1970, UTC.
+    pub created: u64,
+    /// Where it comes from.
+    pub origin: RepoOrigin,
+    /// Only for those who may see it.
+    #[serde(default)]
+    pub private: bool,
+    /// Its files only for those who accepted its terms.
+    #[serde(default)]
+    pub gated: bool,
+}
+
+/// One change of a ref, made only if the ref still leads where its writer last saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefChange {
+    name: RefName,
+    to: Option<CommitId>,
+    from: Seen,
+}
+
+/// Where a ref must lead for a change of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Anywhere,
+    Exactly(Option<CommitId>),
+}
+
+impl RefChange {
+    /// Has a ref lead to a commit, which need not be known, wherever it led before.
+    pub fn set(name: RefName, to: CommitId) -> Self {
+        Self {
+            name,
+            to: Some(to),
+            from: Seen::Anywhere,
+        }
+    }
+
+    /// Removes a ref.
+    pub fn remove(name: RefName) -> Self {
+        Self {
+            name,
+            to: None,
+            from: Seen::Anywhere,
+        }
+    }
+
+    /// Makes the change only if the ref leads to `from` when it is written; `None`: if there is no
+    /// such ref. Else nothing of the transaction is written: [`StoreError::RefMoved`].
+    pub fn if_at(self, from: Option<CommitId>) -> Self {
+        Self {
+            from: Seen::Exactly(from),
+            ..self
+        }
+    }
+}
+
+impl Store {
+    /// Makes a repo known, or changes what is known about it. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::TooMany`] beyond [`REPOS_MAX`]; others if the disk is full or fails.
+    pub fn put_repo(&self, repo: &Repo) -> Result<(), StoreError> {
+        let written = self
+            .shared
+            .index
+            .write_unless_refused(|write| write_repo(write, repo))?;
+        written.map_err(|refusal| refusal.explain(&repo.id))
+    }
+
+    /// What is known about a repo.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn repo(&self, id: &RepoId) -> Result<Option<Repo>, StoreError> {
+        let key = repo_key(id);
+        self.shared.index.read(|read| {
+            let table = tables::REPOS.read(read)?;
+            let row = table.get(&key[..])?;
+            row.map(|row| decode_repo(&row)).transpose()
+        })
+    }
+
+    /// Up to `max` repos of a kind whose names begin with `prefix` (in any case), ordered by name,
+    /// those after `after`. Fewer than `max` are the last ones.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn repos(
+        &self,
+        kind: RepoKind,
+        prefix: &str,
+        after: Option<&RepoId>,
+        max: usize,
+    ) -> Result<Vec<Repo>, StoreError> {
+        let mut first = vec![kind_byte(kind)];
+        first.extend(prefix.to_ascii_lowercase().bytes());
+        let after = after.map(repo_key);
+        self.shared.index.read(|read| {
+            let start = after.as_ref().filter(|after| **after > first);
+            let table = tables::REPOS.read(read)?;
+            let mut repos = Vec::new();
+            for row in table.range(&start.unwrap_or(&first)[..]..)? {
+                let (key, value) = row?;
+                if !key.value().starts_with(&first) || repos.len() >= max {
+                    break;
+                }
+                if after.as_deref() != Some(key.value()) {
+                    repos.push(decode_repo(&value)?);
+                }
+            }
+            Ok(repos)
+        })
+    }
+
+    /// Forgets a repo with its refs and revisions; true if there was one. The room of what it named
+    /// is free after [`Store::gc`].
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn remove_repo(&self, id: &RepoId) -> Result<bool, StoreError> {
+        let key = repo_key(id);
+        self.shared.index.write(|write| {
+            let rows = rows_of(id);
+            let rows = &rows.start[..]..&rows.end[..];
+            let mut refs = tables::REFS.write(write)?;
+            refs.table.retain_in(rows.clone(), |_, _| false)?;
+            let mut revisions = tables::REVISIONS.write(write)?;
+            revisions.table.retain_in(rows.clone(), |_, _| false)?;
+            let mut removed = write.open_table(tables::REMOVED)?;
+            removed.retain_in(rows.clone(), |_, ()| false)?;
+            let mut histories = tables::HISTORIES.write(write)?;
+            histories.table.retain_in(rows, |_, _| false)?;
+            let was_there = tables::REPOS.write(write)?.remove(&key[..])?;
+            Ok(was_there)
+        })
+    }
+
+    /// Where a ref leads.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn get_ref(&self, repo: &RepoId, name: &RefName) -> Result<Option<CommitId>, StoreError> {
+        let key = row_key(repo, name.as_str().as_bytes());
+        self.shared.index.read(|read| {
+            let table = tables::REFS.read(read)?;
+            let row = table.get(&key[..])?;
+            row.map(|row| commit_at(&row)).transpose()
+        })
+    }
+
+    /// All refs of a repo, ordered by name.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn refs(&self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
+        let rows = rows_of(repo);
+        self.shared.index.read(|read| {
+            let table = tables::REFS.read(read)?;
+            let mut refs = Vec::new();
+            for row in table.range(&rows.start[..]..&rows.end[..])? {
+                let (key, value) = row?;
+                let name = ref_of(key.value(), rows.start.len())?;
+                refs.push((name, commit_at(&value)?));
+            }
+            Ok(refs)
+        })
+    }
+
+    /// Changes refs; all or none, durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::RefMoved`], [`StoreError::UnknownRepo`], [`StoreError::TooMany`] beyond
+    /// [`REFS_MAX`]; others if the disk is full or fails.
+    pub fn set_refs(&self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
+        let written = self
+            .shared
+            .index
+            .write_unless_refused(|write| write_refs(write, repo, changes))?;
+        written.map_err(|refusal| refusal.explain(repo))
+    }
+}
+
+/// Why a transaction wrote nothing.
+pub(crate) enum Refusal {
+    NoRepo,
+    RepoExists,
+    RefMoved(RefName, Option<CommitId>),
+    NoRevision(CommitId),
+    RefLeadsThere(CommitId, RefName),
+    TooMany(&'static str, u64),
+}
+
+impl Refusal {
+    pub(crate) fn explain(self, repo: &RepoId) -> StoreError {
+        match self {
+            Self::NoRepo => StoreError::UnknownRepo { repo: repo.clone() },
+            Self::RepoExists => StoreError::RepoExists { repo: repo.clone() },
+            Self::RefMoved(name, found) => StoreError::RefMoved {
+                repo: repo.clone(),
+                name,
+                found,
+            },
+            Self::NoRevision(commit) => StoreError::UnknownRevision {
+                repo: repo.clone(),
+                commit,
+            },
+            Self::RefLeadsThere(commit, name) => StoreError::RefLeadsThere {
+                repo: repo.clone(),
+                commit,
+                name,
+            },
+            Self::TooMany(what, max) => StoreError::TooMany { what, max },
+        }
+    }
+}
+
+pub(crate) fn write_repo(
+    write: &WriteTransaction,
+    repo: &Repo,
+) -> IndexResult<Result<(), Refusal>> {
+    let key = repo_key(&repo.id);
+    let mut table = tables::REPOS.write(write)?;
+    let value = serde_json::to_vec(repo).map_err(|_| MALFORMED)?;
+    table.insert(&key[..], &value[..])?;
+    Ok(match table.table.len()? {
+        0..=REPOS_MAX => Ok(()),
+        _ => Err(Refusal::TooMany("repos", REPOS_MAX)),
+    })
+}
+
+/// As [`write_repo`], but only if the repo is not known yet.
+pub(crate) fn write_new_repo(
+    write: &WriteTransaction,
+    repo: &Repo,
+) -> IndexResult<Result<(), Refusal>> {
+    let key = repo_key(&repo.id);
+    if tables::REPOS.write(write)?.get(&key[..])?.is_some() {
+        return Ok(Err(Refusal::RepoExists));
+    }
+    write_repo(write, repo)
+}
+
+pub(crate) fn write_refs(
+    write: &WriteTransaction,
+    repo: &RepoId,
+    changes: &[RefChange],
+) -> IndexResult<Result<(), Refusal>> {
+    let key = repo_key(repo);
+    if tables::REPOS.write(write)?.get(&key[..])?.is_none() {
+        return Ok(Err(Refusal::NoRepo));
+    }
+    let mut table = tables::REFS.write(write)?;
+    for change in changes {
+        let key = row_key(repo, change.name.as_str().as_bytes());
+        let found = table.get(&key[..])?;
+        let found = found.map(|row| commit_at(&row)).transpose()?;
+        if matches!(change.from, Seen::Exactly(from) if from != found) {
+            return Ok(Err(Refusal::RefMoved(change.name.clone(), found)));
+        }
+        match change.to {
+            Some(commit) => table.insert(&key[..], commit.as_bytes())?,
+            None => drop(table.remove(&key[..])?),
+        }
+    }
+    let rows = rows_of(repo);
+    let count = table.table.range(&rows.start[..]..&rows.end[..])?.count();
+    Ok(match count {
+        0..=REFS_MAX => Ok(()),
+        _ => Err(Refusal::TooMany("refs of a repo", REFS_MAX as u64)),
+    })
+}
+
+/// Whether the repo with this key is a hub's; one without a record counts as made here.
+pub(crate) fn is_of_upstream(
+    repos: &Rows<impl ReadableTable<&'static [u8], &'static [u8]>>,
+    key: &[u8],
+) -> IndexResult<bool> {
+    let repo = repos.get(key)?.map(|row| decode_repo(&row));
+    Ok(matches!(
+        repo.transpose()?,
+        Some(Repo {
+            origin: RepoOrigin::Upstream(_),
+            ..
+        })
+    ))
+}
+
+fn kind_byte(kind: RepoKind) -> u8 {
+    match kind {
+        RepoKind::Model => 1,
+        RepoKind::Dataset => 2,
+        RepoKind::Space => 3,
+    }
+}
+
+fn repo_key(repo: &RepoId) -> Vec<u8> {
+    let mut key = vec![kind_byte(repo.kind())];
+    key.extend(repo.folded().bytes());
+    key.push(0);
+    key
+}
+
+pub(crate) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
+    let mut key = repo_key(repo);
+    key.extend(rest);
+    key
+}
+
+/// The name of a ref in the key of its row, behind so many bytes.
+pub(crate) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
+    let name = key.get(behind..).unwrap_or_default();
+    let name = std::str::from_utf8(name).ok();
+    let name = name.and_then(|name| name.parse().ok());
+    name.ok_or(IndexError::Malformed("the name of a ref"))
+}
+
+/// The keys of all rows of a repo.
+pub(crate) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
+    let start = repo_key(repo);
+    let mut end = start.clone();
+    // The NUL that ends the repo's key becomes what comes after it.
+    end.pop();
+    end.push(1);
+    start..end
+}
+
+const MALFORMED: IndexError = IndexError::Malformed("the record of a repo");
+
+/// Where a ref leads.
+fn commit_at(value: &[u8]) -> IndexResult<CommitId> {
+    CommitId::from_slice(value).ok_or(IndexError::Malformed("where a ref leads"))
+}
+
+fn decode_repo(bytes: &[u8]) -> IndexResult<Repo> {
+    serde_json::from_slice(bytes).map_err(|_| MALFORMED)
+}
+
+#[cfg(test)]
+mod tests {
+    use hubless_content::{ContentHash, Revision, Tree};
+
+    use super::*;
+    use crate::{REVISIONS_MAX, StoreErrorKind, StoreOptions};
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path(), StoreOptions::default()).unwrap();
+        (home, store)
+    }
+
+    fn repo(name: &str) -> Repo {
+        Repo {
+            id: name.parse().unwrap(),
+            created: 1,
+            origin: RepoOrigin::Local,
+            private: false,
+            gated: false,
+        }
+    }
+
+    fn assert_too_many(outcome: Result<(), StoreError>, text: &str) {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Input);
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn a_repo_too_many_is_refused_and_the_others_stay() {
+        let (_home, store) = store();
+        let known = repo("org/known");
+        store.put_repo(&known).unwrap();
+        let others = (1..REPOS_MAX).map(|number| repo(&format!("others/{number:07}")));
+        let others: Vec<Repo> = others.collect();
+        let fill = |write: &WriteTransaction| {
+            let mut table = tables::REPOS.write(write)?;
+            for repo in &others {
+                let value = serde_json::to_vec(repo).unwrap();
+                table.insert(&repo_key(&repo.id)[..], &value[..])?;
+            }
+            Ok(())
+        };
+        store.shared.index.write(fill).unwrap();
+        let late = repo("org/late");
+        let most = "there can be at most 1000000 repos";
+        assert_too_many(store.put_repo(&late), most);
+        assert_eq!(store.repo(&late.id).unwrap(), None);
+        assert_eq!(store.totals().unwrap().repos, REPOS_MAX);
+        // What is known may change, and what goes makes room.
+        let changed = Repo {
+            private: true,
+            ..known
+        };
+        store.put_repo(&changed).unwrap();
+        assert_eq!(store.repo(&changed.id).unwrap().as_ref(), Some(&changed));
+        assert!(store.remove_repo(&others[7].id).unwrap());
+        store.put_repo(&late).unwrap();
+        assert_eq!(store.repo(&late.id).unwrap(), Some(late));
+    }
+
+    #[test]
+    fn a_ref_too_many_is_refused_with_all_that_came_with_it() {
+        let (_home, store) = store();
+        let repo = repo("org/busy");
+        store.put_repo(&repo).unwrap();
+        let tag = |number: usize| RefName::tag(&format!("v{number:06}")).unwrap();
+        let to = |number, fill| RefChange::set(tag(number), CommitId::new([fill; 20]));
+        let set = |changes: &[RefChange]| store.set_refs(&repo.id, changes);
+        let all: Vec<_> = (0..REFS_MAX).map(|number| to(number, 1)).collect();
+        set(&all).unwrap();
+        let most = "there can be at most 100000 refs of a repo";
+        let late = to(REFS_MAX, 2);
+        assert_too_many(set(&[to(0, 2), late.clone()]), most);
+        let known = store.refs(&repo.id).unwrap();
+        assert_eq!(known.len(), REFS_MAX);
+        assert_eq!(known[0], (tag(0), CommitId::new([1; 20])), "all or none");
+        // A revision that came with it is not kept either.
+        let revision = revision(0);
+        let commit = revision.commit_id().unwrap();
+        let put = |name| {
+            let change = RefChange::set(name, commit);
+            store.put_revision(&repo.id, commit, &revision, &[change])
+        };
+        assert_too_many(put(tag(REFS_MAX)), most);
+        assert_eq!(store.revision(&repo.id, commit).unwrap(), None);
+        // What is there may move, and what goes makes room.
+        put(tag(0)).unwrap();
+        assert_eq!(store.get_ref(&repo.id, &tag(0)).unwrap(), Some(commit));
+        set(&[RefChange::remove(tag(1))]).unwrap();
+        set(&[late]).unwrap();
+    }
+
+    fn revision(time: u64) -> Revision {
+        Revision {
+            tree: Tree::Content(ContentHash::new([1; 32])),
+            parents: Vec::new(),
+            time,
+            title: "a title".into(),
+            message: String::new(),
+            author: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_revision_too_many_is_refused_and_its_ref_stays_where_it_was() {
+        let (_home, store) = store();
+        let repo = repo("org/old");
+        store.put_repo(&repo).unwrap();
+        let (first, late) = (revision(0), revision(1));
+        let [first_id, late_id] = [&first, &late].map(|one| one.commit_id().unwrap());
+        let put = |commit, revision| {
+            let main = [RefChange::set(RefName::main(), commit)];
+            store.put_revision(&repo.id, commit, revision, &main)
+        };
+        put(first_id, &first).unwrap();
+        let bytes = first.encode().unwrap();
+        let other = |number: usize| {
+            let mut id = [0; 20];
+            id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            CommitId::new(id)
+        };
+        let fill = |write: &WriteTransaction| {
+            let mut table = tables::REVISIONS.write(write)?;
+            for number in 1..REVISIONS_MAX {
+                let key = row_key(&repo.id, other(number).as_bytes());
+                table.insert(&key[..], &bytes[..])?;
+            }
+            Ok(())
+        };
+        store.shared.index.write(fill).unwrap();
+        let most = "there can be at most 100000 revisions of a repo";
+        assert_too_many(put(late_id, &late), most);
+        let main = || store.get_ref(&repo.id, &RefName::main()).unwrap();
+        assert_eq!(main(), Some(first_id));
+        assert_eq!(store.revisions(&repo.id).unwrap().len(), REVISIONS_MAX);
+        // One that is there may be put again, and one that goes makes room.
+        put(first_id, &first).unwrap();
+        assert!(store.remove_revision(&repo.id, other(1)).unwrap());
+        put(late_id, &late).unwrap();
+        assert_eq!(main(), Some(late_id));
+    }
+
+    /// What is written is frozen.
+    #[test]
+    fn the_record_of_a_repo() {
+        let upstream = Repo {
+            id: "datasets/Org/Name".parse().unwrap(),
+            created: 1_700_000_000_000,
+            origin: RepoOrigin::Upstream("https://hub.example".into()),
+            private: true,
+            gated: false,
+        };
+        let text = concat!(
+            r#"{"id":"datasets/Org/Name","created":1700000000000,"#,
+            r#""origin":{"upstream":"https://hub.example"},"private":true,"gated":false}"#
+        );
+        assert_eq!(serde_json::to_string(&upstream).unwrap(), text);
+        assert_eq!(decode_repo(text.as_bytes()).unwrap(), upstream);
+        let local = r#"{"id":"gpt2","created":1,"origin":"local"}"#;
+        assert_eq!(
+            decode_repo(local.as_bytes()).unwrap().origin,
+            RepoOrigin::Local
+        );
+        assert_eq!(repo_key(&upstream.id), b"\x02org/name\0");
+    }
+}

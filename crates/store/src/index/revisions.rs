@@ -1,0 +1,361 @@
+//! Revisions of repos, and what they keep from being collected.
+
+use hubless_content::{CommitId, ContentHash, FileHash, RepoId, Revision, Tree, TreeEntry};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+
+use crate::{
+    Shared, Store,
+    error::StoreError,
+    files::located::file_of,
+    index::{
+        database::{IndexError, IndexResult},
+        repos::{
+            RefChange, Refusal, Repo, is_of_upstream, ref_of, row_key, rows_of, write_new_repo,
+            write_refs,
+        },
+        tables,
+    },
+    work::in_use::{FilesGuard, Guard},
+};
+
+/// Revisions of a repo. Each may list as many files as a manifest.
+pub const REVISIONS_MAX: usize = 100_000;
+
+/// Bytes of a revision's id, at the end of the key of its row.
+const COMMIT_BYTES: usize = 20;
+
+/// Digits of an id that are enough to look for a revision: as hubs have it.
+pub const COMMIT_PREFIX_MIN: usize = 5;
+
+/// What one revision names.
+pub(crate) struct Named {
+    /// Its repo is an upstream's, which has it still.
+    pub(crate) of_upstream: bool,
+    pub(crate) model: Option<ContentHash>,
+    /// The files of a listing, as far as it is known which these are.
+    pub(crate) files: Vec<FileHash>,
+}
+
+impl Store {
+    /// Keeps a revision, and changes refs in the same transaction; durable when it returns. One with
+    /// the same id is replaced: what was listed may have become a manifest.
+    ///
+    /// # Errors
+    /// [`StoreError::RefMoved`], [`StoreError::Revision`] if it breaks a rule,
+    /// [`StoreError::UnknownRepo`], [`StoreError::TooMany`]; nothing is changed then; others if the disk is full or fails.
+    pub fn put_revision(
+        &self,
+        repo: &RepoId,
+        commit: CommitId,
+        revision: &Revision,
+        refs: &[RefChange],
+    ) -> Result<(), StoreError> {
+        self.write_revision(repo, None, commit, revision, refs)
+    }
+
+    /// Makes a new repo known together with a revision, as [`Store::put_revision`] does: no reader
+    /// finds one without the other, also after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::RepoExists`], and as [`Store::put_repo`] and [`Store::put_revision`]; nothing is
+    /// changed then.
+    pub fn put_repo_and_revision(
+        &self,
+        repo: &Repo,
+        commit: CommitId,
+        revision: &Revision,
+        refs: &[RefChange],
+    ) -> Result<(), StoreError> {
+        self.write_revision(&repo.id, Some(repo), commit, revision, refs)
+    }
+
+    fn write_revision(
+        &self,
+        id: &RepoId,
+        repo: Option<&Repo>,
+        commit: CommitId,
+        revision: &Revision,
+        refs: &[RefChange],
+    ) -> Result<(), StoreError> {
+        let bytes = revision
+            .encode()
+            .map_err(|source| StoreError::Revision { commit, source })?;
+        // A collection that began before the revision is there must see it nevertheless.
+        let _guard = self.shared.guard_tree(&revision.tree)?;
+        let written = self.shared.index.write_unless_refused(|write| {
+            if let Some(Err(refusal)) = repo.map(|repo| write_new_repo(write, repo)).transpose()? {
+                return Ok(Err(refusal));
+            }
+            if let Err(refusal) = write_refs(write, id, refs)? {
+                return Ok(Err(refusal));
+            }
+            write_row(write, id, commit, &bytes)
+        })?;
+        written.map_err(|refusal| refusal.explain(id))
+    }
+
+    /// A revision of a repo, if it is known.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn revision(
+        &self,
+        repo: &RepoId,
+        commit: CommitId,
+    ) -> Result<Option<Revision>, StoreError> {
+        let key = row_key(repo, commit.as_bytes());
+        self.shared.index.read(|read| {
+            let table = tables::REVISIONS.read(read)?;
+            let row = table.get(&key[..])?;
+            row.map(|row| decode_revision(&row)).transpose()
+        })
+    }
+
+    /// The ids of all known revisions of a repo, in their order.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn revisions(&self, repo: &RepoId) -> Result<Vec<CommitId>, StoreError> {
+        let rows = rows_of(repo);
+        self.shared.index.read(|read| {
+            let table = tables::REVISIONS.read(read)?;
+            let rows = table.table.range(&rows.start[..]..&rows.end[..])?;
+            rows.map(|row| commit_of(row?.0.value())).collect()
+        })
+    }
+
+    /// The one known revision of a repo whose id begins with these hexadecimal digits; `None` if
+    /// there is none or more than one, or if they are fewer than [`COMMIT_PREFIX_MIN`].
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn revision_by_prefix(
+        &self,
+        repo: &RepoId,
+        digits: &str,
+    ) -> Result<Option<CommitId>, StoreError> {
+        let is_prefix = (COMMIT_PREFIX_MIN..=40).contains(&digits.len())
+            && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !is_prefix {
+            return Ok(None);
+        }
+        let bound = |fill: &str| {
+            let padded = format!("{digits}{}", fill.repeat(40 - digits.len()));
+            padded.parse::<CommitId>().ok()
+        };
+        let (Some(low), Some(high)) = (bound("0"), bound("f")) else {
+            return Ok(None);
+        };
+        let (low, high) = (
+            row_key(repo, low.as_bytes()),
+            row_key(repo, high.as_bytes()),
+        );
+        self.shared.index.read(|read| {
+            let table = tables::REVISIONS.read(read)?;
+            let mut found = table.table.range(&low[..]..=&high[..])?;
+            let (first, second) = (found.next().transpose()?, found.next());
+            match (first, second) {
+                (Some((key, _)), None) => commit_of(key.value()).map(Some),
+                _ => Ok(None),
+            }
+        })
+    }
+
+    /// The files of a listing that are known by an address or a digest; none of a manifest.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn listed_files(&self, tree: &Tree) -> Result<Vec<FileHash>, StoreError> {
+        self.shared.index.read(|read| files_of(read, tree))
+    }
+
+    /// Lets the content of a revision be collected. What was said about the revision stays in the
+    /// history; [`Store::put_revision`] names the content again. The room of the content is free
+    /// after [`Store::gc`].
+    ///
+    /// # Errors
+    /// [`StoreError::RefLeadsThere`] if a ref leads to it, [`StoreError::UnknownRevision`]; others if
+    /// the disk or the index fails.
+    pub fn remove_content(&self, repo: &RepoId, commit: CommitId) -> Result<(), StoreError> {
+        let (key, rows) = (row_key(repo, commit.as_bytes()), rows_of(repo));
+        let removed = self.shared.index.write_unless_refused(|write| {
+            let refs = tables::REFS.write(write)?;
+            for row in refs.range(&rows.start[..]..&rows.end[..])? {
+                let (name, leads_to) = row?;
+                if leads_to == commit.as_bytes() {
+                    let name = ref_of(name.value(), rows.start.len())?;
+                    return Ok(Err(Refusal::RefLeadsThere(commit, name)));
+                }
+            }
+            let revisions = tables::REVISIONS.write(write)?;
+            if revisions.get(&key[..])?.is_none() {
+                return Ok(Err(Refusal::NoRevision(commit)));
+            }
+            write.open_table(tables::REMOVED)?.insert(&key[..], ())?;
+            Ok(Ok(()))
+        })?;
+        removed.map_err(|refusal| refusal.explain(repo))
+    }
+
+    /// Whether the content of a revision was removed here.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn is_content_removed(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
+        let key = row_key(repo, commit.as_bytes());
+        self.shared.index.read(|read| {
+            let table = read.open_table(tables::REMOVED)?;
+            Ok(table.get(&key[..])?.is_some())
+        })
+    }
+
+    /// Forgets a revision; true if it was known. Refs that lead to it stay.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn remove_revision(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
+        let key = row_key(repo, commit.as_bytes());
+        self.shared
+            .index
+            .write(|write| tables::REVISIONS.write(write)?.remove(&key[..]))
+    }
+}
+
+impl Shared {
+    /// What each revision of each repo names.
+    pub(crate) fn named(&self) -> Result<Vec<Named>, StoreError> {
+        self.index.read(|read| {
+            let mut all = Vec::new();
+            let repos = tables::REPOS.read(read)?;
+            let removed = read.open_table(tables::REMOVED)?;
+            let (mut repo, mut of_upstream) = (Vec::new(), false);
+            for row in tables::REVISIONS.read(read)?.iter()? {
+                let (key, value) = row?;
+                let key = key.value();
+                if removed.get(key)?.is_some() {
+                    continue;
+                }
+                let of = &key[..key.len().saturating_sub(COMMIT_BYTES)];
+                if repo != of {
+                    repo = of.to_vec();
+                    of_upstream = is_of_upstream(&repos, of)?;
+                }
+                let named = match Revision::content_of(&value) {
+                    Some(model) => Named {
+                        of_upstream,
+                        model: Some(model),
+                        files: Vec::new(),
+                    },
+                    None => {
+                        let tree = decode_revision(&value)?.tree;
+                        Named {
+                            of_upstream,
+                            model: tree.content_hash(),
+                            files: files_of(read, &tree)?,
+                        }
+                    }
+                };
+                all.push(named);
+            }
+            Ok(all)
+        })
+    }
+
+    /// Whether a revision names this model.
+    pub(crate) fn is_named(&self, model: ContentHash) -> Result<bool, StoreError> {
+        self.index.read(|read| {
+            let removed = read.open_table(tables::REMOVED)?;
+            for row in tables::REVISIONS.read(read)?.iter()? {
+                let (key, value) = row?;
+                if removed.get(key.value())?.is_some() {
+                    continue;
+                }
+                let content = match Revision::content_of(&value) {
+                    None => decode_revision(&value)?.tree.content_hash(),
+                    known => known,
+                };
+                if content == Some(model) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Protects what a tree names, as long as the result lives.
+    fn guard_tree(&self, tree: &Tree) -> Result<(Option<Guard>, FilesGuard), StoreError> {
+        let files = self.in_use.protect_files();
+        let model = match tree {
+            Tree::Content(model) => Some(self.in_use.protect_model(*model)),
+            Tree::Listed(_) => {
+                let listed = self.index.read(|read| files_of(read, tree))?;
+                listed.into_iter().for_each(|file| files.add(file));
+                None
+            }
+        };
+        Ok((model, files))
+    }
+}
+
+fn write_row(
+    write: &WriteTransaction,
+    repo: &RepoId,
+    commit: CommitId,
+    revision: &[u8],
+) -> IndexResult<Result<(), Refusal>> {
+    let key = row_key(repo, commit.as_bytes());
+    write.open_table(tables::REMOVED)?.remove(&key[..])?;
+    let mut table = tables::REVISIONS.write(write)?;
+    table.insert(&key[..], revision)?;
+    let rows = rows_of(repo);
+    let count = table.table.range(&rows.start[..]..&rows.end[..])?.count();
+    Ok(match count {
+        0..=REVISIONS_MAX => Ok(()),
+        _ => Err(Refusal::TooMany(
+            "revisions of a repo",
+            REVISIONS_MAX as u64,
+        )),
+    })
+}
+
+/// The files of a listing that are known by an address or a digest.
+fn files_of(read: &ReadTransaction, tree: &Tree) -> IndexResult<Vec<FileHash>> {
+    let Tree::Listed(entries) = tree else {
+        return Ok(Vec::new());
+    };
+    let sha256s = tables::SHA256S.read(read)?;
+    let git_blobs = tables::GIT_BLOBS.read(read)?;
+    let mut files = Vec::new();
+    for TreeEntry {
+        git_blob,
+        lfs,
+        file,
+        ..
+    } in entries
+    {
+        files.extend(file);
+        match (lfs, git_blob) {
+            (Some(lfs), _) => {
+                let row = sha256s.get(lfs.sha256.as_bytes())?;
+                files.extend(row.map(|row| file_of(&row)).transpose()?);
+            }
+            (None, Some(git_blob)) => {
+                let row = git_blobs.get(git_blob.as_bytes())?;
+                files.extend(row.map(|row| file_of(&row)).transpose()?);
+            }
+            (None, None) => {}
+        }
+    }
+    Ok(files)
+}
+
+/// The id at the end of a row's key.
+fn commit_of(key: &[u8]) -> IndexResult<CommitId> {
+    let id = key.last_chunk::<COMMIT_BYTES>();
+    id.map(|id| CommitId::new(*id))
+        .ok_or(IndexError::Malformed("the id of a revision"))
+}
+
+fn decode_revision(bytes: &[u8]) -> IndexResult<Revision> {
+    Revision::decode(bytes).map_err(|_| IndexError::Malformed("a revision"))
+}

@@ -1,0 +1,163 @@
+//! Tables whose values carry a checksum.
+//!
+//! redb checks its pages only after a crash, so a bit that flips on the disk would be read as if it
+//! had been written. A value that does not prove itself is followed by the first 8 bytes of the
+//! BLAKE3 of its table, its key and itself: a row whose key or value was altered is found when it
+//! is read.
+
+use std::{borrow::Borrow, ops::RangeBounds};
+
+use redb::{
+    AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table,
+    TableDefinition, WriteTransaction,
+};
+
+use crate::index::database::{IndexError, IndexResult};
+
+/// Enough to find damage; nothing here defends against a person who can write to the index.
+const CHECKSUM_BYTES: usize = 8;
+
+/// The name of such a table, and what its values are, for messages.
+pub(crate) struct Sealed<K: Key + 'static> {
+    definition: TableDefinition<'static, K, &'static [u8]>,
+    name: &'static str,
+    what: &'static str,
+}
+
+/// Such a table, open.
+pub(crate) struct Rows<T> {
+    pub(crate) table: T,
+    name: &'static str,
+    what: &'static str,
+}
+
+impl<K: Key + 'static> Sealed<K> {
+    pub(crate) const fn new(name: &'static str, what: &'static str) -> Self {
+        Self {
+            definition: TableDefinition::new(name),
+            name,
+            what,
+        }
+    }
+
+    pub(crate) fn definition(&self) -> TableDefinition<'static, K, &'static [u8]> {
+        self.definition
+    }
+
+    /// What a value is, for messages.
+    pub(crate) fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Whether a value, as it lies in the table, is what was written for this key.
+    pub(crate) fn proves(&self, key: &[u8], sealed: &[u8]) -> bool {
+        let parts = sealed.split_last_chunk::<CHECKSUM_BYTES>();
+        parts.is_some_and(|(value, checksum)| checksum_of(self.name, key, value) == *checksum)
+    }
+
+    fn rows<T>(&self, table: T) -> Rows<T> {
+        Rows {
+            table,
+            name: self.name,
+            what: self.what,
+        }
+    }
+
+    pub(crate) fn read(
+        &self,
+        read: &ReadTransaction,
+    ) -> IndexResult<Rows<ReadOnlyTable<K, &'static [u8]>>> {
+        Ok(self.rows(read.open_table(self.definition)?))
+    }
+
+    /// The table is made if there is none.
+    pub(crate) fn write<'t>(
+        &self,
+        write: &'t WriteTransaction,
+    ) -> IndexResult<Rows<Table<'t, K, &'static [u8]>>> {
+        Ok(self.rows(write.open_table(self.definition)?))
+    }
+}
+
+impl<T> Rows<T> {
+    pub(crate) fn get<'k, K: Key + 'static>(
+        &self,
+        key: impl Borrow<K::SelfType<'k>>,
+    ) -> IndexResult<Option<Vec<u8>>>
+    where
+        T: ReadableTable<K, &'static [u8]>,
+    {
+        let key = key.borrow();
+        let value = self.table.get(key)?;
+        let value = value.map(|value| self.unseal(K::as_bytes(key).as_ref(), value.value()));
+        value.transpose()
+    }
+
+    pub(crate) fn iter<K: Key + 'static>(
+        &self,
+    ) -> IndexResult<impl Iterator<Item = IndexResult<(AccessGuard<'_, K>, Vec<u8>)>>>
+    where
+        T: ReadableTable<K, &'static [u8]>,
+    {
+        Ok(self.table.iter()?.map(|row| self.unseal_row(row)))
+    }
+
+    pub(crate) fn range<'k, K: Key + 'static>(
+        &self,
+        range: impl RangeBounds<K::SelfType<'k>> + 'k,
+    ) -> IndexResult<impl Iterator<Item = IndexResult<(AccessGuard<'_, K>, Vec<u8>)>>>
+    where
+        T: ReadableTable<K, &'static [u8]>,
+    {
+        Ok(self.table.range(range)?.map(|row| self.unseal_row(row)))
+    }
+
+    fn unseal_row<'r, K: Key + 'static>(
+        &self,
+        row: Result<(AccessGuard<'r, K>, AccessGuard<'r, &'static [u8]>), StorageError>,
+    ) -> IndexResult<(AccessGuard<'r, K>, Vec<u8>)> {
+        let (key, value) = row?;
+        let value = self.unseal(K::as_bytes(&key.value()).as_ref(), value.value())?;
+        Ok((key, value))
+    }
+
+    fn unseal(&self, key: &[u8], value: &[u8]) -> IndexResult<Vec<u8>> {
+        let sealed = value.split_last_chunk::<CHECKSUM_BYTES>();
+        let right =
+            sealed.filter(|(value, checksum)| checksum_of(self.name, key, value) == **checksum);
+        let right = right.map(|(value, _)| value.to_vec());
+        right.ok_or(IndexError::Malformed(self.what))
+    }
+}
+
+impl<K: Key + 'static> Rows<Table<'_, K, &'static [u8]>> {
+    pub(crate) fn insert<'k>(
+        &mut self,
+        key: impl Borrow<K::SelfType<'k>>,
+        value: &[u8],
+    ) -> IndexResult<()> {
+        let key = key.borrow();
+        let checksum = checksum_of(self.name, K::as_bytes(key).as_ref(), value);
+        let sealed = [value, &checksum].concat();
+        self.table.insert(key, &sealed[..])?;
+        Ok(())
+    }
+
+    /// True if there was such a row.
+    pub(crate) fn remove<'k>(&mut self, key: impl Borrow<K::SelfType<'k>>) -> IndexResult<bool> {
+        Ok(self.table.remove(key)?.is_some())
+    }
+}
+
+fn checksum_of(table: &str, key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [table.as_bytes(), key] {
+        hasher
+            .update(&(part.len() as u64).to_le_bytes())
+            .update(part);
+    }
+    let hash = hasher.update(value).finalize();
+    let mut checksum = [0; CHECKSUM_BYTES];
+    checksum.copy_from_slice(&hash.as_bytes()[..CHECKSUM_BYTES]);
+    checksum
+}

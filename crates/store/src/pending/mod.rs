@@ -1,0 +1,3 @@
+pub(crate) mod queue;
+pub(crate) mod quota;
+pub(crate) mod uses;

@@ -1,0 +1,310 @@
+//! Garbage collection: removing what no pin reaches, while others work.
+//!
+//! First it is found what the pins and the repos reach, on one snapshot. Then the rest is removed in small
+//! batches; between two of them, imports and fetches go on. What they use is kept: see `in_use`.
+//! The index forgets first, then the file goes: a crash in between leaves a file that opening the
+//! store sweeps.
+
+use std::collections::HashSet;
+
+use hubless_content::{ContentHash, FileHash};
+use redb::{ReadableTable, WriteTransaction};
+
+use crate::{
+    Shared, Store,
+    error::{IoContext, StoreError},
+    files::{
+        located::{HandleKey, get_record, records},
+        partial::PartialMap,
+    },
+    index::{
+        database::IndexResult,
+        digests,
+        record::{Place, Record},
+        revisions::Named,
+        tables,
+    },
+    sync::lock,
+    work::in_use::InUseState,
+};
+
+/// Files removed by one transaction: few enough that nobody waits long for it.
+pub(crate) const BATCH_FILES: usize = 256;
+
+/// What a collection removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GcReport {
+    /// Models that were known but neither pinned nor a repo's.
+    pub models: u64,
+    /// Files that nothing that is kept has.
+    pub files: u64,
+    /// Bytes that are free now.
+    pub bytes: u64,
+    /// Models that stay because they are pinned.
+    pub pinned: u64,
+    /// Revisions of repos made here, whose files stay.
+    pub named: u64,
+    /// Revisions of an upstream's repos, whose files stay until the quota needs their room.
+    pub cached: u64,
+}
+
+impl Store {
+    /// Removes what no pinned or protected model and no repo reaches. The user's own files stay.
+    ///
+    /// # Errors
+    /// If the disk or the index fails; what was removed until then is removed.
+    pub fn gc(&self) -> Result<GcReport, StoreError> {
+        let _one_at_a_time = lock(&self.shared.collecting);
+        self.shared.in_use.lock().begin();
+        let outcome = self.shared.collect();
+        self.shared.in_use.lock().since = None;
+        outcome
+    }
+
+    /// Removes a file at once that came for nothing, unless a known model or a repo has it or
+    /// somebody works with it. Whether it was removed.
+    ///
+    /// # Errors
+    /// If the disk or the index fails.
+    pub fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
+        let _one_at_a_time = lock(&self.shared.collecting);
+        self.shared.in_use.lock().begin();
+        let outcome = self.shared.discard(file);
+        self.shared.in_use.lock().since = None;
+        outcome
+    }
+}
+
+/// What stays, growing while the collection runs.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) models: HashSet<ContentHash>,
+    pub(crate) files: HashSet<FileHash>,
+}
+
+impl Shared {
+    fn collect(&self) -> Result<GcReport, StoreError> {
+        self.commit_before();
+        let mut report = GcReport::default();
+        let mut kept = self.reached(&mut report)?;
+        report.models = self.forget_models(self.model_hashes()?, &mut kept)?;
+        let garbage: Vec<FileHash> = {
+            let mut files = self.all_files()?;
+            files.retain(|file| !kept.files.contains(file));
+            files
+        };
+        for batch in garbage.chunks(BATCH_FILES) {
+            self.remove_files(batch, &mut kept, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
+        self.commit_before();
+        let mut report = GcReport::default();
+        let mut kept = self.reached(&mut report)?;
+        for model in self.model_hashes()? {
+            self.keep_model(&mut kept, model)?;
+        }
+        self.remove_files(&[file], &mut kept, &mut report)?;
+        Ok(report.files > 0)
+    }
+
+    /// What is not in the index cannot be collected. On a full disk this fails, and the collection
+    /// makes room for it.
+    pub(crate) fn commit_before(&self) {
+        if let Err(error) = self.commit() {
+            tracing::debug!(%error, "collecting without a commit before");
+        }
+    }
+
+    /// What the pins and the repos reach; the report says how much that is.
+    fn reached(&self, report: &mut GcReport) -> Result<Kept, StoreError> {
+        let mut kept = Kept::default();
+        for model in self.pinned()? {
+            report.pinned += 1;
+            self.keep_model(&mut kept, model)?;
+        }
+        for named in self.named()? {
+            match named.of_upstream {
+                true => report.cached += 1,
+                false => report.named += 1,
+            }
+            self.keep_named(&mut kept, &named)?;
+        }
+        Ok(kept)
+    }
+
+    /// Keeps what a revision names.
+    pub(crate) fn keep_named(&self, kept: &mut Kept, named: &Named) -> Result<(), StoreError> {
+        kept.files.extend(&named.files);
+        match named.model {
+            Some(model) => self.keep_model(kept, model),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn pinned(&self) -> Result<Vec<ContentHash>, StoreError> {
+        self.index.read(|read| {
+            let table = tables::PINS.read(read)?;
+            let rows = table.iter()?;
+            rows.map(|row| Ok(ContentHash::new(*row?.0.value())))
+                .collect()
+        })
+    }
+
+    /// Files, and chunk lists without a file.
+    pub(crate) fn all_files(&self) -> Result<Vec<FileHash>, StoreError> {
+        self.index.read(|read| {
+            let mut files = HashSet::new();
+            for row in records(&tables::FILES.read(read)?)? {
+                files.insert(row?.0);
+            }
+            for row in read.open_table(tables::CHUNK_LISTS)?.iter()? {
+                files.insert(FileHash::new(*row?.0.value()));
+            }
+            Ok(files.into_iter().collect())
+        })
+    }
+
+    pub(crate) fn keep_model(&self, kept: &mut Kept, model: ContentHash) -> Result<(), StoreError> {
+        if let Some(manifest) = self.manifest(model)?
+            && kept.models.insert(model)
+        {
+            kept.files
+                .extend(manifest.entries().iter().map(|entry| entry.hash));
+        }
+        Ok(())
+    }
+
+    /// Keeps also what came into use since the last look.
+    pub(crate) fn keep_touched(
+        &self,
+        kept: &mut Kept,
+        in_use: &InUseState,
+    ) -> Result<(), StoreError> {
+        let Some(since) = &in_use.since else {
+            return Ok(());
+        };
+        kept.files.extend(&since.files);
+        since
+            .models
+            .iter()
+            .try_for_each(|model| self.keep_model(kept, *model))
+    }
+
+    /// Forgets those of `models` that are not kept; how many.
+    pub(crate) fn forget_models(
+        &self,
+        mut models: Vec<ContentHash>,
+        kept: &mut Kept,
+    ) -> Result<u64, StoreError> {
+        let in_use = self.in_use.lock();
+        self.keep_touched(kept, &in_use)?;
+        // The manifest of one that is being put may have come after the look above.
+        let is_used =
+            |model: &ContentHash| (in_use.since.iter()).any(|since| since.models.contains(model));
+        models.retain(|model| !kept.models.contains(model) && !is_used(model));
+        if models.is_empty() {
+            return Ok(0);
+        }
+        self.index.write(|write| {
+            let mut table = write.open_table(tables::MANIFESTS)?;
+            for model in &models {
+                table.remove(model.as_bytes())?;
+            }
+            Ok(())
+        })?;
+        let mut cache = lock(&self.manifests);
+        models.iter().for_each(|model| cache.remove(*model));
+        Ok(models.len() as u64)
+    }
+
+    pub(crate) fn remove_files(
+        &self,
+        batch: &[FileHash],
+        kept: &mut Kept,
+        report: &mut GcReport,
+    ) -> Result<(), StoreError> {
+        let _no_commit_meanwhile = lock(&self.committing);
+        let in_use = self.in_use.lock();
+        self.keep_touched(kept, &in_use)?;
+        let garbage: Vec<FileHash> = batch
+            .iter()
+            .filter(|file| !kept.files.contains(file))
+            .copied()
+            .collect();
+        for (file, record) in self.forget_files(&garbage)? {
+            report.files += 1;
+            report.bytes += record.bytes_owned();
+            // The room is free when the file is gone, not when the index has forgotten it.
+            self.remove_file(file, &record)?;
+            self.quota.give_back(record.bytes_owned());
+        }
+        Ok(())
+    }
+
+    /// Removes files from the index, and from memory at the same time: the lock keeps others from
+    /// loading one in between.
+    pub(crate) fn forget_files(
+        &self,
+        files: &[FileHash],
+    ) -> Result<Vec<(FileHash, Record)>, StoreError> {
+        let mut partials = self.partials.lock();
+        let removed = self.index.write(|write| remove_rows(write, files))?;
+        for file in files {
+            self.forget_in_memory(*file, &mut partials);
+            self.uses.forget(*file);
+        }
+        Ok(removed)
+    }
+
+    /// Whoever still works with the file looks again.
+    pub(crate) fn forget_in_memory(&self, file: FileHash, partials: &mut PartialMap) {
+        self.queue.forget_check(file);
+        let partial = partials.remove(&file);
+        if let Some(partial) = &partial {
+            partial.lock().removed = true;
+        }
+        let mut handles = lock(&self.handles);
+        for partial in [0, partial.map_or(0, |partial| partial.id)] {
+            handles.remove(HandleKey { file, partial });
+        }
+    }
+
+    pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {
+        let path = match record.place {
+            Place::Owned(_) => self.home.owned(file),
+            Place::Partial => self.home.partial(file),
+            Place::Inline | Place::External(_) => return Ok(()),
+        };
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome.context("remove", &path),
+        }
+    }
+}
+
+fn remove_rows(
+    write: &WriteTransaction,
+    files: &[FileHash],
+) -> IndexResult<Vec<(FileHash, Record)>> {
+    let mut records = tables::FILES.write(write)?;
+    let mut held = tables::HELD.write(write)?;
+    let mut lists = write.open_table(tables::CHUNK_LISTS)?;
+    let mut inline = write.open_table(tables::INLINE)?;
+    let mut uses = write.open_table(tables::USED)?;
+    let mut removed = Vec::new();
+    for file in files {
+        uses.remove(file.as_bytes())?;
+        held.remove(file.as_bytes())?;
+        lists.remove(file.as_bytes())?;
+        inline.remove(file.as_bytes())?;
+        if let Some(record) = get_record(&records, *file)? {
+            records.remove(file.as_bytes())?;
+            removed.push((*file, record));
+        }
+    }
+    digests::forget(write, files)?;
+    Ok(removed)
+}

@@ -1,0 +1,15 @@
+pub(crate) mod check;
+pub(crate) mod damage;
+pub(crate) mod evict;
+pub(crate) mod export;
+pub(crate) mod gc;
+pub(crate) mod import;
+pub(crate) mod in_use;
+pub(crate) mod incoming;
+pub(crate) mod lost;
+pub(crate) mod recover;
+pub(crate) mod scrub;
+pub(crate) mod sweep;
+pub(crate) mod target;
+pub(crate) mod verify;
+pub(crate) mod walk;

@@ -1,0 +1,169 @@
+//! Checking what is at rest, one file after the other: silent damage is found before the last good
+//! copy elsewhere is gone.
+
+use std::{
+    collections::{BTreeSet, BinaryHeap, VecDeque},
+    time::SystemTime,
+};
+
+use hubless_content::{ChunkIndex, FileHash, chunk_len};
+use hubless_memory::AlignedBytes;
+
+use crate::{
+    Shared, Store,
+    error::StoreError,
+    files::located::{Located, records},
+    index::{record::seconds_since_1970, tables},
+    sync::lock,
+};
+
+/// Files that one look through the index finds: few enough to be no memory, many enough that small
+/// files do not make each scrub look through all.
+const FOUND_MAX: usize = 1024;
+
+/// Files with another signature than recorded that are remembered; others wait for their turn.
+const TOUCHED_MAX: usize = 1024;
+
+/// What is to be scrubbed next.
+#[derive(Default)]
+pub(crate) struct Due {
+    /// Files that a reader saw to have another signature than recorded.
+    touched: BTreeSet<FileHash>,
+    /// Those whose last check is oldest, oldest first.
+    oldest: VecDeque<FileHash>,
+}
+
+/// What a scrub did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scrubbed {
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Chunks that were rejected.
+    pub rejected: u32,
+    /// False if it was stopped before the end of the file.
+    pub finished: bool,
+}
+
+impl Store {
+    /// The complete file whose last full check is oldest and older than `before`, or one whose size,
+    /// times, inode or device are no longer as after its last check; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn next_to_scrub(&self, before: SystemTime) -> Result<Option<FileHash>, StoreError> {
+        let before = seconds_since_1970(before);
+        let touched = lock(&self.shared.due).touched.pop_first();
+        if let Some(file) = touched
+            && self.shared.checked(file)?.is_some()
+        {
+            return Ok(Some(file));
+        }
+        loop {
+            if lock(&self.shared.due).oldest.is_empty() {
+                let found = self.shared.oldest(before)?;
+                lock(&self.shared.due).oldest = found;
+            }
+            let Some(file) = lock(&self.shared.due).oldest.pop_front() else {
+                return Ok(None);
+            };
+            // It may have been checked or removed since it was found.
+            if (self.shared.checked(file)?).is_some_and(|checked| checked < before) {
+                return Ok(Some(file));
+            }
+        }
+    }
+
+    /// Checks one file and records that it was checked; rejects what is wrong. `pace` is called with
+    /// the bytes of each chunk after it was read, and ends the check by returning false.
+    ///
+    /// # Errors
+    /// If the disk or the index fails. Damage is not an error.
+    pub fn scrub(
+        &self,
+        file: FileHash,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Scrubbed, StoreError> {
+        let outcome = self.shared.scrub(file, pace);
+        self.shared.damage.deliver();
+        outcome
+    }
+}
+
+impl Shared {
+    fn scrub(
+        &self,
+        file: FileHash,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Scrubbed, StoreError> {
+        let mut scrubbed = Scrubbed::default();
+        let Some(target) = self.target(file)? else {
+            scrubbed.finished = true;
+            return Ok(scrubbed);
+        };
+        let source = self.source(file, &target.located)?;
+        let mut buffer = AlignedBytes::default();
+        let mut wrong = Vec::new();
+        for index in target.held.iter().map(ChunkIndex) {
+            if !source.is_right(&target.list, index, &mut buffer)? {
+                wrong.push(index);
+            }
+            let len = chunk_len(target.list.size(), index).unwrap_or(0) as u64;
+            scrubbed.bytes += len;
+            if !pace(len) {
+                self.reject(file, &wrong)?;
+                return Ok(scrubbed);
+            }
+        }
+        let rejected = self.conclude(&target, &wrong)?;
+        scrubbed.rejected = u32::try_from(rejected.len()).unwrap_or(u32::MAX);
+        scrubbed.finished = true;
+        Ok(scrubbed)
+    }
+
+    /// A reader saw that a file has another signature than recorded.
+    pub(crate) fn note_touched(&self, file: FileHash) {
+        let mut due = lock(&self.due);
+        if due.touched.len() < TOUCHED_MAX {
+            due.touched.insert(file);
+        }
+    }
+
+    /// When a complete file was last checked.
+    fn checked(&self, file: FileHash) -> Result<Option<u64>, StoreError> {
+        let waiting = self.queue.checked_at(file);
+        Ok(match self.locate(file)? {
+            Located::Stored(record) if record.is_complete() => {
+                Some(waiting.unwrap_or_else(|| not_in_future(record.checked)))
+            }
+            _ => None,
+        })
+    }
+
+    fn oldest(&self, before: u64) -> Result<VecDeque<FileHash>, StoreError> {
+        let found = self.index.read(|read| {
+            let mut found = BinaryHeap::new();
+            for row in records(&tables::FILES.read(read)?)? {
+                let (file, record) = row?;
+                let checked = not_in_future(record.checked);
+                if record.is_complete() && checked < before {
+                    found.push((checked, *file.as_bytes()));
+                    if found.len() > FOUND_MAX {
+                        found.pop();
+                    }
+                }
+            }
+            Ok(found)
+        })?;
+        let found = found.into_sorted_vec().into_iter();
+        Ok(found.map(|(_, file)| FileHash::new(file)).collect())
+    }
+}
+
+/// A time in the future is that of a clock that was wrong: such a file counts as never checked.
+fn not_in_future(checked: u64) -> u64 {
+    if checked > seconds_since_1970(SystemTime::now()) {
+        0
+    } else {
+        checked
+    }
+}
