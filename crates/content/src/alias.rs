@@ -1,4 +1,4 @@
-//! Names that other hubs have for the bytes of a file.
+//! Aliases: the ids that other hubs use for a file.
 
 use std::{fmt, str::FromStr};
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{GitBlobId, ParseHashError, Sha256};
 
-/// What BLAKE3 derives keys of SHA-256 values for. Frozen: nodes of all versions must agree.
+/// BLAKE3 key-derivation context for SHA-256 values. Frozen: nodes of all versions must agree.
 const SHA256_CONTEXT: &str = "hubless 2026-11-25 DHT key of a file by its SHA-256";
 
 /// The same for git's ids.
 const GIT_BLOB_CONTEXT: &str = "hubless 2026-11-25 DHT key of a file by its git blob id";
 
-/// What another hub calls a file. It tells which file is meant, never that bytes are right: only
-/// the whole file proves which [`FileHash`](crate::FileHash) belongs to it.
+/// The id that another hub uses for a file. It identifies a file, but proves no bytes: only the whole
+/// file proves which [`FileHash`](crate::FileHash) belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Alias {
     /// SHA-256 of its bytes.
@@ -23,8 +23,8 @@ pub enum Alias {
 }
 
 impl Alias {
-    /// The 32 bytes under which holders of the file are found: BLAKE3 in a domain of its own, so
-    /// that no alias is ever taken for a hash of something else, or for another kind of alias.
+    /// The DHT key under which holders of the file are found: BLAKE3 in a domain of its own, so that
+    /// no alias collides with another kind of hash or alias.
     pub fn derived_key(&self) -> [u8; 32] {
         match self {
             Self::Sha256(sha256) => blake3::derive_key(SHA256_CONTEXT, sha256.as_bytes()),
@@ -55,13 +55,13 @@ impl fmt::Display for Alias {
     }
 }
 
-/// Why a text is no alias.
+/// Why a text is not an alias.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAliasError {
     /// It begins with neither `sha256:` nor `git:`.
     #[error("an alias begins with \"sha256:\" or \"git:\"")]
     Kind,
-    /// What follows is not such a hash.
+    /// The rest is not a hash of that kind.
     #[error(transparent)]
     Hash(#[from] ParseHashError),
 }

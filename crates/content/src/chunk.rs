@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Bytes of a chunk; the last one of a file may be shorter. 256 KiB is 256 BLAKE3 leaves of
-/// 1 KiB, a complete subtree, which is what lets a chunk be verified alone.
+/// 1 KiB, a complete subtree, so that a chunk can be verified alone.
 ///
 /// The value is frozen. Chunk lists, bitmaps of held chunks and the test vectors in `proto/` count in
 /// chunks of this size, on disk and on the wire, and carry no size of their own: a node with another

@@ -1,4 +1,4 @@
-//! A set of chunk numbers as a bitmap: what a node holds, what a peer offers.
+//! A set of chunk numbers as a bitmap, such as the chunks that a node holds or a peer offers.
 
 use std::{fmt, ops::Range};
 
@@ -71,7 +71,7 @@ impl ChunkSet {
         self.len
     }
 
-    /// How many numbers are in the set.
+    /// The number of elements.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -91,7 +91,7 @@ impl ChunkSet {
         n < self.len && self.words[(n / 64) as usize] >> (n % 64) & 1 == 1
     }
 
-    /// Adds `n`; true if it was not there. Numbers beyond the bound are ignored.
+    /// Adds `n`; true if it was not in the set. Numbers beyond the bound are ignored.
     pub fn insert(&mut self, n: u32) -> bool {
         let new = n < self.len && !self.contains(n);
         if new {
@@ -115,7 +115,7 @@ impl ChunkSet {
         }
     }
 
-    /// Removes `n`; true if it was there.
+    /// Removes `n`; true if it was in the set.
     pub fn remove(&mut self, n: u32) -> bool {
         let there = self.contains(n);
         if there {
@@ -146,7 +146,8 @@ impl ChunkSet {
         })
     }
 
-    /// The first number from `at` on that is in the set, or that is not; the bound if there is none.
+    /// The first number from `at` on that is in the set (`contained`) or not in it; the bound if
+    /// there is none.
     fn first_from(&self, mut at: u32, contained: bool) -> u32 {
         let flip = if contained { 0 } else { u64::MAX };
         while at < self.len {

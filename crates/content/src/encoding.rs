@@ -1,5 +1,5 @@
-//! The canonical form of protobuf that what is hashed is written in, and the reader that refuses
-//! every other: fields in order, lengths within the bytes, varints in their shortest form.
+//! The canonical protobuf encoding of everything that is hashed, and a reader that refuses every
+//! other: fields in order, lengths within the bytes, varints in their shortest form.
 
 /// The bytes are not canonical; holds the offset at which that shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         Err(NotCanonical(start))
     }
 
-    /// A length; returns where what it covers ends, which is within the bytes.
+    /// A length; returns the end of the covered bytes, which is checked to be within the input.
     pub(crate) fn length(&mut self) -> Result<usize, NotCanonical> {
         let start = self.at;
         let length = usize::try_from(self.varint()?).ok();

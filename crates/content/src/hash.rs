@@ -1,4 +1,4 @@
-//! Hashes, each kind its own type so that they cannot be swapped.
+//! Hashes, each kind with its own type so that they cannot be swapped.
 
 use std::{fmt, str::FromStr};
 
@@ -10,7 +10,7 @@ pub enum ParseHashError {
     /// The text has another length.
     #[error("a hash has {digits} hexadecimal digits, this has {found} characters")]
     Length {
-        /// Digits of such a hash.
+        /// Digits that the hash needs.
         digits: usize,
         /// Characters found.
         found: usize,
@@ -132,9 +132,8 @@ hash_type! {
 }
 
 hash_type! {
-    /// What git calls a file: SHA-1 of `blob `, the size in decimal, a NUL, and the bytes. Two
-    /// files can be made to have the same one, so it identifies a file only to who trusts its
-    /// origin.
+    /// Git's id of a file: SHA-1 of `blob `, the size in decimal, a NUL, and the bytes. SHA-1 has
+    /// known collisions, so it identifies a file only if its origin is trusted.
     GitBlobId, 20
 }
 

@@ -1,11 +1,11 @@
-//! What a model is: hashes, chunk lists, manifests and paths, and the proof that bytes are right.
+//! The content model: hashes, chunk lists, manifests, paths, and verification of bytes.
 //!
 //! # The tree is the proof
 //! A file's address is plain BLAKE3, what `b3sum` prints. A [chunk](CHUNK_SIZE) of 256 KiB is a
 //! complete subtree of 256 BLAKE3 leaves, so its chaining value can be computed from the chunk's
 //! bytes and its position alone, and the row of chaining values, the [`ChunkList`], merges to the
-//! file hash. Whoever holds a proven chunk list verifies each chunk by itself, in any order, from
-//! any peer ([`ChunkList::verify`]); only that makes a [`VerifiedChunk`], and a store takes nothing
+//! file hash. With a proven chunk list, a node verifies each chunk by itself, in any order, from any
+//! peer ([`ChunkList::verify`]); only that makes a [`VerifiedChunk`], and a store accepts nothing
 //! else.
 //!
 //! A directory is a [`Manifest`]: sorted paths, sizes and file hashes, in one canonical encoding.
@@ -15,8 +15,8 @@
 //! ([`RefName`]) lead to them.
 //!
 //! # Not here
-//! No files, sockets or threads: the only input besides memory is [`std::io::Read`]. Where bytes
-//! rest is `store`'s matter, what peers say `wire`'s.
+//! No files, sockets or threads: the only input besides memory is [`std::io::Read`]. Storage is in
+//! `store`, messages between peers are in `wire`.
 //!
 //! Source: the BLAKE3 paper (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), section 2.
 

@@ -15,16 +15,16 @@ use crate::{
     chunk::{FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset},
 };
 
-/// Chaining values that do not merge to the file hash: whoever sent them lied, or the file has
-/// another size.
+/// Chaining values that do not merge to the file hash: their sender lied, or the file has another
+/// size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the chunk list does not belong to file {file}")]
 pub struct ChunkListMismatch {
-    /// The file whose list this should have been.
+    /// The file of the expected list.
     pub file: FileHash,
 }
 
-/// Bytes that are not the chunk they should be.
+/// Bytes that do not match the expected chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("chunk {index} of file {file} has wrong bytes")]
 pub struct ChunkMismatch {
@@ -233,7 +233,7 @@ fn merge_root(cvs: &[ChunkCv]) -> FileHash {
     }
     match stack.pop() {
         Some(left) => hazmat::merge_subtrees_root(&left, &right, Mode::Hash).into(),
-        None => FileHash::new(right), // not reached: there are at least two values
+        None => FileHash::new(right), // unreachable: there are at least two values
     }
 }
 
@@ -245,7 +245,7 @@ pub struct FileHasher {
 }
 
 impl FileHasher {
-    /// A hasher that has seen nothing.
+    /// A hasher of no bytes yet.
     pub fn new() -> Self {
         Self {
             chunk: Vec::with_capacity(CHUNK_SIZE),

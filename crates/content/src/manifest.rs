@@ -1,6 +1,6 @@
 //! Manifests: the files of one directory, in one canonical encoding.
 //!
-//! The encoding is protobuf as `proto/manifest.proto` gives it, and stricter: fields in order,
+//! The encoding is protobuf as in `proto/manifest.proto`, but stricter: fields in order,
 //! no unknown fields, no default values on the wire, files sorted by path bytes. The same
 //! directory therefore has the same bytes, and the same content hash, everywhere. It is written
 //! by hand because the decoder must refuse what general protobuf decoders accept.
@@ -19,7 +19,7 @@ pub const MANIFEST_FILES_MAX: usize = 1_000_000;
 /// Bytes of an encoded manifest: a million files with paths of 90 bytes.
 pub const MANIFEST_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// The one version of the encoding there is.
+/// The only version of the encoding.
 const VERSION: u64 = 1;
 
 const TAG_VERSION: u8 = 1 << 3;
@@ -31,13 +31,13 @@ const TAG_HASH: u8 = 3 << 3 | 2;
 /// Why bytes or a list of files are not a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// There is no file in it.
+    /// It has no files.
     #[error("there are no files in it")]
     Empty,
     /// More than [`MANIFEST_FILES_MAX`] files.
     #[error("a model has at most {MANIFEST_FILES_MAX} files")]
     TooManyFiles,
-    /// More than [`MANIFEST_BYTES_MAX`] bytes; holds how many.
+    /// More than [`MANIFEST_BYTES_MAX`] bytes; holds their number.
     #[error("a manifest has at most {MANIFEST_BYTES_MAX} bytes, this has {0}")]
     TooLarge(usize),
     /// A path breaks a rule.
@@ -52,7 +52,7 @@ pub enum ManifestError {
     #[error("{0:?} is larger than a file can be")]
     FileTooLarge(ModelPath),
     /// Two files have one path.
-    #[error("{0:?} is there twice")]
+    #[error("the path {0:?} occurs twice")]
     Twice(ModelPath),
     /// A path is the directory of another.
     #[error("{0:?} is a file and a directory")]
@@ -63,7 +63,7 @@ pub enum ManifestError {
     /// Two files have one hash and two sizes: at least one of them cannot exist.
     #[error("{0:?} has the hash of another file, but not its size")]
     TwoSizes(ModelPath),
-    /// All files together are larger than can be counted.
+    /// All files together have more bytes than 64 bits count.
     #[error("the files together are too large")]
     TotalTooLarge,
 }
@@ -84,9 +84,9 @@ impl ContentHash {
 /// One file of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestEntry {
-    /// Where the file is in the model.
+    /// The file's path in the model.
     pub path: ModelPath,
-    /// Its bytes.
+    /// Its length in bytes.
     pub size: u64,
     /// BLAKE3 of its bytes.
     pub hash: FileHash,
@@ -162,7 +162,7 @@ impl Manifest {
         out
     }
 
-    /// Reads what [`Manifest::encode`] wrote, and nothing else.
+    /// Decodes the output of [`Manifest::encode`], and refuses every other encoding.
     ///
     /// # Errors
     /// If a rule or limit is broken; nothing is allocated from declared lengths.
@@ -217,7 +217,7 @@ fn decode_entry(
     Ok(ManifestEntry { path, size, hash })
 }
 
-/// Checks the rules that concern the whole of a sorted list; returns the bytes of all files.
+/// Checks the rules between the files of a sorted list; returns the bytes of all files.
 fn check(entries: &[ManifestEntry]) -> Result<u64, ManifestError> {
     if entries.is_empty() {
         return Err(ManifestError::Empty);

@@ -16,7 +16,7 @@ pub enum PathError {
     /// Nothing.
     #[error("a path cannot be empty")]
     Empty,
-    /// More than [`PATH_BYTES_MAX`] bytes; holds how many.
+    /// More than [`PATH_BYTES_MAX`] bytes; holds their number.
     #[error("a path has at most {PATH_BYTES_MAX} bytes, this has {0}")]
     TooLong(usize),
     /// More than [`PATH_DEPTH_MAX`] segments.
@@ -45,8 +45,8 @@ pub enum PathError {
 /// A path inside a model: relative, `/`-separated, the same on every system, and safe to join to
 /// a directory on POSIX and Windows alike.
 ///
-/// Names that are legal but not portable (`?`, trailing dots, reserved device names) are kept:
-/// Hugging Face repositories have them. Whether a target file system can take them is decided at
+/// Names that are legal but not portable (`?`, trailing dots, reserved device names) are accepted:
+/// Hugging Face repositories have them. Whether a target file system accepts them is decided at
 /// export.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelPath(Box<str>);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     proptest! {
-        /// Row 1 of the threats: no input escapes the root.
+        /// Path traversal: no input escapes the root.
         #[test]
         fn no_accepted_path_leaves_its_root(text in "[a-cA-C./\\\\: \\PC]{0,24}") {
             if let Ok(path) = ModelPath::new(&text) {

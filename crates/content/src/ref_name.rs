@@ -1,4 +1,4 @@
-//! Names of refs: branches, tags and what else leads to a revision.
+//! Names of refs: branches, tags and other pointers to a revision.
 
 use std::{fmt, str::FromStr};
 
@@ -16,7 +16,7 @@ pub enum RefNameError {
     /// Not `refs/KIND/NAME`.
     #[error("a ref is refs/heads/NAME, refs/tags/NAME or refs/KIND/NAME")]
     Prefix,
-    /// More than [`REF_NAME_BYTES_MAX`] bytes; holds how many.
+    /// More than [`REF_NAME_BYTES_MAX`] bytes; holds their number.
     #[error("a ref has at most {REF_NAME_BYTES_MAX} bytes, this has {0}")]
     TooLong(usize),
     /// A character that git does not allow; holds it.
@@ -64,7 +64,7 @@ impl RefName {
         Self::new(&format!("{TAGS}{name}"))
     }
 
-    /// The branch `main`: what a revision is when none is named.
+    /// The branch `main`: the default if no revision is named.
     pub fn main() -> Self {
         Self(format!("{BRANCHES}main").into())
     }
@@ -84,7 +84,7 @@ impl RefName {
         self.0.strip_prefix(TAGS)
     }
 
-    /// What people write: the name alone of a branch or tag, else the full name.
+    /// The short form: the name alone of a branch or tag, else the full name.
     pub fn short(&self) -> &str {
         self.as_branch().or(self.as_tag()).unwrap_or(&self.0)
     }

@@ -9,14 +9,14 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes of a namespace or a name, as hubs have it.
+/// Bytes of a namespace or a name: the limit of the Hugging Face Hub.
 pub const REPO_SEGMENT_BYTES_MAX: usize = 96;
 
-/// What a repo holds.
+/// The kind of content of a repo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RepoKind {
-    /// Weights and what belongs to them.
+    /// Weights and their configuration.
     Model,
     /// Data to train and test on.
     Dataset,
@@ -133,17 +133,17 @@ impl RepoId {
         &self.id
     }
 
-    /// What stands before the slash.
+    /// The part before the slash, if there is one.
     pub fn namespace(&self) -> Option<&str> {
         self.id.split_once('/').map(|(namespace, _)| namespace)
     }
 
-    /// What stands after the slash, or all of it.
+    /// The part after the slash, or all of it.
     pub fn name(&self) -> &str {
         self.id.split_once('/').map_or(&*self.id, |(_, name)| name)
     }
 
-    /// [`RepoId::id`] in the one spelling that all its spellings have in common.
+    /// [`RepoId::id`] in the spelling under which all its spellings compare equal.
     pub fn folded(&self) -> String {
         self.id.to_ascii_lowercase()
     }

@@ -1,8 +1,8 @@
 //! Revisions: the states of a repo, one after the other.
 //!
-//! Encoded as `proto/revision.proto` gives it, as strictly as manifests are: the id of a revision
-//! that is made here is a hash of these bytes. One that another hub made has the id that it has
-//! there, and is encoded the same way to rest in a store.
+//! Encoded as in `proto/revision.proto`, as strictly as manifests: the id of a revision that is made
+//! here is a hash of these bytes. A revision of another hub keeps its id from there, and is encoded
+//! the same way in a store.
 
 use std::collections::HashSet;
 
@@ -15,16 +15,16 @@ use crate::{
 /// Parents of a revision. Merges have two; git's largest known one has 66.
 pub const PARENTS_MAX: usize = 100;
 
-/// Bytes of a title: the first line of what was said.
+/// Bytes of a title: the first line of the commit message.
 pub const TITLE_BYTES_MAX: usize = 4 * 1024;
 
-/// Bytes of the rest of what was said.
+/// Bytes of the rest of the commit message.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of an author's name.
 pub const AUTHOR_BYTES_MAX: usize = 1024;
 
-/// The one version of the encoding there is.
+/// The only version of the encoding.
 const VERSION: u64 = 1;
 
 const TAG_VERSION: u8 = 1 << 3;
@@ -43,7 +43,7 @@ const TAG_SHA256: u8 = 4 << 3 | 2;
 const TAG_POINTER_SIZE: u8 = 5 << 3;
 const TAG_FILE: u8 = 6 << 3 | 2;
 
-/// Why something is not a revision.
+/// Why a value or bytes are not a revision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RevisionError {
     /// More than [`PARENTS_MAX`] parents.
@@ -70,7 +70,7 @@ pub enum RevisionError {
     #[error("the files are too large together")]
     TotalTooLarge,
     /// Two files have one path, or one is the directory of another.
-    #[error("{0:?} is there twice")]
+    #[error("the path {0:?} occurs twice")]
     Twice(ModelPath),
     /// The bytes are not in the canonical encoding; holds the offset at which that shows.
     #[error("not a revision in canonical encoding (at byte {0})")]
@@ -92,11 +92,11 @@ pub struct Revision {
     pub parents: Vec<CommitId>,
     /// When it was made: milliseconds since 1970, UTC.
     pub time: u64,
-    /// What was done, in a line.
+    /// The first line of the commit message.
     pub title: String,
-    /// And more of it.
+    /// The rest of the commit message.
     pub message: String,
-    /// Who did it: a name, not proven.
+    /// The author's name, not proven.
     pub author: String,
 }
 
@@ -105,13 +105,12 @@ pub struct Revision {
 pub enum Tree {
     /// Those of a manifest.
     Content(ContentHash),
-    /// What another hub says about them, before their bytes are known; sorted by path. May be
-    /// empty.
+    /// Files as another hub lists them, before their bytes are known; sorted by path. May be empty.
     Listed(Vec<TreeEntry>),
 }
 
 impl Tree {
-    /// A listing, in any order.
+    /// A listing of entries in any order.
     pub fn listed(mut entries: Vec<TreeEntry>) -> Self {
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Self::Listed(entries)
@@ -144,15 +143,15 @@ impl Tree {
 /// A file as another hub lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
-    /// Where it is in the revision.
+    /// Its path in the revision.
     pub path: ModelPath,
     /// Its bytes.
     pub size: u64,
-    /// What git holds there: the file itself or, of a large one, its pointer.
+    /// Git's id of the file itself or, for a large file, of its pointer.
     pub git_blob: Option<GitBlobId>,
-    /// If git holds a pointer to it.
+    /// Present if git holds a pointer to the file.
     pub lfs: Option<Lfs>,
-    /// Its address here, if the other hub tells it.
+    /// Its BLAKE3, if the other hub lists it.
     pub file: Option<FileHash>,
 }
 
@@ -209,7 +208,7 @@ impl Revision {
         Ok(out)
     }
 
-    /// Reads what [`Revision::encode`] wrote, and nothing else.
+    /// Decodes the output of [`Revision::encode`], and refuses every other encoding.
     ///
     /// # Errors
     /// If a rule or limit is broken; nothing is allocated from declared lengths.
@@ -250,7 +249,7 @@ impl Revision {
         Ok(revision)
     }
 
-    /// The content hash in an encoded revision, without reading the rest of it.
+    /// The content hash in an encoded revision, without decoding the rest.
     pub fn content_of(bytes: &[u8]) -> Option<ContentHash> {
         let content = bytes.strip_prefix(&[TAG_VERSION, VERSION as u8, TAG_CONTENT, 32])?;
         content.get(..32).and_then(ContentHash::from_slice)
@@ -281,7 +280,7 @@ fn check_entries(entries: &[TreeEntry]) -> Result<(), RevisionError> {
         return Err(RevisionError::TooManyFiles);
     }
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].path >= pair[1].path) {
-        // Not sorted, or twice: both are a fault of who made the list.
+        // Not sorted, or twice: an encoder sorts, so both are an error of the list.
         return Err(RevisionError::Twice(pair[1].path.clone()));
     }
     let paths: HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
@@ -438,7 +437,7 @@ mod tests {
             time: 1_700_000_000_000,
             title: "Wörds".into(),
             message: "more\nof it".into(),
-            author: "somebody".into(),
+            author: "an author".into(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! How near whole swarms come to the shortest possible time, for a number of seeds:
+//! Compares whole swarms with the shortest possible time, for a number of seeds:
 //! `cargo run --release -p hubless-scheduler --example swarm PEERS CHUNKS NEIGHBOURS SEEDS`.
 
 use std::time::Duration;

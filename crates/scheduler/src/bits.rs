@@ -1,4 +1,4 @@
-//! A bitmap with the searches that choosing needs, 64 numbers at a time.
+//! A bitmap with the searches that choosing a chunk needs, 64 numbers at a time.
 
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ impl Bits {
         bits
     }
 
-    /// Adds all numbers of `range`, of which none is there.
+    /// Adds all numbers of `range`, none of which is in the set.
     fn insert_range(&mut self, range: Range<u32>) {
         let (mut at, end) = (range.start.min(self.len), range.end.min(self.len));
         self.count += end.saturating_sub(at);
@@ -53,7 +53,7 @@ impl Bits {
         n < self.len && self.words[(n / 64) as usize] >> (n % 64) & 1 == 1
     }
 
-    /// Adds `n`; true if it was not there.
+    /// Adds `n`; true if it was not in the set.
     pub(crate) fn insert(&mut self, n: u32) -> bool {
         let new = n < self.len && !self.contains(n);
         if new {
@@ -63,7 +63,7 @@ impl Bits {
         new
     }
 
-    /// Removes `n`; true if it was there.
+    /// Removes `n`; true if it was in the set.
     pub(crate) fn remove(&mut self, n: u32) -> bool {
         let there = self.contains(n);
         if there {

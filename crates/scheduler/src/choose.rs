@@ -1,4 +1,5 @@
-//! What to ask one source for next. Functions over the parts; `scheduler` asks and keeps count.
+//! Chooses the next chunk to request from one source. Pure functions over the parts; `scheduler`
+//! sends the requests.
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
@@ -7,44 +8,44 @@ use crate::{
     config::Order,
     pool::Pool,
     rarity::Rarity,
-    requests::{ASKS_PER_CHUNK_MAX, Ask, Requests},
+    requests::{REQUESTS_PER_CHUNK_MAX, Request, Requests},
     rng::Rng,
     source::{Has, Source},
     types::SourceId,
 };
 
-/// Free chunks looked at, rarest first, before a source gets a shortlist: a source that has a
-/// good part of the model has one of them nearly always.
+/// Free chunks probed, rarest first, before a source gets a shortlist: a source that has a good
+/// part of the model has one of them nearly always.
 const PROBES_MAX: usize = 256;
 
-/// Places tried for a new run before the first free chunk after a place is taken, where most
-/// likely somebody else's run goes on.
+/// Random places tried for a new run before the first free chunk after such a place is taken, which
+/// most likely continues the run of another source.
 const RUN_STARTS_MAX: usize = 8;
 
-/// Chunks that so many partial sources have are asked for in runs. Rarer ones are asked for at random
-/// among those that are as rare: a swarm is as fast as it spreads them.
+/// Chunks that at least this many partial sources have are requested in runs. Rarer ones are
+/// requested at random among those that are as rare: a swarm is as fast as it spreads them.
 const COMMON: u16 = 4;
 
-/// A run goes on with one of so many chunks after the last one.
+/// A run continues with one of this many chunks after the last one.
 const RUN_GAP_MAX: u32 = 64;
 
-/// A shortlist has one entry for so many looks that it took, so that a look costs next to nothing
-/// per chunk and a small model is looked through often.
-const LOOKS_PER_ENTRY: usize = 64;
+/// A shortlist has one entry for each so many steps of its search, so that a search costs next to
+/// nothing per chunk and a small model is searched often.
+const STEPS_PER_ENTRY: usize = 64;
 
-/// Fewest and most entries of a shortlist. The most are 16 KiB for each source, and keep a look
+/// Fewest and most entries of a shortlist. The most are 16 KiB for each source, and keep searches
 /// cheap up to models of some hundred gigabytes.
 const SHORTLIST: Range<usize> = 16..4096;
 
-/// A second source is asked only if it is expected to be faster than the first by this factor.
-const SPARE_GAIN_MIN: u32 = 2;
+/// A duplicate request is sent only if it is expected to be faster than the first by this factor.
+const DUPLICATE_GAIN_MIN: u32 = 2;
 
-/// And only if it should be sooner by this much. A cancel takes about a round trip and what lies
-/// in the buffers between two peers comes all the same, so that insurance against less would cost
-/// more than it saves.
-const SPARE_GAIN_TIME_MIN: Duration = Duration::from_millis(100);
+/// And only if it is expected to be sooner by this much. A cancel takes about a round trip, and bytes
+/// in the buffers between two peers arrive all the same, so that a duplicate for a smaller gain would
+/// cost more than it saves.
+const DUPLICATE_GAIN_TIME_MIN: Duration = Duration::from_millis(100);
 
-/// One free chunk that the source has: the first that somebody waits for, else in order.
+/// One free chunk that the source has: the first that a reader waits for, else in order.
 pub(crate) fn free_chunk(
     pool: &mut Pool,
     source: &mut Source,
@@ -52,6 +53,7 @@ pub(crate) fn free_chunk(
     order: Order,
     rng: &mut Rng,
 ) -> Option<u32> {
+    // No chunk became free since the last search in vain.
     if pool.free().count() == 0 || source.dry_at == Some(pool.releases()) {
         return None;
     }
@@ -61,6 +63,7 @@ pub(crate) fn free_chunk(
         .find_map(|range| first_of(pool.free(), source, range.start.max(lowest)..range.end));
     let found = first_urgent.or_else(|| match (order, pool.rarity()) {
         (Order::Sequential, _) => first_of(pool.free(), source, lowest..pool.len()),
+        // All sources are complete: every chunk is as rare, and runs are cheaper to read.
         (Order::RarestFirst, None) => next_of_run(pool.free(), source, rng),
         (Order::RarestFirst, Some(rarity)) => rarest(rarity, pool.free(), source, rng),
     });
@@ -83,7 +86,7 @@ fn first_of(free: &Bits, source: &Source, range: Range<u32>) -> Option<u32> {
     }
 }
 
-/// The chunk after the last one of this source, or a new run from a random place.
+/// The chunk after the last one of this source, or the start of a new run at a random place.
 fn next_of_run(free: &Bits, source: &mut Source, rng: &mut Rng) -> Option<u32> {
     let fits = |chunk: u32| free.contains(chunk) && source.has(chunk);
     let start = if fits(source.next_in_run) {
@@ -122,8 +125,9 @@ fn rarest(rarity: &Rarity, free: &Bits, source: &mut Source, rng: &mut Rng) -> O
     })
 }
 
-/// The next chunk after the last one of this source if none is rarer, and none is rare. What is known
-/// of chunks that lie side by side is read together, which of random ones takes most of the time.
+/// The next chunk after the last one of this source if no free chunk is rarer, and none is rare.
+/// Consecutive chunks share cache lines in the tables; loading these for random chunks takes most of
+/// the time of a choice.
 fn next_as_rare(rarity: &Rarity, free: &Bits, source: &Source) -> Option<u32> {
     let fewest = rarity.fewest_holders()?;
     if fewest < COMMON {
@@ -140,10 +144,10 @@ fn next_as_rare(rarity: &Rarity, free: &Bits, source: &Source) -> Option<u32> {
     }
 }
 
-/// Some of the rarest chunks that are free and in `has`, the rarest last, by a pass over all.
+/// Some of the rarest chunks that are free and in `has`, the rarest last, by a pass over all chunks.
 fn shortlist(rarity: &Rarity, free: &Bits, has: &Bits, rng: &mut Rng) -> Vec<u32> {
-    let looks = free.len() as usize / 64 + free.count_common(has) as usize;
-    let entries = (looks / LOOKS_PER_ENTRY).clamp(SHORTLIST.start, SHORTLIST.end);
+    let steps = free.len() as usize / 64 + free.count_common(has) as usize;
+    let entries = (steps / STEPS_PER_ENTRY).clamp(SHORTLIST.start, SHORTLIST.end);
     let ranked = free
         .common(has)
         .map(|chunk| (rarity.holders(chunk), rng.next() as u32, chunk));
@@ -152,7 +156,7 @@ fn shortlist(rarity: &Rarity, free: &Bits, has: &Bits, rng: &mut Rng) -> Vec<u32
     found.into_iter().map(|(_, _, chunk)| chunk).collect()
 }
 
-/// The `count` least items, in no order; holds no more than twice as many at a time.
+/// The `count` least items, in any order; holds at most twice as many at a time.
 fn least<T: Ord + Copy>(items: impl Iterator<Item = T>, count: usize) -> Vec<T> {
     let (mut found, mut worst) = (Vec::with_capacity(2 * count), None);
     for item in items {
@@ -172,24 +176,25 @@ fn least<T: Ord + Copy>(items: impl Iterator<Item = T>, count: usize) -> Vec<T> 
     found
 }
 
-/// A chunk of which all asks are late, that this source has and is not asked for, and the source
-/// to cancel it at if enough are asked already.
+/// A chunk of which all requests are late, that this source has and that is not requested from it;
+/// and the source whose request is to be cancelled if there are enough already.
 pub(crate) fn late_chunk(
     requests: &Requests,
     id: SourceId,
     source: &Source,
 ) -> Option<(u32, Option<SourceId>)> {
     requests.late().find_map(|chunk| {
-        let asks = requests.of(chunk);
-        let fits = source.has(chunk) && asks.iter().all(|ask| ask.source != id);
-        let enough = asks.len() >= ASKS_PER_CHUNK_MAX;
-        fits.then(|| (chunk, asks.first().filter(|_| enough).map(|ask| ask.source)))
+        let requests = requests.of(chunk);
+        let fits = source.has(chunk) && requests.iter().all(|request| request.source != id);
+        let enough = requests.len() >= REQUESTS_PER_CHUNK_MAX;
+        let first = requests.first().map(|request| request.source);
+        fits.then(|| (chunk, first.filter(|_| enough)))
     })
 }
 
-/// Of the chunks that one source of another peer is asked for, the one for which that source will
-/// take longest, if this one should have it much sooner.
-pub(crate) fn spare_chunk(
+/// Of the chunks with a single request, at a source of another peer, the one that will take longest,
+/// if this source is expected to send it much sooner.
+pub(crate) fn duplicate_chunk(
     requests: &mut Requests,
     sources: &BTreeMap<SourceId, Source>,
     id: SourceId,
@@ -198,25 +203,26 @@ pub(crate) fn spare_chunk(
 ) -> Option<u32> {
     let own = source.pace.answer_time(source.open.len());
     let least = own
-        .saturating_mul(SPARE_GAIN_MIN)
-        .max(own.saturating_add(SPARE_GAIN_TIME_MIN));
-    // Most often no ask takes that long, and all sources look at each answer.
+        .saturating_mul(DUPLICATE_GAIN_MIN)
+        .max(own.saturating_add(DUPLICATE_GAIN_TIME_MIN));
+    // The usual case, checked for all sources after each response: no request takes that long.
     if requests.longest_single(now) <= least {
         return None;
     }
-    let other_peer =
-        |ask: &Ask| sources.get(&ask.source).map(|other| other.peer) != Some(source.peer);
-    single_asks(requests, id, source)
-        .filter(|(_, ask)| other_peer(ask))
-        .map(|(chunk, ask)| (ask.remaining(now), chunk))
+    let other_peer = |request: &Request| {
+        sources.get(&request.source).map(|other| other.peer) != Some(source.peer)
+    };
+    single_requests(requests, id, source)
+        .filter(|(_, request)| other_peer(request))
+        .map(|(chunk, request)| (request.remaining(now), chunk))
         .filter(|&(remaining, _)| remaining > least)
         .max()
         .map(|(_, chunk)| chunk)
 }
 
-/// A chunk that waits in the queue of another source, for a source that has nothing else to give.
-/// Moving it here lets the other one be asked for something that only it has. The first in a
-/// queue stays: it may be on its way already.
+/// A chunk that is queued at another source, for a source that has no free chunk. Moving the
+/// request lets the other source serve a chunk that only it has. The first request in a queue stays:
+/// its chunk may be in transit already.
 pub(crate) fn movable_chunk(
     requests: &Requests,
     sources: &BTreeMap<SourceId, Source>,
@@ -225,28 +231,30 @@ pub(crate) fn movable_chunk(
     now: Duration,
 ) -> Option<(u32, SourceId)> {
     let least = source.pace.answer_time(0);
-    single_asks(requests, id, source)
-        .filter(|(chunk, ask)| {
-            let other = sources.get(&ask.source);
-            !ask.started && other.is_some_and(|other| other.open.first() != Some(chunk))
+    single_requests(requests, id, source)
+        .filter(|(chunk, request)| {
+            let other = sources.get(&request.source);
+            !request.started && other.is_some_and(|other| other.open.first() != Some(chunk))
         })
-        .map(|(chunk, ask)| (ask.remaining(now), chunk, ask.source))
+        .map(|(chunk, request)| (request.remaining(now), chunk, request.source))
         .filter(|&(remaining, ..)| remaining > least || source.pace.round_trip().is_none())
         .max()
         .map(|(_, chunk, other)| (chunk, other))
 }
 
-/// Chunks that one other source is asked for and this one has.
-fn single_asks<'a>(
+/// Chunks with a single request, at another source, that this source has.
+fn single_requests<'a>(
     requests: &'a Requests,
     id: SourceId,
     source: &'a Source,
-) -> impl Iterator<Item = (u32, &'a Ask)> {
-    requests.iter().filter_map(move |(chunk, asks)| match asks {
-        // In this order: few chunks pass the first test, and the ask lies elsewhere in memory.
-        [ask] if source.has(chunk) && ask.source != id => Some((chunk, ask)),
-        _ => None,
-    })
+) -> impl Iterator<Item = (u32, &'a Request)> {
+    requests
+        .iter()
+        .filter_map(move |(chunk, requests)| match requests {
+            // In this order: few chunks pass the first test, and the second loads other memory.
+            [request] if source.has(chunk) && request.source != id => Some((chunk, request)),
+            _ => None,
+        })
 }
 
 #[cfg(test)]

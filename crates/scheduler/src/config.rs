@@ -1,23 +1,23 @@
-//! What a caller can choose, and its bounds.
+//! Settings of a fetch, and their bounds.
 
 use hubless_content::CHUNK_SIZE;
 
-/// Open asks of one source. 128 x 256 KiB fills 1 Gbit/s at round trips of up to 0.25 s, and is
-/// half of what one stream carries, so that cancelled asks never fill it.
+/// Open requests of one source. 128 x 256 KiB fills 1 Gbit/s at round trips of up to 0.25 s, and is
+/// half of what one stream carries, so that cancelled requests never fill it.
 pub const ASKS_PER_SOURCE_MAX: usize = 128;
 
-/// Bytes asked for and not yet arrived, over all sources: what a fetch may have to hold in memory
-/// if all answers come at once. 64 MiB fills 10 Gbit/s at round trips of up to 50 ms.
+/// Bytes requested and not yet arrived, over all sources: what a fetch may have to hold in memory
+/// if all responses arrive at once. 64 MiB fills 10 Gbit/s at round trips of up to 50 ms.
 pub const IN_FLIGHT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Sources known at a time. Each partial one costs a bit per chunk of the model; more than this
 /// many would not make a fetch faster.
 pub const SOURCES_MAX: usize = 1024;
 
-/// In which order chunks are asked for.
+/// The order in which chunks are requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Those that the fewest sources have come first, ties at random; runs of consecutive chunks
+    /// Chunks that the fewest sources have come first, ties at random; runs of consecutive chunks
     /// while all sources are complete, or several have even the rarest.
     #[default]
     RarestFirst,
@@ -28,14 +28,14 @@ pub enum Order {
 /// Settings of one fetch. Values beyond the bounds of the constants are cut to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchedulerConfig {
-    /// In which order chunks are asked for.
+    /// The order in which chunks are requested.
     pub order: Order,
-    /// The only origin of chance: a caller gives each fetch another seed, or a swarm would ask
-    /// for the same chunks at the same time.
+    /// The only source of randomness. A caller gives each fetch another seed, or the fetches of a
+    /// swarm would request the same chunks at the same time.
     pub seed: u64,
-    /// Open asks of one source at most; 1 to [`ASKS_PER_SOURCE_MAX`].
+    /// Limit of open requests of one source; 1 to [`ASKS_PER_SOURCE_MAX`].
     pub asks_per_source_max: usize,
-    /// Bytes of all open asks at most, counted in whole chunks; at least one chunk.
+    /// Limit of the bytes of all open requests, counted in whole chunks; at least one chunk.
     pub in_flight_bytes_max: usize,
     /// Sources known at a time; those that join beyond it are ignored. At most [`SOURCES_MAX`].
     pub sources_max: usize,
@@ -63,8 +63,8 @@ impl SchedulerConfig {
         }
     }
 
-    /// Open asks over all sources at most.
-    pub(crate) fn asks_max(&self) -> usize {
+    /// Limit of open requests over all sources.
+    pub(crate) fn requests_max(&self) -> usize {
         (self.in_flight_bytes_max / CHUNK_SIZE).max(1)
     }
 }

@@ -1,23 +1,23 @@
-//! Wrong chunks of each peer: a few are a damaged disk, more are a lie.
+//! Wrong chunks of each peer: a few count as a damaged disk, more as a lie.
 
 use std::collections::BTreeMap;
 
 use crate::types::SourceId;
 
 /// Wrong chunks that a peer may send before it counts as a liar. One bad sector damages one or two
-/// chunks; together with what is asked for at a time, this bounds what a liar can waste.
+/// chunks; together with the window of open requests, this bounds what a liar can waste.
 const FORGIVEN_MAX: usize = 3;
 
-/// Peers of which wrong chunks are remembered; as many as there can be bans.
+/// Peers whose wrong chunks are remembered; as many as there can be bans.
 const PEERS_MAX: usize = 4096;
 
 /// The wrong chunks of each peer, under the number of its first source. They stay when its sources
-/// leave, so that a peer gains nothing by coming back.
+/// leave, so that a peer gains nothing by reconnecting.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(BTreeMap<SourceId, Vec<u32>>);
 
 impl Faults {
-    /// Notes a wrong chunk; false if the peer has sent too many by now.
+    /// Records a wrong chunk; false if the peer has sent too many.
     pub(crate) fn forgive(&mut self, peer: SourceId, chunk: u32) -> bool {
         if self.0.len() >= PEERS_MAX && !self.0.contains_key(&peer) {
             return false;
@@ -30,7 +30,7 @@ impl Faults {
         is_forgiven
     }
 
-    /// The chunks that the peer is not asked for again.
+    /// The chunks that are not requested from the peer again.
     pub(crate) fn of(&self, peer: SourceId) -> Vec<u32> {
         self.0.get(&peer).cloned().unwrap_or_default()
     }

@@ -1,23 +1,23 @@
-//! Whom to ask for what and when: a pure state machine.
+//! Decides which source is asked for which chunk, and when: a pure state machine.
 //!
-//! One [`Scheduler`] serves one fetch of one model. It knows chunks as numbers over the whole
+//! One [`Scheduler`] serves one fetch of one model. It identifies chunks by numbers over the whole
 //! model (the chunks of all files, one file after the other in the order of the manifest) and
-//! sources as [`SourceId`]s that the caller gives; it never sees a byte, a hash or an address.
-//! The caller tells it what happened ([`Input`]) and does what it says ([`Output`]).
+//! sources by [`SourceId`]s that the caller chooses; it handles no bytes, hashes or addresses. The
+//! caller reports events ([`Input`]) and executes decisions ([`Output`]).
 //!
 //! # Goals
-//! - The rarest chunks first, so that a swarm with one complete source does not depend on it for
-//!   longer than it must; runs of consecutive chunks when every source is complete or many have what
-//!   is left, because disks like them and rarity says little then.
-//! - Each source is asked for as much at a time as its measured rate and round trip need, and no
-//!   more: what waits at a slow source is what the end of a fetch waits for.
-//! - No source can block a fetch: an answer that is late is asked for elsewhere, the last chunks
-//!   are asked of two, a source that fails rests, one that sent a wrong chunk is not asked for it
-//!   again, one that lies is banned.
+//! - The rarest chunks first, so that a swarm does not depend on its only complete source for
+//!   longer than necessary; runs of consecutive chunks when every source is complete or several have
+//!   even the rarest, because sequential disk access is faster and rarity matters little then.
+//! - Each source has as many open requests as its measured rate and round trip need, and no more:
+//!   the end of a fetch waits for requests that are queued at a slow source.
+//! - No source can block a fetch: a late request is sent to another source too, the last chunks are
+//!   requested from two sources, a source that fails rests, one that sent a wrong chunk is not asked
+//!   for it again, one that lies is banned.
 //! - The same inputs give the same outputs. Time and seed are arguments.
 //!
 //! # Not here
-//! Finding sources, sending asks, verifying and storing what arrives (see `node`).
+//! Finding sources, sending requests, verifying and storing chunks (see `node`).
 //!
 //! # Example
 //! ```
@@ -32,30 +32,30 @@
 //! let outputs: Vec<Output> = std::iter::from_fn(|| scheduler.poll_output()).collect();
 //! assert!(outputs.contains(&Output::Request(alice, 0)));
 //!
-//! // The answer came, was verified and is stored.
+//! // The chunk arrived, was verified and is stored.
 //! let now = Duration::from_millis(40);
 //! scheduler.handle(now, Input::Received { source: alice, chunk: 0, bytes: 1000 });
 //! assert_eq!(scheduler.poll_output(), Some(Output::Done));
 //! ```
 //!
 //! # Where things are
-//! | module | what it knows |
+//! | module | contents |
 //! |---|---|
-//! | `config`, `types` | what callers say and hear |
-//! | `pool` | which chunks are missing, which of them nobody was asked for, and how rare they are |
-//! | `source` | one source: what it has, what it was asked for, whether it rests |
-//! | `pace` | how fast one source is: rate, round trip, window, deadlines |
-//! | `requests` | the open asks, and those that are late |
-//! | `doubts` | the cancelled asks whose answers may come all the same |
+//! | `config`, `types` | settings, inputs and outputs |
+//! | `pool` | the missing chunks, which of them have no open request, and how rare they are |
+//! | `source` | one source: its chunks, its open requests, its rests |
+//! | `pace` | the speed of one source: rate, round trip, window, deadlines |
+//! | `requests` | the open requests, and those that are late |
+//! | `cancelled` | the cancelled requests that may be answered all the same |
 //! | `faults` | the wrong chunks of each peer, and when they are too many |
-//! | `choose` | what to ask one source for next |
-//! | `uploads` | the other side: which of those that wait is sent its chunk next |
-//! | `scheduler` | the order in which all this happens; below it how asks end, what sources gain and lose, what is due with time, and who is asked next |
+//! | `choose` | the chunk to request next from one source |
+//! | `uploads` | the serving side: which waiting peer is sent its chunk next |
+//! | `scheduler` | the order of the steps; below it how requests end, what sources gain and lose, timeouts, and which source gets the next request |
 
 mod bits;
+mod cancelled;
 mod choose;
 mod config;
-mod doubts;
 mod faults;
 mod pace;
 mod pool;

@@ -1,45 +1,45 @@
-//! How fast a source is: rate, round trip, and from them its window and deadlines.
+//! The speed of a source: rate and round trip, and from them its window and deadlines.
 
 use std::time::Duration;
 
-/// Window of a source of which nothing is known: enough to measure a rate, and little enough to
-/// wait for if it turns out to be slow.
+/// Window of an unmeasured source: large enough to measure a rate, and small enough to wait for if
+/// the source is slow.
 const WINDOW_FIRST: f64 = 4.0;
 
-/// A window covers what arrives in a round trip and this long: the answers of a source whose disk
-/// or ours is busy for a moment.
+/// A window covers what arrives in a round trip and this long, so that a disk on either side may be
+/// busy for a moment.
 const WINDOW_MARGIN: Duration = Duration::from_millis(200);
 
-/// What a window shrinks by at most at each answer, so that one slow answer does not empty it.
+/// Most that a window shrinks at each response, so that one slow response does not empty it.
 const WINDOW_STEP_DOWN: f64 = 0.5;
 
 /// Weight of the newest sample of the rate: the last eight count for 90 %.
 const RATE_GAIN: f64 = 0.25;
 
-/// Expected time of an ask to a source that never answered yet.
+/// Expected time of a request to a source that never responded.
 const ANSWER_TIME_FIRST: Duration = Duration::from_secs(1);
 
-/// An ask is late after this many times its expected time.
+/// A request is late after this many times its expected time.
 const DEADLINE_FACTOR: f64 = 3.0;
 
-/// ... or after the usual time of an answer and this many times its usual deviation, if that is
-/// later: a source that serves many others answers when it is our turn. As TCP does it (RFC 6298).
+/// ... or after the usual response time and this many times its usual deviation, if that is later:
+/// a source that serves many peers makes each wait for its turn. As in TCP (RFC 6298).
 const DEADLINE_DEVIATIONS: f64 = 4.0;
 
-/// Weight of the newest answer in the usual time and deviation.
+/// Weight of the newest response in the usual time and deviation.
 const USUAL_GAIN: f64 = 0.125;
 
-/// No ask is late before this: a pause of a disk, a lost packet or a garbage collection is none
-/// of the watchdog's business.
+/// No request is late before this: a pause of a disk, a lost packet or a garbage collection must not
+/// trigger the watchdog.
 const DEADLINE_MIN: Duration = Duration::from_secs(2);
 
-/// Each ask is late after this, however slow its source.
+/// Each request is late after this, however slow its source.
 const DEADLINE_MAX: Duration = Duration::from_secs(10);
 
-/// Shortest time an answer is counted with, so that rates stay finite.
+/// Shortest time counted for a response, so that rates stay finite.
 const ANSWER_TIME_MIN: Duration = Duration::from_micros(1);
 
-/// What a source had delivered when it was asked for something.
+/// The delivery counters of a source when a request was sent to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Mark {
     at: Duration,
@@ -54,11 +54,10 @@ pub(crate) struct Pace {
     bytes: u64,
     answers_per_second: f64,
     bytes_per_second: f64,
-    /// The shortest time of an answer so far. Never grows by itself: the answers of a source that
-    /// has a queue take longer the more of them there are, and a window that followed them would
-    /// grow without end.
+    /// The shortest response time so far. It never grows: a source with a queue responds more slowly
+    /// the more requests it has, and a window that followed that time would grow without end.
     round_trip: Option<Duration>,
-    /// Usual seconds of an answer, and how far from it they usually are.
+    /// Usual response time in seconds, and its usual deviation.
     usual: f64,
     deviation: f64,
     window: f64,
@@ -81,7 +80,7 @@ impl Pace {
         }
     }
 
-    /// To be kept with an ask that is sent now.
+    /// The mark to keep with a request that is sent now.
     pub(crate) fn mark(&self, now: Duration) -> Mark {
         Mark {
             at: now,
@@ -90,8 +89,8 @@ impl Pace {
         }
     }
 
-    /// An ask was answered with `bytes`. The rate since the ask was sent, whatever was answered
-    /// in between, is right for every window and after every pause.
+    /// A response with `bytes` arrived. The rate is measured since its request was sent, over all
+    /// responses in between, which is right for every window and after every pause.
     pub(crate) fn answered(&mut self, now: Duration, asked: Mark, bytes: u32) {
         self.answers += 1;
         self.bytes += u64::from(bytes);
@@ -123,30 +122,30 @@ impl Pace {
         let round_trip = self.round_trip.map_or(took, |shortest| shortest.min(took));
         self.round_trip = Some(round_trip);
 
-        // A window that is too small lowers the measured rate in proportion, so the margin makes
-        // it grow until the rate stops growing: doubling in each round trip at first.
+        // A window that is too small limits the measured rate in proportion, so the margin makes it
+        // grow until the rate stops growing: at first it doubles in each round trip.
         let target = self.answers_per_second * (round_trip + WINDOW_MARGIN).as_secs_f64();
         self.window = target.clamp(self.window - WINDOW_STEP_DOWN, self.window + 1.0);
         self.window = self.window.clamp(1.0, self.window_max);
     }
 
-    /// Bytes that came without an open ask, or for a chunk that was here already.
+    /// Counts bytes that arrived without an open request.
     pub(crate) fn add_unmeasured(&mut self, bytes: u32) {
         self.answers += 1;
         self.bytes += u64::from(bytes);
     }
 
-    /// An ask was late, refused or failed.
+    /// Halves the window, after a request was late, refused or failed.
     pub(crate) fn shrink(&mut self) {
         self.window = (self.window / 2.0).max(1.0);
     }
 
-    /// Asks that may be open; at least one.
+    /// Limit of open requests; at least one.
     pub(crate) fn window(&self) -> usize {
         self.window.round() as usize
     }
 
-    /// Expected time of an ask that is sent behind `ahead` open ones.
+    /// Expected response time of a request that is sent after `ahead` open ones.
     pub(crate) fn answer_time(&self, ahead: usize) -> Duration {
         let Some(round_trip) = self.round_trip else {
             return ANSWER_TIME_FIRST;
@@ -155,7 +154,7 @@ impl Pace {
         round_trip.max(each) + each.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX))
     }
 
-    /// After how long an ask with this expected time is late.
+    /// The time after which a request with this expected time is late.
     pub(crate) fn patience(&self, answer_time: Duration) -> Duration {
         let longest = DEADLINE_MAX.as_secs_f64();
         let usual = (self.usual + DEADLINE_DEVIATIONS * self.deviation).min(longest);
@@ -173,7 +172,7 @@ impl Pace {
         self.round_trip
     }
 
-    /// The shortest time of an answer, or what is taken for it before the first.
+    /// The shortest response time, or the assumed one before the first response.
     pub(crate) fn round_trip_or_first(&self) -> Duration {
         self.round_trip.unwrap_or(ANSWER_TIME_FIRST)
     }
@@ -187,7 +186,7 @@ impl Pace {
     }
 }
 
-/// Answers per second that a rate is counted with at least: one in a quarter of an hour.
+/// Lowest assumed rate in responses per second: one in a quarter of an hour.
 const MIN_RATE: f64 = 0.001;
 
 #[cfg(test)]
@@ -198,8 +197,8 @@ mod tests {
 
     const CHUNK: u32 = 256 * 1024;
 
-    /// A source of `rate` answers per second behind `round_trip`; keeps its window full until
-    /// `until` and returns its pace.
+    /// Simulates a source of `rate` responses per second behind `round_trip`, keeps its window full
+    /// until `until`, and returns its pace.
     fn run(rate: f64, round_trip: Duration, until: Duration) -> Pace {
         let mut pace = Pace::new(128);
         let (mut now, mut sender_free) = (Duration::ZERO, Duration::ZERO);
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_follows_what_is_usual() {
+    fn patience_follows_the_usual_response_time() {
         let (mut pace, mut now) = (Pace::new(128), Duration::ZERO);
         for took in [1, 4, 1, 4, 1, 4, 1, 4] {
             let mark = pace.mark(now);
@@ -278,7 +277,7 @@ mod tests {
             Duration::from_secs(3)
         );
         assert_eq!(pace.patience(Duration::MAX), DEADLINE_MAX);
-        // An answer in no time at all must not make the rate infinite.
+        // A response in no time at all must not make the rate infinite.
         pace.answered(Duration::ZERO, pace.mark(Duration::ZERO), 0);
         assert!(pace.answer_time(usize::MAX) > Duration::ZERO);
     }

@@ -1,4 +1,5 @@
-//! Which chunks are missing, which of them are free (asked of nobody), and how rare those are.
+//! Which chunks are missing, which of them are free (without an open request), and how rare those
+//! are.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,17 +16,17 @@ pub(crate) struct Pool {
     free: Bits,
     /// Chunks ever wanted.
     wanted: u32,
-    /// Kept only while there are partial sources: nothing is rare among complete ones.
+    /// Kept only while there are partial sources: no chunk is rare among complete ones.
     rarity: Option<Rarity>,
-    /// Chunks on their way to somebody who is not known to have them: one more holder in `rarity`,
-    /// which the next to have it takes over.
+    /// Chunks in transit to peers that have not announced them: each counts as one more holder in
+    /// `rarity`, until a source announces the chunk and takes its place.
     promised: BTreeMap<u32, Duration>,
     /// When promises end, kept or not, the next one first; at most one for each chunk.
     promises: VecDeque<(Duration, u32)>,
     partials: usize,
     /// No free chunk is below it.
     lowest: u32,
-    /// Counts releases, so that a source that found nothing need not look again before one.
+    /// Counts releases. A source for which no chunk was found is not searched again before the next.
     releases: u64,
 }
 
@@ -69,14 +70,14 @@ impl Pool {
         self.releases
     }
 
-    /// The first free chunk, where looking for one begins.
+    /// The first free chunk, where a search begins.
     pub(crate) fn lowest_free(&mut self) -> Option<u32> {
         let found = self.free.first_in(self.lowest..self.len());
         self.lowest = found.unwrap_or(self.len());
         found
     }
 
-    /// Somebody is asked for the chunk.
+    /// A request for the chunk is open: it is no longer free.
     pub(crate) fn take(&mut self, chunk: u32) {
         if self.free.remove(chunk)
             && let Some(rarity) = &mut self.rarity
@@ -85,7 +86,7 @@ impl Pool {
         }
     }
 
-    /// Nobody is asked for the chunk any more; it is free again if it is missing.
+    /// The last request for the chunk ended; it is free again if it is missing.
     pub(crate) fn release(&mut self, chunk: u32) {
         if self.missing.contains(chunk) && self.free.insert(chunk) {
             self.lowest = self.lowest.min(chunk);
@@ -96,13 +97,13 @@ impl Pool {
         }
     }
 
-    /// The chunk is here, or not wanted any more; true if it was missing.
+    /// The chunk is held, or no longer wanted; true if it was missing.
     pub(crate) fn drop_wanted(&mut self, chunk: u32) -> bool {
         self.take(chunk);
         self.missing.remove(chunk)
     }
 
-    /// These are wanted too; true if that made a chunk missing.
+    /// Adds wanted chunks; true if that made a chunk missing.
     pub(crate) fn want(&mut self, range: Range<u32>) -> bool {
         let before = self.missing.count();
         for chunk in range.start..range.end.min(self.len()) {
@@ -115,7 +116,7 @@ impl Pool {
         added > 0
     }
 
-    /// A source that has a part of the model joined.
+    /// Counts a source that has a part of the model.
     pub(crate) fn partial_joined(&mut self, has: &Bits, rng: &mut Rng) {
         self.partials += 1;
         let rarity = self
@@ -124,8 +125,9 @@ impl Pool {
         has.iter().for_each(|chunk| rarity.add(chunk));
     }
 
-    /// A partial source has one more.
+    /// A partial source has one more chunk.
     pub(crate) fn partial_gained(&mut self, chunk: u32) {
+        // A promise counted this holder already.
         if let Some(rarity) = &mut self.rarity
             && self.promised.remove(&chunk).is_none()
         {
@@ -133,8 +135,8 @@ impl Pool {
         }
     }
 
-    /// Somebody will have one more, as long as nobody else is needed until then; true if that is
-    /// news and counts.
+    /// Counts a future holder of the chunk until `until`; false if one is counted already, or no
+    /// rarity is kept.
     pub(crate) fn promise(&mut self, chunk: u32, until: Duration) -> bool {
         let Some(rarity) = &mut self.rarity else {
             return false;
@@ -149,13 +151,13 @@ impl Pool {
         new
     }
 
-    /// Promises that nobody kept in time count no more: who was to have the chunk may have left.
+    /// Ends overdue promises: the peer that was to receive the chunk may have left.
     pub(crate) fn end_promises(&mut self, now: Duration) {
         while let Some(&(until, chunk)) = self.promises.front()
             && until <= now
         {
             self.promises.pop_front();
-            // A promise that was kept may have been followed by another one.
+            // Another time: that promise was kept, and a later one of the same chunk still counts.
             if self.promised.get(&chunk) == Some(&until)
                 && let Some(rarity) = &mut self.rarity
             {
@@ -165,22 +167,24 @@ impl Pool {
         }
     }
 
-    /// A partial source has one less.
+    /// A partial source has one chunk less.
     pub(crate) fn partial_lost(&mut self, chunk: u32) {
         if let Some(rarity) = &mut self.rarity {
             rarity.remove(chunk);
         }
     }
 
-    /// A partial source left, or became complete: `has` is what it was counted for.
+    /// A partial source left, or became complete: `has` are the chunks for which it was counted.
     pub(crate) fn partial_left(&mut self, has: &Bits, complete: bool) {
         self.partials = self.partials.saturating_sub(1);
+        // The last partial source: only complete ones remain, among which no chunk is rare.
         if self.partials == 0 {
             self.rarity = None;
             self.promised.clear();
             self.promises.clear();
         } else if let Some(rarity) = &mut self.rarity {
             if complete && has.count() == has.len() {
+                // The usual end of a getter: uncounted for all chunks in one step.
                 rarity.forget_complete();
             } else {
                 has.iter().for_each(|chunk| rarity.remove(chunk));
@@ -212,24 +216,27 @@ mod tests {
         pool.release(0);
         assert!(
             !pool.free().contains(0),
-            "what is here is not asked for again"
+            "a held chunk is not requested again"
         );
     }
 
     #[test]
-    fn what_was_received_and_lost_again_can_be_wanted() {
+    fn a_chunk_that_was_received_and_lost_again_can_be_wanted() {
         let mut pool = pool(4);
         pool.drop_wanted(1);
         assert!(pool.want(1..100));
         assert!(pool.free().contains(1));
-        assert!(!pool.want(1..2), "it is missing already");
+        assert!(!pool.want(1..2), "already missing");
     }
 
     #[test]
     fn a_promise_counts_until_it_is_kept_or_ends() {
         let (mut pool, mut rng) = (pool(4), Rng::new(1));
         let (now, end) = (Duration::from_secs(1), Duration::from_secs(2));
-        assert!(!pool.promise(1, end), "nothing is rare among complete ones");
+        assert!(
+            !pool.promise(1, end),
+            "no chunk is rare among complete ones"
+        );
         pool.partial_joined(&Bits::empty(4), &mut rng);
         let holders = |pool: &Pool| {
             let rarity = pool.rarity().unwrap();
@@ -243,7 +250,7 @@ mod tests {
         assert_eq!(holders(&pool), [0, 1, 1, 0]);
         pool.end_promises(end);
         assert_eq!(holders(&pool), [0, 1, 0, 0]);
-        // One that was kept does not end the next.
+        // The end of a kept promise does not end the next one.
         assert!(pool.promise(3, end + now));
         pool.partial_gained(3);
         assert!(pool.promise(3, end + end));
@@ -266,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn rarity_is_kept_only_while_somebody_is_partial() {
+    fn rarity_is_kept_only_while_a_source_is_partial() {
         let (mut pool, mut rng) = (pool(4), Rng::new(1));
         assert!(pool.rarity().is_none());
         let mut has = Bits::empty(4);

@@ -1,27 +1,28 @@
-//! How rare each chunk is: how many partial sources have it, and the free chunks by that number.
+//! The rarity of each chunk: the number of partial sources that have it, and the free chunks by that
+//! number.
 //!
-//! Complete sources have every chunk and change no order, so they are not counted. Each step is
-//! O(1): a chunk lies in the bucket of its number of holders, and knows its place there.
+//! Complete sources have every chunk and do not change the order, so they are not counted. Each step
+//! is O(1): a chunk lies in the bucket of its number of holders, and its place there is stored.
 
 use crate::{bits::Bits, rng::Rng};
 
 /// `place` of a chunk that lies in no bucket: it is not free.
 const NOWHERE: u32 = u32::MAX;
 
-/// Sources that became complete while they were counted, after which their count is taken off
-/// all chunks at once: a pass over all chunks, so not for each.
+/// Counted sources that became complete, after which their number is subtracted from all chunks at
+/// once: that takes a pass over all chunks, too long to do for each.
 const EVERYWHERE_MAX: u16 = 256;
 
 /// Free chunks by their number of holders.
 #[derive(Debug)]
 pub(crate) struct Rarity {
-    /// Holders of each chunk, those that hold everything by now among them.
+    /// Holders of each chunk, including counted sources that became complete.
     holders: Vec<u16>,
-    /// Where in its bucket each free chunk lies.
+    /// The index of each free chunk in its bucket.
     place: Vec<u32>,
-    /// Free chunks with the index as their number of holders.
+    /// Free chunks by their number of holders.
     buckets: Vec<Vec<u32>>,
-    /// How many holders each chunk has in common with all others.
+    /// The number of counted sources that became complete, which hold every chunk.
     everywhere: u16,
 }
 
@@ -43,7 +44,7 @@ impl Rarity {
         }
     }
 
-    /// Holders of a chunk beyond those that hold everything.
+    /// Holders of a chunk, without those that hold every chunk.
     pub(crate) fn holders(&self, chunk: u32) -> u16 {
         self.holders[chunk as usize] - self.everywhere
     }
@@ -59,7 +60,7 @@ impl Rarity {
         self.change(chunk, |holders| holders.saturating_sub(1).max(least));
     }
 
-    /// A source that was counted for every chunk is complete and is counted no more.
+    /// A source that was counted for every chunk is complete and no longer counted.
     pub(crate) fn forget_complete(&mut self) {
         self.everywhere += 1;
         if self.everywhere == EVERYWHERE_MAX {
@@ -79,7 +80,7 @@ impl Rarity {
         }
     }
 
-    /// The chunk is free no more.
+    /// The chunk is no longer free.
     pub(crate) fn take(&mut self, chunk: u32) {
         let place = self.place[chunk as usize];
         if place != NOWHERE {
@@ -92,8 +93,8 @@ impl Rarity {
         }
     }
 
-    /// Looks at up to `probes` free chunks, the rarest first and each bucket from a random place,
-    /// and returns the first that `offered` accepts.
+    /// Probes up to `probes` free chunks, the rarest first and each bucket from a random place, and
+    /// returns the first that `offered` accepts.
     pub(crate) fn probe(
         &self,
         rng: &mut Rng,
@@ -102,16 +103,16 @@ impl Rarity {
     ) -> Option<u32> {
         for bucket in self.buckets.iter().filter(|bucket| !bucket.is_empty()) {
             let (head, tail) = bucket.split_at(rng.below(bucket.len()));
-            let looks = bucket.len().min(probes);
+            let probed = bucket.len().min(probes);
             let found = tail
                 .iter()
                 .chain(head)
-                .take(looks)
+                .take(probed)
                 .find(|&&chunk| offered(chunk));
             if found.is_some() {
                 return found.copied();
             }
-            probes -= looks;
+            probes -= probed;
             if probes == 0 {
                 break;
             }
@@ -166,7 +167,7 @@ mod tests {
 
     const LEN: u32 = 12;
 
-    /// The slow, obvious twin: holders by chunk, and which are free.
+    /// The slow, obvious reference: holders by chunk, and the free chunks.
     #[derive(Default)]
     struct Obvious {
         holders: BTreeMap<u32, u16>,

@@ -1,5 +1,5 @@
-//! Seeded chance. Our own fifteen lines (SplitMix64), so that a seed gives the same history with
-//! every version of every dependency.
+//! Seeded randomness (SplitMix64). Own code, so that a seed gives the same history with every version
+//! of every dependency.
 
 /// A generator of pseudo-random numbers; not for secrets.
 #[derive(Clone, Debug)]

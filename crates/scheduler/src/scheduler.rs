@@ -1,4 +1,4 @@
-//! The state machine: inputs in, outputs out. What each input does is in the modules below.
+//! The state machine: applies inputs, emits outputs. The modules below implement the inputs.
 
 mod endings;
 mod fill;
@@ -15,32 +15,33 @@ use hubless_content::ChunkSet;
 
 use crate::{
     bits::Bits,
+    cancelled::CancelledRequests,
     config::SchedulerConfig,
-    doubts::Doubts,
     faults::Faults,
     pool::Pool,
-    requests::{Ask, Requests},
+    requests::{Request, Requests},
     rng::Rng,
     source::{Has, Source},
     types::{Input, Output, SourceId, SourceView},
 };
 
-/// Ranges that somebody waits for. A reader needs one; older ones give way.
+/// Ranges that readers wait for. A reader needs one; the oldest gives way.
 const URGENT_RANGES_MAX: usize = 16;
 
-/// Whom to ask for what and when, for one fetch of one model; see the crate.
+/// Decides which source is asked for which chunk and when, for one fetch of one model; see the
+/// crate.
 ///
 /// **Drain rule:** after [`Scheduler::new`] and after every [`Scheduler::handle`], call
 /// [`Scheduler::poll_output`] until it returns `None`, before the next `handle`.
 ///
-/// **Every ask ends once:** for each [`Output::Request`] the caller reports `Received`, `Wrong`,
-/// `Refused` or `Failed`, unless a [`Output::Cancel`], [`Output::Ban`] or
-/// [`Input::SourceGone`] ended it before. An ask of which nothing is heard is asked elsewhere when
-/// it is late, and given up after a minute.
+/// **Every request ends once:** for each [`Output::Request`] the caller reports `Received`, `Wrong`,
+/// `Refused` or `Failed`, unless a [`Output::Cancel`], [`Output::Ban`] or [`Input::SourceGone`]
+/// ended it before. A request without a report is sent to another source too when it is late, and
+/// cancelled after a minute.
 #[derive(Debug)]
 pub struct Scheduler {
     config: SchedulerConfig,
-    asks_max: usize,
+    requests_max: usize,
     now: Duration,
     rng: Rng,
     pool: Pool,
@@ -48,19 +49,19 @@ pub struct Scheduler {
     sources: BTreeMap<SourceId, Source>,
     banned: BTreeSet<SourceId>,
     urgent: Vec<Range<u32>>,
-    /// Sources to look for something for, when the input is done with.
+    /// Sources that get requests at the end of this input.
     to_fill: Vec<SourceId>,
     fill_all: bool,
     /// Chunks that a partial source just gained.
     to_trade: Vec<u32>,
-    /// Sources that had too few asks when all asks were given out; they get the next.
+    /// Sources with less than their share of requests when the limit was reached; they get the next.
     hungry: VecDeque<SourceId>,
     wake_at: Option<Duration>,
     outputs: VecDeque<Output>,
     done: bool,
     starved: bool,
     chunks_wasted: u64,
-    doubts: Doubts,
+    cancelled: CancelledRequests,
     faults: Faults,
     bytes_received: u64,
     bytes_wasted: u64,
@@ -73,7 +74,7 @@ impl Scheduler {
         let config = config.bounded();
         let mut scheduler = Self {
             config,
-            asks_max: config.asks_max(),
+            requests_max: config.requests_max(),
             now: Duration::ZERO,
             rng: Rng::new(config.seed),
             pool: Pool::new(Bits::from_set(wanted.len(), wanted)),
@@ -90,7 +91,7 @@ impl Scheduler {
             done: false,
             starved: false,
             chunks_wasted: 0,
-            doubts: Doubts::default(),
+            cancelled: CancelledRequests::default(),
             faults: Faults::default(),
             bytes_received: 0,
             bytes_wasted: 0,
@@ -99,8 +100,8 @@ impl Scheduler {
         scheduler
     }
 
-    /// Takes what happened at `now`, the time since the start of the fetch. Times that go back are
-    /// taken as the last one.
+    /// Applies an event at `now`, the time since the start of the fetch. A time before that of the
+    /// previous event counts as that time.
     pub fn handle(&mut self, now: Duration, input: Input) {
         self.now = self.now.max(now);
         match input {
@@ -134,29 +135,29 @@ impl Scheduler {
         }
         self.watch();
         self.pool.end_promises(self.now);
-        self.doubts.end_old(self.now);
+        self.cancelled.end_old(self.now);
         self.fill();
         self.report_done();
         self.report_starved();
     }
 
-    /// The next thing to do; see the drain rule.
+    /// The next decision to execute; see the drain rule.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Wanted chunks that did not arrive yet.
+    /// Number of wanted chunks that have not arrived yet.
     pub fn missing(&self) -> u32 {
         self.pool.missing().count()
     }
 
-    /// Open asks, over all sources.
+    /// Open requests, over all sources.
     pub fn in_flight(&self) -> usize {
         self.requests.open()
     }
 
-    /// Chunks that are asked of nobody and that no known source has: if this stays above 0, the
-    /// fetch cannot end.
+    /// Number of chunks without an open request that no known source has: while this stays above 0,
+    /// the fetch cannot end.
     pub fn unavailable(&self) -> u32 {
         let complete = |source: &Source| matches!(source.has, Has::Complete { .. });
         if self.sources.values().any(complete) {
@@ -173,7 +174,7 @@ impl Scheduler {
         self.bytes_received
     }
 
-    /// Bytes of the chunks that arrived a second time.
+    /// Bytes of the chunks that arrived again.
     pub fn bytes_wasted(&self) -> u64 {
         self.bytes_wasted
     }
@@ -186,7 +187,7 @@ impl Scheduler {
             .map(move |(&id, source)| source.view(id, self.now, len))
     }
 
-    // What the caller wants.
+    // Wishes of the caller.
 
     fn prioritize(&mut self, range: Range<u32>) {
         if !range.is_empty() {
@@ -211,9 +212,9 @@ impl Scheduler {
         }
     }
 
-    // Open asks.
+    // Open requests.
 
-    fn ask(&mut self, id: SourceId, chunk: u32, spare: bool) {
+    fn request(&mut self, id: SourceId, chunk: u32, duplicate: bool) {
         let now = self.now;
         let Some(source) = self.sources.get_mut(&id) else {
             return;
@@ -221,47 +222,47 @@ impl Scheduler {
         let answer_time = source.pace.answer_time(source.open.len());
         let deadline = now.saturating_add(source.pace.patience(answer_time));
         source.open.push(chunk);
-        let ask = Ask {
+        let request = Request {
             source: id,
             sent_at: now,
             expected_at: now.saturating_add(answer_time),
             deadline,
             late: false,
-            spare,
+            duplicate,
             started: false,
             mark: source.pace.mark(now),
         };
         self.pool.take(chunk);
-        self.requests.add(chunk, ask);
+        self.requests.add(chunk, request);
         self.outputs.push_back(Output::Request(id, chunk));
         self.wake_by(deadline);
         self.starved = false;
     }
 
-    fn end_ask(&mut self, id: SourceId, chunk: u32) -> Option<Ask> {
-        let ask = self.requests.remove(chunk, id)?;
+    fn end_request(&mut self, id: SourceId, chunk: u32) -> Option<Request> {
+        let request = self.requests.remove(chunk, id)?;
         if let Some(source) = self.sources.get_mut(&id) {
             source.open.retain(|&open| open != chunk);
-            source.late -= usize::from(ask.late);
+            source.late -= usize::from(request.late);
         }
-        Some(ask)
+        Some(request)
     }
 
     fn cancel(&mut self, id: SourceId, chunk: u32) {
-        if self.end_ask(id, chunk).is_some() {
+        if self.end_request(id, chunk).is_some() {
             self.outputs.push_back(Output::Cancel(id, chunk));
-            self.doubts.begin(self.now, id);
+            self.cancelled.begin(self.now, id);
             self.to_fill.push(id);
         }
     }
 
     fn cancel_all(&mut self, chunk: u32) {
-        while let Some(ask) = self.requests.of(chunk).first() {
-            self.cancel(ask.source, chunk);
+        while let Some(request) = self.requests.of(chunk).first() {
+            self.cancel(request.source, chunk);
         }
     }
 
-    /// An ask for the chunk ended without it: if it was the last, anybody may be asked.
+    /// A request for the chunk ended without it: if it was the last, the chunk is free again.
     fn release(&mut self, chunk: u32) {
         if self.requests.of(chunk).is_empty() {
             self.pool.release(chunk);
@@ -269,7 +270,7 @@ impl Scheduler {
         self.fill_all = true;
     }
 
-    // What the caller must know.
+    // Reports to the caller.
 
     fn report_done(&mut self) {
         if !self.done && self.pool.missing().count() == 0 {
@@ -283,11 +284,13 @@ impl Scheduler {
         if self.done || self.starved || self.requests.open() > 0 {
             return;
         }
-        let hope = self.sources.values().any(|source| match source.has {
+        let is_any_usable = self.sources.values().any(|source| match source.has {
+            // It may have the missing chunks.
             Has::Unknown => true,
+            // A busy source is soon usable again. One that failed may not be: more sources are needed.
             _ => source.is_busy(self.now) && source.has_any(self.pool.missing()),
         });
-        if !hope {
+        if !is_any_usable {
             self.starved = true;
             self.outputs.push_back(Output::Starved);
         }

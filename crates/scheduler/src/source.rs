@@ -1,4 +1,4 @@
-//! One source: what it has, what it is asked for, whether it rests.
+//! One source: its chunks, its open requests, its rests.
 
 use std::time::Duration;
 
@@ -9,66 +9,66 @@ use crate::{
     types::{SourceId, SourceView},
 };
 
-/// Rest after the first failure; doubled with each one that follows.
+/// Rest after the first failure; doubled with each further one.
 const REST_FIRST: Duration = Duration::from_millis(500);
 
-/// The longest rest: a source that is back after an outage is asked again within a minute.
+/// The longest rest: a source that is back after an outage is used again within a minute.
 const REST_MAX: Duration = Duration::from_secs(60);
 
 /// Doublings from [`REST_FIRST`] to beyond [`REST_MAX`].
 const REST_DOUBLINGS_MAX: u32 = 8;
 
-/// A rest is longer by up to this share of it at random, so that a swarm does not come back to a
-/// restarted source at the same moment.
+/// A rest is longer by up to this share at random, so that a swarm does not return to a restarted
+/// source at the same moment.
 const REST_JITTER: f64 = 0.25;
 
-/// Shortest wait that a busy source is given: "busy for 0 ms" must not make a loop.
+/// Shortest wait after `Busy`: "busy for 0 ms" must not cause a loop.
 const BUSY_WAIT_MIN: Duration = Duration::from_millis(50);
 
-/// Longest wait that a busy source is given, as in the protocol.
+/// Longest wait after `Busy`, as in the protocol.
 const BUSY_WAIT_MAX: Duration = Duration::from_millis(hubless_wire::BUSY_WAIT_MS_MAX as u64);
 
-/// Chunks that a complete source may lack after all (a file it just dropped) before nothing of
-/// what it said is believed any more.
+/// Chunks that a complete source may refuse (of a file that it just deleted) before its statement
+/// that it is complete is dropped.
 const LACKS_MAX: usize = 64;
 
-/// Refusals in a row after which a source rests as if it had failed: it claims what it does not
-/// have.
+/// Refusals in a row after which a source rests as if it had failed: it announces chunks that it
+/// does not have.
 const NOT_HERE_MAX: u32 = 16;
 
-/// What a source has.
+/// The chunks of a source.
 #[derive(Debug)]
 pub(crate) enum Has {
-    /// It did not say yet.
+    /// Not reported yet.
     Unknown,
-    /// These.
+    /// These chunks.
     Partial(Bits),
-    /// All but a few that it refused.
+    /// All chunks but a few that it refused.
     Complete {
         /// At most [`LACKS_MAX`].
         lacks: Vec<u32>,
     },
 }
 
-/// Everything known about one source.
+/// The state of one source.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The first source that is the same peer.
+    /// The first source of the same peer.
     pub(crate) peer: SourceId,
     pub(crate) has: Has,
     pub(crate) pace: Pace,
-    /// Chunks it is asked for, the oldest ask first. At most its window, which is why a vector is
-    /// fast enough.
+    /// Chunks of its open requests, the oldest first. At most its window, so that a vector is fast
+    /// enough.
     pub(crate) open: Vec<u32>,
-    /// How many of them are late.
+    /// Number of late requests among them.
     pub(crate) late: usize,
-    /// It waits for room under the limit of all asks.
+    /// It waits for room under the limit of all open requests.
     pub(crate) hungry: bool,
-    /// Where its run of consecutive chunks goes on.
+    /// The chunk at which its run of consecutive chunks continues.
     pub(crate) next_in_run: u32,
     /// Some of the rarest chunks it has, found by one pass over all; the next at the end.
     pub(crate) shortlist: Vec<u32>,
-    /// Number of releases at which it had no free chunk: nothing to look for before the next one.
+    /// Number of releases at which it had no free chunk: no search is needed before the next one.
     pub(crate) dry_at: Option<u64>,
     rests_until: Duration,
     busy: bool,
@@ -77,11 +77,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(id: SourceId, asks_max: usize) -> Self {
+    pub(crate) fn new(id: SourceId, requests_max: usize) -> Self {
         Self {
             peer: id,
             has: Has::Unknown,
-            pace: Pace::new(asks_max),
+            pace: Pace::new(requests_max),
             open: Vec::new(),
             late: 0,
             hungry: false,
@@ -103,7 +103,7 @@ impl Source {
         }
     }
 
-    /// Whether any of `chunks` is here.
+    /// Whether it has any of `chunks`.
     pub(crate) fn has_any(&self, chunks: &Bits) -> bool {
         match &self.has {
             Has::Unknown => false,
@@ -115,13 +115,13 @@ impl Source {
         }
     }
 
-    /// What it has changed: nothing found before counts any more.
+    /// Drops the results of earlier searches, after its chunks changed.
     pub(crate) fn forget_choices(&mut self) {
         self.dry_at = None;
         self.shortlist.clear();
     }
 
-    /// Whether it can be asked for one more now.
+    /// Whether it can get one more request now.
     pub(crate) fn has_room(&self, now: Duration) -> bool {
         self.open.len() < self.pace.window() && now >= self.rests_until
     }
@@ -130,19 +130,20 @@ impl Source {
         self.rests_until
     }
 
-    /// Whether it rests because it said so, and not because it failed.
+    /// Whether it rests because it answered `Busy`, and not because it failed.
     pub(crate) fn is_busy(&self, now: Duration) -> bool {
         self.busy && now < self.rests_until
     }
 
-    /// It answered with a chunk.
+    /// It sent a chunk.
     pub(crate) fn worked(&mut self) {
         self.failures = 0;
         self.not_here = 0;
     }
 
-    /// It failed. Failures while it rests are of asks sent before, and are one with the first.
+    /// It failed.
     pub(crate) fn failed(&mut self, now: Duration, rng: &mut Rng) {
+        // A broken stream fails all its requests: they count as one failure.
         if now < self.rests_until && !self.busy {
             return;
         }
@@ -153,21 +154,22 @@ impl Source {
         self.pace.shrink();
     }
 
-    /// It asked not to be asked for this long.
+    /// It answered `Busy` with this wait.
     pub(crate) fn refused_busy(&mut self, now: Duration, wait: Duration) {
+        // Further refusals of requests sent before it rested say nothing new about its capacity.
         if now >= self.rests_until {
             self.pace.shrink();
         }
         self.rest(now, wait.clamp(BUSY_WAIT_MIN, BUSY_WAIT_MAX), true);
     }
 
-    /// It does not have a chunk that it was asked for; true if it does so too often.
+    /// It does not have a requested chunk; true if that happens too often.
     pub(crate) fn refused_not_here(&mut self) -> bool {
         self.not_here += 1;
         self.not_here.is_multiple_of(NOT_HERE_MAX)
     }
 
-    /// A complete source lacks a chunk after all; false if it lacks too many to be believed.
+    /// A complete source refused a chunk; false if it refused too many to count as complete.
     pub(crate) fn complete_lacks(lacks: &mut Vec<u32>, chunk: u32) -> bool {
         if !lacks.contains(&chunk) {
             lacks.push(chunk);
@@ -211,7 +213,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(100);
 
     #[test]
-    fn rests_double_up_to_a_minute_and_end_with_an_answer() {
+    fn rests_double_up_to_a_minute_and_end_with_a_response() {
         let (mut source, mut rng, mut now) = (Source::new(SourceId(1), 128), Rng::new(1), NOW);
         let mut rests = Vec::new();
         for _ in 0..12 {
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_stream_with_many_asks_is_one_failure() {
+    fn a_broken_stream_with_many_requests_is_one_failure() {
         let (mut source, mut rng) = (Source::new(SourceId(1), 128), Rng::new(1));
         (0..32).for_each(|_| source.failed(NOW, &mut rng));
         assert!(source.rests_until() - NOW < Duration::from_secs(1));

@@ -1,10 +1,10 @@
-//! What callers say ([`Input`]) and hear ([`Output`]).
+//! Events that callers report ([`Input`]) and decisions that they execute ([`Output`]).
 
 use std::{fmt, ops::Range, time::Duration};
 
 use hubless_content::ChunkSet;
 
-/// A source of chunks, by a number that the caller gives: a peer, or an upstream over HTTP.
+/// A source of chunks, by a number that the caller chooses: a peer, or an upstream over HTTP.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
 
@@ -20,112 +20,112 @@ impl fmt::Display for SourceId {
     }
 }
 
-/// What happened. Sources and chunks that the scheduler does not know are ignored, so that a
-/// caller need not order what its tasks report: an answer may come after [`Input::SourceGone`].
+/// An event. Sources and chunks that the scheduler does not know are ignored, so that a caller
+/// need not order the reports of its tasks: a response may arrive after [`Input::SourceGone`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// A source can be asked from now on; what it has is not known yet. One that was banned stays
-    /// out.
+    /// Requests can be sent to this source from now on; its chunks are not known yet. Ignored for a
+    /// banned source.
     SourceJoined(SourceId),
-    /// The first source is one more way to the peer that the second is: asking it for what the other
-    /// is asked for brings nothing sooner, unless that is stuck. The second may have left: what it
-    /// sent wrong is not asked of the first either.
+    /// The first source is another connection to the peer of the second: a duplicate request there
+    /// gains nothing, unless the second connection is stuck. The second source may have left: the
+    /// wrong chunks that it sent are not requested from the first either.
     SourceIsTwin(SourceId, SourceId),
-    /// What a source has; replaces what was known about it.
+    /// All chunks that a source has; replaces what was known about it.
     SourceHas(SourceId, ChunkSet),
     /// A source has these chunks too.
     SourceGained(SourceId, Vec<Range<u32>>),
-    /// A source sends these chunks to others, who are not known to have them yet: they are rare no
-    /// more, and what else it is asked for is of more use.
+    /// A source sends these chunks to other peers, which have not announced them yet: they are no
+    /// longer rare, and other chunks are of more use to request.
     OnTheWay(Vec<Range<u32>>),
     /// A source has all chunks.
     SourceComplete(SourceId),
-    /// A source left, or was let go: it is asked no more, and what it was asked for is asked
-    /// elsewhere.
+    /// A source left or was dropped: it gets no more requests, and its open ones go to other
+    /// sources.
     SourceGone(SourceId),
-    /// The first bytes of a chunk arrived; the others follow. Optional, but what is known to be on
-    /// its way is not asked of anybody else, and what waits at one source can go to another.
+    /// The first bytes of a chunk arrived; the rest follows. Optional, but it prevents a duplicate
+    /// request for the chunk, and lets requests that have not begun move to another source.
     Started {
-        /// Who sends it.
+        /// The sending source.
         source: SourceId,
-        /// Which one.
+        /// The chunk.
         chunk: u32,
     },
-    /// A chunk arrived, was verified and is stored. Also for one that was not asked for, was
-    /// cancelled or is late.
+    /// A chunk arrived, was verified and is stored. Also for a chunk that was not requested, whose
+    /// request was cancelled, or that is late.
     Received {
-        /// Who sent it.
+        /// The source that sent it.
         source: SourceId,
-        /// Which one.
+        /// The chunk.
         chunk: u32,
         /// Its length in bytes.
         bytes: u32,
     },
-    /// A chunk arrived and failed verification. The peer is not asked for it again; after the first
-    /// few it is banned.
+    /// A chunk arrived and failed verification. It is not requested from the peer again; after the
+    /// first few wrong chunks the peer is banned.
     Wrong {
-        /// Who sent it.
+        /// The source that sent it.
         source: SourceId,
-        /// Which one was asked for.
+        /// The requested chunk.
         chunk: u32,
     },
-    /// A source will not serve this ask.
+    /// A source does not serve this request.
     Refused {
-        /// Who refused.
+        /// The source that refused.
         source: SourceId,
-        /// What it was asked for.
+        /// The requested chunk.
         chunk: u32,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
-    /// An ask failed on its way: the stream broke, the answer was cut short or timed out, or the
-    /// chunk could not be stored.
+    /// A request failed: the stream broke, the response was cut short or timed out, or the chunk
+    /// could not be stored.
     Failed {
-        /// Who was asked.
+        /// The source of the request.
         source: SourceId,
-        /// For what.
+        /// The requested chunk.
         chunk: u32,
     },
-    /// Somebody waits for these chunks: they come before all others, in ascending order. Ranges
-    /// given later come before those given earlier. Only wanted chunks are asked for.
+    /// A reader waits for these chunks: they come before all others, in ascending order. Ranges
+    /// given later come before those given earlier. Only wanted chunks are requested.
     Prioritize(Range<u32>),
-    /// These chunks are wanted too. Only for chunks that are not held; those that were received
-    /// before and are lost again are among them.
+    /// These chunks are wanted too. Only for chunks that are not held, including those that were
+    /// received before and lost again.
     Want(Range<u32>),
-    /// These chunks are wanted no more, or are held by other means; open asks for them are
+    /// These chunks are no longer wanted, or are held by other means; open requests for them are
     /// cancelled.
     Unwanted(Range<u32>),
-    /// Nothing happened, but time went by; see [`Output::WakeAt`].
+    /// Only time has passed; see [`Output::WakeAt`].
     Tick,
 }
 
-/// Why a source did not serve an ask.
+/// Why a source did not serve a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It does not have the chunk, or not for us.
+    /// It does not have the chunk, or does not give it to this node.
     NotHere,
-    /// It has too much to do; not to be asked for anything before this long.
+    /// It is overloaded; it gets no request before this time has passed.
     Busy(Duration),
 }
 
-/// What to do.
+/// A decision for the caller to execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Ask this source for this chunk.
+    /// Request this chunk from this source.
     Request(SourceId, u32),
-    /// The answer to this ask is not needed any more. Best effort: if it comes all the same,
-    /// report it as usual.
+    /// The response to this request is no longer needed. Best effort: if the chunk arrives all the
+    /// same, report it as usual.
     Cancel(SourceId, u32),
-    /// Break with this source, with all that it was asked for, and do not let it join again.
+    /// Disconnect this source, which ends all its requests, and do not let it join again.
     Ban(SourceId, BanReason),
     /// Call [`Scheduler::handle`](crate::Scheduler::handle) with [`Input::Tick`] at this time
-    /// (since the start of the fetch) unless another input comes then. Replaces the one before;
+    /// (since the start of the fetch) unless another input comes first. Replaces the previous one;
     /// waking too early does no harm.
     WakeAt(Duration),
-    /// Chunks are missing, nothing is asked for, and no source that can be asked now or soon has
-    /// any of them: find more sources. Said once, and again after something was asked for.
+    /// Chunks are missing, no request is open, and no source that can get one now or soon has any
+    /// of them: find more sources. Emitted once, and again after a later request.
     Starved,
-    /// All wanted chunks arrived. Said once, and once more after each [`Input::Want`] that added
+    /// All wanted chunks arrived. Emitted once, and once more after each [`Input::Want`] that added
     /// some.
     Done,
 }
@@ -146,30 +146,30 @@ impl fmt::Display for BanReason {
     }
 }
 
-/// One source, for people: `status` and `why`.
+/// The state of one source, for `status` and `why`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SourceView {
-    /// Which one.
+    /// The source.
     pub id: SourceId,
-    /// How many chunks of the model it has; `None` before it said.
+    /// Number of the model's chunks that it has; `None` before it reported them.
     pub chunks: Option<u32>,
-    /// Open asks, those that are late among them.
+    /// Open requests, including late ones.
     pub asks: usize,
-    /// Open asks that are past their deadline.
+    /// Open requests that are past their deadline.
     pub late: usize,
-    /// How many asks it may have open.
+    /// Limit of its open requests.
     pub window: usize,
-    /// Measured rate, 0 before its first answer.
+    /// Measured rate, 0 before its first response.
     pub bytes_per_second: u64,
-    /// The shortest time lately from an ask to its answer: the round trip and the sending of one
-    /// chunk; `None` before its first answer.
+    /// The shortest time from a request to its response: the round trip and the transfer of one
+    /// chunk; `None` before its first response.
     pub round_trip: Option<Duration>,
-    /// Chunks that came from it, those that had come before from elsewhere among them.
+    /// Chunks received from it, including duplicates.
     pub chunks_received: u64,
     /// Bytes of these chunks.
     pub bytes_received: u64,
-    /// Failures since its last answer.
+    /// Failures since its last response.
     pub failures: u32,
-    /// It failed or is busy, and is not asked before this time (since the start of the fetch).
+    /// It failed or is busy, and gets no request before this time (since the start of the fetch).
     pub rests_until: Option<Duration>,
 }

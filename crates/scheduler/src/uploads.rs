@@ -1,67 +1,67 @@
-//! Which of the peers that wait is sent its chunk next. Pure, and apart from [`Scheduler`]: one node
-//! has one of it for all that it serves.
+//! Chooses which waiting peer is sent its chunk next. Pure, and independent of [`Scheduler`]: a node
+//! has one [`Uploads`] for all content that it serves.
 //!
-//! Chunks that were sent the fewest times go first; for all else peers take turns. Fetchers that
-//! choose at random choose the same chunk now and then, and a chunk that the only complete node of
-//! a swarm sends twice is time lost for all; and the copies of a young chunk double with each
-//! sending, so that who holds it spreads it before what everybody can give.
+//! Chunks that were sent the fewest times go first; otherwise peers take turns. Fetchers that choose
+//! at random sometimes choose the same chunk, and a chunk that the only complete node of a swarm
+//! sends twice is time lost for all. The copies of a young chunk double with each upload, so its
+//! holder sends it before chunks that many peers can send.
 //!
 //! [`Scheduler`]: crate::Scheduler
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// Sendings of a chunk that are told apart. Those of this many neighbours spread a chunk without
-/// us; simulated swarms are slowest with 1 and with no end, and the same between 4 and 8.
-const SENDINGS_MAX: u8 = 4;
+/// Copies of a chunk that are counted. This many peers spread a chunk without further copies from
+/// this node; simulated swarms are slowest with 1 and without a limit, and equal between 4 and 8.
+const COPIES_MAX: u8 = 4;
 
-/// Rounds of turns after which a peer is served whatever it asked for. See
+/// Rounds of turns after which a peer is served whichever chunk it requested. See
 /// `docs/decisions/0007-what-simulated-swarms-taught.md`.
 const ROUNDS_PASSED_OVER_MAX: usize = 6;
 
-/// Turns looked at for the best one: a choice among more costs time and gains nothing.
-const LOOKS_MAX: usize = 64;
+/// Turns compared for the best one: a choice among more costs time and gains nothing.
+const TURNS_COMPARED_MAX: usize = 64;
 
-/// Chunks whose sendings are remembered: 64 GiB of chunks. Beyond it all are forgotten.
-const REMEMBERED_MAX: usize = 256 * 1024;
+/// Chunks whose copies are counted: 64 GiB of chunks. Beyond it all counts are dropped.
+const CHUNKS_COUNTED_MAX: usize = 256 * 1024;
 
-/// Asks for chunks that wait to be served, of peers `P` for chunks `C`.
+/// Requests for chunks that wait to be served, of peers `P` for chunks `C`.
 #[derive(Debug)]
 pub struct Uploads<P, C> {
-    /// Peers that wait, the next one first.
+    /// Waiting peers, the next one first.
     turns: VecDeque<Turn<P, C>>,
-    sendings: BTreeMap<C, u8>,
+    copies_sent: BTreeMap<C, u8>,
 }
 
 #[derive(Debug)]
 struct Turn<P, C> {
     peer: P,
-    /// How often another was served instead since its last turn.
+    /// How often another peer was served instead since its last turn.
     passed_over: usize,
-    /// What it waits for, in the order of its asks, never empty.
+    /// Its requests in order of arrival, never empty.
     waiting: VecDeque<Waiting<C>>,
 }
 
 #[derive(Debug)]
 struct Waiting<C> {
     chunk: C,
-    /// Sendings of the chunk so far, up to [`SENDINGS_MAX`].
-    sendings: u8,
+    /// Copies of the chunk sent so far, up to [`COPIES_MAX`].
+    copies_sent: u8,
 }
 
 impl<P, C> Default for Uploads<P, C> {
     fn default() -> Self {
         Self {
             turns: VecDeque::new(),
-            sendings: BTreeMap::new(),
+            copies_sent: BTreeMap::new(),
         }
     }
 }
 
 impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
-    /// A peer asks for a chunk. How many may wait is the caller's to bound.
+    /// Adds a peer's request for a chunk. The caller bounds the number of waiting requests.
     pub fn ask(&mut self, peer: P, chunk: C) {
-        let sendings = self.sendings(chunk);
-        let waiting = Waiting { chunk, sendings };
+        let copies_sent = self.sendings(chunk);
+        let waiting = Waiting { chunk, copies_sent };
         match self.turns.iter_mut().find(|turn| turn.peer == peer) {
             Some(turn) => turn.waiting.push_back(waiting),
             None => self.turns.push_back(Turn {
@@ -72,13 +72,13 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
         }
     }
 
-    /// A peer does not wait for a chunk any more. One ask of those that are the same ends.
+    /// Removes a peer's request for a chunk; one of them, if the peer sent several.
     pub fn cancel(&mut self, peer: P, chunk: C) {
         let Some(index) = self.turns.iter().position(|turn| turn.peer == peer) else {
             return;
         };
         let waiting = &mut self.turns[index].waiting;
-        if let Some(at) = waiting.iter().position(|ask| ask.chunk == chunk) {
+        if let Some(at) = waiting.iter().position(|request| request.chunk == chunk) {
             waiting.remove(at);
         }
         if waiting.is_empty() {
@@ -86,23 +86,23 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
         }
     }
 
-    /// A peer waits for nothing any more.
+    /// Removes all requests of a peer.
     pub fn forget(&mut self, peer: P) {
         self.turns.retain(|turn| turn.peer != peer);
     }
 
-    /// Peers that wait for something.
+    /// Number of peers with waiting requests.
     pub fn peers(&self) -> usize {
         self.turns.len()
     }
 
-    /// How often a chunk was sent, up to a few times, as far as is remembered.
+    /// How often a chunk was sent, up to [`COPIES_MAX`], as far as it is counted.
     pub fn sendings(&self, chunk: C) -> u8 {
-        self.sendings.get(&chunk).copied().unwrap_or(0)
+        self.copies_sent.get(&chunk).copied().unwrap_or(0)
     }
 
-    /// Takes out the ask to serve now, and counts it as sent. Only peers that `may_be_sent` accepts
-    /// are served; the others keep their turns.
+    /// Removes the request to serve now, and counts its chunk as sent. Only peers that `may_be_sent`
+    /// accepts are served; the others keep their turns.
     pub fn take_next(&mut self, may_be_sent: impl Fn(P) -> bool) -> Option<(P, C)> {
         let index = self.best_turn(&may_be_sent)?;
         self.turns
@@ -111,7 +111,7 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
             .filter(|turn| may_be_sent(turn.peer))
             .for_each(|turn| turn.passed_over += 1);
         let mut turn = self.turns.remove(index)?;
-        let least = (0..turn.waiting.len()).min_by_key(|&at| turn.waiting[at].sendings)?;
+        let least = (0..turn.waiting.len()).min_by_key(|&at| turn.waiting[at].copies_sent)?;
         let chunk = turn.waiting.remove(least)?.chunk;
         let peer = turn.peer;
         if !turn.waiting.is_empty() {
@@ -122,36 +122,38 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
         Some((peer, chunk))
     }
 
-    /// The first turn with a chunk that was sent the fewest times, unless the first of all was
+    /// The first turn with a chunk that was sent the fewest times, unless the first of all turns was
     /// passed over for too long.
     fn best_turn(&self, may_be_sent: impl Fn(P) -> bool) -> Option<usize> {
         let patience = ROUNDS_PASSED_OVER_MAX * self.turns.len();
         let turns = self.turns.iter().enumerate();
         let mut turns = turns
             .filter(|(_, turn)| may_be_sent(turn.peer))
-            .take(LOOKS_MAX)
+            .take(TURNS_COMPARED_MAX)
             .peekable();
         let &(first, turn) = turns.peek()?;
         if turn.passed_over >= patience {
             return Some(first);
         }
-        let least = |turn: &Turn<P, C>| turn.waiting.iter().map(|ask| ask.sendings).min();
+        let least =
+            |turn: &Turn<P, C>| turn.waiting.iter().map(|request| request.copies_sent).min();
         let best = turns.min_by_key(|(_, turn)| least(turn));
         best.map(|(index, _)| index)
     }
 
     fn count(&mut self, chunk: C) {
-        if self.sendings.len() >= REMEMBERED_MAX {
-            self.sendings.clear();
+        if self.copies_sent.len() >= CHUNKS_COUNTED_MAX {
+            self.copies_sent.clear();
         }
-        let sendings = self.sendings.entry(chunk).or_insert(0);
-        if *sendings == SENDINGS_MAX {
+        let copies_sent = self.copies_sent.entry(chunk).or_insert(0);
+        if *copies_sent == COPIES_MAX {
             return;
         }
-        *sendings += 1;
-        let asks = self.turns.iter_mut().flat_map(|turn| &mut turn.waiting);
-        asks.filter(|ask| ask.chunk == chunk)
-            .for_each(|ask| ask.sendings = ask.sendings.max(*sendings));
+        *copies_sent += 1;
+        let requests = self.turns.iter_mut().flat_map(|turn| &mut turn.waiting);
+        requests
+            .filter(|request| request.chunk == chunk)
+            .for_each(|request| request.copies_sent = request.copies_sent.max(*copies_sent));
     }
 }
 
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_the_fewest_times_goes_first() {
+    fn the_chunk_that_was_sent_the_fewest_times_goes_first() {
         let mut uploads = Uploads::default();
         uploads.ask('a', 7);
         assert_eq!(uploads.take_next(|_| true), Some(('a', 7)));
@@ -185,12 +187,12 @@ mod tests {
         assert_eq!(
             served(&mut uploads),
             [('c', 8), ('b', 7), ('c', 7)],
-            "8 was never sent"
+            "8 was not sent before"
         );
     }
 
     #[test]
-    fn a_chunk_that_is_sent_counts_for_those_that_wait_for_it() {
+    fn a_sent_chunk_counts_for_other_peers_that_wait_for_it() {
         let mut uploads = Uploads::default();
         uploads.ask('a', 7);
         uploads.ask('b', 7);
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_passed_over_for_ever() {
+    fn no_peer_is_passed_over_for_ever() {
         let mut uploads = Uploads::default();
         uploads.ask('a', 0);
         uploads.take_next(|_| true);
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_be_sent_more_now_keeps_its_turn() {
+    fn a_peer_that_cannot_be_sent_more_now_keeps_its_turn() {
         let mut uploads = Uploads::default();
         (0..2).for_each(|chunk| uploads.ask('a', chunk));
         uploads.ask('b', 5);
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cancels_or_leaves_is_not_served() {
+    fn a_peer_that_cancels_or_leaves_is_not_served() {
         let mut uploads = Uploads::default();
         (0..2).for_each(|chunk| uploads.ask('a', chunk));
         (0..2).for_each(|chunk| uploads.ask('b', chunk));
@@ -234,12 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_sendings_has_an_end() {
+    fn the_table_of_sent_copies_is_bounded() {
         let mut uploads = Uploads::default();
-        for chunk in 0..REMEMBERED_MAX as u32 + 10 {
+        for chunk in 0..CHUNKS_COUNTED_MAX as u32 + 10 {
             uploads.ask('a', chunk);
             uploads.take_next(|_| true);
         }
-        assert!(uploads.sendings.len() <= REMEMBERED_MAX);
+        assert!(uploads.copies_sent.len() <= CHUNKS_COUNTED_MAX);
     }
 }

@@ -1,4 +1,4 @@
-//! One fetch at a time, step by step: what the scheduler does when something happens.
+//! One fetch, step by step: the outputs of the scheduler for each input.
 
 use std::{ops::Range, time::Duration};
 
@@ -34,8 +34,8 @@ impl Fetch {
         }
     }
 
-    /// What comes of an input, except when to wake.
-    fn tell(&mut self, input: Input) -> Vec<Output> {
+    /// The outputs of an input, without those to wake.
+    fn handle(&mut self, input: Input) -> Vec<Output> {
         self.scheduler.handle(self.now, input);
         let mut outputs = Vec::new();
         while let Some(output) = self.scheduler.poll_output() {
@@ -48,8 +48,8 @@ impl Fetch {
     }
 
     fn complete_source(&mut self, id: SourceId) -> Vec<Output> {
-        self.tell(Input::SourceJoined(id));
-        self.tell(Input::SourceComplete(id))
+        self.handle(Input::SourceJoined(id));
+        self.handle(Input::SourceComplete(id))
     }
 
     fn source_without(&mut self, id: SourceId, lacks: impl Fn(u32) -> bool) -> Vec<Output> {
@@ -57,13 +57,13 @@ impl Fetch {
         (0..1000).filter(|&chunk| lacks(chunk)).for_each(|chunk| {
             has.remove(chunk);
         });
-        self.tell(Input::SourceJoined(id));
-        self.tell(Input::SourceHas(id, has))
+        self.handle(Input::SourceJoined(id));
+        self.handle(Input::SourceHas(id, has))
     }
 
     fn receive(&mut self, source: SourceId, chunk: u32) -> Vec<Output> {
         self.now += Duration::from_millis(20);
-        self.tell(Input::Received {
+        self.handle(Input::Received {
             source,
             chunk,
             bytes: CHUNK,
@@ -71,7 +71,7 @@ impl Fetch {
     }
 
     fn refuse(&mut self, source: SourceId, chunk: u32, refusal: Refusal) -> Vec<Output> {
-        self.tell(Input::Refused {
+        self.handle(Input::Refused {
             source,
             chunk,
             refusal,
@@ -79,16 +79,16 @@ impl Fetch {
     }
 
     fn wrong(&mut self, source: SourceId, chunk: u32) -> Vec<Output> {
-        self.tell(Input::Wrong { source, chunk })
+        self.handle(Input::Wrong { source, chunk })
     }
 
-    /// Lets time pass up to `until`, waking when asked to.
+    /// Lets time pass up to `until`, with a tick at each requested wake-up.
     fn pass(&mut self, until: Duration) -> Vec<Output> {
         let mut outputs = Vec::new();
         while let Some(at) = self.wake_at.filter(|&at| at <= until) {
             self.wake_at = None;
             self.now = self.now.max(at);
-            outputs.extend(self.tell(Input::Tick));
+            outputs.extend(self.handle(Input::Tick));
         }
         self.now = until;
         outputs
@@ -117,25 +117,25 @@ fn nothing_wanted_is_done_at_once() {
 }
 
 #[test]
-fn nobody_to_ask_is_said_once_until_somebody_was_asked() {
+fn starved_is_reported_once_until_the_next_request() {
     let mut fetch = Fetch::of(8, Order::Sequential);
-    assert_eq!(fetch.tell(Input::Tick), [Output::Starved]);
-    assert_eq!(fetch.tell(Input::Tick), []);
+    assert_eq!(fetch.handle(Input::Tick), [Output::Starved]);
+    assert_eq!(fetch.handle(Input::Tick), []);
     assert_eq!(fetch.scheduler.unavailable(), 8);
     fetch.complete_source(ALICE);
     assert_eq!(fetch.scheduler.unavailable(), 0);
-    assert_eq!(fetch.tell(Input::SourceGone(ALICE)), [Output::Starved]);
+    assert_eq!(fetch.handle(Input::SourceGone(ALICE)), [Output::Starved]);
 }
 
 #[test]
-fn a_stream_is_asked_for_in_order_and_a_jump_comes_first() {
+fn a_stream_is_requested_in_order_and_a_jump_comes_first() {
     let mut fetch = Fetch::of(1000, Order::Sequential);
     let asked = fetch.complete_source(ALICE);
     assert_eq!(
         requests(&asked),
         [(ALICE, 0), (ALICE, 1), (ALICE, 2), (ALICE, 3)]
     );
-    fetch.tell(Input::Prioritize(500..502));
+    fetch.handle(Input::Prioritize(500..502));
     let mut asked = Vec::new();
     for chunk in 0..4 {
         asked.extend(requests(&fetch.receive(ALICE, chunk)));
@@ -148,7 +148,7 @@ fn a_stream_is_asked_for_in_order_and_a_jump_comes_first() {
 }
 
 #[test]
-fn a_busy_source_is_asked_again_when_it_said() {
+fn a_busy_source_is_asked_again_after_the_wait_it_named() {
     let mut fetch = Fetch::of(1, Order::RarestFirst);
     fetch.complete_source(ALICE);
     let busy = Refusal::Busy(Duration::from_secs(3));
@@ -161,13 +161,13 @@ fn a_busy_source_is_asked_again_when_it_said() {
 }
 
 #[test]
-fn a_failed_ask_goes_elsewhere_and_its_source_rests() {
+fn a_failed_request_goes_to_another_source_and_its_source_rests() {
     let mut fetch = Fetch::of(1, Order::RarestFirst);
     fetch.complete_source(ALICE);
     fetch.complete_source(BOB);
     let failed = |source| Input::Failed { source, chunk: 0 };
-    assert_eq!(fetch.tell(failed(ALICE)), [Output::Request(BOB, 0)]);
-    assert_eq!(fetch.tell(failed(BOB)), [Output::Starved]);
+    assert_eq!(fetch.handle(failed(ALICE)), [Output::Request(BOB, 0)]);
+    assert_eq!(fetch.handle(failed(BOB)), [Output::Starved]);
     let again = requests(&fetch.pass(Duration::from_secs(1)));
     assert!(
         matches!(again[..], [(_, 0)] | [(_, 0), (_, 0)]),
@@ -176,11 +176,11 @@ fn a_failed_ask_goes_elsewhere_and_its_source_rests() {
 }
 
 #[test]
-fn the_fourth_wrong_chunk_bans_its_source_and_frees_all_its_asks() {
+fn the_fourth_wrong_chunk_bans_its_source_and_frees_all_its_requests() {
     let mut fetch = Fetch::of(4, Order::Sequential);
     assert_eq!(requests(&fetch.complete_source(ALICE)).len(), 4);
     for chunk in 0..3 {
-        assert_eq!(fetch.wrong(ALICE, chunk), [], "no other has it");
+        assert_eq!(fetch.wrong(ALICE, chunk), [], "no other source has it");
     }
     let outputs = fetch.complete_source(BOB);
     assert_eq!(of_chunks(&requests(&outputs)), [0, 1, 2]);
@@ -190,18 +190,18 @@ fn the_fourth_wrong_chunk_bans_its_source_and_frees_all_its_asks() {
     assert_eq!(
         fetch.complete_source(ALICE),
         [],
-        "a banned source does not come back"
+        "a banned source cannot join again"
     );
     assert_eq!(fetch.scheduler.sources().count(), 1);
 }
 
 #[test]
-fn a_peer_is_not_asked_again_for_what_it_sent_wrong_whatever_it_says() {
+fn a_peer_is_not_asked_again_for_its_wrong_chunks_whatever_it_announces() {
     let mut fetch = Fetch::of(3, Order::Sequential);
     fetch.complete_source(ALICE);
-    // A second lane to the same peer.
-    fetch.tell(Input::SourceJoined(BOB));
-    fetch.tell(Input::SourceIsTwin(BOB, ALICE));
+    // A second connection to the same peer.
+    fetch.handle(Input::SourceJoined(BOB));
+    fetch.handle(Input::SourceIsTwin(BOB, ALICE));
     assert_eq!(fetch.wrong(ALICE, 1), []);
     let gained = Input::SourceGained(ALICE, std::iter::once(1..2).collect());
     for input in [
@@ -209,38 +209,38 @@ fn a_peer_is_not_asked_again_for_what_it_sent_wrong_whatever_it_says() {
         Input::SourceComplete(ALICE),
         Input::SourceComplete(BOB),
     ] {
-        let asked = of_chunks(&requests(&fetch.tell(input)));
+        let asked = of_chunks(&requests(&fetch.handle(input)));
         assert!(!asked.contains(&1), "{asked:?}");
     }
-    // It leaves, and comes back as another source.
-    fetch.tell(Input::SourceGone(ALICE));
-    fetch.tell(Input::SourceGone(BOB));
-    fetch.tell(Input::SourceJoined(CAROL));
-    fetch.tell(Input::SourceIsTwin(CAROL, ALICE));
-    let outputs = fetch.tell(Input::SourceComplete(CAROL));
+    // It leaves, and returns as another source.
+    fetch.handle(Input::SourceGone(ALICE));
+    fetch.handle(Input::SourceGone(BOB));
+    fetch.handle(Input::SourceJoined(CAROL));
+    fetch.handle(Input::SourceIsTwin(CAROL, ALICE));
+    let outputs = fetch.handle(Input::SourceComplete(CAROL));
     assert_eq!(of_chunks(&requests(&outputs)), [0, 2]);
-    // What it sent wrong before counts.
+    // Its earlier wrong chunks count.
     fetch.wrong(CAROL, 0);
     fetch.wrong(CAROL, 2);
-    let outputs = fetch.tell(Input::Want(0..3));
+    let outputs = fetch.handle(Input::Want(0..3));
     assert_eq!(of_chunks(&requests(&outputs)), [0; 0]);
 }
 
 #[test]
-fn all_lanes_of_a_liar_are_banned() {
+fn all_connections_of_a_liar_are_banned() {
     let mut fetch = Fetch::of(8, Order::Sequential);
     fetch.complete_source(ALICE);
-    fetch.tell(Input::SourceJoined(BOB));
-    fetch.tell(Input::SourceIsTwin(BOB, ALICE));
+    fetch.handle(Input::SourceJoined(BOB));
+    fetch.handle(Input::SourceIsTwin(BOB, ALICE));
     (0..3).for_each(|chunk| drop(fetch.wrong(ALICE, chunk)));
     let outputs = fetch.wrong(ALICE, 3);
-    for lane in [ALICE, BOB] {
-        assert!(outputs.contains(&Output::Ban(lane, BanReason::WrongBytes(3))));
+    for source in [ALICE, BOB] {
+        assert!(outputs.contains(&Output::Ban(source, BanReason::WrongBytes(3))));
     }
 }
 
 #[test]
-fn what_a_source_does_not_have_is_asked_of_another() {
+fn a_chunk_that_a_source_lacks_is_requested_from_another() {
     let mut fetch = Fetch::of(1, Order::RarestFirst);
     fetch.complete_source(ALICE);
     fetch.complete_source(BOB);
@@ -249,18 +249,18 @@ fn what_a_source_does_not_have_is_asked_of_another() {
         [Output::Request(BOB, 0)]
     );
     assert_eq!(fetch.refuse(BOB, 0, Refusal::NotHere), [Output::Starved]);
-    let gained = fetch.tell(Input::SourceGained(ALICE, vec![0..1, 5..9]));
+    let gained = fetch.handle(Input::SourceGained(ALICE, vec![0..1, 5..9]));
     assert_eq!(gained, [Output::Request(ALICE, 0)]);
 }
 
 #[test]
-fn a_silent_source_is_late_then_given_up_and_a_late_answer_counts() {
+fn a_silent_source_is_late_then_cancelled_and_a_late_answer_counts() {
     let mut fetch = Fetch::of(1, Order::RarestFirst);
     assert_eq!(fetch.complete_source(ALICE), [Output::Request(ALICE, 0)]);
     assert_eq!(
         fetch.pass(Duration::from_secs(5)),
         [],
-        "nobody else to ask: it may still answer"
+        "no other source: it may still answer"
     );
     assert_eq!(
         fetch
@@ -282,12 +282,12 @@ fn a_silent_source_is_late_then_given_up_and_a_late_answer_counts() {
     assert_eq!(outputs[0], Output::Cancel(ALICE, 0), "{outputs:?}");
     assert!(
         outputs.contains(&Output::Request(ALICE, 0)),
-        "asked again after its rest"
+        "requested again after its rest"
     );
 }
 
 #[test]
-fn the_last_chunk_is_asked_of_a_second_source_and_the_loser_is_cancelled() {
+fn the_last_chunk_is_requested_twice_and_the_slower_request_is_cancelled() {
     let mut fetch = Fetch::of(9, Order::Sequential);
     fetch.complete_source(ALICE);
     (0..8).for_each(|chunk| {
@@ -308,49 +308,49 @@ fn the_last_chunk_is_asked_of_a_second_source_and_the_loser_is_cancelled() {
     assert_eq!(
         fetch.receive(ALICE, 8),
         [],
-        "too late, and done is said once"
+        "too late, and done is reported once"
     );
     assert_eq!(fetch.scheduler.bytes_wasted(), u64::from(CHUNK));
 }
 
 #[test]
-fn what_another_is_sent_already_is_left_for_what_nobody_has() {
+fn a_chunk_in_transit_to_another_peer_is_left_for_one_that_no_peer_has() {
     let mut fetch = Fetch::of(64, Order::RarestFirst);
-    fetch.tell(Input::SourceJoined(BOB));
-    fetch.tell(Input::SourceHas(BOB, ChunkSet::empty(64)));
+    fetch.handle(Input::SourceJoined(BOB));
+    fetch.handle(Input::SourceHas(BOB, ChunkSet::empty(64)));
     let asked = requests(&fetch.complete_source(ALICE));
     let [(_, first), (_, second), ..] = asked[..] else {
         panic!("{asked:?}");
     };
     let on_the_way = |chunk| Input::OnTheWay(std::iter::once(chunk..chunk + 1).collect());
-    let traded = fetch.tell(on_the_way(first));
+    let traded = fetch.handle(on_the_way(first));
     assert!(traded.contains(&Output::Cancel(ALICE, first)), "{traded:?}");
     let instead = requests(&traded);
     assert!(
         instead.len() == 1 && !asked.contains(&instead[0]),
         "{traded:?}"
     );
-    // What comes already is not taken back.
+    // A chunk that begins to arrive is not cancelled.
     let (source, chunk) = (ALICE, second);
-    fetch.tell(Input::Started { source, chunk });
-    assert_eq!(fetch.tell(on_the_way(second)), []);
+    fetch.handle(Input::Started { source, chunk });
+    assert_eq!(fetch.handle(on_the_way(second)), []);
     // Nonsense changes nothing.
-    assert_eq!(fetch.tell(Input::OnTheWay(vec![100..200, 5..5])), []);
+    assert_eq!(fetch.handle(Input::OnTheWay(vec![100..200, 5..5])), []);
 }
 
 #[test]
-fn another_way_to_the_same_peer_is_no_insurance() {
+fn another_connection_to_the_same_peer_gets_no_duplicate_request() {
     let mut fetch = Fetch::of(9, Order::Sequential);
     fetch.complete_source(ALICE);
     (0..8).for_each(|chunk| {
         fetch.receive(ALICE, chunk);
     });
-    fetch.tell(Input::SourceJoined(BOB));
-    fetch.tell(Input::SourceIsTwin(BOB, ALICE));
-    fetch.tell(Input::SourceComplete(BOB));
+    fetch.handle(Input::SourceJoined(BOB));
+    fetch.handle(Input::SourceIsTwin(BOB, ALICE));
+    fetch.handle(Input::SourceComplete(BOB));
     let until = fetch.now + Duration::from_millis(1_500);
     assert_eq!(fetch.pass(until), []);
-    // An ask that is late is another matter: the first way may be stuck.
+    // A late request is another matter: the first connection may be stuck.
     let until = fetch.now + Duration::from_secs(30);
     assert_eq!(fetch.pass(until), [Output::Request(BOB, 8)]);
 }
@@ -365,14 +365,14 @@ fn wanting_more_makes_it_done_once_more() {
         wake_at: None,
     };
     fetch.complete_source(ALICE);
-    assert_eq!(fetch.tell(Input::Want(1..9)), [Output::Request(ALICE, 1)]);
+    assert_eq!(fetch.handle(Input::Want(1..9)), [Output::Request(ALICE, 1)]);
     assert_eq!(fetch.receive(ALICE, 1), [Output::Done]);
-    // It came and was lost again.
-    assert_eq!(fetch.tell(Input::Want(1..2)), [Output::Request(ALICE, 1)]);
+    // It arrived and was lost again.
+    assert_eq!(fetch.handle(Input::Want(1..2)), [Output::Request(ALICE, 1)]);
     assert_eq!(fetch.receive(ALICE, 1), [Output::Done]);
-    assert_eq!(fetch.tell(Input::Want(0..1)), [Output::Request(ALICE, 0)]);
+    assert_eq!(fetch.handle(Input::Want(0..1)), [Output::Request(ALICE, 0)]);
     assert_eq!(
-        fetch.tell(Input::Unwanted(0..1)),
+        fetch.handle(Input::Unwanted(0..1)),
         [Output::Cancel(ALICE, 0), Output::Done]
     );
 }
@@ -380,7 +380,7 @@ fn wanting_more_makes_it_done_once_more() {
 #[test]
 fn strange_inputs_are_ignored() {
     let mut fetch = Fetch::of(3, Order::RarestFirst);
-    fetch.tell(Input::Tick);
+    fetch.handle(Input::Tick);
     let (source, chunk) = (SourceId(99), u32::MAX);
     let backwards = Range { start: 9, end: 2 };
     for input in [
@@ -408,14 +408,14 @@ fn strange_inputs_are_ignored() {
         Input::Want(5..u32::MAX),
         Input::Unwanted(backwards),
     ] {
-        assert_eq!(fetch.tell(input.clone()), [], "{input:?}");
+        assert_eq!(fetch.handle(input.clone()), [], "{input:?}");
     }
     // The end of time, and back.
     fetch.now = Duration::MAX;
     assert_eq!(requests(&fetch.complete_source(ALICE)).len(), 3);
     fetch.now = Duration::ZERO;
     for chunk in 0..3 {
-        fetch.tell(Input::Received {
+        fetch.handle(Input::Received {
             source: ALICE,
             chunk,
             bytes: CHUNK,
@@ -425,23 +425,23 @@ fn strange_inputs_are_ignored() {
 }
 
 #[test]
-fn who_begins_late_is_not_asked_alone() {
+fn a_source_that_begins_late_does_not_cancel_the_duplicate_request() {
     let mut fetch = Fetch::of(2, Order::Sequential);
     fetch.complete_source(ALICE);
     fetch.receive(ALICE, 0);
-    // Alice is late with the other one, so Bob is asked for it too.
+    // Alice is late with the other chunk, so it is requested from Bob too.
     let late = fetch.now + Duration::from_secs(12);
     fetch.pass(late);
     let outputs = fetch.complete_source(BOB);
     assert!(outputs.contains(&Output::Request(BOB, 1)), "{outputs:?}");
     let (source, chunk) = (ALICE, 1);
-    let outputs = fetch.tell(Input::Started { source, chunk });
-    assert_eq!(outputs, [], "who begins late may also end late");
+    let outputs = fetch.handle(Input::Started { source, chunk });
+    assert_eq!(outputs, [], "a late start may also end late");
     assert_eq!(fetch.scheduler.in_flight(), 2);
 }
 
 impl Fetch {
-    /// Bob answers all that he is asked for, Alice nothing; how much stays missing.
+    /// Bob answers all his requests, Alice none; returns how many chunks stay missing.
     fn only_bob_answers(&mut self, outputs: &[Output]) -> u32 {
         let mut asked = requests(outputs);
         while let Some((source, chunk)) = asked.pop() {
@@ -454,46 +454,50 @@ impl Fetch {
 }
 
 #[test]
-fn insurance_is_spent_until_it_is_known_that_nothing_came_twice() {
-    // Alice is asked for four chunks of each piece, and four may come twice.
+fn the_duplicate_budget_is_spent_until_cancelled_requests_are_settled() {
+    // Four chunks of each piece are requested from Alice, and four may be received twice.
     let piece = |first| Input::Want(first..first + 16);
     let begin = || {
         let mut fetch = Fetch::of(48, Order::Sequential);
-        fetch.tell(Input::Unwanted(0..48));
+        fetch.handle(Input::Unwanted(0..48));
         fetch.complete_source(ALICE);
         fetch.complete_source(BOB);
-        let asked = fetch.tell(piece(0));
+        let asked = fetch.handle(piece(0));
         assert_eq!(fetch.only_bob_answers(&asked), 0);
         fetch
     };
     let mut fetch = begin();
-    let asked = fetch.tell(piece(16));
+    let asked = fetch.handle(piece(16));
     assert_eq!(fetch.only_bob_answers(&asked), 4, "Alice may still answer");
     let (_, later) = requests(&asked)
         .into_iter()
-        .find(|ask| ask.0 == ALICE)
+        .find(|request| request.0 == ALICE)
         .unwrap();
     let asked = fetch.receive(ALICE, later);
     assert_eq!(
         fetch.only_bob_answers(&asked),
         0,
-        "her cancels came in time"
+        "the cancels reached Alice in time"
     );
 
     let mut fetch = begin();
     fetch.pass(fetch.now + Duration::from_secs(3));
-    let asked = fetch.tell(piece(16));
-    assert_eq!(fetch.only_bob_answers(&asked), 0, "nothing came for long");
+    let asked = fetch.handle(piece(16));
+    assert_eq!(fetch.only_bob_answers(&asked), 0, "settled by time");
 
     let mut fetch = begin();
-    fetch.tell(Input::SourceGone(ALICE));
+    fetch.handle(Input::SourceGone(ALICE));
     fetch.complete_source(ALICE);
-    let asked = fetch.tell(piece(16));
-    assert_eq!(fetch.only_bob_answers(&asked), 0, "her old stream is gone");
+    let asked = fetch.handle(piece(16));
+    assert_eq!(
+        fetch.only_bob_answers(&asked),
+        0,
+        "Alice's old stream is gone"
+    );
 }
 
 #[test]
-fn what_many_have_is_asked_for_in_runs_and_what_few_have_at_random() {
+fn common_chunks_are_requested_in_runs_and_rare_ones_at_random() {
     let mut fetch = Fetch::of(1000, Order::RarestFirst);
     // In the end each chunk has five holders.
     let asked: Vec<Vec<(SourceId, u32)>> = (0..6)
@@ -505,9 +509,9 @@ fn what_many_have_is_asked_for_in_runs_and_what_few_have_at_random() {
     };
     assert!(!is_run(&asked[1]), "{asked:?}");
     assert!(is_run(&asked[5]), "{asked:?}");
-    // A run ends where something is rarer.
+    // A run ends where a chunk is rarer.
     let (last, rarer) = (SourceId(5), 501);
-    assert!(asked.iter().flatten().all(|ask| ask.1 != rarer));
+    assert!(asked.iter().flatten().all(|request| request.1 != rarer));
     fetch.source_without(SourceId(6), |chunk| chunk == rarer);
     let next = requests(&fetch.receive(last, asked[5][0].1));
     assert_eq!(next.first(), Some(&(last, rarer)));

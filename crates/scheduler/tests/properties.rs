@@ -1,4 +1,4 @@
-//! Whatever sources do, the scheduler keeps its promises.
+//! The scheduler keeps its invariants, whatever sources do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +12,13 @@ use proptest::prelude::*;
 /// Chunks of the model.
 const CHUNKS: u32 = 40;
 
-/// Sources that come and go; the one after them saves the fetch at the end.
+/// Sources that join and leave; the one after them completes the fetch at the end.
 const SOURCES: u32 = 5;
-const SAVIOUR: SourceId = SourceId(SOURCES);
+const LAST_SOURCE: SourceId = SourceId(SOURCES);
 
 /// Limits small enough to be reached.
-const ASKS_MAX: usize = 12;
-const ASKS_PER_SOURCE_MAX: usize = 6;
+const REQUESTS_MAX: usize = 12;
+const PER_SOURCE_MAX: usize = 6;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -28,9 +28,9 @@ enum Step {
     Gain(u32, u32),
     Complete(u32),
     Gone(u32),
-    /// What becomes of one of the open asks.
+    /// The end of one of the open requests.
     End(usize, End),
-    /// Something about an ask that may not exist.
+    /// The end of a request that may not exist.
     Stray(u32, u32, End),
     Prioritize(u32, u32),
     Want(u32, u32),
@@ -58,7 +58,7 @@ fn end() -> impl Strategy<Value = End> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // One more source and some more chunks than there are.
+    // Some chunks beyond the end of the model.
     let (source, chunk) = (0..SOURCES, 0..CHUNKS + 3);
     prop_oneof![
         3 => source.clone().prop_map(Step::Join),
@@ -68,7 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (source.clone(), chunk.clone()).prop_map(|(source, chunk)| Step::Gain(source, chunk)),
         1 => source.clone().prop_map(Step::Complete),
         1 => source.clone().prop_map(Step::Gone),
-        12 => (any::<usize>(), end()).prop_map(|(ask, end)| Step::End(ask, end)),
+        12 => (any::<usize>(), end()).prop_map(|(request, end)| Step::End(request, end)),
         1 => (source, chunk.clone(), end()).prop_map(|(s, c, end)| Step::Stray(s, c, end)),
         1 => (chunk.clone(), chunk.clone()).prop_map(|(a, b)| Step::Prioritize(a, b)),
         1 => (chunk.clone(), chunk.clone()).prop_map(|(a, b)| Step::Want(a, b)),
@@ -77,20 +77,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A caller that believes nothing: it keeps its own account of what the scheduler may do.
+/// A caller that checks the scheduler: it keeps its own account of the outputs that are allowed.
 struct Caller {
     scheduler: Scheduler,
     now: Duration,
-    /// What each source said that it has.
+    /// The chunks that each source announced.
     has: BTreeMap<SourceId, BTreeSet<u32>>,
     banned: BTreeSet<SourceId>,
-    /// What each source sent wrong.
+    /// The wrong chunks of each source.
     wrong: Vec<(SourceId, u32)>,
     wrong_ever: u32,
     missing: BTreeSet<u32>,
     open: BTreeSet<(SourceId, u32)>,
     wake_at: Option<Duration>,
-    /// `Done`s that are due and were not said yet.
+    /// `Done`s that are due and were not emitted yet.
     dones_due: u32,
 }
 
@@ -99,8 +99,8 @@ impl Caller {
         let config = SchedulerConfig {
             order,
             seed,
-            asks_per_source_max: ASKS_PER_SOURCE_MAX,
-            in_flight_bytes_max: ASKS_MAX * CHUNK_SIZE,
+            asks_per_source_max: PER_SOURCE_MAX,
+            in_flight_bytes_max: REQUESTS_MAX * CHUNK_SIZE,
             ..SchedulerConfig::default()
         };
         let mut caller = Self {
@@ -119,7 +119,7 @@ impl Caller {
         caller
     }
 
-    fn tell(&mut self, input: Input) {
+    fn handle(&mut self, input: Input) {
         let was_missing = !self.missing.is_empty();
         self.account(&input);
         if was_missing && self.missing.is_empty() {
@@ -131,7 +131,7 @@ impl Caller {
         assert_eq!(self.scheduler.in_flight(), self.open.len());
     }
 
-    /// What an input changes in what the scheduler may do.
+    /// Updates the account for an input.
     fn account(&mut self, input: &Input) {
         match input {
             Input::SourceJoined(id) if !self.banned.contains(id) => {
@@ -161,7 +161,7 @@ impl Caller {
                     self.wrong_ever += 1;
                 }
             }
-            // What it sent wrong as another peer is forgotten.
+            // The account of its wrong chunks as another peer is dropped.
             Input::SourceIsTwin(id, _) => self.wrong.retain(|(source, _)| source != id),
             Input::Refused {
                 source,
@@ -203,11 +203,11 @@ impl Caller {
                 Output::Cancel(id, chunk) => {
                     assert!(
                         self.open.remove(&(id, chunk)),
-                        "cancelled what was not asked for"
+                        "cancelled a chunk that was not requested"
                     );
                 }
                 Output::Ban(id, _) => {
-                    assert!(self.wrong_ever > 3, "banned {id} for nothing");
+                    assert!(self.wrong_ever > 3, "banned {id} without a reason");
                     self.banned.insert(id);
                     self.drop_source(id);
                 }
@@ -234,17 +234,17 @@ impl Caller {
         assert!(self.missing.contains(&chunk), "{chunk} is not missing");
         assert!(
             self.open.insert((id, chunk)),
-            "{id} was asked for {chunk} already"
+            "{chunk} is requested from {id} already"
         );
-        assert!(self.open.len() <= ASKS_MAX, "too many asks");
+        assert!(self.open.len() <= REQUESTS_MAX, "too many requests");
         let of_source = self.open.iter().filter(|(source, _)| *source == id).count();
-        assert!(of_source <= ASKS_PER_SOURCE_MAX, "too many asks of {id}");
+        assert!(of_source <= PER_SOURCE_MAX, "too many requests to {id}");
     }
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Join(id) => self.tell(Input::SourceJoined(SourceId(id))),
-            Step::Twin(id, of) => self.tell(Input::SourceIsTwin(SourceId(id), SourceId(of))),
+            Step::Join(id) => self.handle(Input::SourceJoined(SourceId(id))),
+            Step::Twin(id, of) => self.handle(Input::SourceIsTwin(SourceId(id), SourceId(of))),
             Step::Has(id, has) => {
                 let mut set = ChunkSet::empty(CHUNKS);
                 (0..CHUNKS)
@@ -252,35 +252,35 @@ impl Caller {
                     .for_each(|chunk| {
                         set.insert(chunk);
                     });
-                self.tell(Input::SourceHas(SourceId(id), set));
+                self.handle(Input::SourceHas(SourceId(id), set));
             }
             Step::Gain(id, chunk) => {
-                self.tell(Input::SourceGained(
+                self.handle(Input::SourceGained(
                     SourceId(id),
                     vec![chunk..chunk + 1, chunk + 1..chunk + 2],
                 ));
             }
-            Step::Complete(id) => self.tell(Input::SourceComplete(SourceId(id))),
-            Step::Gone(id) => self.tell(Input::SourceGone(SourceId(id))),
+            Step::Complete(id) => self.handle(Input::SourceComplete(SourceId(id))),
+            Step::Gone(id) => self.handle(Input::SourceGone(SourceId(id))),
             Step::End(index, end) => {
-                let ask = self
+                let request = self
                     .open
                     .iter()
                     .copied()
                     .nth(index % self.open.len().max(1));
-                if let Some((source, chunk)) = ask {
+                if let Some((source, chunk)) = request {
                     self.end(source, chunk, end);
                 }
             }
-            // Bytes that nobody has cannot be stored.
+            // A chunk beyond the end of the model cannot be stored.
             Step::Stray(_, chunk, End::Received) if chunk >= CHUNKS => {}
             Step::Stray(source, chunk, end) => self.end(SourceId(source), chunk, end),
-            Step::Prioritize(a, b) => self.tell(Input::Prioritize(a..b)),
-            Step::Want(a, b) => self.tell(Input::Want(a..b)),
-            Step::Unwanted(a, b) => self.tell(Input::Unwanted(a..b)),
+            Step::Prioritize(a, b) => self.handle(Input::Prioritize(a..b)),
+            Step::Want(a, b) => self.handle(Input::Want(a..b)),
+            Step::Unwanted(a, b) => self.handle(Input::Unwanted(a..b)),
             Step::Pass(milliseconds) => {
                 self.now += Duration::from_millis(milliseconds);
-                self.tell(Input::Tick);
+                self.handle(Input::Tick);
             }
         }
     }
@@ -288,7 +288,7 @@ impl Caller {
     fn end(&mut self, source: SourceId, chunk: u32, end: End) {
         self.now += Duration::from_millis(1);
         let wait = |milliseconds| Refusal::Busy(Duration::from_millis(milliseconds));
-        self.tell(match end {
+        self.handle(match end {
             End::Received => Input::Received {
                 source,
                 chunk,
@@ -309,21 +309,17 @@ impl Caller {
         });
     }
 
-    /// A complete source joins that answers all it is asked for; the others never answer again.
-    fn be_saved(&mut self) {
-        self.tell(Input::SourceJoined(SAVIOUR));
-        self.tell(Input::SourceComplete(SAVIOUR));
+    /// A complete source joins that answers all its requests; the others never answer again.
+    fn complete(&mut self) {
+        self.handle(Input::SourceJoined(LAST_SOURCE));
+        self.handle(Input::SourceComplete(LAST_SOURCE));
         while !self.missing.is_empty() {
-            let ask = self.open.iter().copied().find(|&(id, _)| id == SAVIOUR);
-            if let Some((id, chunk)) = ask {
+            let of_last = |&(id, _): &(SourceId, u32)| id == LAST_SOURCE;
+            if let Some((id, chunk)) = self.open.iter().copied().find(of_last) {
                 self.end(id, chunk, End::Received);
             } else {
-                self.now = self
-                    .wake_at
-                    .take()
-                    .expect("waits for something")
-                    .max(self.now);
-                self.tell(Input::Tick);
+                self.now = self.wake_at.take().expect("a wake-up is due").max(self.now);
+                self.handle(Input::Tick);
             }
         }
     }
@@ -331,7 +327,7 @@ impl Caller {
 
 proptest! {
     #[test]
-    fn a_fetch_keeps_its_promises_and_ends(
+    fn a_fetch_keeps_its_invariants_and_ends(
         seed: u64,
         sequential: bool,
         wanted in prop::collection::vec(any::<bool>(), CHUNKS as usize),
@@ -344,8 +340,8 @@ proptest! {
         for step in steps {
             caller.step(step);
         }
-        caller.be_saved();
-        prop_assert_eq!(caller.dones_due, 0, "done was not said");
+        caller.complete();
+        prop_assert_eq!(caller.dones_due, 0, "done was not reported");
         prop_assert!(caller.now < Duration::from_secs(100_000));
     }
 }

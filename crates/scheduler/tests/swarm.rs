@@ -1,4 +1,4 @@
-//! The scheduler among many: whole swarms in virtual time. A failing test prints its seed.
+//! Whole swarms of schedulers in virtual time. A failing test prints its seed.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn shortest_time(run: &Run, peers: usize, chunks: u32) -> Duration {
 }
 
 fn ratio(run: &Run, to: Duration) -> f64 {
-    let last = run.last_finished_at().expect("somebody finished");
+    let last = run.last_finished_at().expect("a peer finished");
     last.as_secs_f64() / to.as_secs_f64()
 }
 
@@ -88,8 +88,8 @@ fn large(seed: u64, peers: usize, chunks: u32) -> Swarm {
     swarm(Seed(seed)).peers(peers).chunks(chunks).neighbours(20)
 }
 
-/// Of 256 peers, 26 have a tenth of the speed, 13 leave at random times, half of them without a
-/// word, and 5 lie.
+/// Of 256 peers, 26 have a tenth of the speed, 13 leave at random times, half of them silently, and
+/// 5 lie.
 #[test]
 fn slow_leaving_and_lying_peers_hurt_only_themselves() {
     let (peers, chunks) = (256, 1024);
@@ -111,7 +111,7 @@ fn slow_leaving_and_lying_peers_hurt_only_themselves() {
             })
             .run();
         let usual = |peer: &PeerSpec| peer.upload == RATE && peer.leaves.is_none() && !peer.lies;
-        let last = run.last_finished_of(usual).expect("somebody finished");
+        let last = run.last_finished_of(usual).expect("a peer finished");
         let ratio = last.as_secs_f64() / shortest_time(&run, peers, chunks).as_secs_f64();
         let wasted = run.wasted_ratio();
         println!(
@@ -133,7 +133,7 @@ fn slow_leaving_and_lying_peers_hurt_only_themselves() {
 }
 
 #[test]
-fn a_liar_is_asked_for_no_more_after_a_few_answers() {
+fn a_liar_gets_no_more_requests_after_a_few_wrong_chunks() {
     let complete = PeerSpec {
         complete: true,
         ..PeerSpec::default()

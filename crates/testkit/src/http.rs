@@ -11,23 +11,23 @@ use std::{
     time::Duration,
 };
 
-/// Nothing of these tests takes longer.
+/// No request of the tests takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// An answer, as far as it came.
+/// A response, as far as it arrived.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status code; 0 if the server closed the connection without an answer.
+    /// The status code; 0 if the server closed the connection without a response.
     pub status: u16,
     headers: Vec<(String, String)>,
     /// The bytes of the body that arrived.
     pub body: Vec<u8>,
-    /// Whether the body has the length that `Content-Length` states.
+    /// Whether the body has the length of `Content-Length`.
     pub whole: bool,
 }
 
 impl Answer {
-    /// A header's value; empty if it is not there.
+    /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
@@ -50,7 +50,7 @@ pub fn get_with(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> Answer 
     let mut reader = BufReader::new(&mut stream);
     let (status, headers) = head(&mut reader);
     let mut body = Vec::new();
-    // A connection that breaks off is one of the answers.
+    // A broken connection is a valid outcome: the caller checks what arrived.
     let _ = reader.read_to_end(&mut body);
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let length = length.and_then(|(_, value)| value.parse().ok());
@@ -62,7 +62,7 @@ pub fn get_with(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> Answer 
     }
 }
 
-/// Sends a request and leaves the answer to be read.
+/// Sends a request and returns the connection, from which the caller reads the response.
 pub fn begin(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream {
     let host = endpoint.strip_prefix("http://").expect("an HTTP URL");
     let mut stream = TcpStream::connect(host).expect("the gateway listens");
@@ -76,7 +76,7 @@ pub fn begin(endpoint: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream 
     stream
 }
 
-/// The status and the headers of an answer, or the first line and the headers of a request.
+/// The status and the headers of a response, or the first line and the headers of a request.
 fn head(reader: &mut impl BufRead) -> (u16, Vec<(String, String)>) {
     let lines = lines(reader);
     let status = lines.first().and_then(|line| line.split(' ').nth(1));
@@ -89,7 +89,7 @@ fn head(reader: &mut impl BufRead) -> (u16, Vec<(String, String)>) {
     (status.unwrap_or(0), headers.collect())
 }
 
-/// Lines up to the empty one.
+/// The lines before the first empty one.
 pub fn lines(reader: &mut impl BufRead) -> Vec<String> {
     let mut lines = Vec::new();
     loop {
@@ -101,7 +101,7 @@ pub fn lines(reader: &mut impl BufRead) -> Vec<String> {
     }
 }
 
-/// Passes connections on to a URL and counts what comes back.
+/// Forwards connections to a URL and counts the bytes of the responses.
 pub struct Counter {
     /// The URL that clients use instead of the target's.
     pub url: String,
@@ -109,7 +109,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Listens on a port of 127.0.0.1 and passes each connection on to `url`.
+    /// Listens on a port of 127.0.0.1 and forwards each connection to `url`.
     pub fn before(url: &str) -> Self {
         let target = url.strip_prefix("http://").expect("an HTTP URL").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -134,7 +134,7 @@ impl Counter {
     }
 }
 
-/// Passes on what both sides say until one ends, and counts what comes back.
+/// Forwards both directions until one side closes, and counts the bytes of the responses.
 pub fn pass_on(client: &TcpStream, target: &str, counted: &AtomicU64) {
     let Ok(server) = TcpStream::connect(target) else {
         return;

@@ -1,6 +1,6 @@
 //! Deterministic bytes, failing stores, simulated swarms, processes, networks in namespaces.
 //!
-//! For tests only: what goes wrong here panics, with all that is known about it.
+//! For tests only: errors panic, with all available details.
 
 pub mod http;
 pub mod model;

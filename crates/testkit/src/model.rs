@@ -1,4 +1,4 @@
-//! Models for tests: files of bytes that look random and are the same in each run, and a real one.
+//! Models for tests: files of pseudo-random bytes, the same in each run, and a real model.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Bytes of a chunk, written here once more: what the tests expect, not what the code does.
+/// Bytes of a chunk, repeated here on purpose: the expectation of the tests, independent of the code.
 pub const CHUNK: u64 = 256 * 1024;
 
 const BUFFER_BYTES: usize = 1024 * 1024;
@@ -40,8 +40,8 @@ impl Read for Noise {
     }
 }
 
-/// Writes a file of `size` bytes, with the directories above it; returns its BLAKE3 in hex, which
-/// is what `b3sum` prints.
+/// Writes a file of `size` bytes, with the directories above it; returns its BLAKE3 in hex, as
+/// `b3sum` prints it.
 pub fn write_file(path: &Path, size: u64, seed: u64) -> String {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).expect("create directories");
@@ -71,7 +71,7 @@ pub fn write_tree(root: &Path, files: &[(&str, u64)], seed: u64) {
     }
 }
 
-/// The sizes at which something may go wrong, and names that need care somewhere.
+/// Sizes at the boundaries of chunks and buffers, and unusual names.
 pub const EDGE_FILES: [(&str, u64); 14] = [
     ("empty", 0),
     ("one byte", 1),
@@ -89,7 +89,7 @@ pub const EDGE_FILES: [(&str, u64); 14] = [
     ("UPPER/upper", 6),
 ];
 
-/// What is below a directory: path (with `/`) to size and BLAKE3 in hex.
+/// The files below a directory: path (with `/`) to size and BLAKE3 in hex.
 pub fn tree(root: &Path) -> BTreeMap<String, (u64, String)> {
     let mut found = BTreeMap::new();
     let mut directories = vec![root.to_owned()];
@@ -166,9 +166,9 @@ pub fn minilm() -> PathBuf {
     let model = root.join(".cache/minilm");
     assert!(
         model.join("model.safetensors").is_file(),
-        "the real model is not there: run `scripts/fetch-model` once"
+        "the real model is missing: run `scripts/fetch-model` once"
     );
-    model.canonicalize().expect("it is there")
+    model.canonicalize().expect("an existing directory")
 }
 
 #[cfg(test)]

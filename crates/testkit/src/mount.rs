@@ -1,4 +1,4 @@
-//! File systems for tests: one that can clone files, in an image of its own.
+//! File systems for tests: one with reflinks, in an image of its own.
 
 use std::{
     fs::File,
@@ -6,10 +6,10 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the image: what XFS needs at least is 300 MB. It is sparse.
+/// Bytes of the image: XFS needs at least 300 MB. It is sparse.
 const IMAGE_BYTES: u64 = 1 << 30;
 
-/// An XFS that is mounted until this is dropped; its files share their bytes when they are cloned.
+/// An XFS that is mounted until this is dropped; cloned files share their bytes.
 /// Needs root, loop devices and `mkfs.xfs` (Debian's `xfsprogs`; `scripts/test` installs it).
 pub struct Reflinks {
     directory: tempfile::TempDir,
@@ -19,7 +19,7 @@ impl Reflinks {
     /// Makes and mounts one.
     ///
     /// # Panics
-    /// If it cannot: a test that needs it must not pass without it.
+    /// If that fails: a test that needs it must not pass without it.
     pub fn mount() -> Self {
         let directory = tempfile::Builder::new().prefix("hubless-xfs-").tempdir();
         let directory = directory.expect("a temporary directory");
@@ -44,7 +44,7 @@ impl Reflinks {
 
 impl Drop for Reflinks {
     fn drop(&mut self) {
-        // Lazily: a process of the test may still be ending.
+        // Lazily, because a process of the test may still be ending.
         unmount(&self.path());
     }
 }

@@ -4,11 +4,11 @@
 //! shape (tbf). A [`LongLine`] joins two hosts by TUN devices and a program between them that
 //! delays, bounds and loses packets: the kernels that tests run on have no netem.
 //!
-//! All of it needs the right to make network namespaces (root, or CAP_NET_ADMIN and CAP_SYS_ADMIN)
-//! and iproute2. Where that is missing, a test fails and says so.
+//! All of it needs the right to create network namespaces (root, or CAP_NET_ADMIN and CAP_SYS_ADMIN)
+//! and iproute2. Without them a test fails with a message that names them.
 //!
-//! Everything lives in namespaces of this process alone and goes with the values that stand for
-//! it; the network of the machine itself is not touched.
+//! All devices live in namespaces of this process and are removed when their values are dropped; the
+//! network of the machine itself does not change.
 
 mod line;
 mod long_line;
@@ -28,10 +28,10 @@ pub use self::{
 /// The first three bytes of a network's addresses.
 pub type Prefix = [u8; 3];
 
-/// Addresses of a local network, where a node gives TCP a head start.
+/// Addresses of a local network, where a node dials TCP before QUIC.
 pub const LOCAL: Prefix = [10, 77, 0];
 
-/// Addresses that nodes take for those of the Internet: the range for benchmarks (RFC 2544).
+/// Addresses that nodes treat as public: the range for benchmarks (RFC 2544).
 pub const INTERNET: Prefix = [198, 18, 0];
 
 /// The name of a host's device, in its namespace.
@@ -44,7 +44,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Gives the namespace's device an address and sets it up.
+    /// Assigns an address to the namespace's device and sets it up.
     fn new(namespace: Namespace, prefix: Prefix, number: u8) -> Self {
         let [a, b, c] = prefix;
         let address = Ipv4Addr::new(a, b, c, number);
@@ -59,7 +59,7 @@ impl Host {
         self.address
     }
 
-    /// The namespace it lives in.
+    /// Its namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
@@ -69,10 +69,10 @@ impl Host {
         self.namespace.command(program)
     }
 
-    /// Bounds what it sends, in bits per second.
+    /// Limits its upload, in bits per second.
     ///
-    /// A burst of 64 KiB lets the kernel's largest packets through as they are; what waits longer
-    /// than 50 ms is dropped.
+    /// A burst of 64 KiB passes the kernel's largest packets unsplit; packets that would wait longer
+    /// than 50 ms are dropped.
     pub fn limit_upload(&self, bits_per_second: u64) {
         let rate = format!("{bits_per_second}bit");
         let tbf = ["tbf", "rate", &rate, "burst", "64kb", "latency", "50ms"];
@@ -80,7 +80,7 @@ impl Host {
         self.namespace.tc(&[&add[..], &tbf[..]].concat());
     }
 
-    /// Pulls the plug: nothing goes in or out any more, and nobody is told.
+    /// Disconnects the host without closing any connection, as an unplugged cable does.
     pub fn unplug(&self) {
         self.namespace.ip(&["link", "set", DEVICE, "down"]);
     }

@@ -1,9 +1,9 @@
 //! Machines with a home directory each, and `hubless` processes on them.
 //!
-//! Nothing here sleeps and hopes: each wait is for a line, an end or a condition, with a limit
-//! after which the test fails and shows what the process wrote. All listen on 127.0.0.1 (or on the
-//! address of a [`Host`]) with ports the system chooses; multicast DNS and UPnP are off; a process
-//! ends with the value that stands for it, and all files with the [`Lab`].
+//! Nothing here sleeps for a fixed time: each wait is for a line, an end or a condition, with a limit
+//! after which the test fails and shows the output of the process. Nodes listen on 127.0.0.1 (or on
+//! the address of a [`Host`]) with ports the system chooses; multicast DNS and UPnP are off. Dropping
+//! a process value ends the process, dropping the [`Lab`] removes all files.
 
 mod running;
 
@@ -23,14 +23,13 @@ use serde_json::Value;
 pub use self::running::{Finished, Process, Usage};
 use crate::net::{self, Host};
 
-/// The longest that anything may take that has no limit of its own: hangs end, slow machines do
-/// not fail.
+/// Limit of waits without a limit of their own: long enough for slow machines, and it ends hangs.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// A log filter for all processes: what they log is shown when a test fails.
+/// The log filter of all processes, whose logs are shown when a test fails.
 const LOG_VARIABLE: &str = "LAB_LOG";
 
-/// How often conditions are looked at that nobody reports.
+/// Interval at which conditions without a notification are polled.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A directory for one test, on disk, with the machines in it.
@@ -75,17 +74,17 @@ impl Lab {
     }
 }
 
-/// Someone's computer: a home directory.
+/// A computer: a home directory and its settings.
 #[derive(Clone)]
 pub struct Machine {
     binary: PathBuf,
     /// The home directory.
     pub home: PathBuf,
-    /// The network namespace, if it is not the test's.
+    /// The network namespace, if it differs from the test's.
     namespace: Option<String>,
-    /// The most file descriptors of each process, if it is not that of the test.
+    /// The limit of file descriptors of each process, if it differs from the test's.
     descriptors: Option<u64>,
-    /// Variables beside those that all machines have, or instead of them.
+    /// Environment variables in addition to the common ones, or replacing them.
     environment: Vec<(&'static str, String)>,
 }
 
@@ -104,7 +103,7 @@ impl Machine {
         self
     }
 
-    /// The same machine, where a process may have so many file descriptors and cannot have more.
+    /// The same machine with this hard limit of file descriptors for each process.
     pub fn with_descriptors(mut self, limit: u64) -> Self {
         self.descriptors = Some(limit);
         self
@@ -151,7 +150,7 @@ impl Machine {
         self.start(args).wait(LIMIT)
     }
 
-    /// Runs `hubless` with arguments and `--json`; it must work and print one object.
+    /// Runs `hubless` with arguments and `--json`; it must succeed and print one object.
     pub fn json<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Value {
         let mut command = self.command(args);
         command.arg("--json");
@@ -164,7 +163,7 @@ impl Machine {
         field(&added, "hash")
     }
 
-    /// Starts a node with nothing in it.
+    /// Starts an empty node.
     pub fn serve(&self, args: &[&str]) -> Node {
         self.node(&[&["serve", "--json"], args].concat(), 0)
     }
@@ -174,8 +173,8 @@ impl Machine {
         self.node(&[&["seed", "--json", text(path)], args].concat(), 1)
     }
 
-    /// Starts a node that adds so many directories and waits until it listens, all are added, and
-    /// what gets a name has it.
+    /// Starts a node that adds so many directories, and waits until it listens, all are added, and
+    /// all requested names are set.
     pub fn node(&self, args: &[&str], paths: usize) -> Node {
         let mut process = self.start(args);
         let (mut hashes, mut listening) = (Vec::new(), None);
@@ -221,7 +220,7 @@ impl Machine {
         self.get_within(LIMIT, args)
     }
 
-    /// [`Self::get`] for what takes longer.
+    /// [`Self::get`] with a longer limit.
     pub fn get_within(&self, limit: Duration, args: &[&str]) -> Fetched {
         let started = Instant::now();
         let done = self.start_get(args).wait(limit).ok().last_object();
@@ -240,39 +239,39 @@ impl Machine {
     }
 }
 
-/// What `get --json` said at its end.
+/// The last line of `get --json`.
 #[derive(Debug)]
 pub struct Fetched {
-    /// Where the files are.
+    /// The directory of the files.
     pub path: PathBuf,
     /// Bytes of the wanted files.
     pub bytes_total: u64,
-    /// Chunk payload that came over the network.
+    /// Chunk payload received over the network.
     pub bytes_fetched: u64,
-    /// Bytes that were there before.
+    /// Bytes that were stored before.
     pub bytes_present: u64,
-    /// From the start of the process to its end.
+    /// Time from the start of the process to its end.
     pub took: Duration,
 }
 
 /// A running `serve` or `seed`.
 pub struct Node {
-    /// Where it runs.
+    /// Its machine.
     pub machine: Machine,
     /// Its process.
     pub process: Process,
     /// Its peer id.
     pub peer_id: String,
-    /// Where it can be dialled.
+    /// The addresses on which it can be dialled.
     pub addresses: Vec<String>,
     /// The URL of its gateway.
     pub gateway: Option<String>,
-    /// Content hashes of what it seeds, as it said at its start.
+    /// Content hashes of the directories that it seeds, as printed at its start.
     pub hashes: Vec<String>,
 }
 
 impl Node {
-    /// An address that others can dial.
+    /// An address that other nodes can dial.
     pub fn address(&self) -> &str {
         self.addresses
             .first()
@@ -296,7 +295,7 @@ impl Node {
         found.unwrap_or_else(|| panic!("no number {path} in {status}"))
     }
 
-    /// Waits until at least so many keys are announced and none is due.
+    /// Waits until at least so many keys are announced, and no announcement is due.
     pub fn wait_until_announced(&self, keys: u64) {
         until("all keys are announced", LIMIT, || {
             let dht = self.status()["dht"].clone();
@@ -309,14 +308,14 @@ impl Node {
         });
     }
 
-    /// Ends it in order (SIGTERM), which must work.
+    /// Stops it with SIGTERM, which must succeed.
     pub fn stop(self) {
         self.process.signal(Signal::TERM);
         self.process.wait(LIMIT).ok();
     }
 }
 
-/// Waits until a condition holds that nobody reports. An `Err` says what holds instead.
+/// Polls until a condition holds. An `Err` describes the current state.
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + limit;
     loop {

@@ -1,4 +1,5 @@
-//! Lines to a node that pass on bytes: bad ones, which then do not, and ones that count.
+//! TCP proxies to a node or a server: proxies that fail after some bytes, and proxies that count
+//! bytes.
 
 use std::{
     io::{self, Read, Write},
@@ -11,28 +12,28 @@ use std::{
     time::Duration,
 };
 
-/// What happens to a connection after so many bytes have come from the node.
+/// The fate of a connection after the node has sent so many bytes.
 #[derive(Debug, Clone, Copy)]
 pub enum Then {
     /// Both sides see it closed.
     Cut,
-    /// It stays open and nothing comes any more.
+    /// It stays open and transfers nothing more.
     Stall,
 }
 
-/// How long a stalled connection is held: longer than any test.
+/// How long a stalled connection stays open: longer than any test.
 const STALL: Duration = Duration::from_secs(600);
 
-/// Passes on each connection to a node until so many bytes have come from it. Returns the address
-/// to dial instead of `address`, which is `/ip4/127.0.0.1/tcp/<port>/p2p/<peer id>`. Its threads
-/// end with the test's process.
+/// Forwards each connection to a node until the node has sent so many bytes. Returns the address to
+/// dial instead of `address`, which is `/ip4/127.0.0.1/tcp/<port>/p2p/<peer id>`. Its threads end
+/// with the test's process.
 pub fn bad_line(address: &str, bytes: u64, then: Then) -> String {
     let node = port(address);
     let own = listen(node, bytes, then, Arc::default());
     address.replace(&format!("/tcp/{node}"), &format!("/tcp/{own}"))
 }
 
-/// A line to an HTTP server. Its threads end with the test's process.
+/// A proxy of an HTTP server. Its threads end with the test's process.
 #[derive(Debug)]
 pub struct CountedLine {
     endpoint: String,
@@ -40,7 +41,7 @@ pub struct CountedLine {
 }
 
 impl CountedLine {
-    /// A line to `http://127.0.0.1:<port>`.
+    /// A proxy of `http://127.0.0.1:<port>`.
     pub fn to(endpoint: &str) -> Self {
         let (host, port) = endpoint.rsplit_once(':').expect("a URL with a port");
         let port = port.parse().expect("a port");
@@ -61,8 +62,7 @@ impl CountedLine {
     }
 }
 
-/// Passes on each connection to a port, up to so many bytes from it. Returns the port to use
-/// instead.
+/// Forwards each connection to a port, up to so many bytes from it. Returns the port to use instead.
 fn listen(port: u16, bytes: u64, then: Then, sent: Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let own = listener.local_addr().expect("a bound socket").port();
@@ -93,7 +93,7 @@ fn pass_on(asker: &TcpStream, node: u16, bytes: u64, then: Then, sent: &AtomicU6
         return;
     };
     thread::spawn(move || copy(&from_asker, &to_node, u64::MAX, &AtomicU64::new(0)));
-    // However it ends, there is nobody to tell.
+    // The peers see the end themselves; an error here needs no report.
     let passed = copy(&node, asker, bytes, sent).unwrap_or(0);
     if passed == bytes && matches!(then, Then::Stall) {
         thread::sleep(STALL);
@@ -119,7 +119,7 @@ fn copy(
         if read == 0 {
             break;
         }
-        // Counted before: who waits for these bytes and then looks finds them counted.
+        // Counted before the write: a test that received these bytes finds them counted.
         passed.fetch_add(read as u64, Ordering::Relaxed);
         to.write_all(&buffer[..read])?;
         left -= read as u64;

@@ -5,7 +5,7 @@ use prost::Message;
 
 use crate::{Body, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, proto};
 
-/// Why bytes from a peer are not a frame. The peer is to be disconnected.
+/// Why bytes from a peer are not a frame. The caller disconnects the peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// A header longer than [`HEADER_BYTES_MAX`], or a length that is no varint.
@@ -22,25 +22,25 @@ pub enum FrameError {
     Rule(&'static str),
 }
 
-/// What stands before a payload.
+/// A frame without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameHead {
-    /// Which ask this is, or answers; 0 for `Hello`.
+    /// Id of the request, also in its responses; 0 for `Hello`.
     pub id: u64,
-    /// What is said.
+    /// The message.
     pub body: Body,
-    /// Bytes that follow; at most [`PAYLOAD_BYTES_MAX`].
+    /// Length of the payload that follows; at most [`PAYLOAD_BYTES_MAX`].
     pub payload: usize,
 }
 
 /// A whole frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Which ask this is, or answers; 0 for `Hello`.
+    /// Id of the request, also in its responses; 0 for `Hello`.
     pub id: u64,
-    /// What is said.
+    /// The message.
     pub body: Body,
-    /// Raw bytes that belong to it; mostly a chunk's.
+    /// Raw bytes of the message; mostly a chunk's.
     pub payload: Bytes,
 }
 
@@ -59,8 +59,7 @@ impl Frame {
         Self { payload, ..self }
     }
 
-    /// Appends length and header, not the payload, which the sender writes behind them from where
-    /// it lies.
+    /// Appends length and header. The sender writes the payload after them without copying it here.
     pub fn encode_head(&self, out: &mut BytesMut) {
         let header = proto::Header {
             id: self.id,
@@ -84,16 +83,20 @@ impl FrameHead {
         }
         let header = proto::Header::decode(header).map_err(|_| FrameError::NotProtobuf)?;
         let payload = header.payload as usize;
+        // Before anything is read or allocated for the payload.
         if payload > PAYLOAD_BYTES_MAX {
             return Err(FrameError::PayloadTooLong(header.payload));
         }
         let body = match header.body {
             Some(body) => Body::try_from(body)?,
+            // A later version may have more requests; the peer is not at fault.
             None => Body::UnknownAsk,
         };
+        // Id 0 would make a response ambiguous: `Hello` has no response.
         if (header.id == 0) != (body == Body::Hello) {
             return Err(FrameError::Rule("only a hello has id 0"));
         }
+        // A payload that no reader expects would be bandwidth and memory at the sender's choice.
         if payload > 0 && !body.may_have_payload() {
             return Err(FrameError::Rule("this message has no payload"));
         }
@@ -114,7 +117,8 @@ impl FrameHead {
 /// [`FrameError::HeaderTooLong`] as soon as that is certain.
 pub fn header_len(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     let mut value = 0usize;
-    // Of each byte, how far its bits are shifted, and how many bytes there are with it.
+    // For each byte: the shift of its bits, and the number of bytes up to it. Three bytes hold more
+    // than `HEADER_BYTES_MAX`, so a fourth is never needed.
     for (byte, (shift, taken)) in bytes.iter().zip([(0, 1), (7, 2), (14, 3)]) {
         value |= usize::from(byte & 0x7f).wrapping_shl(shift);
         if value > HEADER_BYTES_MAX {

@@ -1,18 +1,18 @@
-//! What peers say to each other: messages, their bytes, versions and limits.
+//! The exchange protocol between two peers: messages, their encoding, versions and limits.
 //!
 //! # Roles
-//! The side that opens a stream *asks* ([`Ask`]), the other *answers* ([`Answer`]). A node is both,
-//! on different streams.
+//! The peer that opens a stream sends requests ([`Ask`]), the other sends responses ([`Answer`]). A
+//! node does both, on different streams.
 //!
 //! # Goals
 //! The format is a document (`proto/exchange.proto`) and the bytes are a test
-//! (`proto/vectors/`). What this crate hands out obeys every rule of the document: hashes have 32
-//! bytes, counts are within their limits, and no length from outside was used for an allocation
-//! before it was checked.
+//! (`proto/vectors/`). Every value that this crate returns obeys the rules of the document: hashes
+//! have 32 bytes, counts are within their limits, and each length from outside was checked before
+//! memory was allocated for it.
 //!
 //! # Not here
-//! Sockets and tasks (see `network`), what to ask whom (see `scheduler`), what to answer (see
-//! `node`).
+//! Sockets and tasks (see `network`), which source to ask for which chunk (see `scheduler`), which
+//! response to give (see `node`).
 
 #[warn(clippy::arithmetic_side_effects)] // numbers from outside
 mod frame;

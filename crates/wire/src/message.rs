@@ -1,4 +1,4 @@
-//! The messages as types that obey the protocol's rules, and the way from and to protobuf.
+//! The messages as types that obey the protocol's rules, and their conversion from and to protobuf.
 
 use std::{ops::Range, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     proto::{self, header::Body as Proto},
 };
 
-/// What an availability is about.
+/// The chunks that an availability describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// A model: its chunks are numbered through all files in manifest order.
@@ -22,7 +22,7 @@ pub enum Scope {
     File(FileHash),
 }
 
-/// A peer and where it was seen.
+/// A peer and its known addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerAddresses {
     /// The bytes of its libp2p peer id.
@@ -31,18 +31,18 @@ pub struct PeerAddresses {
     pub addresses: Vec<Bytes>,
 }
 
-/// What other hubs call a file, as a peer claims; nothing proves it but the file's bytes.
+/// The ids that other hubs use for a file, as a peer claims; only the file's bytes prove them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileDigests {
     /// SHA-256 of the file's bytes.
     pub sha256: Sha256,
     /// The file's id as a git blob.
     pub git_blob: GitBlobId,
-    /// Whether the file's first bytes are not text.
+    /// Whether hubs store it as a large file whatever its name: see `FileDigests` in the document.
     pub binary: bool,
 }
 
-/// What one peer wants of the other.
+/// A request of the peer that opened the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// Bytes of a manifest from `offset`.
@@ -56,50 +56,50 @@ pub enum Ask {
     ChunkList {
         /// The file.
         file: FileHash,
-        /// Its bytes, as the asker believes.
+        /// Its length in bytes, as the requester believes.
         size: u64,
         /// First value wanted.
         first: u32,
     },
-    /// Which chunks are there, now and from now on.
+    /// Which chunks the responder holds, and those it gains until [`Ask::Cancel`].
     Availability(Scope),
-    /// The bytes of some chunks in a row.
+    /// The bytes of consecutive chunks.
     Chunks {
         /// The file.
         file: FileHash,
-        /// Its bytes, as the asker believes.
+        /// Its length in bytes, as the requester believes.
         size: u64,
         /// First chunk wanted.
         first: ChunkIndex,
-        /// How many; 1 to [`CHUNKS_PER_ASK_MAX`].
+        /// Number of chunks; 1 to [`CHUNKS_PER_ASK_MAX`].
         count: u32,
     },
     /// Other members of the swarm.
     Peers(ContentHash),
-    /// Which file is held that another hub calls so.
+    /// Which held file has this alias.
     Alias(Alias),
-    /// A chunk that the other side sent is wrong. Answered [`Answer::NotHere`].
+    /// A chunk that the responder sent before is wrong. Answered [`Answer::NotHere`].
     ReportWrong {
         /// The file.
         file: FileHash,
         /// The chunk.
         index: ChunkIndex,
     },
-    /// What other hubs call these files; 1 to [`DIGESTS_PER_ASK_MAX`].
+    /// The ids that other hubs use for these files; 1 to [`DIGESTS_PER_ASK_MAX`].
     Digests(Vec<FileHash>),
-    /// End the ask with this id; not answered.
+    /// Ends the request with this id; not answered.
     Cancel,
 }
 
-/// What the other says to an [`Ask`].
+/// A response to an [`Ask`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Payload: bytes of the manifest from the asked offset.
+    /// Payload: bytes of the manifest from the requested offset.
     Manifest {
         /// Bytes of the whole manifest; at most [`MANIFEST_BYTES_MAX`].
         total: u32,
     },
-    /// Payload: chaining values of 32 bytes from the asked one on.
+    /// Payload: chaining values of 32 bytes from the requested one on.
     ChunkList,
     /// Payload: bits from chunk `first` on, least significant first; none if `complete`.
     Availability {
@@ -107,47 +107,47 @@ pub enum Answer {
         first: u32,
         /// Chunks in all.
         total: u32,
-        /// Whether all are there.
+        /// Whether all chunks are held.
         complete: bool,
     },
     /// Chunks gained since; at most [`HAVE_RANGES_MAX`] ranges.
     Have(Vec<Range<u32>>),
-    /// Chunks that the answerer began to send to others, to each of these for the first time; at
-    /// most [`HAVE_RANGES_MAX`] ranges. Who has the choice asks for another.
+    /// Chunks that the responder began to send to other peers, each for the first time; at most
+    /// [`HAVE_RANGES_MAX`] ranges. A requester that has a choice requests another chunk.
     OnTheWay(Vec<Range<u32>>),
-    /// Payload: the bytes of this chunk of the asked file.
+    /// Payload: the bytes of this chunk of the requested file.
     Chunk(ChunkIndex),
     /// At most [`PEERS_PER_ANSWER_MAX`] peers.
     Peers(Vec<PeerAddresses>),
-    /// This file, says the peer; nothing proves it but the file's bytes.
+    /// A claim of the peer; only the file's bytes prove it.
     Alias {
         /// The file.
         file: FileHash,
-        /// Its bytes.
+        /// Its length in bytes.
         size: u64,
     },
-    /// One of each file that was asked for, in the same order; `None` if the peer does not know it.
+    /// One entry for each requested file, in the same order; `None` if the peer does not know it.
     Digests(Vec<Option<FileDigests>>),
-    /// Not held, or not for you.
+    /// Not held, or not given to this requester.
     NotHere,
-    /// Ask again after this time; at most [`BUSY_WAIT_MS_MAX`].
+    /// Repeat the request after this time; at most [`BUSY_WAIT_MS_MAX`].
     Busy(Duration),
-    /// Beyond a limit of the answerer.
+    /// Beyond a limit of the responder.
     TooLarge,
-    /// The ask broke a rule.
+    /// The request broke a rule.
     Malformed,
 }
 
-/// Everything a frame can say.
+/// The message of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The first frame of each side.
     Hello,
-    /// From the side that opened the stream.
+    /// From the peer that opened the stream.
     Ask(Ask),
-    /// An ask of a later version; answered [`Answer::NotHere`].
+    /// A request of a later version; answered [`Answer::NotHere`].
     UnknownAsk,
-    /// From the other side.
+    /// From the other peer.
     Answer(Answer),
 }
 
@@ -179,7 +179,7 @@ impl From<Answer> for Body {
 }
 
 impl Body {
-    /// As protobuf; of what is not known, there is nothing to say.
+    /// As protobuf; `None` for a request of a later version, which this version cannot encode.
     pub(crate) fn into_proto(self) -> Option<Proto> {
         match self {
             Self::Hello => Some(Proto::Hello(proto::Hello {
@@ -384,6 +384,7 @@ impl TryFrom<Proto> for Body {
             Proto::GetDigests(ask) => Ask::Digests(files(&ask)?).into(),
             Proto::Cancel(_) => Ask::Cancel.into(),
             Proto::Manifest(page) => {
+                // The fetcher collects this many bytes.
                 rule(
                     page.total as usize <= MANIFEST_BYTES_MAX,
                     "no manifest is that large",
@@ -392,6 +393,7 @@ impl TryFrom<Proto> for Body {
             }
             Proto::ChunkList(_) => Answer::ChunkList.into(),
             Proto::Availability(page) => {
+                // So that a page is copied into a bitmap byte by byte.
                 rule(
                     page.first.is_multiple_of(8),
                     "a page begins at a whole byte",
@@ -419,6 +421,7 @@ impl TryFrom<Proto> for Body {
             Proto::Digests(answer) => Answer::Digests(digests(&answer)?).into(),
             Proto::NotHere(_) => Answer::NotHere.into(),
             Proto::Busy(busy) => {
+                // Cut, not refused: the peer is busy, and a long wait breaks no rule.
                 let wait = busy.wait_ms.min(BUSY_WAIT_MS_MAX);
                 Answer::Busy(Duration::from_millis(wait.into())).into()
             }
@@ -474,6 +477,7 @@ fn digests(answer: &proto::Digests) -> Result<Vec<Option<FileDigests>>, FrameErr
         "the digests of at most 512 files",
     )?;
     let digests = |file: &proto::FileDigests| {
+        // All empty stands for "unknown", see the document; one alone breaks the rule below.
         if file.sha256.is_empty() && file.git_blob.is_empty() {
             return Ok(None);
         }

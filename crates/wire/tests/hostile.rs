@@ -1,6 +1,6 @@
-//! What a hostile peer may send, and that it is refused by its rule.
+//! Messages of a hostile peer are refused, each by its rule.
 
-#![allow(clippy::unwrap_used)] // a test ends there
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod common;
 
@@ -99,7 +99,7 @@ fn rules_are_held() {
 }
 
 #[test]
-fn digests_are_asked_and_given_for_a_bounded_number_of_files() {
+fn digests_are_requested_and_sent_for_a_bounded_number_of_files() {
     let repeated = |tag: &[u8], entry: &[u8], times: usize| {
         let body = entry.repeat(times);
         let length = [(body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8];
@@ -124,7 +124,7 @@ fn numbers_that_would_be_too_large_are_cut() {
 }
 
 #[test]
-fn an_ask_of_a_later_version_is_told_from_a_broken_rule() {
+fn a_request_of_a_later_version_breaks_no_rule() {
     for fields in [&[][..], &[0x7a, 0], &[0xf8, 0x3f, 1]] {
         let head = FrameHead::decode(&header(fields)).unwrap();
         assert_eq!((head.id, head.body), (1, Body::UnknownAsk));
@@ -144,7 +144,7 @@ fn unknown_fields_of_later_versions_are_passed_over() {
     assert_eq!(cancel.body, Body::Ask(Ask::Cancel));
 }
 
-/// Numbers that look random, the same for the same seed (SplitMix64).
+/// Pseudo-random numbers, the same for the same seed (SplitMix64).
 struct Rng(u64);
 
 impl Rng {
@@ -156,8 +156,8 @@ impl Rng {
     }
 }
 
-/// Changes a message as chance has it: a bit, a byte, a number that becomes large, a part that is
-/// cut, doubled or put into another message.
+/// Changes a message at random: a bit, a byte, a number that becomes large, a part that is cut,
+/// doubled or put into another message.
 fn mutate(message: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
     let at = rng.below(message.len());
     let end = (at + 1 + rng.below(8)).min(message.len());

@@ -1,6 +1,6 @@
-//! The bytes of `proto/vectors/` are what is sent and understood.
+//! Encoding and decoding agree with the bytes of `proto/vectors/`.
 
-#![allow(clippy::unwrap_used)] // a test ends there
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod common;
 
@@ -23,7 +23,7 @@ fn expected() -> Vec<(&'static str, Frame)> {
     vec![
         ("hello", Frame::new(0, Body::Hello)),
         (
-            "ask manifest",
+            "request manifest",
             Frame::new(
                 5,
                 Ask::Manifest {
@@ -33,7 +33,7 @@ fn expected() -> Vec<(&'static str, Frame)> {
             ),
         ),
         (
-            "ask chunk list",
+            "request chunk list",
             Frame::new(
                 6,
                 Ask::ChunkList {
@@ -44,15 +44,15 @@ fn expected() -> Vec<(&'static str, Frame)> {
             ),
         ),
         (
-            "ask availability of a model",
+            "request availability of a model",
             Frame::new(7, Ask::Availability(Scope::Content(content))),
         ),
         (
-            "ask availability of a file",
+            "request availability of a file",
             Frame::new(8, Ask::Availability(Scope::File(file))),
         ),
         (
-            "ask chunks",
+            "request chunks",
             Frame::new(
                 128,
                 Ask::Chunks {
@@ -63,13 +63,13 @@ fn expected() -> Vec<(&'static str, Frame)> {
                 },
             ),
         ),
-        ("ask peers", Frame::new(9, Ask::Peers(content))),
+        ("request peers", Frame::new(9, Ask::Peers(content))),
         (
-            "ask alias by SHA-256",
+            "request alias by SHA-256",
             Frame::new(10, Ask::Alias(Sha256::new([0xcc; 32]).into())),
         ),
         (
-            "ask alias by git blob id",
+            "request alias by git blob id",
             Frame::new(11, Ask::Alias(GitBlobId::new([0xdd; 20]).into())),
         ),
         (
@@ -83,7 +83,7 @@ fn expected() -> Vec<(&'static str, Frame)> {
             ),
         ),
         (
-            "ask digests",
+            "request digests",
             Frame::new(12, Ask::Digests(vec![file, FileHash::new([0xee; 32])])),
         ),
         ("cancel", Frame::new(128, Ask::Cancel)),

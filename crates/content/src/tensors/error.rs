@@ -1,28 +1,28 @@
-//! Why a file shows no tensors.
+//! Errors of reading a header of tensors.
 
 use std::io;
 
 use super::{DIMENSIONS_MAX, METADATA_MAX, TENSOR_NAME_BYTES_MAX, TENSORS_MAX};
 
-/// Why a file shows no tensors.
+/// Why the tensors of a file cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum TensorsError {
-    /// It could not be read.
+    /// Reading failed.
     #[error("the header could not be read")]
     Read(#[source] io::Error),
     /// It ends inside its header.
     #[error("the file ends inside its header")]
     Short,
-    /// It does not begin as the format does.
-    #[error("the file does not begin as one of this format does")]
+    /// It does not begin with the format's magic bytes.
+    #[error("the file does not begin with the magic bytes of the format")]
     Magic,
-    /// A version that nobody knows here.
+    /// An unsupported version.
     #[error("version {0} of the format is not known")]
     Version(u32),
     /// The header is larger than a limit.
     #[error("the header has {bytes} bytes, which is more than {max}")]
     HeaderTooLarge {
-        /// What the file says, or what was read.
+        /// The declared length, or the number of bytes read so far.
         bytes: u64,
         /// The limit.
         max: u64,
@@ -42,18 +42,18 @@ pub enum TensorsError {
     /// A text is not UTF-8.
     #[error("a text is not UTF-8")]
     NotText,
-    /// A type of a value that the format does not have.
+    /// A value type that the format does not define.
     #[error("the format has no type {0} of values")]
     ValueType(u32),
     /// The alignment is no power of two, or larger than any page.
-    #[error("{0} is no alignment")]
+    #[error("{0} is not a valid alignment")]
     Alignment(u64),
-    /// The bytes of a tensor are not where they can be: outside the file, over those of another, or
-    /// not as many as its shape and type need.
-    #[error("the bytes of {0:?} are not where they can be")]
+    /// The bytes of a tensor lie outside the file, overlap those of another, or do not have the
+    /// length of its shape and type.
+    #[error("the offsets of {0:?} are outside the file, overlap, or do not fit its shape")]
     Place(String),
     /// Two tensors have one name.
-    #[error("{0:?} is there twice")]
+    #[error("the tensor {0:?} occurs twice")]
     Twice(String),
     /// The JSON of the header is malformed.
     #[error("the header is malformed")]

@@ -11,13 +11,13 @@ use super::{
 
 const MAGIC: [u8; 4] = *b"GGUF";
 
-/// Where tensors begin, if the file does not say otherwise.
+/// Alignment of the tensors' bytes, if the file does not declare another.
 const ALIGNMENT: u64 = 32;
 
-/// The largest page of a machine is far below.
+/// Largest alignment: far above the page size of any machine.
 const ALIGNMENT_MAX: u64 = 1024 * 1024;
 
-/// Arrays in arrays; nobody writes more than one.
+/// Depth of arrays in arrays; known writers use one.
 const NESTING_MAX: u32 = 4;
 
 pub(super) fn read(reader: impl Read, size: u64) -> Result<Tensors, TensorsError> {
@@ -42,6 +42,7 @@ pub(super) fn read(reader: impl Read, size: u64) -> Result<Tensors, TensorsError
         let kind = header.u32()?;
         let value = header.value(kind, NESTING_MAX)?;
         if key == "general.alignment" {
+            // Anything but a number is refused below.
             alignment = value.parse().unwrap_or(0);
         }
         metadata.push((key, value));
@@ -59,14 +60,14 @@ pub(super) fn read(reader: impl Read, size: u64) -> Result<Tensors, TensorsError
     Ok(Tensors { tensors, metadata })
 }
 
-/// What the file says of one tensor.
+/// The header's entry for one tensor.
 struct Row {
     tensor: Tensor,
     kind: u32,
     offset: u64,
 }
 
-/// Sorts by place, and refuses rows that lie about it.
+/// Sorts by offset, and refuses rows outside the file and rows that overlap.
 fn check(rows: &mut [Row], data: u64, alignment: u64) -> Result<(), TensorsError> {
     rows.sort_by_key(|row| row.offset);
     let mut names = HashSet::with_capacity(rows.len());
@@ -84,6 +85,7 @@ fn check(rows: &mut [Row], data: u64, alignment: u64) -> Result<(), TensorsError
             Some(kind) => kind
                 .bytes(&tensor.shape)
                 .and_then(|b| offset.checked_add(b)),
+            // A type of a later version: its length is unknown, only its start can be checked.
             None => Some(*offset),
         };
         let end = end.filter(|end| *end <= data && *offset >= at && offset % alignment == 0);
@@ -92,14 +94,14 @@ fn check(rows: &mut [Row], data: u64, alignment: u64) -> Result<(), TensorsError
     Ok(())
 }
 
-/// A header as it is read; where it is.
+/// A reader of the header with its position.
 struct Header<R> {
     reader: R,
     at: u64,
 }
 
 impl<R: Read> Header<R> {
-    /// Counts bytes before they are read.
+    /// Counts bytes before they are read, up to the limit of the header.
     fn advance(&mut self, bytes: u64) -> Result<(), TensorsError> {
         self.at = self.at.saturating_add(bytes);
         if self.at > GGUF_HEADER_BYTES_MAX {
@@ -132,7 +134,7 @@ impl<R: Read> Header<R> {
         Ok(u64::from_le_bytes(self.bytes()?))
     }
 
-    /// A text of `bytes` bytes, which grows as it comes.
+    /// A text of `bytes` bytes. Memory grows with the bytes read, not with the declared length.
     fn text(&mut self, bytes: u64) -> Result<String, TensorsError> {
         self.advance(bytes)?;
         let mut text = Vec::new();
@@ -151,7 +153,7 @@ impl<R: Read> Header<R> {
         self.text(bytes)
     }
 
-    /// A value as text; an array only as what it is.
+    /// A value as text; an array as its length and type.
     fn value(&mut self, kind: u32, nesting: u32) -> Result<String, TensorsError> {
         Ok(match kind {
             0 => u8::from_le_bytes(self.bytes()?).to_string(),
@@ -174,7 +176,7 @@ impl<R: Read> Header<R> {
         })
     }
 
-    /// Passes over the elements: a vocabulary is nothing to look at.
+    /// Skips the elements: a vocabulary is too long to show.
     fn array(&mut self, nesting: u32) -> Result<String, TensorsError> {
         let (kind, count) = (self.u32()?, self.u64()?);
         let (name, bytes) = match kind {
@@ -194,7 +196,7 @@ impl<R: Read> Header<R> {
             other => return Err(TensorsError::ValueType(other)),
         };
         match kind {
-            // Each element has a length at least, so the limit of the header ends this.
+            // Each element has at least its length field, so the limit of the header ends this loop.
             8 => {
                 for _ in 0..count {
                     let bytes = self.u64()?;
@@ -232,7 +234,7 @@ impl<R: Read> Header<R> {
     }
 }
 
-/// How numbers are packed: so many in so many bytes.
+/// How numbers are packed: blocks of `numbers` numbers in `bytes` bytes.
 struct Type {
     name: &'static str,
     numbers: u64,
@@ -240,7 +242,7 @@ struct Type {
 }
 
 impl Type {
-    /// Bytes of a tensor; `None` if they cannot be counted, or if the numbers fill no whole blocks.
+    /// Bytes of a tensor; `None` if 64 bits cannot count them, or if the last block is not full.
     fn bytes(&self, shape: &[u64]) -> Option<u64> {
         let numbers = product(shape)?;
         (numbers % self.numbers == 0).then_some(())?;
@@ -346,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_is_where_it_can_be() {
+    fn tensors_outside_the_file_or_over_each_other_are_refused() {
         let one = |shape: &[u64], kind, offset, data| {
             let bytes = [head(1, 0), row("a", shape, kind, offset)].concat();
             read_all(&with_data(bytes, data))
@@ -365,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_lengths_are_not_believed() {
+    fn declared_counts_and_lengths_are_not_trusted() {
         assert!(matches!(
             read_all(&head(u64::MAX, 0)),
             Err(TensorsError::TooManyTensors)
@@ -403,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alignment_is_one() {
+    fn an_invalid_alignment_is_refused() {
         for (alignment, fits) in [(64u32, true), (0, false), (48, false), (u32::MAX, false)] {
             let mut bytes = [head(0, 1), text("general.alignment")].concat();
             bytes.extend([4u32.to_le_bytes(), alignment.to_le_bytes()].concat());

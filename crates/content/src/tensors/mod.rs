@@ -1,11 +1,11 @@
-//! What tensors a file of weights says it has: names, shapes and types, read from its header alone.
+//! The tensors of a file of weights: names, shapes and types, read from its header alone.
 //!
-//! The header is somebody else's. Nothing in it is believed before it is checked against the size
-//! of the file and a limit with a name, memory grows with what was read and never with a number
-//! that was declared, and no weight is looked at, let alone executed.
+//! The header comes from a stranger. Every number in it is checked against the size of the file and a
+//! named limit before it is used, memory grows with the bytes read and never with a declared number,
+//! and no weight is read, let alone executed.
 //!
 //! # Not here
-//! Whether the weights are any good, and formats that run code when they are opened (pickles).
+//! The quality of the weights, and formats that run code when they are opened (pickles).
 
 mod error;
 mod gguf;
@@ -33,8 +33,8 @@ pub const DIMENSIONS_MAX: usize = 64;
 /// Entries of metadata.
 pub const METADATA_MAX: usize = 4096;
 
-/// Bytes that are kept of a value of metadata; a chat template is longer than most and shorter
-/// than this. What is longer is cut.
+/// Bytes that are kept of a metadata value; a chat template is longer than most and shorter than
+/// this. Longer values are cut.
 pub const METADATA_TEXT_BYTES_MAX: usize = 32 * 1024;
 
 /// A file format whose header lists tensors.
@@ -47,7 +47,7 @@ pub enum TensorFormat {
 }
 
 impl TensorFormat {
-    /// By the ending of a path.
+    /// The format by the extension of a path.
     pub fn of_path(path: &str) -> Option<Self> {
         let (_, ending) = path.rsplit_once('.')?;
         match ending {
@@ -58,7 +58,7 @@ impl TensorFormat {
     }
 }
 
-/// What a header says.
+/// The content of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensors {
     /// In the order of their bytes in the file.
@@ -68,10 +68,10 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    /// Reads the header of a file of `size` bytes from its beginning. Reads no further than that.
+    /// Reads the header of a file of `size` bytes from its beginning, and nothing after it.
     ///
     /// # Errors
-    /// If it is not what the format says, or beyond a limit.
+    /// If it breaks a rule of the format, or is beyond a limit.
     pub fn read(format: TensorFormat, reader: impl Read, size: u64) -> Result<Self, TensorsError> {
         match format {
             TensorFormat::Safetensors => safetensors::read(reader, size),
@@ -91,7 +91,7 @@ impl Tensors {
 pub struct Tensor {
     /// Its name.
     pub name: String,
-    /// The type of its numbers, as the format calls it.
+    /// The type of its numbers, by its name in the format.
     pub dtype: String,
     /// Its dimensions, in the order of the file. Empty for a single number.
     pub shape: Vec<u64>,
@@ -104,7 +104,7 @@ impl Tensor {
     }
 }
 
-/// The numbers in a tensor; `None` if there are more than can be counted.
+/// The number of numbers in a tensor; `None` if 64 bits cannot count them.
 fn product(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);
@@ -114,7 +114,7 @@ fn product(shape: &[u64]) -> Option<u64> {
         .try_fold(1, |all: u64, one| all.checked_mul(*one))
 }
 
-/// Cuts a text to a limit, at a character.
+/// Cuts a text to a limit, at a character boundary.
 fn cut(mut text: String, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         let mut end = bytes_max;

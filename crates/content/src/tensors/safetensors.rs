@@ -1,7 +1,7 @@
 //! safetensors: eight bytes with the length of a JSON object, the object, the tensors' bytes.
 //!
-//! Source: the format as its README gives it. The bytes of all tensors follow each other without
-//! holes, which is checked here too, so that nothing hides in a file.
+//! Source: the format's README. The bytes of all tensors follow each other without gaps, which is
+//! checked here too, so that a file cannot hide other bytes.
 
 use std::{collections::HashSet, fmt, io::Read};
 
@@ -15,7 +15,7 @@ use super::{
     TENSOR_NAME_BYTES_MAX, TENSORS_MAX, Tensor, Tensors, TensorsError, cut, product,
 };
 
-/// Bytes of the length before the header.
+/// Bytes of the length field before the header.
 const LENGTH_BYTES: u64 = 8;
 
 pub(super) fn read(mut reader: impl Read, size: u64) -> Result<Tensors, TensorsError> {
@@ -42,7 +42,7 @@ pub(super) fn read(mut reader: impl Read, size: u64) -> Result<Tensors, TensorsE
     header.check(data)
 }
 
-/// What stands behind a name.
+/// The JSON value of a tensor's name.
 #[derive(Deserialize)]
 struct Entry {
     dtype: Name,
@@ -92,8 +92,8 @@ impl Header {
     }
 }
 
-/// Bytes that a tensor has; `None` for a type that is not known here. A shape beyond counting has
-/// more bytes than any file.
+/// Bytes of a tensor; `None` for an unknown type. A shape that 64 bits cannot count has more bytes
+/// than any file.
 fn bytes_of(dtype: &str, shape: &[u64]) -> Option<u64> {
     let bits = match dtype {
         "F4" => 4,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_not_believed() {
+    fn a_declared_length_is_not_trusted() {
         let mut huge = file("{}", 0);
         huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(matches!(

@@ -1,53 +1,54 @@
-//! How asks end.
+//! The ends of requests: answered, wrong, refused, failed.
 
 use super::Scheduler;
 use crate::{
-    requests::Ask,
+    requests::Request,
     types::{BanReason, Output, Refusal, SourceId},
 };
 
-/// Banned sources remembered; the caller bans peers, this only keeps late inputs from reviving
-/// them.
+/// Banned sources remembered. The caller bans peers; this only keeps late inputs from adding their
+/// sources again.
 const BANNED_MAX: usize = 4096;
 
 impl Scheduler {
-    /// An answer is on its way. Who was asked for the same and has not begun need not, unless the
-    /// answer was late already: who begins late may also end late.
+    /// A chunk began to arrive. A duplicate request for it that has not begun is cancelled, unless
+    /// this one was late: a source that begins late may also end late.
     pub(super) fn started(&mut self, id: SourceId, chunk: u32) {
         let Some(source) = self.sources.get(&id) else {
             return;
         };
         let shortest = source.pace.round_trip_or_first();
         let now = self.now;
-        let asks = self.requests.of(chunk);
-        let Some(begun) = asks.iter().find(|ask| ask.source == id) else {
+        let requests = self.requests.of(chunk);
+        let Some(begun) = requests.iter().find(|request| request.source == id) else {
             return;
         };
-        let losers: Vec<SourceId> = asks
+        let superseded: Vec<SourceId> = requests
             .iter()
-            .filter(|ask| ask.source != id && !ask.started && !begun.late)
-            .map(|ask| ask.source)
+            .filter(|request| request.source != id && !request.started && !begun.late)
+            .map(|request| request.source)
             .collect();
         self.requests
             .mark_started(chunk, id, now.saturating_add(shortest));
-        losers
+        superseded
             .into_iter()
-            .for_each(|loser| self.cancel(loser, chunk));
+            .for_each(|other| self.cancel(other, chunk));
     }
 
     pub(super) fn received(&mut self, id: SourceId, chunk: u32, bytes: u32) {
         if chunk >= self.pool.len() {
             return;
         }
-        let ask = self.end_answered(id, chunk);
-        if ask.is_none() {
-            self.doubts.answered(id);
+        let request = self.end_answered(id, chunk);
+        if request.is_none() {
+            self.cancelled.answered(id);
         }
         let now = self.now;
         if let Some(source) = self.sources.get_mut(&id) {
             source.worked();
-            match ask {
-                Some(ask) => source.pace.answered(now, ask.mark, bytes),
+            match request {
+                Some(request) => source.pace.answered(now, request.mark, bytes),
+                // Cancelled or unrequested: there is no start to measure a rate from.
                 None => source.pace.add_unmeasured(bytes),
             }
             self.to_fill.push(id);
@@ -61,14 +62,15 @@ impl Scheduler {
         }
     }
 
-    /// An ask was answered, if it is still open.
-    fn end_answered(&mut self, id: SourceId, chunk: u32) -> Option<Ask> {
-        let ask = self.end_ask(id, chunk)?;
-        self.doubts.settle_before(id, ask.sent_at);
-        Some(ask)
+    /// Ends a request that was answered, if it is still open.
+    fn end_answered(&mut self, id: SourceId, chunk: u32) -> Option<Request> {
+        let request = self.end_request(id, chunk)?;
+        self.cancelled.settle_before(id, request.sent_at);
+        Some(request)
     }
 
-    /// The first wrong chunks cost a peer only these: its disk may be damaged. More are a lie.
+    /// The first wrong chunks are only not requested from the peer again: its disk may be damaged.
+    /// More are a lie.
     pub(super) fn wrong(&mut self, id: SourceId, chunk: u32) {
         if chunk >= self.pool.len() {
             return;
@@ -78,22 +80,23 @@ impl Scheduler {
         };
         let is_forgiven = self.faults.forgive(peer, chunk);
         self.end_answered(id, chunk);
-        for lane in self.lanes_of(peer) {
+        for source in self.sources_of(peer) {
             if is_forgiven {
-                self.cancel(lane, chunk);
-                self.lacks_faults(lane);
-                self.to_fill.push(lane);
+                // Its other connections would send the same wrong bytes.
+                self.cancel(source, chunk);
+                self.lacks_faults(source);
+                self.to_fill.push(source);
             } else {
-                self.ban(lane, BanReason::WrongBytes(chunk));
+                self.ban(source, BanReason::WrongBytes(chunk));
             }
         }
         self.release(chunk);
     }
 
-    fn lanes_of(&self, peer: SourceId) -> Vec<SourceId> {
-        let lanes = self.sources.iter();
-        let lanes = lanes.filter(|(_, source)| source.peer == peer);
-        lanes.map(|(&lane, _)| lane).collect()
+    fn sources_of(&self, peer: SourceId) -> Vec<SourceId> {
+        let sources = self.sources.iter();
+        let of_peer = sources.filter(|(_, source)| source.peer == peer);
+        of_peer.map(|(&id, _)| id).collect()
     }
 
     fn ban(&mut self, id: SourceId, reason: BanReason) {
@@ -113,6 +116,8 @@ impl Scheduler {
         };
         match refusal {
             Refusal::Busy(wait) => source.refused_busy(now, wait),
+            // One refusal is harmless: a source may delete a file. Many make it rest, or it would
+            // be asked without end.
             Refusal::NotHere => {
                 if source.refused_not_here() {
                     source.failed(now, &mut self.rng);
@@ -130,7 +135,7 @@ impl Scheduler {
     }
 
     pub(super) fn failed(&mut self, id: SourceId, chunk: u32) {
-        if self.end_ask(id, chunk).is_none() {
+        if self.end_request(id, chunk).is_none() {
             return;
         }
         if let Some(source) = self.sources.get_mut(&id) {

@@ -1,23 +1,23 @@
-//! Who is asked for one more, and for what.
+//! Gives new requests to sources that have room.
 
 use std::time::Duration;
 
 use super::Scheduler;
 use crate::{choose, types::SourceId};
 
-/// While the last chunks are open, how often it is looked whether a second source should be asked:
-/// a dead source is noticed when it is overdue, which is sooner than late.
+/// Interval at which duplicate requests are considered while the last chunks are requested: a dead
+/// source is noticed when its request is overdue, which is before it is late.
 const END_GAME_TICK: Duration = Duration::from_millis(100);
 
-/// Chunks that insurance may cost, received twice or asked twice: one in this many wanted, or
-/// [`SPARE_ASKS_MIN`] if that is more.
-const CHUNKS_PER_SPARE_ASK: u32 = 32;
+/// Budget for duplicate requests, in chunks received or requested twice: one in this many wanted, or
+/// [`DUPLICATES_MIN`] if that is more.
+const CHUNKS_PER_DUPLICATE: u32 = 32;
 
-/// See [`CHUNKS_PER_SPARE_ASK`]: a small model must not wait either.
-const SPARE_ASKS_MIN: usize = 4;
+/// See [`CHUNKS_PER_DUPLICATE`]: the end of a small model must not wait either.
+const DUPLICATES_MIN: usize = 4;
 
 impl Scheduler {
-    /// Gives asks to all sources for which something changed.
+    /// Gives requests to all sources for which something changed.
     pub(super) fn fill(&mut self) {
         if self.pool.missing().count() == 0 {
             self.to_fill.clear();
@@ -29,14 +29,15 @@ impl Scheduler {
         if std::mem::take(&mut self.fill_all) || end_game {
             self.to_fill.clear();
             let mut ids: Vec<SourceId> = self.with_room().collect();
+            // The limit of all requests must not favour the sources with the lowest numbers.
             let start = self.rng.below(ids.len());
             ids.rotate_left(start);
             ids.into_iter()
                 .for_each(|id| self.fill_source(id, usize::MAX));
         }
-        // An ask that moves from one source to another gives the first one room again. This ends:
-        // each step gives out a free chunk, takes one from those that are late, or moves one to a
-        // source that had none.
+        // A request that moves from one source to another gives the first one room again. This ends:
+        // each step requests a free chunk or a late one, or moves a request to a source that had
+        // none.
         while let Some(id) = self.to_fill.pop() {
             self.fill_source(id, usize::MAX);
         }
@@ -52,15 +53,15 @@ impl Scheduler {
             .map(|(&id, _)| id)
     }
 
-    /// Asks of one source if all had the same number.
+    /// Requests of one source if all sources had the same number.
     pub(super) fn fair_share(&self) -> usize {
-        (self.asks_max / self.sources.len().max(1)).max(1)
+        (self.requests_max / self.sources.len().max(1)).max(1)
     }
 
-    /// Room under the limit of all asks goes first to those that got none when there was none.
+    /// Room under the limit of all requests goes first to sources that got none when it was reached.
     pub(super) fn feed_hungry(&mut self) {
         let share = self.fair_share();
-        while self.requests.open() < self.asks_max {
+        while self.requests.open() < self.requests_max {
             let Some(id) = self.hungry.pop_front() else {
                 break;
             };
@@ -76,12 +77,12 @@ impl Scheduler {
             .sources
             .get(&id)
             .is_some_and(|source| source.open.len() < open_max)
-            && self.ask_for_one_more(id)
+            && self.request_one_more(id)
         {}
     }
 
-    /// Finds one more chunk to ask this source for; false if there is none.
-    pub(super) fn ask_for_one_more(&mut self, id: SourceId) -> bool {
+    /// Requests one more chunk from this source; false if there is none.
+    pub(super) fn request_one_more(&mut self, id: SourceId) -> bool {
         let share = self.fair_share();
         let Some(source) = self.sources.get_mut(&id) else {
             return false;
@@ -89,22 +90,25 @@ impl Scheduler {
         if !source.has_room(self.now) {
             return false;
         }
-        let room = self.requests.open() < self.asks_max;
+        let room = self.requests.open() < self.requests_max;
+        // Late chunks first: readers and the end of the fetch wait for them longest. Without room,
+        // the late request is replaced.
         if let Some((chunk, instead_of)) = choose::late_chunk(&self.requests, id, source) {
             let instead_of = instead_of.or_else(|| {
                 self.requests
                     .of(chunk)
                     .first()
                     .filter(|_| !room)
-                    .map(|ask| ask.source)
+                    .map(|request| request.source)
             });
             if let Some(other) = instead_of {
                 self.cancel(other, chunk);
             }
-            self.ask(id, chunk, false);
+            self.request(id, chunk, false);
             return true;
         }
         if !room {
+            // Sources with their share already would take the next room from those without.
             if !source.hungry && source.open.len() < share {
                 source.hungry = true;
                 self.hungry.push_back(id);
@@ -114,33 +118,38 @@ impl Scheduler {
         let order = self.config.order;
         let free = choose::free_chunk(&mut self.pool, source, &self.urgent, order, &mut self.rng);
         if let Some(chunk) = free {
-            self.ask(id, chunk, false);
+            self.request(id, chunk, false);
             return true;
         }
-        self.ask_instead(id)
+        self.request_instead(id)
     }
 
-    /// Nothing that this source has is free: takes an ask over from another source, or insures
-    /// one at the end.
-    pub(super) fn ask_instead(&mut self, id: SourceId) -> bool {
-        let spent = self.insurance_spent();
+    /// For a source that has no free chunk: takes a request over from another source, or duplicates
+    /// one at the end of the fetch.
+    pub(super) fn request_instead(&mut self, id: SourceId) -> bool {
+        let spent = self.duplicates_spent();
         let Some(source) = self.sources.get(&id) else {
             return false;
         };
-        if source.late > 0 || spent >= self.spare_asks_max() {
+        // A late source would only add to what is late. A taken-over request costs budget too: its
+        // cancel may come too late.
+        if source.late > 0 || spent >= self.duplicates_max() {
             return false;
         }
+        // Only once every chunk is requested: before, another free chunk is worth more.
         if self.pool.free().count() == 0 {
-            let spare =
-                choose::spare_chunk(&mut self.requests, &self.sources, id, source, self.now);
-            spare.inspect(|&chunk| self.ask(id, chunk, true)).is_some()
+            let duplicate =
+                choose::duplicate_chunk(&mut self.requests, &self.sources, id, source, self.now);
+            duplicate
+                .inspect(|&chunk| self.request(id, chunk, true))
+                .is_some()
         } else if source.open.is_empty() {
             let (requests, sources) = (&self.requests, &self.sources);
             let moved = choose::movable_chunk(requests, sources, id, source, self.now);
             moved
                 .inspect(|&(chunk, other)| {
                     self.cancel(other, chunk);
-                    self.ask(id, chunk, false);
+                    self.request(id, chunk, false);
                 })
                 .is_some()
         } else {
@@ -148,14 +157,14 @@ impl Scheduler {
         }
     }
 
-    /// Chunks that were received twice, and that may be.
-    fn insurance_spent(&self) -> u64 {
+    /// Chunks that were received twice, and that may still be.
+    fn duplicates_spent(&self) -> u64 {
         let twice = self.chunks_wasted;
-        twice + self.doubts.expected(twice) + self.requests.spare() as u64
+        twice + self.cancelled.expected(twice) + self.requests.duplicates() as u64
     }
 
-    pub(super) fn spare_asks_max(&self) -> u64 {
-        let share = (self.pool.wanted() / CHUNKS_PER_SPARE_ASK) as usize;
-        share.max(SPARE_ASKS_MIN) as u64
+    pub(super) fn duplicates_max(&self) -> u64 {
+        let share = (self.pool.wanted() / CHUNKS_PER_DUPLICATE) as usize;
+        share.max(DUPLICATES_MIN) as u64
     }
 }

@@ -1,4 +1,4 @@
-//! What sources have, and what follows when that changes.
+//! The chunks of sources, and the effects when they change.
 
 use std::{ops::Range, time::Duration};
 
@@ -11,17 +11,17 @@ use crate::{
     types::SourceId,
 };
 
-/// How long a chunk that somebody is sent counts as one that somebody has, if nobody says so.
+/// How long a chunk in transit to another peer counts as held, if no source announces it.
 const PROMISE_TIME: Duration = Duration::from_secs(2);
 
 impl Scheduler {
     pub(super) fn joined(&mut self, id: SourceId) {
         let full = self.sources.len() >= self.config.sources_max;
         if !full && !self.banned.contains(&id) {
-            let asks_max = self.config.asks_per_source_max;
+            let requests_max = self.config.asks_per_source_max;
             self.sources
                 .entry(id)
-                .or_insert_with(|| Source::new(id, asks_max));
+                .or_insert_with(|| Source::new(id, requests_max));
         }
     }
 
@@ -45,7 +45,7 @@ impl Scheduler {
         );
     }
 
-    /// Replaces what a source has, and keeps rarity in step.
+    /// Replaces the chunks of a source, and updates rarity.
     pub(super) fn set_has(&mut self, id: SourceId, has: Has) {
         let Some(source) = self.sources.get_mut(&id) else {
             return;
@@ -93,7 +93,7 @@ impl Scheduler {
         }
         self.lacks_faults(id);
         self.to_fill.push(id);
-        self.trade_asks();
+        self.trade_requests();
     }
 
     pub(super) fn on_the_way(&mut self, ranges: &[Range<u32>]) {
@@ -105,35 +105,36 @@ impl Scheduler {
                 }
             }
         }
-        self.trade_asks();
+        self.trade_requests();
     }
 
-    /// Chunks that were rarest when a complete source was asked for them, and that others have by
-    /// now, or soon will: while it has chunks that only complete sources have, it is asked for one
-    /// of those instead. What it sends to two peers is time lost for a whole swarm.
-    pub(super) fn trade_asks(&mut self) {
+    /// Replaces requests at complete sources for chunks that a partial source now has, or soon will:
+    /// while there are chunks that only complete sources have, one of those is requested instead. A
+    /// chunk that a complete source sends to two peers is time lost for a whole swarm.
+    pub(super) fn trade_requests(&mut self) {
         for chunk in std::mem::take(&mut self.to_trade) {
             let alone = self.pool.rarity().map_or(0, Rarity::without_holders);
-            let &[ask] = self.requests.of(chunk) else {
+            // Two requests: the duplicate ends by its own rules.
+            let &[request] = self.requests.of(chunk) else {
                 continue;
             };
-            let Some(source) = self.sources.get_mut(&ask.source) else {
+            let Some(source) = self.sources.get_mut(&request.source) else {
                 continue;
             };
             let complete = matches!(source.has, Has::Complete { .. });
-            if alone == 0 || !complete || ask.started || self.now < source.rests_until() {
+            if alone == 0 || !complete || request.started || self.now < source.rests_until() {
                 continue;
             }
-            // Asking before cancelling keeps our turn at the source, if there is room for it.
-            let room = self.requests.open() < self.asks_max
+            // A request before the cancel keeps this node's turn at the source, if there is room.
+            let room = self.requests.open() < self.requests_max
                 && source.open.len() < self.config.asks_per_source_max;
             let (order, rng) = (self.config.order, &mut self.rng);
             let instead = choose::free_chunk(&mut self.pool, source, &self.urgent, order, rng);
             let Some(instead) = instead else { continue };
             if room {
-                self.ask(ask.source, instead, false);
+                self.request(request.source, instead, false);
             }
-            self.cancel(ask.source, chunk);
+            self.cancel(request.source, chunk);
             self.release(chunk);
         }
     }
@@ -157,7 +158,7 @@ impl Scheduler {
         }
     }
 
-    /// Whatever a source says that it has: what its peer sent wrong, it does not have.
+    /// Removes the wrong chunks of its peer from the chunks of a source, whatever it announced.
     pub(super) fn lacks_faults(&mut self, id: SourceId) {
         let Some(peer) = self.sources.get(&id).map(|source| source.peer) else {
             return;
@@ -172,7 +173,7 @@ impl Scheduler {
             return;
         };
         self.hungry.retain(|&hungry| hungry != id);
-        self.doubts.forget(id);
+        self.cancelled.forget(id);
         if let Has::Partial(bits) = &source.has {
             self.pool.partial_left(bits, false);
         }

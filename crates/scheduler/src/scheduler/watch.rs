@@ -1,16 +1,16 @@
-//! What is due with time: late asks, asks to give up, ends of rests.
+//! Timeouts: late requests, requests to cancel, ends of rests.
 
 use std::time::Duration;
 
 use super::Scheduler;
 use crate::{
-    requests::Ask,
+    requests::Request,
     source::Source,
     types::{Output, SourceId},
 };
 
-/// An ask without an answer for this long is given up and its source has failed: one that would
-/// still deliver does less than 5 KB/s.
+/// A request without a response for this long is cancelled and its source has failed: a source that
+/// would still deliver sends less than 5 KB/s.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
 impl Scheduler {
@@ -32,35 +32,46 @@ impl Scheduler {
         }
     }
 
-    /// Does what is due: late asks, asks to give up, ends of rests.
+    /// Applies all timeouts that are due.
     pub(super) fn watch(&mut self) {
         if self.wake_at.is_none_or(|wake_at| self.now < wake_at) {
             return;
         }
         self.wake_at = None;
         self.fill_all = true;
-        for (chunk, source) in self.due_asks() {
-            self.late_ask(chunk, source);
+        for (chunk, source) in self.due_requests() {
+            self.late_request(chunk, source);
         }
         if let Some(next) = self.next_due() {
             self.wake_by(next);
         }
     }
 
-    pub(super) fn due_asks(&self) -> Vec<(u32, SourceId)> {
-        let due = |ask: &&Ask| self.now >= next_step(ask);
+    pub(super) fn due_requests(&self) -> Vec<(u32, SourceId)> {
+        let due = |request: &&Request| self.now >= next_step(request);
         self.requests
             .iter()
-            .flat_map(|(chunk, asks)| asks.iter().filter(due).map(move |ask| (chunk, ask.source)))
+            .flat_map(|(chunk, requests)| {
+                requests
+                    .iter()
+                    .filter(due)
+                    .map(move |request| (chunk, request.source))
+            })
             .collect()
     }
 
-    pub(super) fn late_ask(&mut self, chunk: u32, id: SourceId) {
+    pub(super) fn late_request(&mut self, chunk: u32, id: SourceId) {
         let now = self.now;
-        let Some(ask) = self.requests.of(chunk).iter().find(|ask| ask.source == id) else {
+        let Some(request) = self
+            .requests
+            .of(chunk)
+            .iter()
+            .find(|request| request.source == id)
+        else {
             return;
         };
-        if ask.late {
+        // The second timeout: the source is stuck.
+        if request.late {
             self.cancel(id, chunk);
             if let Some(source) = self.sources.get_mut(&id) {
                 source.failed(now, &mut self.rng);
@@ -75,24 +86,27 @@ impl Scheduler {
     }
 
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let asks = self
+        let requests = self
             .requests
             .iter()
-            .flat_map(|(_, asks)| asks.iter().map(next_step));
+            .flat_map(|(_, requests)| requests.iter().map(next_step));
         let rests = self
             .sources
             .values()
             .map(Source::rests_until)
             .filter(|&end| end > self.now);
-        asks.chain(rests).min()
+        requests.chain(rests).min()
     }
 }
 
-/// When something is to be done about an ask: it becomes late, or is given up.
-fn next_step(ask: &Ask) -> Duration {
-    if ask.late {
-        ask.sent_at.saturating_add(GIVE_UP_AFTER).max(ask.deadline)
+/// The next timeout of a request: it becomes late, or is cancelled.
+fn next_step(request: &Request) -> Duration {
+    if request.late {
+        request
+            .sent_at
+            .saturating_add(GIVE_UP_AFTER)
+            .max(request.deadline)
     } else {
-        ask.deadline
+        request.deadline
     }
 }

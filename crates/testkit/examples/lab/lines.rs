@@ -17,7 +17,7 @@ use crate::report::{Aim, Report};
 
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
-/// What TCP and the scheduler may need to find the rate.
+/// Time for TCP and the scheduler to reach the full rate.
 const WARM_UP: Duration = Duration::from_secs(5);
 
 /// A fetch that takes longer is ended: its rate is known by then.
@@ -25,7 +25,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
 const MIB: u64 = 1 << 20;
 
-/// A name, and what to do with the addresses of the seeder.
+/// A name, and the filter of the seeder's addresses.
 const TRANSPORTS: [(&str, Option<&str>); 3] = [
     ("as it comes", None),
     ("TCP", Some("/tcp/")),
@@ -133,7 +133,7 @@ pub(crate) fn model_of(lab: &Lab, size: u64) -> PathBuf {
     source
 }
 
-/// Bits per second that TCP gets after the warm-up, from the first host to the second.
+/// Bits per second of a TCP connection after the warm-up, from the first host to the second.
 fn iperf3(line: &LongLine) -> f64 {
     let [near, far] = line.hosts();
     let server = far

@@ -1,4 +1,4 @@
-//! What hubless reaches on networks that are not one machine: long lines, swarms, bad sources.
+//! Measures hubless on simulated networks: long lines, swarms, bad sources.
 //!
 //! Run as root; needs iproute2 and iperf3:
 //! ```text
@@ -6,8 +6,7 @@
 //! cargo run --release --package hubless-testkit --example lab -- [--json] [SCENE]...
 //! ```
 //! Without scenes it runs all. `HUBLESS` names another binary than `target/release/hubless`. Each
-//! figure stands beside its aim; what machines of little power do not reach says little about
-//! hubless, so compare with what iperf3 gets on the same line.
+//! figure is printed beside its aim; on slow machines compare with iperf3 on the same line instead.
 
 mod limits;
 mod lines;
@@ -19,7 +18,7 @@ use std::path::PathBuf;
 use hubless_testkit::process::Lab;
 use report::Report;
 
-/// Name, what it shows, how to run it.
+/// Name, purpose, function.
 type Scene = (&'static str, fn(&Lab, &mut Report));
 
 const SCENES: [Scene; 8] = [

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-/// What a figure should be.
+/// The aim of a figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Aim {
     AtLeast(f64),
     AtMost(f64),
-    /// To be known, not to be reached.
+    /// For information, without an aim.
     None,
 }
 
@@ -58,7 +58,7 @@ impl Report {
         self
     }
 
-    /// Adds a figure; tells it at once, because scenes take their time.
+    /// Adds a figure, and prints it at once because scenes take long.
     pub(crate) fn add(&mut self, what: impl Into<String>, figure: f64, aim: Aim) {
         let what = what.into();
         eprintln!("{}: {what}: {figure:.3} {}", self.scene, aim.text());

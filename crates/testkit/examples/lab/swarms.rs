@@ -1,4 +1,4 @@
-//! Many at once, and sources that are no good.
+//! Swarms, and slow or failing sources.
 
 use std::{
     path::Path,
@@ -24,7 +24,7 @@ const UPLOAD: u64 = 40_000_000;
 
 const SWARM_SIZE: u64 = 256 * MIB;
 
-/// Longer than any of these takes.
+/// Longer than any of these fetches takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// One seed, sixteen getters, all starting at once.
@@ -32,7 +32,7 @@ pub(crate) fn swarm(lab: &Lab, report: &mut Report) {
     swarm_of(lab, report, 16, SWARM_SIZE);
 }
 
-/// Half of that, for those in a hurry.
+/// Half of that, for a quick run.
 pub(crate) fn small_swarm(lab: &Lab, report: &mut Report) {
     swarm_of(lab, report, 8, SWARM_SIZE / 4);
 }
@@ -128,7 +128,7 @@ pub(crate) fn slow_source(lab: &Lab, report: &mut Report) {
     );
 }
 
-/// A source that dies in the last 5 %: frozen, and with its plug pulled.
+/// A source that dies in the last 5 %: frozen, and disconnected from the network.
 pub(crate) fn dying_source(lab: &Lab, report: &mut Report) {
     for (name, way) in [("frozen", Death::Frozen), ("unplugged", Death::Unplugged)] {
         let stall = stall_at_a_death(lab, name, way);

@@ -1,4 +1,4 @@
-//! One direction of a line: rate, queue, loss and delay. Pure; time and seed are arguments.
+//! One direction of a simulated line: rate, queue, loss and delay. Pure; time and seed are arguments.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -7,18 +7,18 @@ use crate::model::Noise;
 /// Packets out of which a share is lost: the resolution of [`LineSpec::loss`].
 const LOSS_RESOLUTION: u64 = 1_000_000;
 
-/// What a direction is like.
+/// The properties of one direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LineSpec {
     /// Bits per second, IP headers counted.
     pub rate: u64,
     /// From the end of sending to the arrival.
     pub delay: Duration,
-    /// Bytes that may wait to be sent; what comes beyond is dropped.
+    /// Bytes that may wait to be sent; packets beyond are dropped.
     pub queue: usize,
-    /// The share of packets that is lost on the way, 0 to 1.
+    /// The share of packets that is lost, 0 to 1.
     pub loss: f64,
-    /// Which ones: the same for the same seed.
+    /// Selects the lost packets: the same for the same seed.
     pub seed: u64,
 }
 
@@ -41,10 +41,10 @@ impl LineSpec {
     }
 }
 
-/// What became of the packets.
+/// Counters of the packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Arrived, or still on their way.
+    /// Arrived, or still in transit.
     pub carried: u64,
     /// Lost by chance.
     pub lost: u64,
@@ -56,9 +56,9 @@ pub struct Counts {
 pub struct Line {
     spec: LineSpec,
     chance: Noise,
-    /// When all that was taken so far will have been sent.
+    /// The time at which all accepted packets are sent.
     free_at: Duration,
-    /// With their arrival, in order.
+    /// Packets in transit with their arrival times, in order.
     on_the_way: VecDeque<(Duration, Box<[u8]>)>,
     counts: Counts,
 }
@@ -83,7 +83,7 @@ impl Line {
         }
         let sending = Duration::from_secs_f64(packet.len() as f64 * 8.0 / self.spec.rate as f64);
         self.free_at = self.free_at.max(now) + sending;
-        // What is lost has still taken its time on the line.
+        // A lost packet takes its time on the line too.
         if self.is_lost() {
             self.counts.lost += 1;
             return;
@@ -102,7 +102,7 @@ impl Line {
         self.on_the_way.pop_front().map(|(_, packet)| packet)
     }
 
-    /// What became of the packets so far.
+    /// Counters of the packets so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -148,7 +148,7 @@ mod tests {
     fn the_rate_holds_and_the_queue_is_bounded() {
         let mut line = Line::new(spec());
         let mut arrived = 0;
-        // Twice as much as the line carries, for a second.
+        // Twice the rate of the line, for a second.
         for half in 0..2000 {
             let now = MS * half / 2;
             line.push(now, &[0; 1000]);
@@ -156,7 +156,7 @@ mod tests {
                 arrived += 1;
             }
         }
-        // The last 20 ms of sending are still on their way.
+        // The packets of the last 20 ms are still in transit.
         assert!((975..=980).contains(&arrived), "{arrived}");
         let counts = line.counts();
         assert!((1000..=1011).contains(&counts.carried), "{counts:?}");

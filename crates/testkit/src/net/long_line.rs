@@ -1,4 +1,4 @@
-//! Two hosts with a long line between them.
+//! Two hosts joined by a long line.
 
 use std::{
     io,
@@ -18,18 +18,18 @@ use super::{
     namespace::{Namespace, ip, next_number, run},
 };
 
-/// How often the devices are looked at: what a delay may be wrong by, and cheap. At 1 Gbit/s some
-/// forty full packets come in this time.
+/// Interval at which the devices are polled: cheap, and the largest error of a delay. At 1 Gbit/s
+/// about forty full packets arrive in this time.
 const TICK: Duration = Duration::from_micros(500);
 
-/// Packets the kernel holds for the program: 0.1 s at 1 Gbit/s, so that none is lost while a busy
-/// machine runs something else.
+/// Packets that the kernel queues for the program: 0.1 s at 1 Gbit/s, so that none is lost while a
+/// busy machine runs another process.
 const DEVICE_QUEUE: u32 = 10_000;
 
 /// The largest packet on the line, as nearly everywhere on the Internet.
 const MTU: u16 = 1500;
 
-/// Two hosts, the line between them, and the thread that is the line.
+/// Two hosts, the line between them, and the thread that simulates it.
 pub struct LongLine {
     hosts: [Host; 2],
     lines: Arc<[Mutex<Line>; 2]>,
@@ -38,8 +38,8 @@ pub struct LongLine {
 }
 
 impl LongLine {
-    /// Hosts .1 and .2 of a network; one spec for the way from the first to the second, one for
-    /// the way back.
+    /// Hosts .1 and .2 of a network; one spec for the direction from the first to the second, one for
+    /// the reverse.
     pub fn new(prefix: Prefix, there: LineSpec, back: LineSpec) -> Self {
         let (first, near) = end_point(prefix, 1);
         let (second, far) = end_point(prefix, 2);
@@ -63,7 +63,7 @@ impl LongLine {
         &self.hosts
     }
 
-    /// What became of the packets, there and back.
+    /// Counters of the packets in both directions.
     pub fn counts(&self) -> [Counts; 2] {
         [0, 1].map(|way| lock(&self.lines[way]).counts())
     }
@@ -81,7 +81,7 @@ impl Drop for LongLine {
 /// A host whose device ends in this process.
 fn end_point(prefix: Prefix, number: u8) -> (Host, SyncDevice) {
     let namespace = Namespace::new(&format!("end{number}"));
-    // Made in the machine's own namespace, under a name that nothing else has, and moved.
+    // Created in the machine's own namespace, under a unique name, and moved.
     let passing = format!("hl{}t{}", std::process::id(), next_number());
     let device = DeviceBuilder::new()
         .name(&passing)
@@ -98,7 +98,7 @@ fn end_point(prefix: Prefix, number: u8) -> (Host, SyncDevice) {
     (Host::new(namespace, prefix, number), device)
 }
 
-/// Is the line until it is stopped.
+/// Simulates the line until it is stopped.
 fn carry(devices: &[SyncDevice; 2], lines: &[Mutex<Line>; 2], stop: &AtomicBool) {
     let start = Instant::now();
     let mut buffer = vec![0; usize::from(MTU)];
@@ -116,13 +116,13 @@ fn carry(devices: &[SyncDevice; 2], lines: &[Mutex<Line>; 2], stop: &AtomicBool)
     }
 }
 
-/// Takes what has come out of a device.
+/// Reads the packets that a device received.
 fn take(device: &SyncDevice, line: &mut Line, now: Duration, buffer: &mut [u8]) {
     loop {
         match device.recv(buffer) {
             Ok(length) => line.push(now, &buffer[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Nothing more, or the device is down.
+            // No more packets, or the device is down.
             Err(_) => return,
         }
     }
@@ -148,7 +148,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .expect("python3");
-        // It says so when it listens.
+        // It prints a line when it listens.
         let mut said = io::BufReader::new(echo.stdout.take().expect("a pipe"));
         io::BufRead::read_line(&mut said, &mut String::new()).expect("a line");
         let asked = near.command("python3").args(["-c", ASK]).output();
@@ -178,7 +178,7 @@ for _ in range(20):
         let line = LongLine::new(INTERNET, spec, spec);
         let trips = round_trips(&line);
         assert_eq!(trips.len(), 20);
-        // Never early but for a tick each way; a busy machine may be late, but not each time.
+        // Early by at most a tick each way; a busy machine may be late, but not every time.
         let shortest = trips.iter().copied().fold(f64::MAX, f64::min);
         assert!((59.0..70.0).contains(&shortest), "{trips:?}");
         assert!(trips.iter().all(|trip| *trip > 59.0), "{trips:?}");

@@ -11,27 +11,27 @@ use std::{
     },
 };
 
-/// What the names of all namespaces begin with, before the process id.
+/// Prefix of the names of all namespaces, before the process id.
 const NAME_PREFIX: &str = "hubless-";
 
-/// Where iproute2 keeps the names of namespaces.
+/// The directory in which iproute2 keeps the names of namespaces.
 const DIRECTORY: &str = "/run/netns";
 
-/// What has to be true for any of this to work.
+/// The preconditions, for messages of failures.
 const NEEDS: &str = "networks in namespaces need iproute2 and the right to make them: run as root \
                      (in a container: with CAP_NET_ADMIN and CAP_SYS_ADMIN)";
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 static SWEPT: Once = Once::new();
 
-/// A network namespace, which goes when dropped, also by a panic. One that was left behind by a
-/// process that was killed goes when the next process makes its first.
+/// A network namespace, removed when dropped, also by a panic. One that a killed process left behind
+/// is removed when the next process creates its first.
 pub struct Namespace {
     name: String,
 }
 
 impl Namespace {
-    /// A new one with no device but a loopback that is down. The label is for people.
+    /// Creates one with only a loopback device that is down. The label makes it recognizable.
     pub fn new(label: &str) -> Self {
         SWEPT.call_once(sweep);
         let number = next_number();
@@ -63,7 +63,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // In a panic there is nobody to tell, and else the next sweep does it.
+        // A failure is not reported: this may run during a panic, and the next sweep removes it.
         let _ = ip(&["netns", "del", &self.name]).output();
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn command_in(name: &str, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A number that nothing else of this process has.
+/// A number that is unique in this process.
 pub(super) fn next_number() -> u32 {
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
@@ -87,7 +87,7 @@ pub(super) fn ip(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a command of iproute2, which must work.
+/// Runs a command of iproute2, which must succeed.
 pub(super) fn run(command: &mut Command) {
     let output = command
         .output()
@@ -106,13 +106,13 @@ fn sweep() {
         let Some(name) = name.to_str() else { continue };
         let Some(owner) = owner(name) else { continue };
         if !Path::new("/proc").join(owner.to_string()).exists() {
-            // Another process may have done it at the same time.
+            // Another process may have removed it at the same time.
             let _ = ip(&["netns", "del", name]).output();
         }
     }
 }
 
-/// The process id in a namespace's name, if it is one of ours.
+/// The process id in a namespace's name, if the name has the prefix.
 fn owner(name: &str) -> Option<u32> {
     let (owner, _) = name.strip_prefix(NAME_PREFIX)?.split_once('-')?;
     owner.parse().ok()

@@ -13,7 +13,7 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// One without hosts.
+    /// Creates a switch without hosts.
     pub fn new(prefix: Prefix) -> Self {
         let namespace = Namespace::new("switch");
         // Without snooping, multicast reaches all ports at once.
@@ -27,7 +27,7 @@ impl Switch {
         }
     }
 
-    /// One more host, with the next address; at most 254.
+    /// Adds a host with the next address; at most 254.
     pub fn host(&mut self, label: &str) -> Host {
         self.hosts += 1;
         let port = format!("port{}", self.hosts);

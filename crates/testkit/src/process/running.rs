@@ -1,4 +1,4 @@
-//! A process that runs, what it uses, and what is left when it has ended.
+//! A running process, its resource usage, and the result when it has ended.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{LIMIT, POLL, field};
 
-/// Clock ticks in a second in `/proc/<pid>/stat`: fixed in what Linux shows to programs.
+/// Clock ticks in a second in `/proc/<pid>/stat`: fixed in the interface of Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// A process whose output is collected; ends when dropped.
@@ -54,7 +54,7 @@ impl Process {
         let collected = output.clone();
         let out = read_lines(stdout, move |line| {
             lock(&collected).stdout.push_str(&line);
-            // Nobody may be waiting for lines any more.
+            // The receiver may be gone: the test no longer needs lines.
             let _ = sender.send(line);
         });
         let collected = output.clone();
@@ -113,17 +113,17 @@ impl Process {
         })
     }
 
-    /// What it wrote to stderr so far.
+    /// Its stderr so far.
     pub fn stderr(&self) -> String {
         lock(&self.output).stderr.clone()
     }
 
-    /// Whether it has not ended yet.
+    /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("own child").is_none()
     }
 
-    /// What it uses now.
+    /// Its current resource usage.
     pub fn usage(&self) -> Usage {
         let pid = self.pid();
         let read = |name: &str| {
@@ -169,7 +169,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() && !self.readers.is_empty() {
@@ -182,12 +182,12 @@ impl Drop for Process {
     }
 }
 
-/// What a process uses.
+/// Resource usage of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of memory now.
+    /// Resident memory in bytes.
     pub rss: u64,
-    /// Bytes of memory at most since its start.
+    /// Peak of the resident memory in bytes.
     pub rss_peak: u64,
     /// Processor time of all its threads since its start.
     pub cpu: Duration,
@@ -226,14 +226,14 @@ impl Usage {
 pub struct Finished {
     what: String,
     status: ExitStatus,
-    /// All it wrote to stdout.
+    /// Its whole stdout.
     pub stdout: String,
-    /// All it wrote to stderr.
+    /// Its whole stderr.
     pub stderr: String,
 }
 
 impl Finished {
-    /// It must have worked.
+    /// Panics unless it succeeded.
     pub fn ok(self) -> Self {
         self.code(0)
     }
@@ -243,7 +243,7 @@ impl Finished {
         self.status.code() == Some(code)
     }
 
-    /// It must have ended with this exit code.
+    /// Panics unless it ended with this exit code.
     pub fn code(self, code: i32) -> Self {
         assert!(
             self.status.code() == Some(code),
@@ -253,8 +253,8 @@ impl Finished {
         self
     }
 
-    /// It must have failed as the contract says: with this code, a sentence that names `about`, and
-    /// a hint what to do next.
+    /// Panics unless it failed according to the contract: with this code, a sentence that names
+    /// `about`, and a hint with the next step.
     pub fn failed(self, code: i32, about: &str) -> Self {
         let finished = self.code(code);
         let (error, hint) = finished.failure();
@@ -279,14 +279,14 @@ impl Finished {
         if let Some(error) = objects.map(|object: Value| object["error"].clone()).next() {
             return (field(&error, "message"), field(&error, "hint"));
         }
-        let Some((_, told)) = self.stderr.split_once("error: ") else {
+        let Some((_, text)) = self.stderr.split_once("error: ") else {
             return Default::default();
         };
-        let (error, hint) = told.split_once("hint: ").unwrap_or((told, ""));
+        let (error, hint) = text.split_once("hint: ").unwrap_or((text, ""));
         (error.to_owned(), hint.to_owned())
     }
 
-    /// It must have been ended by this signal.
+    /// Panics unless it was ended by this signal.
     pub fn signalled(self, signal: Signal) -> Self {
         let by = self.status.signal() == Some(signal.as_raw());
         assert!(by, "expected an end by {signal:?}\n{}", self.show());

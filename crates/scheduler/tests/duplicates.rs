@@ -1,4 +1,5 @@
-//! What insurance may cost: chunks that come twice because a second source was asked for them.
+//! The cost of duplicate requests: chunks that arrive twice because they were requested from two
+//! sources.
 
 use std::{
     cmp::Reverse,
@@ -12,63 +13,62 @@ use hubless_scheduler::{Input, Output, Scheduler, SchedulerConfig, SourceId};
 const ALICE: SourceId = SourceId(1);
 const BOB: SourceId = SourceId(2);
 
-/// One chunk after the other from each source, in milliseconds: a fast network of one machine.
+/// Milliseconds between two chunks of a source: the fast network of one machine.
 const BETWEEN_ANSWERS: u64 = 2;
 
-/// Alice says nothing for so long, again and again, in milliseconds.
+/// Alice sends nothing for so many milliseconds, again and again.
 const PAUSE: u64 = 200;
 
 /// Chunks of the model.
 const CHUNKS: u32 = 350;
 
-/// What insurance may cost of them: one in 32.
+/// Budget for duplicates: one in 32.
 const TWICE_MAX: usize = CHUNKS as usize / 32;
 
-/// What is on its way, in the order in which it comes.
+/// Future events, in order of time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Begins(SourceId, u32),
+    Starts(SourceId, u32),
     Answer(SourceId, u32),
     Wake,
 }
 
-/// Two sources that have everything and answer all that they are asked for, cancelled or not: each
-/// cancel comes too late.
+/// Two complete sources that answer all requests, cancelled or not: each cancel arrives too late.
 struct Fetch {
     scheduler: Scheduler,
     now: Duration,
     events: BinaryHeap<Reverse<(Duration, Event)>>,
-    /// When the last answer of each source is here.
+    /// When the last response of each source is complete.
     busy_until: [Duration; 2],
-    /// Whether the caller hears when answers begin.
-    hears_begins: bool,
+    /// Whether the caller reports the start of responses.
+    reports_starts: bool,
     here: BTreeSet<u32>,
     twice: usize,
 }
 
 impl Fetch {
-    fn new(hears_begins: bool) -> Self {
+    fn new(reports_starts: bool) -> Self {
         let config = SchedulerConfig::default();
         Self {
             scheduler: Scheduler::new(config, &ChunkSet::empty(CHUNKS)),
             now: Duration::ZERO,
             events: BinaryHeap::new(),
             busy_until: [Duration::ZERO; 2],
-            hears_begins,
+            reports_starts,
             here: BTreeSet::new(),
             twice: 0,
         }
     }
 
-    /// Fetches the whole model, of which so many chunks at a time are wanted: the last of them are
-    /// insured each time.
+    /// Fetches the whole model, of which so many chunks at a time are wanted: the last ones are
+    /// requested twice each time.
     fn run(mut self, at_a_time: u32) -> Self {
         for id in [ALICE, BOB] {
-            self.tell(Input::SourceJoined(id));
-            self.tell(Input::SourceComplete(id));
+            self.handle(Input::SourceJoined(id));
+            self.handle(Input::SourceComplete(id));
         }
         for first in (0..CHUNKS).step_by(at_a_time as usize) {
-            self.tell(Input::Want(first..first + at_a_time));
+            self.handle(Input::Want(first..first + at_a_time));
             while self.scheduler.missing() > 0 {
                 self.step();
             }
@@ -81,12 +81,12 @@ impl Fetch {
     }
 
     fn step(&mut self) {
-        let Reverse((at, event)) = self.events.pop().expect("something is on its way");
+        let Reverse((at, event)) = self.events.pop().expect("an event is due");
         self.now = at;
         match event {
-            Event::Begins(source, chunk) => self.tell(Input::Started { source, chunk }),
+            Event::Starts(source, chunk) => self.handle(Input::Started { source, chunk }),
             Event::Answer(source, chunk) => self.answer(source, chunk),
-            Event::Wake => self.tell(Input::Tick),
+            Event::Wake => self.handle(Input::Tick),
         }
     }
 
@@ -95,14 +95,14 @@ impl Fetch {
             self.twice += 1;
         }
         let bytes = CHUNK_SIZE as u32;
-        self.tell(Input::Received {
+        self.handle(Input::Received {
             source,
             chunk,
             bytes,
         });
     }
 
-    fn tell(&mut self, input: Input) {
+    fn handle(&mut self, input: Input) {
         self.scheduler.handle(self.now, input);
         while let Some(output) = self.scheduler.poll_output() {
             match output {
@@ -121,29 +121,29 @@ impl Fetch {
         } else {
             *busy
         };
-        if self.hears_begins {
+        if self.reports_starts {
             self.events
-                .push(Reverse((arrives, Event::Begins(source, chunk))));
+                .push(Reverse((arrives, Event::Starts(source, chunk))));
         }
         self.events
             .push(Reverse((arrives, Event::Answer(source, chunk))));
     }
 }
 
-/// What would come during one of Alice's pauses comes at its end.
+/// A chunk that would arrive during one of Alice's pauses arrives at its end.
 fn after_pause(at: Duration) -> Duration {
     let in_turn = at.as_millis() as u64 % (2 * PAUSE);
     at + Duration::from_millis(PAUSE.saturating_sub(in_turn))
 }
 
 #[test]
-fn a_source_that_pauses_costs_no_more_than_insurance_may() {
-    for hears_begins in [true, false] {
+fn a_source_that_pauses_costs_no_more_than_the_duplicate_budget() {
+    for reports_starts in [true, false] {
         for at_a_time in [CHUNKS, 100, 50, 35] {
-            let twice = Fetch::new(hears_begins).run(at_a_time).twice;
+            let twice = Fetch::new(reports_starts).run(at_a_time).twice;
             assert!(
                 twice <= TWICE_MAX,
-                "{at_a_time} at a time, begins heard {hears_begins}: {twice} twice"
+                "{at_a_time} at a time, starts reported {reports_starts}: {twice} twice"
             );
         }
     }
