@@ -1,4 +1,4 @@
-//! What can go wrong from outside: each has its exit code, a sentence, and the next step.
+//! Errors caused from outside: each has its exit code, a sentence, and the next step.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use hubless_testkit::{
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// User and group of nobody.
+/// User and group `nobody`.
 const NOBODY: u32 = 65534;
 
 const UNKNOWN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -43,7 +43,7 @@ fn an_unknown_hash() {
     let getter = lab.machine("getter");
     let args = ["get", UNKNOWN, "--bootstrap", node.address()];
     getter.run(args).failed(3, &UNKNOWN[..8]);
-    // No node to ask at all: that is not the hash's fault.
+    // No node to ask at all: the hash may be right.
     let alone = getter.run(["get", UNKNOWN, "--timeout", "2"]);
     assert!(
         alone.stderr.contains("not connected to any other node") && !alone.stderr.contains("hash;"),
@@ -51,13 +51,13 @@ fn an_unknown_hash() {
         alone.stderr
     );
     alone.failed(6, &UNKNOWN[..8]);
-    // Nobody answers where somebody should be.
+    // No node listens at the named address.
     let gone = format!("/ip4/127.0.0.1/tcp/1/p2p/{}", node.peer_id);
     for flag in ["--bootstrap", "--peer"] {
         let args = ["get", UNKNOWN, "--timeout", "2", flag, gone.as_str()];
         getter.run(args).failed(6, &UNKNOWN[..8]);
     }
-    // A node that does not have it, asked directly.
+    // The named node does not have it.
     let args = ["get", UNKNOWN, "--timeout", "6", "--peer", node.address()];
     getter.run(args).failed(3, &UNKNOWN[..8]);
     for command in ["info", "pin", "rm", "verify", "ticket"] {
@@ -109,7 +109,7 @@ fn add_of_what_cannot_be_read() {
     assert!(failed.stdout.is_empty(), "{}", failed.stdout);
     fs::remove_file(source.join("link.bin")).unwrap();
 
-    // A link to a file elsewhere is followed only if asked for.
+    // A link out of the directory is followed only with the flag.
     let elsewhere = lab.path("elsewhere.bin");
     model::write_file(&elsewhere, 77, 7);
     symlink(&elsewhere, source.join("link.bin")).unwrap();
@@ -127,13 +127,13 @@ fn add_of_what_cannot_be_read() {
     drop(socket);
     fs::remove_file(source.join("socket")).unwrap();
 
-    // No right to read. Root may read everything, so nobody tries.
+    // No right to read. Root may read everything, so the user `nobody` runs the command.
     let weights = source.join("weights.bin");
     fs::set_permissions(&weights, fs::Permissions::from_mode(0o000)).unwrap();
     let nobody = lab.path("nobody");
     fs::create_dir(&nobody).unwrap();
     let mut command = if rustix::process::geteuid().is_root() {
-        // The directory of the binary may be closed to others.
+        // Other users may have no access to the directory of the binary.
         let binary = lab.path("hubless");
         fs::copy(HUBLESS, &binary).unwrap();
         std::os::unix::fs::chown(&nobody, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -183,7 +183,7 @@ fn a_second_node_on_the_same_home() {
     node.machine
         .run(["serve"])
         .failed(8, text(&node.machine.home));
-    // Nothing happened to the first one, and another may follow it.
+    // The first one is unaffected, and another can start after it.
     assert_eq!(node.status()["peer_id"], *node.peer_id);
     let (machine, peer_id) = (node.machine.clone(), node.peer_id.clone());
     node.stop();
@@ -226,7 +226,7 @@ fn a_quota_that_is_reached() {
     let adder = limited("adder");
     adder.run(["add", text(&source)]).failed(9, "quota");
     assert!(bytes_below(&adder.home) < 9_000_000, "the quota holds");
-    // In place it takes no room.
+    // Added in place it takes no room.
     adder.add(&source, &["--in-place"]);
 
     fs::write(getter.home.join("config.toml"), "quota = \"80MB\"\n").unwrap();
@@ -293,7 +293,7 @@ fn a_damaged_file_is_found_by_verify_and_mended_by_get() {
     assert_eq!(found["damaged"][0]["hash"], *hash);
     assert_eq!(found["damaged"][0]["chunks"], 2);
     let mended = getter.get(&args);
-    assert_eq!(mended.bytes_fetched, 2 * model::CHUNK, "only what is wrong");
+    assert_eq!(mended.bytes_fetched, 2 * model::CHUNK, "only wrong chunks");
     model::assert_same_tree(&source, &mended.path);
     getter.run(["verify"]).ok();
 }
@@ -310,28 +310,31 @@ fn verify_names_what_is_missing_or_changed_in_place_and_is_not_content() {
 
     let (weights, away) = (source.join("weights.bin"), lab.path("away"));
     fs::rename(&weights, &away).unwrap();
-    assert!(!machine.run(["verify"]).is_code(0), "when it is noticed");
+    assert!(!machine.run(["verify"]).is_code(0), "the run that finds it");
     for args in [&["verify"][..], &["verify", &hash], &["verify", "acme/m"]] {
         machine
             .run(args)
             .failed(7, "1 file changed in place; first: weights.bin of acme/m");
     }
-    let told = machine.run(["verify", "--json"]).code(7).last_object();
-    assert_eq!((number(&told, "stale"), number(&told, "missing")), (1, 0));
-    assert_eq!(told["absent"][0]["in_model"]["file"], "weights.bin");
+    let verified = machine.run(["verify", "--json"]).code(7).last_object();
+    assert_eq!(
+        (number(&verified, "stale"), number(&verified, "missing")),
+        (1, 0)
+    );
+    assert_eq!(verified["absent"][0]["in_model"]["file"], "weights.bin");
     fs::rename(&away, &weights).unwrap();
     machine.run(["verify"]).ok();
 
     let seeder = machine.serve(&[]);
     let getter = lab.machine("getter");
     getter.get(&[&hash, "--include", "*.json", "--peer", seeder.address()]);
-    let told = getter
+    let verified = getter
         .run(["verify"])
         .failed(7, "1 file missing; first: weights.bin of ");
     assert!(
-        told.stdout.contains("missing  weights.bin"),
+        verified.stdout.contains("missing  weights.bin"),
         "{}",
-        told.stdout
+        verified.stdout
     );
 }
 
@@ -349,7 +352,7 @@ fn a_full_disk() {
     let names: Vec<String> = (0..30).map(|number| format!("{number}.bin")).collect();
     let files: Vec<(&str, u64)> = names.iter().map(|name| (&**name, 3_000_000)).collect();
     model::write_tree(&source, &files, 30);
-    // Slow enough that the index hears of files before the disk is full.
+    // Slow enough that files reach the index before the disk is full.
     let args = ["--in-place", "--limit-up", "20MB"];
     let seeder = lab.machine("seeder").seed(&source, &args);
     let disk = Disk::at(lab.path("disk"));
@@ -357,7 +360,7 @@ fn a_full_disk() {
     let getter = lab.machine_in(disk.0.join("home"));
     let args = ["get", seeder.hash(), "--peer", seeder.address()];
     getter.run(args).failed(9, "space");
-    // What is there can still be read.
+    // Stored content can still be read.
     getter.run(["ls"]).ok();
     let adder = lab.machine_in(disk.0.join("other"));
     adder.run(["add", text(&source)]).failed(9, "space");
@@ -372,7 +375,7 @@ fn a_full_disk() {
     assert_mended(&getter, &source);
 }
 
-/// A small file system in memory; gone when dropped, so that the lab can be removed.
+/// A small file system in memory; unmounted when dropped, so that the lab can be removed.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -404,8 +407,8 @@ fn assert_mended(machine: &Machine, source: &Path) {
     machine.run(["verify"]).ok();
 }
 
-/// Whether this process may mount without a trace: it runs the test again in a mount namespace of
-/// its own and returns false, and in there returns true.
+/// Runs the test again in a mount namespace of its own and returns false; in there, returns true.
+/// Mounts there leave no trace on the machine.
 fn in_own_mounts(test: &str) -> bool {
     const INSIDE: &str = "TEST_IN_OWN_MOUNTS";
     if std::env::var_os(INSIDE).is_some() {

@@ -1,4 +1,4 @@
-//! What a node takes of the machine it runs on.
+//! Memory and CPU time of a node.
 
 use std::{thread, time::Duration};
 
@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_secs(20);
 const REST_RSS_MAX: u64 = 60_000_000;
 
 const FETCH_SIZE: u64 = 4 << 30;
-/// The bound of the main job; measured is a quarter of it.
+/// Bound of each process of a large fetch; about four times the measured value.
 const FETCH_RSS_MAX: u64 = 250_000_000;
 
 #[test]
@@ -29,7 +29,7 @@ fn a_node_at_rest_takes_little() {
     let seeder = seeder.seed(&model::minilm(), &["--bootstrap", others[0].address()]);
     seeder.wait_until_announced(2);
 
-    // The one wait of the tests that is for time itself.
+    // The only wait for a fixed time in the tests: the figure is an average over time.
     thread::sleep(REST);
     let nodes = [&seeder, &others[2]];
     let before = nodes.map(|node| node.process.usage());

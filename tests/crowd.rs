@@ -1,4 +1,4 @@
-//! A node with many peers: what it costs, and that those who read nothing hold up nobody.
+//! A node with many peers: its memory, and that peers which read nothing delay no other peer.
 
 use std::{fs::File, sync::Arc};
 
@@ -27,20 +27,20 @@ const SIZE: u64 = 1024 * model::CHUNK;
 /// Peers of the seeder and of the getter; each is connected to both.
 const PEERS: usize = 200;
 
-/// Of them, those that fetch as fast as they can. All others ask as well and read nothing, so that
-/// what is on its way to them fills every buffer.
+/// Peers that fetch as fast as they can. All others send requests too, but read nothing, so that
+/// the responses to them fill every buffer.
 const READERS: usize = 16;
 
-/// Chunks that each reader takes.
+/// Chunks that each reader receives.
 const READ: u32 = 128;
 
-/// Asks of each peer: 64 MiB are asked for at a time.
+/// Requests of each peer: 64 MiB are requested at a time.
 const ASKS: u32 = 16;
 
-/// Of a seeder, whatever its peers do.
+/// Bound of a seeder's memory, whatever its peers do.
 const SEEDER_RSS_MAX: u64 = 400_000_000;
 
-/// Of a getter.
+/// Bound of a getter's memory.
 const GETTER_RSS_MAX: u64 = 200_000_000;
 
 /// Peers that join at a time: fewer than handshakes may be pending.
@@ -61,7 +61,7 @@ impl Crowd {
         }
     }
 
-    /// So many more peers connect to all of `nodes`.
+    /// Adds so many peers and connects each to all of `nodes`.
     fn join(&mut self, count: usize, nodes: &[&Node]) {
         let nodes: Vec<Multiaddr> = nodes.iter().map(|node| address(node)).collect();
         let joining = stream::iter((0..count).map(|_| join(&nodes))).buffer_unordered(JOINING);
@@ -69,7 +69,7 @@ impl Crowd {
         self.peers.extend(joined);
     }
 
-    /// All ask a node for its file.
+    /// All peers request a node's file.
     fn ask(&self, node: &Node, list: &ChunkList) -> Vec<Exchange> {
         let asks = self.peers.iter().map(|peer| ask(peer, address(node), list));
         let asking = stream::iter(asks).buffer_unordered(JOINING);
@@ -81,7 +81,7 @@ fn address(node: &Node) -> Multiaddr {
     node.address().parse().expect("an address")
 }
 
-/// A peer that nobody can dial, like most.
+/// A peer that cannot be dialled, like most peers behind NAT.
 async fn join(nodes: &[Multiaddr]) -> Network {
     let config = NetworkConfig {
         listen: Vec::new(),
@@ -115,7 +115,7 @@ async fn ask(peer: &Network, node: Multiaddr, list: &ChunkList) -> Exchange {
     exchange
 }
 
-/// Takes so many chunks.
+/// Receives so many chunks.
 async fn read(exchange: &mut Exchange, chunks: u32) {
     for _ in 0..chunks {
         let answer = exchange.answers.recv().await.expect("it goes on");
@@ -125,7 +125,7 @@ async fn read(exchange: &mut Exchange, chunks: u32) {
     }
 }
 
-/// What the crowd serves.
+/// The service of the crowd's peers.
 struct Nothing;
 
 impl ExchangeService for Nothing {
@@ -137,7 +137,7 @@ impl ExchangeService for Nothing {
     }
 }
 
-/// Waits for the answer with this id, behind others.
+/// Waits for the response with this id.
 async fn answer_to(exchange: &mut Exchange, id: u64) -> Answer {
     loop {
         let answer = exchange.answers.recv().await.expect("it goes on");
@@ -149,7 +149,7 @@ async fn answer_to(exchange: &mut Exchange, id: u64) -> Answer {
 }
 
 #[test]
-fn others_are_told_what_is_sent_for_the_first_time_ahead_of_what_they_are_sent() {
+fn a_first_upload_is_announced_to_other_peers_ahead_of_their_own_chunks() {
     const NEWS: u64 = 1000;
     let lab = Lab::new(HUBLESS);
     let source = lab.path("model");
@@ -163,7 +163,7 @@ fn others_are_told_what_is_sent_for_the_first_time_ahead_of_what_they_are_sent()
         panic!("two peers");
     };
     let sent_to_other = crowd.runtime.block_on(async {
-        // One asks for much, reads nothing of it, and listens for news beside it.
+        // One peer requests many chunks and reads none, but reads news on a second stream.
         let _unread = ask(one, address(&seeder), &list).await;
         let id = peer_of(&address(&seeder)).expect("an address with a peer id");
         let mut news = one.open_beside(id).await.expect("there is room");
@@ -205,7 +205,7 @@ fn has_peers(node: &Node, count: usize) {
 }
 
 #[test]
-fn alone_two_hundred_peers_take_little_memory_and_who_reads_is_served() {
+fn alone_two_hundred_peers_take_little_memory_and_readers_are_served() {
     let lab = Lab::new(HUBLESS);
     let source = lab.path("model");
     let weights = source.join("weights.bin");
@@ -226,7 +226,7 @@ fn alone_two_hundred_peers_take_little_memory_and_who_reads_is_served() {
     });
     let args = [seeder.hash(), "--peer", seeder.address()];
     let fetched = getter.machine.get(&args);
-    // What is late beside so many others may be asked for on a second lane.
+    // Chunks that are late beside so many peers may be requested on a second lane.
     let little_more = SIZE..=SIZE + SIZE / 20;
     assert!(little_more.contains(&fetched.bytes_fetched), "{fetched:?}");
     crowd.runtime.block_on(reading).expect("all were served");

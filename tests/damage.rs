@@ -1,5 +1,5 @@
-//! Bytes that changed on disk: none of them leaves as if it were right, whatever the reader; where a peer
-//! has them, the same request gets the right ones; and a peer that sent them learns it.
+//! Bytes that changed on disk: no reader receives them as if they were right; where a peer has the
+//! right ones, the same request gets these; and a peer that sent wrong bytes receives a report.
 
 use std::{
     fs::{self, OpenOptions},
@@ -25,7 +25,7 @@ const NAME: &str = "acme/m";
 
 const FILE: &str = "/acme/m/resolve/main/weights.bin";
 
-/// Where a home keeps the bytes of a file.
+/// The file in which a home directory keeps the bytes of a file.
 fn stored(machine: &Machine, hash: &str) -> PathBuf {
     let complete = machine.home.join("files").join(&hash[..2]).join(hash);
     match complete.exists() {
@@ -65,7 +65,7 @@ impl Scene {
         }
     }
 
-    /// A node that holds the model under a name, with a gateway, and asks these peers first.
+    /// A node that holds the model under a name, with a gateway, and with these peers.
     fn gateway(&self, peers: &str) -> Node {
         let machine = self.lab.machine("gateway").with("HUBLESS_PEERS", peers);
         machine.seed(&self.source, &["--gateway", "127.0.0.1:0", "--name", NAME])
@@ -109,7 +109,7 @@ fn an_answer_ends_before_its_first_wrong_chunk() {
     assert!(scene.bytes.starts_with(&answer.body));
     assert_eq!(metric(&node, "hubless_store_chunks_rejected_total"), 1);
     assert_eq!(node.count("store/chunks_rejected"), 1);
-    // It is known now: the answer is an error of its own.
+    // The damage is known now: the response is an error from the beginning.
     let first = WRONG * CHUNK;
     let range = format!("bytes={first}-{}", first + 10);
     let part = get_with(url(&node), FILE, &[("Range", &range)]);
@@ -136,7 +136,7 @@ fn cat_ends_with_an_error_before_a_wrong_chunk() {
     assert_eq!(finished.stdout, "");
 }
 
-/// Of a part that is held, no time of change says that it was written to.
+/// A partial file has no recorded modification time that could reveal a change.
 #[test]
 fn a_part_of_a_file_is_proven_as_it_leaves() {
     let scene = Scene::new();
@@ -210,7 +210,7 @@ fn damage_that_no_reader_meets_is_found_and_mended_in_the_background() {
     let file = stored(&machine, &scene.file);
     flip(&file, WRONG);
     let machine = machine.with("HUBLESS_PEERS", holder.address());
-    // Digests would be computed at the same time, and find it too.
+    // Without digests, whose computation would find the damage too.
     let machine = machine.with("HUBLESS_DIGESTS", "false");
     let node = machine.with("HUBLESS_SCRUB", "1s").serve(&[]);
     until("it is found", LIMIT, || {
@@ -233,8 +233,8 @@ fn damage_that_no_reader_meets_is_found_and_mended_in_the_background() {
     );
 }
 
-/// A seeder of a part, of which one chunk rots unnoticed: what is not complete yet has no file whose
-/// time of change could show it.
+/// A seeder of a partial file, of which one chunk rots unnoticed: a partial file has no recorded
+/// modification time that could reveal it.
 #[test]
 fn a_seeder_learns_that_a_chunk_is_wrong_and_gets_it_back() {
     let scene = Scene::new();
@@ -298,7 +298,7 @@ fn a_stopped_peer_is_named_within_seconds() {
 }
 
 #[test]
-fn what_only_this_node_provides_is_told_in_seconds() {
+fn a_model_that_only_this_node_provides_is_reported_in_seconds() {
     let scene = Scene::new();
     let holder = scene.holder();
     let asked = Instant::now();
@@ -323,7 +323,7 @@ fn a_file_whose_last_holder_left_is_an_error_in_time() {
     let mirror = scene.lab.machine("mirror");
     let mirror = mirror.with("HUBLESS_PEERS", holder.address());
     let mirror = mirror.serve(&["--gateway", "127.0.0.1:0"]);
-    // The list of files is known here, and nothing of the file.
+    // This node has the list of files, and no byte of the file.
     let args = ["get", holder.hash(), "--include", "none", "--timeout", "60"];
     mirror.machine.run(args).failed(3, "matches");
     let name = ["name", "set", "model", NAME, holder.hash()];

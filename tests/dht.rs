@@ -1,4 +1,4 @@
-//! A model is found through the DHT by its hash alone, also after those who brought it have left.
+//! A model is found through the DHT by its hash alone, also after its first seeder has left.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn what_one_of_24_nodes_seeds_is_found_by_hash_alone() {
     let files = model::tree(&minilm);
     let keys = 1 + files.values().collect::<BTreeSet<_>>().len() as u64;
 
-    // Each knows one other, and B, C, D and E know different ones.
+    // Each node knows one other, and B, C, D and E know different ones.
     let mut nodes = vec![lab.machine("bootstrap").serve(&[])];
     let mut noise = Noise::new(24);
     while nodes.len() < NODES - 2 {
@@ -45,11 +45,11 @@ fn what_one_of_24_nodes_seeds_is_found_by_hash_alone() {
     model::assert_same_tree(&minilm, &fetched.path);
     assert_eq!(fetched.bytes_fetched, fetched.bytes_total);
 
-    // The hashes that C tells are those that b3sum prints.
+    // The hashes that C lists are those that b3sum prints.
     let info = c.machine.json(["info", &hash]);
-    let told = info["files"].as_array().expect("a list of files");
-    assert_eq!(told.len(), files.len());
-    for file in told {
+    let listed = info["files"].as_array().expect("a list of files");
+    assert_eq!(listed.len(), files.len());
+    for file in listed {
         let (size, file_hash) = &files[file["path"].as_str().expect("a path")];
         assert_eq!(
             (&file["size"], &file["hash"]),
@@ -78,7 +78,7 @@ fn what_one_of_24_nodes_seeds_is_found_by_hash_alone() {
     let [flag, address] = e_knows.each_ref().map(String::as_str);
     let fetched = lab.machine("e").get(&[&hash, flag, address]);
     model::assert_same_tree(&minilm, &fetched.path);
-    // From C and D at once: the last chunks are asked from both, and some come twice.
+    // From C and D at once: the last chunks are requested from both, and some arrive twice.
     let least = fetched.bytes_total;
     assert!(
         (least..least + least / 20).contains(&fetched.bytes_fetched),

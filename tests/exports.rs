@@ -1,4 +1,4 @@
-//! What `get` puts into a directory of the user's is right, and what the user wrote there stays.
+//! `get` writes only right bytes into a directory of the user, and keeps files that the user edited.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{

@@ -1,5 +1,5 @@
-//! Hugging Face clients, unchanged, download from the gateway of a node that fetches what they ask
-//! for from two others at that moment, and from that of one that is offline.
+//! Unmodified Hugging Face clients download from the gateway of a node that fetches the requested
+//! files from two other nodes meanwhile, and from the gateway of an offline node.
 
 mod clients;
 #[path = "clients/cold.rs"]
@@ -11,7 +11,7 @@ use hubless_testkit::proxy::CountedLine;
 
 use self::clients::{Client, Hub, assert_same, script, text};
 
-/// What clients get that have all already: lists, and the heads of files.
+/// Bound of the bytes for clients that have all files already: lists, and heads of files.
 const METADATA_BYTES_MAX: u64 = 64 * 1024;
 
 /// The name of the model that most clients download.
@@ -107,7 +107,7 @@ fn datasets() {
     let python = script("hf-client", &["libraries"]);
     let folder = tempfile::tempdir().expect("a directory");
     let source = folder.path().join("letters");
-    let maker = Client::new("http://127.0.0.1:1"); // asks nobody
+    let maker = Client::new("http://127.0.0.1:1"); // sends no request
     maker.python(&python, "dataset.py", &["make", text(&source)]);
     let hub = Hub::new(source, ["dataset", "acme/letters"]);
     hub.serves(hub.size, |client| {

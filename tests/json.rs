@@ -1,4 +1,4 @@
-//! The JSON that scripts rely on: names never change and never go.
+//! The JSON that scripts rely on: names never change and are never removed.
 
 use hubless_testkit::{
     model,

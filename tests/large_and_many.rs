@@ -1,4 +1,4 @@
-//! Sizes beyond 32 bits, many small files, and every size and name at which something may go wrong.
+//! Sizes beyond 32 bits, many small files, sizes at boundaries, and unusual names.
 
 use std::{
     fs,
@@ -82,7 +82,7 @@ fn every_size_and_name_that_needs_care() {
         model::EDGE_FILES.iter().map(|(_, size)| size).sum::<u64>()
     );
 
-    // Each of them by its name, as whole and from the second byte on.
+    // Each file by its name, completely and from the second byte on.
     for (name, size) in model::EDGE_FILES {
         let cat = |args: &[&str]| {
             let args = [&["cat", seeder.hash(), name], args].concat();
@@ -134,7 +134,7 @@ fn some_files_of_a_model() {
         ["a.bin", "c/d.json"]
     );
 
-    // The rest, and only the rest.
+    // Only the remaining files.
     assert_eq!(getter.get(&args).bytes_fetched, 600_060);
     model::assert_same_tree(&source, &output);
 }

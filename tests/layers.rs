@@ -99,7 +99,7 @@ fn crates_import_only_lower_layers() {
 
 #[test]
 fn testkit_starts_no_node_but_as_a_process() {
-    // The simulated swarm runs the real scheduler; whole nodes are looked at from outside only.
+    // The simulated swarm runs the real scheduler; whole nodes are tested from outside only.
     let crates = crates();
     let testkit = crates
         .iter()

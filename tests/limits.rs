@@ -11,7 +11,7 @@ const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
 const SIZE: u64 = 400 * model::CHUNK;
 
-/// At 1 MB/s the fetch would take 105 s; this long it may take without a limit, on a busy machine.
+/// Limit of the fetch on a busy machine; at 1 MB/s it would take 105 s.
 const WITHOUT_LIMIT: Duration = Duration::from_secs(60);
 
 #[test]

@@ -1,17 +1,17 @@
-//! One getter takes from several seeders at once, from each its share.
+//! One getter fetches from several seeders at once, from each its share.
 
 use hubless_testkit::{model, process::Lab};
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// 15 seconds, in which those before the first byte and after the last one count for little.
+/// Enough for 15 seconds, so that the time before the first byte and after the last one counts little.
 const SIZE: u64 = 300_000_000;
 
-/// What four seeders of 5 MB/s each must reach together.
+/// Least rate of four seeders of 5 MB/s each.
 const BYTES_PER_SECOND_MIN: f64 = 17e6;
 
-/// 20 MB/s and what the seeders may give at once in the beginning: beyond it their limit is broken,
-/// and the test shows nothing.
+/// 20 MB/s and the burst that the seeders may send at the beginning: beyond it their limit does not
+/// hold, and the test proves nothing.
 const BYTES_PER_SECOND_MAX: f64 = 25e6;
 
 #[test]

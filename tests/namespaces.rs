@@ -1,8 +1,8 @@
 //! Nodes on networks of their own: a swarm on a switch, a source that is unplugged, a lossy long
-//! line, and a local network without any address told.
+//! line, and a local network without configured addresses.
 //!
-//! What counts here is that the bytes are right and come from where they should; how fast is for
-//! `cargo run --example lab`. Needs root and iproute2, and says so where they are missing.
+//! These tests check that the bytes are right and come from the expected peers; `cargo run --example
+//! lab` measures rates. They need root and iproute2, and fail with a message where these are missing.
 
 use std::{thread, time::Duration};
 
@@ -101,7 +101,7 @@ fn a_fetch_goes_on_when_a_source_is_unplugged_or_frozen() {
 fn a_long_line_that_loses_packets_loses_no_bytes() {
     let lab = Lab::new(HUBLESS);
     let source = lab.path("model");
-    // Little, because loss slows QUIC's congestion control down.
+    // A small model, because loss slows QUIC's congestion control down.
     model::write_file(&source.join("weights.bin"), 6 * model::CHUNK + 1000, 4);
     let spec = LineSpec::new(200_000_000, Duration::from_millis(80));
     let line = LongLine::new(INTERNET, spec.loses(0.01, 1), spec.loses(0.01, 2));

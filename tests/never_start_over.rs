@@ -1,4 +1,4 @@
-//! A fetch that is killed goes on where it was.
+//! A killed fetch continues where it stopped.
 
 use hubless_testkit::{
     model::{self, Noise},
@@ -10,14 +10,14 @@ const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 const SIZE: u64 = 1 << 30;
 const KILLS: u64 = 20;
 
-/// What a run gets, on average, before it is killed: the last one has some left.
+/// Average bytes of a run before it is killed, so that the last run has some left.
 const STEP: u64 = SIZE / (KILLS + 4);
 
-/// About a second for each run.
+/// Rate at which each run takes about a second.
 const LIMIT_UP: &str = "40MB";
 
-/// What a kill may cost: 0.2 s of bytes that are not committed yet, and what is asked or on its
-/// way. Less than the 45 MB that a run gets on average, so starting over would be seen.
+/// Cost of a kill: 0.2 s of uncommitted bytes, and the chunks that are requested or in transit. Less
+/// than the 45 MB of an average run, so starting over would fail the test.
 const IN_FLIGHT: u64 = 16 << 20;
 
 #[test]
@@ -37,7 +37,7 @@ fn a_getter_that_is_killed_20_times_fetches_little_twice() {
         run.progress(kill * STEP + noise.below(STEP));
         run.signal(Signal::KILL);
         run.wait(LIMIT).signalled(Signal::KILL);
-        // The store opens, and holds what is whole.
+        // The store opens, and complete files are held.
         getter.run(["ls"]).ok();
     }
     let sent_before = seeder.count("bytes_sent");
@@ -49,8 +49,7 @@ fn a_getter_that_is_killed_20_times_fetches_little_twice() {
         (SIZE, SIZE - last.bytes_fetched)
     );
 
-    // Nothing was thrown away but what was in flight. What the killed runs fetched, the seeder
-    // knows best: it counts what it sent.
+    // Only bytes in flight were lost. The seeder counts the bytes that it sent to the killed runs.
     let sent = seeder.count("bytes_sent");
     println!(
         "sent {sent}, {sent_before} before the last run; present then {}",

@@ -1,4 +1,4 @@
-//! A large model does not lie on the disk twice without need.
+//! A large model is not stored twice on a disk without need.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ fn what_is_added_in_place_is_served_from_there_as_long_as_it_is_right() {
     let source = lab.path("model");
     let weights = source.join("weights.bin");
     model::write_file(&weights, SIZE, 1);
-    // Somebody to announce to.
+    // A node that accepts announcements.
     let other = lab.machine("other").serve(&[]);
     let join = ["--in-place", "--bootstrap", other.address()];
     let seeder = lab.machine("seeder").seed(&source, &join);
@@ -32,7 +32,7 @@ fn what_is_added_in_place_is_served_from_there_as_long_as_it_is_right() {
     assert!(home < HOME_MAX, "the home directory takes {home} bytes");
     seeder.wait_until_announced(2);
 
-    // One byte of the file is changed: nobody gets it, and the node says so.
+    // One byte of the file changes: no peer gets the file, and the node reports it.
     flip_a_byte(&weights);
     let refused = lab.machine("too-late").start_get(&args).wait(LIMIT);
     let refused = if refused.is_code(3) {
@@ -52,7 +52,7 @@ fn what_is_added_in_place_is_served_from_there_as_long_as_it_is_right() {
     let why = seeder.machine.run(["why", seeder.hash()]).ok().stdout;
     assert!(why.contains("changed"), "{why}");
 
-    // It is restored: the node serves and announces it again.
+    // The byte is restored: the node serves and announces the file again.
     flip_a_byte(&weights);
     let fetched = until("it is served again", LIMIT, || {
         let got = lab.machine("in-time").start_get(&args).wait(LIMIT);
@@ -86,7 +86,7 @@ fn an_export_on_the_same_file_system_takes_the_bytes_once() {
         text(&output),
     ]);
     model::assert_same_tree(&source, &output);
-    // Hard links share their inode. Reflinks do not: there the file system's own count tells.
+    // Hard links share their inode. Reflinks do not: for them the file system's own usage counts.
     let taken = on_disk([&*getter.home, &*output]).min(free.saturating_sub(free_bytes(&source)));
     assert!(
         taken < SIZE + SIZE / 10,
@@ -94,7 +94,7 @@ fn an_export_on_the_same_file_system_takes_the_bytes_once() {
     );
 }
 
-/// Changes the byte in the middle, or changes it back.
+/// Changes the middle byte, or restores it.
 fn flip_a_byte(path: &Path) {
     let file = File::options()
         .read(true)

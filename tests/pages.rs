@@ -1,4 +1,4 @@
-//! Pages in a real browser: every page in all its looks, a hostile card, and a transfer that moves.
+//! Pages in a real browser: every page in each theme and width, a hostile card, and a running transfer.
 
 use std::{
     fs,
@@ -12,10 +12,11 @@ use serde_json::json;
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// Some hundred looks at pages, with a search for faults in each.
+/// About a hundred page loads, with a check for accessibility faults in each.
 const LIMIT: Duration = Duration::from_secs(450);
 
-/// What the fetched model has: at the limit below it takes some seconds, which a browser can follow.
+/// Bytes of the fetched model: at the limit below the fetch takes some seconds, which a browser can
+/// follow.
 const MODEL_BYTES: usize = 40_000_000;
 
 /// A red dot.
@@ -53,7 +54,7 @@ fn name(machine: &Machine, kind: &str, name: &str, hash: &str) {
     machine.json(["name", "set", kind, name, hash]);
 }
 
-/// A card that tries what has worked elsewhere.
+/// A card with known attacks.
 fn hostile_card() -> String {
     let wide = format!(
         "|{}\n|{}\n{}\n",
@@ -91,13 +92,13 @@ fn gguf() -> Vec<u8> {
     bytes.extend(text("blk.0.attn_q.weight"));
     bytes.extend(2u32.to_le_bytes());
     bytes.extend([8u64.to_le_bytes(), 8u64.to_le_bytes(), [0; 8]].concat());
-    // The type and the offset are both zero: F32 at the beginning.
+    // Type and offset are both zero: F32 at the beginning.
     bytes.extend([0; 4]);
     bytes.resize(bytes.len().next_multiple_of(32) + 64 * 4, 0);
     bytes
 }
 
-/// Noise, so that nothing is a hole or compresses.
+/// Noise, which has no holes and cannot be compressed.
 fn weights() -> Vec<u8> {
     let header = format!(
         r#"{{"layer.weight":{{"dtype":"F16","shape":[1000,{}],"data_offsets":[0,{MODEL_BYTES}]}}}}"#,
@@ -122,8 +123,8 @@ fn every_page_in_a_browser() {
     let lab = Lab::new(HUBLESS);
     let carol = lab.machine("carol").with("HUBLESS_GATEWAY", "127.0.0.1:0");
 
-    // What carol holds: a real model with a second state and tags, a hostile one, a dataset, a space,
-    // and something without a name.
+    // Carol holds a real model with two revisions and tags, a hostile one, a dataset, a space, and an
+    // unnamed model.
     let model = carol.add(&minilm, &[]);
     name(
         &carol,
@@ -176,14 +177,14 @@ fn every_page_in_a_browser() {
         &[],
     );
 
-    // What she will fetch, slowly enough to be seen.
+    // The model that Carol will fetch, slowly enough for the browser to show it.
     let source = write(&lab.path("slow"), &[("model.safetensors", &weights())]);
     let alice = lab.machine("alice").seed(&source, &["--limit-up", "4MB"]);
     let node = carol.serve(&["--peer", alice.address()]);
     name(&carol, "model", "alice/slow", alice.hash());
     let endpoint = node.gateway.clone().expect("a gateway");
 
-    // Another node that wants a token.
+    // Another node, whose gateway requires a token.
     let token = "correct-horse-battery";
     let file = lab.path("token");
     fs::write(&file, token).expect("a new file");
@@ -238,7 +239,7 @@ fn every_page_in_a_browser() {
     browser.wait(LIMIT).ok();
 }
 
-/// Starts the browser's part.
+/// Starts the browser script.
 fn browser(lab: &Lab, modules: &Path, shots: &Path, task: &serde_json::Value) -> Process {
     let path = lab.path("task.json");
     fs::write(&path, task.to_string()).expect("a new file");

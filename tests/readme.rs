@@ -1,4 +1,4 @@
-//! What the README tells people to type exists.
+//! The commands and flags in the README exist.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use hubless_testkit::process::Lab;
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// Lines of code blocks without their prompts, and what stands in the text as code.
+/// Lines of code blocks without their prompts, and inline code of the text.
 fn commands(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (number, part) in text.split("```").enumerate() {
@@ -21,7 +21,7 @@ fn commands(text: &str) -> Vec<String> {
     found
 }
 
-/// Names of commands are lower case; what follows them is not, or has other characters.
+/// Names of commands are lower case; their arguments are not, or have other characters.
 fn is_command_name(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_lowercase())
 }

@@ -9,7 +9,7 @@ use hubless_testkit::{
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// The content hash of all-MiniLM-L6-v2: whoever has it fetches with any version.
+/// The content hash of all-MiniLM-L6-v2: it must be the same in every version.
 const MINILM: &str = "bf2ca892ac5963fec5f28acb923cd05d9f560edbf7f5e184fde93c7c8968eb39";
 
 const FILES: [(&str, u64); 5] = [

@@ -1,5 +1,5 @@
-//! Several commands on one home directory at once, without a node: the first has the store open, and
-//! the others work through it.
+//! Several commands on one home directory at once, without a node: the first opens the store, and
+//! the others send their requests to it.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use hubless_testkit::{
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// A fetch of this takes longer than what is done beside it.
+/// A fetch of this takes longer than the commands beside it.
 const LARGE: u64 = 60_000_000;
 
-/// A fetch of this is under way for some seconds.
+/// A fetch of this takes some seconds.
 const MEDIUM: u64 = 8_000_000;
 
 struct Scene {
@@ -74,7 +74,7 @@ fn while_a_get_runs_without_a_node_other_commands_work_on_the_same_home() {
         *scene.seeder.hashes[0]
     );
     machine.get(&[&scene.seeder.hashes[1], "--peer", scene.seeder.address()]);
-    // A node that serves needs the home for itself, and says what uses it.
+    // A serving node needs the home directory for itself, and names the process that uses it.
     let (get, pid) = ("`hubless get` (pid", large.pid().to_string());
     machine.run(["serve"]).failed(8, &format!("{get} {pid})"));
     assert!(large.is_running(), "all of it beside the first fetch");
@@ -110,7 +110,7 @@ fn a_command_that_is_done_does_not_wait_for_a_long_one_and_that_goes_on() {
     let first = first.wait(LIMIT).ok();
     assert!(second.is_running());
     assert_eq!(first.last_object()["event"], "done");
-    // The second has the home now; others find it.
+    // The second command has the home directory now; others connect to it.
     scene.machine.run(["status"]).ok();
     second.signal(Signal::INT);
     second.wait(LIMIT).code(130);
@@ -161,7 +161,7 @@ fn a_process_that_is_stopped_while_it_has_the_home_is_named() {
 }
 
 #[test]
-fn without_a_terminal_a_line_tells_how_far_it_is_and_ctrl_c_how_to_go_on() {
+fn without_a_terminal_a_line_reports_progress_and_ctrl_c_the_next_command() {
     let scene = scene();
     let out = scene.lab.path("my models");
     let peer = scene.seeder.address();

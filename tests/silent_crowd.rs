@@ -1,5 +1,5 @@
-//! Clients without number that speak no protocol to its end, and processes with few file
-//! descriptors: others are served meanwhile, memory stays small, and all of it comes back.
+//! Crowds of clients that never complete a request, and processes with few file descriptors: other
+//! clients are served meanwhile, memory stays small, and all resources are released.
 
 use std::{
     io::{Read, Write},
@@ -15,30 +15,30 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// Sockets of a crowd, all from one address: more than a gateway has places.
+/// Sockets of a crowd, all from one address: more than a gateway accepts.
 const CROWD: usize = 2000;
 
-/// Bytes of the file that a part of the crowd asks for and does not read: more than sockets take.
+/// Bytes of the file that a part of the crowd requests and does not read: more than sockets buffer.
 const SIZE: u64 = 160 * model::CHUNK;
 
 const SMALL: &[u8] = b"{\"model_type\": \"test\"}";
 
-/// An honest client is served within this time, tries included.
+/// An honest client is served within this time, including retries.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
 
-/// All that a crowd took is back within this time of its leaving.
+/// All resources of a crowd are released within this time after it left.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
-/// Memory of a node beside any crowd.
+/// Bound of a node's memory beside any crowd.
 const RSS_MAX: u64 = 250_000_000;
 
-/// The time in which the processor is measured.
+/// The time over which CPU usage is measured.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Bytes of a log that says what happened, and not each time that it happened.
+/// Bound of the log's bytes: an event is logged, not each of its repetitions.
 const LOG_MAX: usize = 20_000;
 
-/// This process needs a socket for each one of the crowd too.
+/// Raises the limit of this process, which needs a socket for each client of the crowd too.
 fn raise_own_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -48,8 +48,8 @@ fn raise_own_limit() {
     setrlimit(Resource::Nofile, raised).expect("the soft limit may be as high as the hard one");
 }
 
-/// A node that seeds a model under the name `o/n` and answers over HTTP; with so many file
-/// descriptors, if that is given.
+/// A node that seeds a model under the name `o/n` and has a gateway; with a limit of file descriptors,
+/// if one is given.
 fn seeder(lab: &Lab, descriptors: Option<u64>) -> Node {
     let source = lab.path("model");
     model::write_file(&source.join("weights.bin"), SIZE, 5);
@@ -66,7 +66,7 @@ fn gateway(node: &Node) -> &str {
     node.gateway.as_deref().expect("a gateway")
 }
 
-/// Opens a socket and sends these bytes. The gateway may close it meanwhile.
+/// Opens a socket and sends these bytes. The gateway may close it at any time.
 fn begin(node: &Node, request: &str) -> TcpStream {
     let host = gateway(node).trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).expect("the gateway listens");
@@ -74,7 +74,8 @@ fn begin(node: &Node, request: &str) -> TcpStream {
     stream
 }
 
-/// A quarter each says nothing, begins a head, begins a body, and reads nothing of a file.
+/// A quarter each sends nothing, sends part of a head, sends part of a body, and reads nothing of a
+/// file.
 fn crowd(node: &Node) -> Vec<TcpStream> {
     let requests = [
         "",
@@ -87,7 +88,7 @@ fn crowd(node: &Node) -> Vec<TcpStream> {
     requests.map(|request| begin(node, request)).collect()
 }
 
-/// What a client gets that comes again when it is told to, as Hugging Face clients do.
+/// The response to a client that retries after `Retry-After`, as Hugging Face clients do.
 fn ask(node: &Node, path: &str, within: Duration) -> Vec<u8> {
     let began = Instant::now();
     loop {
@@ -122,7 +123,7 @@ fn open_files(node: &Node) -> usize {
     std::fs::read_dir(path).expect("it runs").count()
 }
 
-/// A crowd comes, others are served meanwhile, and when it has left it has left nothing behind.
+/// A crowd connects, other clients are served meanwhile, and all resources are released when it leaves.
 fn crowds_lock_no_client_out(descriptors: Option<u64>) {
     raise_own_limit();
     let lab = Lab::new(HUBLESS);
@@ -131,8 +132,8 @@ fn crowds_lock_no_client_out(descriptors: Option<u64>) {
     let (files, memory) = (open_files(&node), node.process.usage().rss);
     for round in 0..2 {
         let crowd = crowd(&node);
-        // The first chunk of each answer of the crowd is read and hashed before others': on a busy
-        // machine that alone takes seconds.
+        // The node first reads and hashes a chunk for each response to the crowd: on a busy machine
+        // that alone takes seconds.
         ask(&node, "/o/n/resolve/main/config.json", BACK_WITHIN);
         for path in ["/healthz", "/o/n/resolve/main/config.json"] {
             let answer = ask(&node, path, SERVED_WITHIN);
@@ -152,7 +153,7 @@ fn crowds_lock_no_client_out(descriptors: Option<u64>) {
         until("all that the crowd took is back", BACK_WITHIN, || {
             let now = (open_files(&node), metric(&node, "hubless_gateway_streams "));
             let rss = node.process.usage().rss;
-            // Buffers for fast transfers are kept, and some connection with a peer may be new.
+            // Buffers for fast transfers are kept, and a connection with a peer may be new.
             let is_back = now.0 <= files + 8 && now.1 == 0 && rss < memory + 60_000_000;
             is_back
                 .then_some(())

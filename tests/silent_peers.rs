@@ -1,4 +1,5 @@
-//! Crowds on the peer port that speak no protocol, or speak it and then rest: they lock no peer out.
+//! Crowds on the peer port that speak no protocol, or are idle after the handshake: they lock no peer
+//! out.
 //!
 //! The crowd comes from the same address as the honest peer, which is the worst case: other prefixes
 //! have shares of their own.
@@ -37,29 +38,29 @@ const SILENT: usize = 2000;
 const HALF_HELLOS: usize = 512;
 const MADE_UP_IDS: usize = 384;
 
-/// When a socket of the crowd comes again after it was closed.
+/// Delay before a closed socket of the crowd connects again.
 const RENEWED_AFTER: Duration = Duration::from_secs(4);
 
-/// How often a made-up id tries that is refused, and how many try at once.
+/// Attempts of each invented identity that is refused, and how many of them connect at once.
 const TRIES: usize = 3;
 const TRYING: usize = 16;
 
-/// Until an honest peer has its first chunk, beyond what that takes without a crowd: that is 0.2 s, or
-/// more on a machine that has other things to do.
+/// Additional time until an honest peer has its first chunk. Without a crowd that takes 0.2 s, or more
+/// on a busy machine.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Until all is as before when the crowd has left.
+/// Time until all resources are released after the crowd left.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 const RSS_MAX: u64 = 250_000_000;
 
-/// Honest fetches beside each crowd. The middle one counts.
+/// Honest fetches beside each crowd, of which the median counts.
 const FETCHES: usize = 5;
 
 /// The first bytes of a TLS hello, which never ends.
 const HALF_HELLO: [u8; 11] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
 
-/// The sockets of this test take more descriptors than a shell gives.
+/// Raises the limit of this process: the test needs more sockets than a shell's default.
 fn allow_many_sockets() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -79,7 +80,7 @@ fn socket(node: &Node) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port.expect("it listens on TCP")))
 }
 
-/// Sockets that send these bytes and nothing more, and come again whenever they are closed.
+/// Sockets that send these bytes and nothing more, and connect again whenever they are closed.
 fn sockets(count: usize, bytes: &'static [u8], target: SocketAddr) -> JoinSet<()> {
     let mut crowd = JoinSet::new();
     for _ in 0..count {
@@ -98,19 +99,19 @@ fn sockets(count: usize, bytes: &'static [u8], target: SocketAddr) -> JoinSet<()
     crowd
 }
 
-/// Has nothing.
+/// A service without content.
 struct Nothing;
 
 impl ExchangeService for Nothing {
     fn answer(&self, _: PeerId, _: Ask, reply: Reply) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            // The asker may have left.
+            // The requester may have left.
             let _ = reply.send(Answer::NotHere, Bytes::new()).await;
         })
     }
 }
 
-/// A peer with an id of its own and an exchange stream on which it asks nothing; none if it was
+/// A peer with an identity of its own and an exchange stream without requests; `None` if it was
 /// refused each time.
 async fn idle_peer(address: Multiaddr) -> Option<(Network, Exchange)> {
     let config = NetworkConfig {
@@ -131,9 +132,9 @@ async fn idle_peer(address: Multiaddr) -> Option<(Network, Exchange)> {
     None
 }
 
-/// Peers that stay until their stream gives way to others: a whole node would come again at once,
-/// for its DHT, and this machine would do nothing but handshakes. Returns when each was admitted or
-/// refused, and how many were admitted.
+/// Peers that stay until their stream gives way to newer ones: a whole node would reconnect at once,
+/// for its DHT, and this machine would spend its time on handshakes. Returns when each was admitted or
+/// refused, with the number of admitted peers.
 async fn idle_peers(count: usize, address: Multiaddr) -> (JoinSet<()>, usize) {
     let mut crowd = JoinSet::new();
     let trying = Arc::new(Semaphore::new(TRYING));
@@ -158,17 +159,17 @@ async fn idle_peers(count: usize, address: Multiaddr) -> (JoinSet<()>, usize) {
     (crowd, inside)
 }
 
-/// A node in the middle of a crowd.
+/// A node beside crowds.
 struct Besieged {
     lab: Lab,
     node: Node,
     fetches: usize,
-    /// From the start of a fetch to its first chunk without a crowd.
+    /// Time from the start of a fetch to its first chunk, without a crowd.
     alone: Duration,
 }
 
 impl Besieged {
-    /// `descriptors`: how many files and sockets its process may have open.
+    /// `descriptors`: the limit of open files and sockets of its process.
     fn new(descriptors: Option<u32>) -> Self {
         let lab = Lab::new(HUBLESS);
         let source = lab.path("model");
@@ -196,7 +197,7 @@ impl Besieged {
         besieged
     }
 
-    /// From the start of a `get` to its first chunk.
+    /// Time from the start of a `get` to its first chunk.
     fn fetch(&mut self) -> Duration {
         self.fetches += 1;
         let getter = self.lab.machine(&format!("getter-{}", self.fetches));
@@ -209,7 +210,7 @@ impl Besieged {
         took
     }
 
-    /// The middle of several fetches.
+    /// The median of several fetches.
     fn fetch_some(&mut self) -> Duration {
         let mut took: Vec<Duration> = (0..FETCHES).map(|_| self.fetch()).collect();
         took.sort();
@@ -228,11 +229,11 @@ impl Besieged {
         assert!(rss < RSS_MAX, "beside {crowd}: {rss} bytes");
     }
 
-    /// All is as before.
+    /// All resources are released, and peers are served as before.
     fn is_back(&mut self) {
         until("the crowd is gone", BACK_WITHIN, || {
             let peers = number(&self.node.status(), "peers");
-            // Those that fetched may not have been noticed to be gone.
+            // The node may not have noticed yet that the honest peers left.
             if peers <= FETCHES as u64 {
                 Ok(())
             } else {
@@ -244,7 +245,7 @@ impl Besieged {
     }
 }
 
-/// Sockets that never say who they are.
+/// Sockets that never send an identity.
 fn withstands_sockets(node: &mut Besieged, runtime: &Runtime) {
     let target = socket(&node.node);
     let _in_runtime = runtime.enter();
@@ -257,7 +258,7 @@ fn withstands_sockets(node: &mut Besieged, runtime: &Runtime) {
 }
 
 #[test]
-fn crowds_without_a_word_lock_no_peer_out() {
+fn crowds_that_send_nothing_lock_no_peer_out() {
     allow_many_sockets();
     let mut node = Besieged::new(None);
     let runtime = Runtime::new().expect("a runtime");

@@ -1,11 +1,11 @@
-//! Six clients work on one home directory at once, beside a record of what was acknowledged.
+//! Six clients work on one home directory at once, and record every acknowledged operation.
 //!
 //! They add, fetch, read, name, pin, remove, collect and verify models that share files. Each model
-//! has one owner, so what was acknowledged of it is known; collections and checks concern all. At
-//! the end the node is killed in the middle of it. Whatever was acknowledged must be there and
-//! right, and no check may have reported damage, for there is none.
+//! has one owner, so its acknowledged state is known; collections and checks concern all models. At
+//! the end the node is killed during work. All acknowledged content must be present and right, and no
+//! check may have reported damage, since there is none.
 //!
-//! `HUBLESS_SOAK_SECONDS` and `HUBLESS_SOAK_SEED` make it longer, or the same again:
+//! `HUBLESS_SOAK_SECONDS` sets the duration, `HUBLESS_SOAK_SEED` repeats a run:
 //! `scripts/soak clients` runs ten minutes.
 
 use std::{
@@ -27,11 +27,11 @@ const CLIENTS: u64 = 6;
 const MODELS_PER_CLIENT: u64 = 2;
 const SECONDS: u64 = 60;
 
-/// Files that all models have, and those that only one has: large ones and ones for the index.
+/// Files that all models share, and files of one model: large ones, and small ones for the index.
 const SHARED: [(&str, u64); 2] = [("shared.bin", 3 * CHUNK + 5), ("tokenizer.json", 40_000)];
 const OWN: [(&str, u64); 2] = [("own.bin", 2 * CHUNK + 9), ("config.json", 700)];
 
-/// What a model is to its owner, by what was acknowledged.
+/// The acknowledged state of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Absent,
@@ -44,13 +44,13 @@ struct Model {
     hash: String,
     name: String,
     state: State,
-    /// A command about it was cut off: it may have had its effect or not.
+    /// A command on it was interrupted by the kill: its effect is unknown.
     in_doubt: bool,
 }
 
 struct Client<'a> {
     machine: Machine,
-    /// Has all models, for fetches.
+    /// A peer that has all models, for fetches.
     peer: &'a str,
     noise: Noise,
     models: Vec<Model>,
@@ -90,7 +90,7 @@ fn what_was_acknowledged_is_there_and_right_after_work_by_six_at_once_and_a_kill
                 scope.spawn(move || client.work())
             })
             .collect();
-        // The node ends in the middle of what they do, or with the first of them that fails.
+        // The node is killed while the clients work, or when the first of them fails.
         while Instant::now() < end && clients.iter().all(|client| !client.is_finished()) {
             thread::sleep(Duration::from_millis(20));
         }
@@ -108,7 +108,7 @@ fn what_was_acknowledged_is_there_and_right_after_work_by_six_at_once_and_a_kill
     check(&lab, node, &models);
 }
 
-/// All that was acknowledged is there without any peer.
+/// All acknowledged content is present without any peer.
 fn check(lab: &Lab, node: Node, models: &[Model]) {
     let machine = node.machine.clone();
     drop(node);
@@ -219,7 +219,7 @@ impl Client<'_> {
         self.changes(which, &["pin", &hash], state);
     }
 
-    /// What is held is read without any peer.
+    /// Held content is read without any peer.
     fn read(&mut self, which: usize) {
         let (out, hash) = (text(&self.out).to_owned(), self.models[which].hash.clone());
         let source = self.models[which].source.clone();
@@ -244,7 +244,7 @@ impl Client<'_> {
         self.commands += 1;
     }
 
-    /// Runs a command that changes what a model is. False if the kill cut it off.
+    /// Runs a command that changes the state of a model. False if the kill interrupted it.
     fn changes(&mut self, which: usize, args: &[&str], to: State) -> bool {
         self.models[which].in_doubt = true;
         let worked = self.run(args).is_some();
@@ -255,7 +255,7 @@ impl Client<'_> {
         worked
     }
 
-    /// Runs a command, which must work unless the node is killed meanwhile.
+    /// Runs a command, which must succeed unless the node is killed meanwhile.
     fn run(&mut self, args: &[&str]) -> Option<Finished> {
         let finished = self.machine.run(args);
         self.commands += 1;

@@ -1,4 +1,4 @@
-//! Many clients of one gateway ask for the same file that is fetched at that moment.
+//! Many clients of one gateway request the same file while the node fetches it.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -24,24 +24,24 @@ const CLIENTS: usize = 64;
 /// Clients that leave before the end.
 const LEAVERS: usize = 16;
 
-/// What comes from peers more than once: the end game.
+/// Bound of the bytes from peers: the file, and duplicate requests at the end.
 const FETCHED_MAX: u64 = SIZE + SIZE / 20;
 
-/// Each client waits for a few MiB, and the node for none of them.
+/// Bound of the node's memory: it buffers a few MiB for each client, and waits for none.
 const RSS_MAX: u64 = 200_000_000;
 
-/// No byte for so long is a client's failure, as in `huggingface_hub`.
+/// A client fails after this time without a byte, as `huggingface_hub` does.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Scene {
     _lab: Lab,
-    /// What `b3sum` says about the file.
+    /// BLAKE3 of the file.
     hash: String,
     seeder: Node,
     node: Node,
 }
 
-/// A seeder, and a node with a gateway that knows the repo's name and has nothing of it.
+/// A seeder, and a node whose gateway knows the repo's name and has no byte of it.
 fn scene() -> Scene {
     let lab = Lab::new(HUBLESS);
     let source = lab.path("model");
@@ -58,7 +58,7 @@ fn scene() -> Scene {
     }
 }
 
-/// The body of an answer to GET.
+/// The body of a response to GET.
 fn get(gateway: &str) -> io::Result<impl Read + use<>> {
     let host = gateway.strip_prefix("http://").expect("a URL");
     let host = host.trim_end_matches('/');
@@ -85,7 +85,7 @@ fn get(gateway: &str) -> io::Result<impl Read + use<>> {
     Ok(answer.take(SIZE))
 }
 
-/// Downloads to the end; what `b3sum` says about it.
+/// Downloads to the end; returns BLAKE3 of the bytes.
 fn download(gateway: &str) -> String {
     let body = get(gateway).expect("an answer");
     let list = hash_reader(body).expect("all of it");
@@ -93,7 +93,7 @@ fn download(gateway: &str) -> String {
     list.file().to_string()
 }
 
-/// Downloads a part and goes away.
+/// Downloads a part and disconnects.
 fn leave_after(gateway: &str, bytes: u64) {
     let body = get(gateway).expect("an answer");
     let read = io::copy(&mut body.take(bytes), &mut io::sink()).expect("a part of it");
@@ -101,7 +101,7 @@ fn leave_after(gateway: &str, bytes: u64) {
 }
 
 impl Scene {
-    /// All clients at once, some of which leave; checks what the others got and what it cost.
+    /// All clients at once, some of which leave; checks the bytes of the others, and the cost.
     fn run(&self, leavers: usize) {
         let gateway = self.node.gateway.as_deref().expect("a gateway");
         let started = Instant::now();
@@ -131,7 +131,7 @@ impl Scene {
 fn alone_64_clients_at_once_get_a_file_that_is_fetched_once() {
     let scene = scene();
     scene.run(0);
-    // The seeder is gone; all is here.
+    // The seeder has stopped; the node has all bytes.
     let Scene {
         node, hash, seeder, ..
     } = scene;

@@ -1,4 +1,4 @@
-//! A gateway that has no byte of a repo yet, and one peer that has it all.
+//! A gateway that has no byte of a repo yet, and one peer that has all of it.
 
 use std::{
     fs,
@@ -22,10 +22,10 @@ const WEIGHTS: &str = "model.safetensors";
 
 const WEIGHTS_SIZE: u64 = 45_000_000;
 
-/// What may move beside the weights: small files, lists, ids.
+/// Bound of the bytes transferred beside the weights: small files, lists, ids.
 const METADATA_BYTES_MAX: u64 = 1_000_000;
 
-/// A seeder of a model, and a node whose gateway knows its name and nothing of it.
+/// A seeder of a model, and a node whose gateway knows the model's name and has no byte of it.
 struct Scene {
     lab: Lab,
     source: PathBuf,
@@ -39,8 +39,8 @@ impl Scene {
         let source = lab.path("first");
         write(&source, "first");
         let seeder = lab.machine("seeder").seed(&source, &[]);
-        // To announce: the content, two files, and what others call these. No peer takes them yet.
-        until("the seeder knows what its files are called", LIMIT, || {
+        // To announce: the content, two files, and their aliases. No peer accepts the records yet.
+        until("the seeder knows the aliases of its files", LIMIT, || {
             let keys = seeder.count("dht/backlog") + seeder.count("dht/announced");
             (keys == 5).then_some(()).ok_or(format!("{keys} keys"))
         });
@@ -55,7 +55,7 @@ impl Scene {
         }
     }
 
-    /// A line to the gateway that counts what comes from it.
+    /// A proxy to the gateway that counts the bytes from it.
     fn line(&self) -> CountedLine {
         CountedLine::to(self.cold.gateway.as_deref().expect("a gateway"))
     }
@@ -146,9 +146,9 @@ fn a_head_of_what_no_peer_has_any_more_is_refused_soon() {
     let endpoint = cold.gateway.clone().expect("a gateway");
     let path = format!("/{MODEL}/resolve/main/{WEIGHTS}");
     let (status, _) = head(&endpoint, &path);
-    assert_eq!(status, 200, "while it is there");
+    assert_eq!(status, 200, "while the holder is online");
     seeder.stop();
-    // The gateway learns that a connection has ended when the system tells it.
+    // The gateway notices the end of a connection with a delay that the system decides.
     let (message, took) = until("the holder is missed", Duration::from_secs(30), || {
         let start = Instant::now();
         match head(&endpoint, &path) {
@@ -163,7 +163,7 @@ fn a_head_of_what_no_peer_has_any_more_is_refused_soon() {
     );
 }
 
-/// Status and head of the answer to a `HEAD`.
+/// Status and head of the response to a `HEAD`.
 fn head(endpoint: &str, path: &str) -> (u16, String) {
     let host = endpoint.strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("the gateway listens");

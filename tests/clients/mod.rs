@@ -1,4 +1,4 @@
-//! Nodes that clients ask, and the programs in this folder, which use the clients as people do.
+//! Nodes with gateways, and the programs in this folder, which run the real clients against them.
 
 use std::{
     cell::Cell,
@@ -16,14 +16,14 @@ pub(crate) const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 /// A client imports much, and downloads 92 MB.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Content that two nodes seed, under a name that others give it.
+/// Content that two nodes seed, and that other nodes serve under a name.
 pub(crate) struct Hub {
     pub(crate) source: PathBuf,
     /// Bytes of all its files.
     pub(crate) size: u64,
     name: [&'static str; 2],
     seeders: [Node; 2],
-    /// A node that has fetched all, and knows no other.
+    /// A node that has fetched all files, and knows no other node.
     pub(crate) offline: Node,
     cold_nodes: Cell<u32>,
     lab: Lab,
@@ -61,8 +61,8 @@ impl Hub {
         node.machine.json(named);
     }
 
-    /// Runs a client that downloads at least so many bytes: from a node that has nothing but the
-    /// name, and fetches what is asked for at that moment; and from the one that is offline.
+    /// Runs a client that downloads at least so many bytes: from a node that has only the name and
+    /// fetches files on request, and from the offline node.
     pub(crate) fn serves(&self, bytes: u64, client: impl Fn(&Client)) {
         let number = self.cold_nodes.get();
         self.cold_nodes.set(number + 1);
@@ -79,26 +79,26 @@ impl Hub {
         assert_eq!(self.offline.count("bytes_received"), 0, "it is offline");
     }
 
-    /// Whether both seeders gave something.
+    /// Whether both seeders sent chunks.
     pub(crate) fn both_gave(&self) -> bool {
         self.seeders.iter().all(|node| node.count("bytes_sent") > 0)
     }
 }
 
-/// Someone with an empty cache who uses clients with one endpoint.
+/// A client environment: an empty cache and one endpoint.
 pub(crate) struct Client {
     endpoint: String,
-    /// For the client's files; what it makes is there until this value goes.
+    /// The client's files, removed when this value is dropped.
     pub(crate) home: tempfile::TempDir,
 }
 
 impl Client {
-    /// Someone who asks a node.
+    /// A client of a node's gateway.
     pub(crate) fn of(node: &Node) -> Self {
         Self::new(node.gateway.as_deref().expect("a gateway"))
     }
 
-    /// Someone who asks what is at a URL.
+    /// A client of a URL.
     pub(crate) fn new(endpoint: &str) -> Self {
         Self {
             endpoint: endpoint.to_owned(),
@@ -112,13 +112,13 @@ impl Client {
         self.run(python, &[&[text(&program)], args].concat())
     }
 
-    /// Runs a command that an environment has, such as `hf`.
+    /// Runs a command of a Python environment, such as `hf`.
     pub(crate) fn command(&self, python: &Path, command: &str, args: &[&str]) -> String {
         let command = python.with_file_name(command);
         self.run(python, &[&[text(&command)], args].concat())
     }
 
-    /// Runs a program, which must work, and returns what it prints.
+    /// Runs a program, which must succeed, and returns its output.
     pub(crate) fn run(&self, program: &Path, args: &[&str]) -> String {
         let mut command = Command::new(program);
         command
@@ -132,7 +132,7 @@ impl Client {
     }
 }
 
-/// What a script of the project prints.
+/// The output of a script of the project.
 pub(crate) fn script(name: &str, args: &[&str]) -> PathBuf {
     let output = Command::new(root().join("scripts").join(name))
         .args(args)
@@ -168,7 +168,7 @@ fn files_of(directory: &Path) -> BTreeSet<PathBuf> {
     files
 }
 
-/// A client's folder has the files of another one, and what the client keeps for itself.
+/// Panics unless a client's folder has the files of the source, apart from the client's own files.
 pub(crate) fn assert_same(source: &Path, folder: &Path) {
     let mut files = files_of(folder);
     files.retain(|file| !file.starts_with(".cache/huggingface"));

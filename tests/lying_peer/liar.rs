@@ -22,7 +22,7 @@ use hubless_testkit::model;
 use hubless_wire::{Answer, Ask, PAYLOAD_BYTES_MAX};
 use tokio::runtime::Runtime;
 
-/// What a liar does; everything else it answers truly.
+/// The misbehaviour of a liar; it answers all other requests truthfully.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lie {
     /// One bit of each chunk is wrong.
@@ -31,17 +31,17 @@ pub(crate) enum Lie {
     WrongChunkList,
     /// The manifest is that of other files.
     WrongManifest,
-    /// Asks for chunks are never answered.
+    /// Requests for chunks are never answered.
     Stall,
 }
 
 /// Bytes of a chaining value.
 const CV_BYTES: usize = 32;
 
-/// Values in one answer.
+/// Chaining values in one response.
 const CVS_PER_PAGE: usize = PAYLOAD_BYTES_MAX / CV_BYTES;
 
-/// The model as it is, the lie, and how often chunks were asked for.
+/// The true model, the lie, and the number of requests for chunks.
 struct Service {
     lie: Lie,
     manifest: Manifest,
@@ -73,7 +73,7 @@ impl Service {
         }
     }
 
-    /// The answers to an ask; none if there never are any.
+    /// The responses to a request; `None` if it is never answered.
     fn answers(&self, ask: Ask) -> Vec<(Answer, Bytes)> {
         match ask {
             Ask::Manifest { offset, .. } => vec![self.manifest_page(offset as usize)],
@@ -182,7 +182,7 @@ pub(crate) struct Liar {
 }
 
 impl Liar {
-    /// Starts one that offers `source`.
+    /// Starts a liar that offers `source`.
     pub(crate) fn start(source: &Path, lie: Lie) -> Self {
         let service = Arc::new(Service::of(source, lie));
         let runtime = Runtime::new().expect("a runtime");
@@ -211,17 +211,17 @@ impl Liar {
         }
     }
 
-    /// Where it can be dialled.
+    /// The address on which it can be dialled.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Its name.
+    /// Its peer id.
     pub(crate) fn peer_id(&self) -> &str {
         &self.peer_id
     }
 
-    /// How often it was asked for chunks.
+    /// The number of requests for chunks that it received.
     pub(crate) fn asked_for_chunks(&self) -> u64 {
         self.service.asked_for_chunks.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Peers that lie, stall and leave: the fetch ends right from the honest one.
+//! Peers that lie, stall and leave: the fetch completes from the honest one.
 
 mod liar;
 
@@ -15,10 +15,10 @@ const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
 const SIZE: u64 = 80 * model::CHUNK + 1000;
 
-/// Slow enough that the others are asked too: 4 s for all.
+/// Slow enough that the other peers get requests too: 4 s for all.
 const HONEST: &str = "5MB";
 
-/// What the honest one needs alone, and patience with the others.
+/// The time that the honest peer needs alone, and that the others may waste.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 struct Scene {
@@ -46,7 +46,7 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    /// Fetches from the honest seeder and others, and compares.
+    /// Fetches from the honest seeder and others, and compares the files.
     fn fetch_with(&self, others: &[&str]) {
         let mut args = vec![self.honest.hash()];
         for address in others.iter().copied().chain([self.honest.address()]) {
@@ -57,7 +57,7 @@ impl Scene {
         self.getter.machine.run(["verify"]).ok();
     }
 
-    /// Asks only a liar, which must not work.
+    /// Fetches from a liar alone, which must fail.
     fn fetch_only_from(&self, liar: &Liar) {
         let args = [
             "get",
@@ -74,7 +74,7 @@ impl Scene {
         );
     }
 
-    /// Makes the getter need it all again.
+    /// Removes the model from the getter.
     fn forget(&self) {
         self.getter.machine.run(["rm", self.honest.hash()]).ok();
         self.getter.machine.run(["gc"]).ok();
@@ -147,7 +147,7 @@ fn a_peer_that_claims_all_and_answers_nothing() {
     let liar = Liar::start(&scene.source, Lie::Stall);
     scene.fetch_with(&[liar.address()]);
     assert!(liar.asked_for_chunks() > 0, "the liar was never asked");
-    // To be slow is no lie.
+    // Slowness is not a lie.
     assert_eq!(scene.getter.count("chunks_rejected"), 0);
 }
 
@@ -191,7 +191,7 @@ fn all_of_them_at_once() {
     let cut = bad_line(cut.address(), 700_000, Then::Cut);
     let mut others: Vec<&str> = liars.iter().map(Liar::address).collect();
     others.push(&cut);
-    // Who connects last may find nothing left to lie about.
+    // A peer that connects last may receive no request.
     until("the one that lies about bytes is banned", LIMIT, || {
         scene.fetch_with(&others);
         scene.is_banned(&liars[0]).inspect_err(|_| scene.forget())

@@ -1,4 +1,4 @@
-//! A client that sends what it is told, and reads to the end.
+//! An HTTP client that sends requests unchanged, and reads responses to the end.
 
 use std::{
     io::{Read, Write},
@@ -8,7 +8,7 @@ use std::{
 use hubless_testkit::process::{LIMIT, Node};
 use serde_json::Value;
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -35,7 +35,7 @@ impl Gateway {
         Self { host, token: None }
     }
 
-    /// The same one, asked with a token.
+    /// The same gateway, with a token in each request.
     pub(crate) fn with_token(&self, token: &'static str) -> Self {
         Self {
             host: self.host.clone(),
@@ -51,7 +51,7 @@ impl Gateway {
         self.send(method, path, &[], Some(body))
     }
 
-    /// Sends a request; headers go before those that are sent anyway.
+    /// Sends a request; the given headers come before the default ones.
     pub(crate) fn send(
         &self,
         method: &str,
@@ -103,7 +103,7 @@ impl Gateway {
     }
 }
 
-/// The text of a body in chunks, each behind its length.
+/// Decodes a body in chunked transfer encoding.
 fn unchunked(mut body: &str) -> String {
     let mut text = String::new();
     while let Some((length, rest)) = body.split_once("\r\n") {

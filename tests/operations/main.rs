@@ -1,4 +1,4 @@
-//! What operators rely on: metrics, health, control, and what a service manager is told.
+//! Interfaces for operators: metrics, health, control, and messages to a service manager.
 
 mod http;
 mod names;
@@ -46,7 +46,7 @@ fn machine(lab: &Lab, name: &str) -> Machine {
     lab.machine(name).with("HUBLESS_GATEWAY", "127.0.0.1:0")
 }
 
-/// A machine whose gateway asks for [`TOKEN`].
+/// A machine whose gateway requires [`TOKEN`].
 fn machine_with_token(lab: &Lab, name: &str) -> Machine {
     let file = lab.path("token");
     fs::write(&file, TOKEN).expect("a file");
@@ -107,7 +107,7 @@ fn metrics_move_by_what_happens_and_are_read_by_the_reference_parser() {
     let sent = sum(&scrape(&alice), "hubless_sent_bytes_total");
     assert!((size..size * 1.1).contains(&sent), "{sent} of {size}");
 
-    // What a client reads from the gateway, and under which route.
+    // Bytes that a client reads from the gateway, by route.
     let gateway = Gateway::of(&alice);
     assert_eq!(gateway.get("/acme/m/resolve/main/weights.bin").status, 200);
     assert_eq!(gateway.get("/acme/none/resolve/main/x").status, 404);
@@ -155,7 +155,7 @@ fn strangers_cannot_make_labels() {
             }
             gateway.send(&format!("WORD{number}"), "/", &[], None);
         }
-        // What is asked is counted when it is answered.
+        // A request is counted when its response is complete.
         gateway.get("/metrics");
         samples(&gateway.get("/metrics")).len()
     };
@@ -178,7 +178,7 @@ fn readiness_follows_the_network() {
     }
     drop(alone);
 
-    // She comes back on the same port, which is hers alone: no other test uses her address.
+    // Alice restarts on the same port; no other test uses her address.
     let [.., high, low] = std::process::id().to_be_bytes();
     let listen = format!("/ip4/127.84.{high}.{low}/tcp/0");
     let alice = lab.machine("alice").with("HUBLESS_LISTEN", listen);
@@ -206,7 +206,11 @@ fn readiness_follows_the_network() {
             .as_str()
             .is_some_and(|reason| reason.contains("configured"))
     );
-    assert_eq!(gateway.get("/healthz").status, 200, "it lives all the same");
+    assert_eq!(
+        gateway.get("/healthz").status,
+        200,
+        "healthy, though not ready"
+    );
 
     let (listen, _) = address
         .rsplit_once("/p2p/")
@@ -248,7 +252,7 @@ fn a_node_whose_home_is_gone_does_not_live_and_says_why() {
 }
 
 #[test]
-fn control_is_for_those_who_may() {
+fn control_needs_the_token() {
     let lab = Lab::new(HUBLESS);
     let open = machine(&lab, "open").serve(&[]);
     let gateway = Gateway::of(&open);
@@ -463,9 +467,9 @@ fn no_request_that_the_description_leads_to_has_an_answer_that_it_does_not() {
         .arg(root().join("tests/operations/schemathesis.toml"))
         .args(["run", &format!("{url}/api/hubless/openapi.json")])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
-        // How many drafts the generator throws away depends on its version.
+        // The number of drafts that the generator discards depends on its version.
         .arg("--suppress-health-check=filter_too_much")
-        // What it remembers goes with the lab.
+        // Its database is removed with the lab.
         .current_dir(lab.path(""))
         .env("NO_PROXY", "127.0.0.1");
     Process::start(command).wait(LIMIT).ok();
@@ -493,7 +497,7 @@ impl Manager {
 }
 
 #[test]
-fn a_service_manager_is_told_of_start_life_and_stop() {
+fn a_service_manager_is_notified_of_start_life_and_stop() {
     const WATCHDOG: Duration = Duration::from_secs(3);
     let lab = Lab::new(HUBLESS);
     let manager = Manager::new(&lab);

@@ -1,4 +1,4 @@
-//! Names, as several processes set them at once.
+//! Names that several processes set at once.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What happens to stored bytes behind the node's back.
+//! Damage to stored bytes that the node does not notice.
 
 use std::{
     fs::{self, File, FileTimes},
@@ -6,17 +6,17 @@ use std::{
     path::Path,
 };
 
-/// Kinds of damage. The time of the last write is put back afterwards, as rot and restored backups
-/// leave it.
+/// Kinds of damage. The modification time is restored afterwards, as bit rot and restored backups leave
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// One bit is another.
+    /// One bit is flipped.
     Bit,
-    /// The file ends before the bytes that are asked for.
+    /// The file ends before the requested bytes.
     Truncated,
-    /// There is no file.
+    /// The file is missing.
     Gone,
-    /// Zeros in place of the bytes: what a file system leaves after a power cut.
+    /// Zeros in place of the bytes, as a file system may leave them after a power failure.
     Zeros,
     /// A link to another file of the same size.
     Link,
@@ -31,7 +31,7 @@ impl Damage {
         Self::Link,
     ];
 
-    /// What can happen to bytes inside the index without the index itself being unreadable.
+    /// The kinds that leave the index itself readable.
     pub(crate) const INSIDE_THE_INDEX: &[Self] = &[Self::Bit, Self::Zeros];
 
     /// Damages `len` bytes at `offset` of a file.

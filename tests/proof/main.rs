@@ -1,9 +1,9 @@
-//! What leaves a node is right, or does not leave: each way out, each kind of damage, each place
-//! where bytes lie.
+//! No wrong byte leaves a node: tested for each output path, each kind of damage, and each storage
+//! location.
 //!
-//! A model is stored, one of its files is damaged behind the node's back, and a reader asks for it.
+//! A model is stored, one of its files is damaged without the node noticing, and a reader requests it.
 //! Without another holder no reader may succeed, and none may get a wrong byte. With a peer that has
-//! the model the same request succeeds, and no command repaired anything in between.
+//! the model the same request succeeds, without a repair by another command in between.
 
 mod damage;
 mod places;
@@ -28,27 +28,27 @@ use crate::{
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
-/// What the damaged node can ask for the bytes.
+/// The peers that the damaged node can fetch the bytes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Others {
     None,
     Peer,
 }
 
-/// Cells at once: most of the time of a cell is waiting for peers that are not there.
+/// Cells that run at once: a cell spends most of its time waiting for peers that do not exist.
 const CELLS_AT_ONCE: usize = 6;
 
-/// The model, and what else all cells share.
+/// The model and other state that all cells share.
 struct Scene {
     lab: Lab,
     source: PathBuf,
-    /// A node that serves the model from where it lies.
+    /// A node that serves the model in place.
     good: Good,
-    /// A file system that can clone.
+    /// A file system with reflinks.
     reflinks: Reflinks,
 }
 
-/// What is known of the good node.
+/// How the damaged node knows the good node.
 struct Good {
     hash: String,
     address: String,
@@ -74,7 +74,7 @@ impl Scene {
         (scene, node)
     }
 
-    /// Every way out of a place, after each damage that the place can take.
+    /// Every output path of a location, after each damage that the location can have.
     fn check(&self, place: Place) {
         let ways = |damage: &Damage| Way::ALL.map(|way| (*damage, way));
         let cells: Vec<(Damage, Way)> = place.damages().iter().flat_map(ways).collect();
@@ -106,7 +106,7 @@ impl Scene {
         let repaired = way.take(self, &victim, Others::Peer);
         repaired.is_right(&cell);
 
-        // And where the peer is known when the damage is found: within the same request.
+        // And if the peer is known when the damage is found: within the same request.
         if damage == Damage::Bit {
             let victim = Victim::new(self, place, way.needs_reflinks());
             victim.harm(damage);

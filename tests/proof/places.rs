@@ -1,4 +1,4 @@
-//! Where the bytes of a file lie, and a home directory in which they lie there.
+//! Storage locations of a file, and home directories that use them.
 
 use std::{
     fs,
@@ -20,17 +20,17 @@ pub(crate) const MODEL: [(&str, u64); 2] =
 /// The name under which gateways serve it.
 pub(crate) const NAME: &str = "acme/mini";
 
-/// What a partial file holds: its first chunks.
+/// Held bytes of a partial file: its first chunks.
 const HELD_BYTES: u64 = 4 * CHUNK;
 
-/// Where a file's bytes are.
+/// The storage location of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In a file of the store.
     Owned,
     /// In the index.
     Inline,
-    /// In a file of the store that lacks chunks.
+    /// In a partial file of the store.
     Partial,
     /// In the user's own file.
     External,
@@ -44,7 +44,7 @@ impl Place {
         }
     }
 
-    /// The file of the model that lies there.
+    /// The file of the model that is stored there.
     pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Inline => "small.bin",
@@ -53,22 +53,22 @@ impl Place {
     }
 }
 
-/// A machine whose copy is damaged.
+/// The machine with the damaged copy.
 pub(crate) struct Victim {
     pub(crate) machine: Machine,
     pub(crate) hash: String,
     pub(crate) place: Place,
-    /// What the file's bytes should be.
+    /// The right bytes of the file.
     pub(crate) truth: Vec<u8>,
     /// A directory beside the home directory, on the same file system.
     pub(crate) beside: PathBuf,
-    /// The file that holds the bytes, and where a chunk lies in it that is held.
+    /// The file that holds the bytes, and the offset of a held chunk in it.
     stored: PathBuf,
     offset: u64,
 }
 
 impl Victim {
-    /// A new home directory with the model in it, whole or in part.
+    /// A new home directory with the model, complete or in part.
     pub(crate) fn new(scene: &Scene, place: Place, on_reflinks: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("victim-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -96,13 +96,13 @@ impl Victim {
         }
     }
 
-    /// Damages one chunk that is held.
+    /// Damages one held chunk.
     pub(crate) fn harm(&self, damage: Damage) {
         let len = self.chunk().len();
         damage.inflict(&self.stored, self.offset, len);
     }
 
-    /// The bytes of the file that the damage is in.
+    /// The bytes of the damaged file.
     pub(crate) fn chunk(&self) -> std::ops::Range<usize> {
         match self.place {
             Place::Inline => 0..self.truth.len(),
@@ -111,7 +111,7 @@ impl Victim {
     }
 }
 
-/// Puts the model into a home directory. Returns the file in which the bytes lie.
+/// Puts the model into a home directory. Returns the file that holds the bytes.
 fn fill(scene: &Scene, place: Place, machine: &Machine, beside: &Path, hash: &str) -> PathBuf {
     let file_hash = model::file_hash(&scene.source.join(place.file()));
     let (shard, home) = (&file_hash[..2], &machine.home);
@@ -144,7 +144,7 @@ fn fill(scene: &Scene, place: Place, machine: &Machine, beside: &Path, hash: &st
     }
 }
 
-/// Where the damage goes: the first chunk that is there, or the payload within the index.
+/// The offset of the damage: the first held chunk, or the payload within the index.
 fn find_held(stored: &Path, truth: &[u8], place: Place) -> u64 {
     let bytes = fs::read(stored).unwrap_or_else(|error| panic!("{}: {error}", text(stored)));
     let chunk = CHUNK as usize;

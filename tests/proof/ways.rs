@@ -1,4 +1,4 @@
-//! The ways by which bytes leave a node.
+//! The output paths of a node.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     places::{NAME, Victim},
 };
 
-/// A way out.
+/// An output path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// The whole file over HTTP.
@@ -21,9 +21,9 @@ pub(crate) enum Way {
     Http206,
     /// `hubless cat`.
     Cat,
-    /// `get -o` where the file system can link.
+    /// `get -o` on a file system with hard links.
     Link,
-    /// `get -o` where the file system can clone.
+    /// `get -o` on a file system with reflinks.
     Clone,
     /// `get -o` onto another file system.
     Copy,
@@ -35,18 +35,18 @@ pub(crate) enum Way {
     PullThrough,
 }
 
-/// What a reader got.
+/// The result of a reader.
 pub(crate) struct Outcome {
-    /// The reader was told that all is there and right.
+    /// The reader received a success status.
     pub(crate) success: bool,
     bytes: Vec<u8>,
     truth: Vec<u8>,
-    /// For messages: what the commands wrote.
+    /// Output of the commands, for messages.
     pub(crate) report: String,
 }
 
 impl Outcome {
-    /// What came may have ended early, but nothing of it is wrong.
+    /// The bytes may end early, but none of them is wrong.
     pub(crate) fn holds_no_wrong_byte(&self, cell: &str) {
         let wrong = self.bytes.iter().zip(&self.truth).position(|(a, b)| a != b);
         assert_eq!(
@@ -60,7 +60,7 @@ impl Outcome {
         );
     }
 
-    /// All of it came, and the reader knows.
+    /// All bytes arrived, and the reader received a success status.
     pub(crate) fn is_right(&self, cell: &str) {
         self.holds_no_wrong_byte(cell);
         assert!(self.success, "{cell}: a peer has it, but: {}", self.report);
@@ -89,7 +89,7 @@ impl Way {
         self == Self::Clone
     }
 
-    /// Asks for the damaged file.
+    /// Requests the damaged file.
     pub(crate) fn take(self, scene: &Scene, victim: &Victim, others: Others) -> Outcome {
         let elsewhere = tempfile::tempdir_in("/dev/shm").expect("a directory in memory");
         match self {
@@ -108,7 +108,7 @@ impl Way {
     }
 }
 
-/// What is added to a command so that it knows the good node.
+/// Arguments by which a command knows the good node.
 fn known(scene: &Scene, others: Others) -> Vec<&str> {
     match others {
         Others::None => Vec::new(),
@@ -116,7 +116,7 @@ fn known(scene: &Scene, others: Others) -> Vec<&str> {
     }
 }
 
-/// As [`known`], for a command that waits: not long where there is nothing to wait for.
+/// As [`known`], for a command that waits for peers: with a short limit if no peer exists.
 fn patient(scene: &Scene, others: Others) -> Vec<&str> {
     let timeout = match others {
         Others::None => "1",
@@ -163,7 +163,7 @@ fn ask_gateway(node: &Node, victim: &Victim, range: Option<std::ops::Range<usize
 fn cat(scene: &Scene, victim: &Victim, others: Others) -> Outcome {
     let args = ["cat", &victim.hash, victim.place.file()];
     let args = [&args[..], &patient(scene, others)].concat();
-    // Not through `run`, which takes output for text.
+    // Not through `run`, which decodes output as text.
     let output = victim.machine.command(args).output().expect("hubless runs");
     Outcome {
         success: output.status.success(),
@@ -188,7 +188,7 @@ fn fetch(machine: &Machine, victim: &Victim, args: &[&str], to: &Path) -> Outcom
     assert!(!finished.stderr.contains("panicked"), "{finished:#?}");
     Outcome {
         success: finished.is_code(0),
-        // Nothing at all is no wrong byte.
+        // An empty result has no wrong byte.
         bytes: fs::read(to.join(victim.place.file())).unwrap_or_default(),
         truth: victim.truth.clone(),
         report: format!("{finished:#?}"),
@@ -206,7 +206,7 @@ fn through_a_peer(scene: &Scene, victim: &Victim, others: Others) -> Outcome {
     fetch(&getter, victim, &args, &out)
 }
 
-/// Another node asks the damaged one's gateway for what its client wants.
+/// Another node pulls through the damaged one's gateway for its own client.
 fn pulled_through(scene: &Scene, victim: &Victim, others: Others) -> Outcome {
     let node = serve(scene, &victim.machine, others, &[]);
     let place = tempfile::tempdir_in(&victim.beside).expect("an own directory");

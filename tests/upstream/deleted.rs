@@ -1,4 +1,4 @@
-//! What a hub deletes.
+//! Repos that a hub deletes.
 
 use hubless_testkit::{http::get, process::Lab};
 

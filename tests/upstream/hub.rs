@@ -1,5 +1,4 @@
-//! A hub that knows nothing of BLAKE3, and does what a test tells it: in threads that end with the
-//! test's process.
+//! A hub without BLAKE3 whose behaviour tests control, in threads that end with the test's process.
 
 use std::{
     collections::HashMap,
@@ -18,39 +17,39 @@ use serde_json::{Value, json};
 
 use crate::http::lines;
 
-/// The one commit of its repos.
+/// The only commit of its repos.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// Its first repo.
 pub(crate) const REPO: &str = "Org/Model";
 
-/// Writes in a second of a hub that sends at a rate.
+/// Writes a second of a hub with a limited rate.
 const PIECES_PER_SECOND: usize = 50;
 
-/// What it is told.
+/// Its behaviour.
 #[derive(Default)]
 pub(crate) struct Manners {
     /// Files are sent with a wrong byte at this offset.
     pub(crate) wrong_byte: Option<usize>,
-    /// Files are for who has this token.
+    /// Files require this token.
     pub(crate) gated: Option<&'static str>,
-    /// All of it is for who has this token.
+    /// All requests require this token.
     pub(crate) private: Option<&'static str>,
-    /// Files lie elsewhere.
+    /// Files are redirected to another URL.
     pub(crate) redirect: Option<String>,
-    /// So many requests are refused, each with so many seconds to wait.
+    /// So many requests are refused, each with a `Retry-After` of so many seconds.
     pub(crate) refuse: (u32, u64),
-    /// So many requests for files behind the first are refused, each with so many seconds to wait.
+    /// So many requests for files after the first are refused, each with such a `Retry-After`.
     pub(crate) refuse_files: (u32, u64),
     /// The connection of a file is cut after so many bytes, once.
     pub(crate) cut_after: Option<usize>,
-    /// A file takes so long.
+    /// Delay before a file.
     pub(crate) slowness: Duration,
-    /// Answers are sent at this rate.
+    /// Responses are sent at this rate.
     pub(crate) bytes_per_second: Option<usize>,
-    /// Files are sent as a whole, whatever part is asked for.
+    /// Files are sent completely, whatever range is requested.
     pub(crate) ignores_range: bool,
-    /// No answer comes to questions about a repo whose name has this in it.
+    /// Requests about a repo whose name contains this are never answered.
     pub(crate) silent_about: Option<&'static str>,
     /// Files are listed twice.
     pub(crate) lists_twice: bool,
@@ -58,11 +57,11 @@ pub(crate) struct Manners {
     pub(crate) deleted: bool,
     /// The history of its main branch: ids and titles, newest first.
     pub(crate) history: Vec<(String, &'static str)>,
-    /// Nobody is there.
+    /// Connections are closed without a response.
     pub(crate) gone: bool,
 }
 
-/// A request as it came: method and path, and its headers.
+/// A received request: method and path, and its headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) path: String,
@@ -95,7 +94,7 @@ struct Shared {
 }
 
 impl Hub {
-    /// A hub whose repo has these files; those ending in `.bin` are large ones.
+    /// A hub whose repo has these files; those ending in `.bin` are large files.
     pub(crate) fn start(files: &[(&str, Vec<u8>)]) -> Self {
         Self::start_at("127.0.0.1:0", files)
     }
@@ -122,22 +121,22 @@ impl Hub {
         }
     }
 
-    /// Adds a repo, whose one commit has the same id.
+    /// Adds a repo, whose only commit has the same id.
     pub(crate) fn add(&self, name: &str, files: &[(&str, Vec<u8>)]) {
         lock(&self.shared.repos).push(Repo::new(name, files));
     }
 
-    /// Changes its manners.
+    /// Changes its behaviour.
     pub(crate) fn is(&self, change: impl FnOnce(&mut Manners)) {
         change(&mut lock(&self.shared.manners));
     }
 
-    /// Bytes of its answers that it sent.
+    /// Bytes of responses that it sent.
     pub(crate) fn sent(&self) -> usize {
         self.shared.sent.load(Ordering::Relaxed)
     }
 
-    /// The requests whose path has this in it.
+    /// The requests whose path contains this.
     pub(crate) fn requests(&self, part: &str) -> Vec<Request> {
         let requests = lock(&self.shared.requests);
         let fit = requests
@@ -162,7 +161,7 @@ impl Repo {
         })
     }
 
-    /// Where its name ends in a path.
+    /// The end of its name in a path.
     fn end_in(&self, path: &str) -> Option<usize> {
         let name = format!("/{}", self.name.to_ascii_lowercase());
         let at = path.to_ascii_lowercase().find(&name)?;
@@ -192,14 +191,14 @@ impl Shared {
         lock(&self.requests).push(request.clone());
         let silent_about = lock(&self.manners).silent_about;
         if silent_about.is_some_and(|name| request.path.contains(name)) {
-            // Until the client leaves.
+            // Blocks until the client disconnects.
             let _ = client.read(&mut [0]);
             return;
         }
         let answer = self.answer(&request);
         let rate = lock(&self.manners).bytes_per_second;
         for piece in answer.chunks(rate.map_or(answer.len(), |rate| rate / PIECES_PER_SECOND)) {
-            // A client that goes away is its own matter.
+            // The client may disconnect.
             if client.write_all(piece).is_err() {
                 return;
             }
@@ -339,7 +338,7 @@ impl Repo {
     }
 }
 
-/// A file, or the part of it that was asked for.
+/// A file, or the requested range of it.
 fn content(bytes: &[u8], range: Option<&str>, cut: Option<usize>) -> Vec<u8> {
     let part = range.and_then(|range| {
         let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;

@@ -1,5 +1,5 @@
-//! Pulling through: a node asks a hub for what it does not have. The hub is one that the tests tell
-//! how to behave, or another node's gateway of which only HTTP is used.
+//! Pulling through: a node requests files that it lacks from a hub. The hub is one whose behaviour the
+//! tests control, or another node's gateway of which only HTTP is used.
 
 mod deleted;
 mod history;
@@ -55,7 +55,7 @@ fn weights() -> Vec<u8> {
     noise(1, 3 * MIB + 17)
 }
 
-/// A node that asks a hub.
+/// A node with a hub as its upstream.
 fn mirror(lab: &Lab, name: &str, upstream: &str, args: &[&str]) -> Node {
     let machine = lab.machine(name).with("HUBLESS_GATEWAY", "127.0.0.1:0");
     let machine = machine.with("NO_PROXY", "*");
@@ -97,11 +97,7 @@ fn a_repo_of_the_upstream_is_read_like_one_of_our_own() {
         .map(|e| &e["path"])
         .collect();
     assert_eq!(paths, ["config.json", "weights.bin"]);
-    assert_eq!(
-        node.count("bytes_from_upstream"),
-        0,
-        "nobody asked for bytes"
-    );
+    assert_eq!(node.count("bytes_from_upstream"), 0, "no request for bytes");
     for _ in 0..2 {
         let weights_now = get(url, &file("weights.bin"));
         assert_eq!((weights_now.status, weights_now.whole), (200, true));
@@ -117,7 +113,7 @@ fn a_repo_of_the_upstream_is_read_like_one_of_our_own() {
     assert_eq!(refs["tags"][0]["name"], "v1");
     assert_eq!(hub.requests("/resolve/").len(), 2, "each file once");
 
-    // All of it is there when the hub is not, also after a new start.
+    // All files are served without the hub, also after a restart.
     hub.is(|manners| manners.gone = true);
     node.stop();
     let node = mirror(&lab, "mirror", &hub.url, &[]);
@@ -170,7 +166,7 @@ fn a_wrong_byte_is_never_taken_for_the_file() {
             answer.status,
             answer.whole
         );
-        assert!(answer.body.len() < 3 * MIB, "the end is not given");
+        assert!(answer.body.len() < 3 * MIB, "the end is not sent");
     }
     assert_eq!(node.count("store/bytes"), 0, "nothing is kept");
     assert_eq!(keys(&node), 0, "nothing is announced");
@@ -185,7 +181,7 @@ fn many_clients_at_once_cost_the_upstream_one() {
     let (lab, hub) = (Lab::new(HUBLESS), hub());
     hub.is(|manners| manners.slowness = Duration::from_millis(500));
     let node = mirror(&lab, "mirror", &hub.url, &[]);
-    // One that goes away does not stop the others.
+    // A client that leaves does not stop the others.
     drop(http::begin(gateway(&node), &file("weights.bin"), &[]));
     let url = gateway(&node);
     thread::scope(|scope| {
@@ -215,7 +211,7 @@ fn a_broken_connection_goes_on_where_it_was() {
         .map(|request| request.header("range"))
         .collect();
     assert_eq!(ranges.len(), 2);
-    let rest = ranges[1].expect("only the rest is asked for");
+    let rest = ranges[1].expect("only the rest is requested");
     assert!(
         rest.starts_with("bytes=2") && rest.ends_with(&format!("-{}", 3 * MIB + 16)),
         "{rest}"
@@ -259,7 +255,7 @@ fn the_limit_holds_for_the_upstream_too() {
         assert!(took >= ideal * 0.95, "{took} s, not {ideal} s");
         (took < ideal * 1.1).then_some(node)
     };
-    // A machine that stalls is no fault; one that does so three times in a row is rare.
+    // A stalled machine may spoil one measurement, but hardly three in a row.
     let node = (0..3).find_map(pull).expect("a pull that uses its limit");
 
     let metrics = get(gateway(&node), "/metrics").body;
@@ -313,7 +309,7 @@ fn a_pull_is_among_the_transfers() {
 }
 
 #[test]
-fn a_pull_of_what_is_private_is_shown_to_nobody() {
+fn a_pull_of_a_private_file_is_not_listed() {
     let (lab, hub) = (Lab::new(HUBLESS), slow_hub());
     hub.is(|manners| manners.private = Some("hf_owner"));
     let node = mirror(&lab, "mirror", &hub.url, &[]);
@@ -355,7 +351,7 @@ fn what_came_of_a_file_is_not_asked_for_again() {
     let last = requests.last().and_then(|last| last.header("range"));
     let start = last.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
     let start: usize = start.map_or(0, |(start, _)| start.parse().expect("a number"));
-    assert!(start > 4 * MIB, "only the rest is asked for: {last:?}");
+    assert!(start > 4 * MIB, "only the rest is requested: {last:?}");
     assert!(node.count("bytes_from_upstream") <= large.len() as u64);
 }
 
@@ -372,7 +368,7 @@ fn a_token_goes_to_the_upstream_alone() {
     let node = mirror(&lab, "mirror", &hub.url, &["--upstream-host", &host]);
     let token = "hf_a_secret_of_the_caller";
 
-    // A machine of the network that nobody named is not even knocked at.
+    // No connection is made to a machine of the network that the operator did not name.
     hub.is(|manners| manners.redirect = Some(other.url.clone()));
     let answer = get_as(&node, &file("weights.bin"), token);
     assert!(answer.status >= 400, "{}", answer.status);
@@ -390,7 +386,7 @@ fn a_token_goes_to_the_upstream_alone() {
     assert_eq!(listed.requests("/resolve/").len(), 1);
     assert_eq!(listed.requests("")[0].header("authorization"), None);
 
-    // Neither in what the node says.
+    // Nor does the node print or store it.
     let home = node.machine.home.clone();
     node.stop();
     let store = fs::read(home.join("store.redb")).expect("the index");
@@ -415,7 +411,7 @@ fn an_upstream_that_is_busy_is_left_alone_for_a_while() {
     let before = hub.requests("").len();
     let answer = get(gateway(&node), &file("config.json"));
     assert_eq!((answer.status, answer.header("retry-after")), (429, "40"));
-    assert_eq!(hub.requests("").len(), before + 1, "not asked on and on");
+    assert_eq!(hub.requests("").len(), before + 1, "no further requests");
 }
 
 #[test]
@@ -461,7 +457,7 @@ fn callers_with_the_gateways_token_use_the_nodes_token_at_the_upstream() {
         .filter_map(|request| request.header("authorization"));
     assert!(sent.into_iter().all(|sent| !sent.contains(OWN)));
 
-    // A file that others can read, and a gateway without a token, are refused.
+    // A token file that other users can read, and a gateway without a token, are refused.
     let refused = lab
         .machine("refused")
         .with("HUBLESS_GATEWAY", "127.0.0.1:0");
@@ -479,7 +475,7 @@ fn callers_with_the_gateways_token_use_the_nodes_token_at_the_upstream() {
 }
 
 #[test]
-fn what_is_gated_is_for_those_whom_the_upstream_accepts() {
+fn gated_files_are_given_to_callers_that_the_upstream_accepts() {
     let (lab, hub) = (Lab::new(HUBLESS), hub());
     hub.is(|manners| manners.gated = Some("hf_accepted"));
     let node = mirror(&lab, "mirror", &hub.url, &[]);
@@ -501,14 +497,14 @@ fn what_is_gated_is_for_those_whom_the_upstream_accepts() {
         assert!(message.contains("is restricted and you are not in the authorized list"));
     }
     let page = get(gateway(&node), &format!("/{REPO}/blob/main/weights.bin"));
-    assert_eq!(page.status, 403, "nor what is in it");
+    assert_eq!(page.status, 403, "its content neither");
     let info = get(gateway(&node), &format!("/api/models/{REPO}")).json();
-    assert_eq!(info["sha"], COMMIT, "what it is may be known");
+    assert_eq!(info["sha"], COMMIT, "its metadata is public");
     assert_never_announced(&node);
 }
 
 #[test]
-fn what_is_private_is_not_there_for_others() {
+fn private_repos_do_not_exist_for_other_callers() {
     let (lab, hub) = (Lab::new(HUBLESS), hub());
     hub.is(|manners| manners.private = Some("hf_owner"));
     let node = mirror(&lab, "mirror", &hub.url, &[]);
@@ -548,17 +544,15 @@ fn assert_never_announced(node: &Node) {
     assert_eq!(keys(node), 3, "{what}");
 }
 
-/// Keys to announce, done or not: there is nobody to whom they could be announced.
+/// Keys to announce: no node exists that would accept them.
 fn keys(node: &Node) -> u64 {
     node.count("dht/announced") + node.count("dht/backlog")
 }
 
 fn wait_for_keys(node: &Node, least: u64) {
-    until("there is something to announce", LIMIT, || {
-        match keys(node) {
-            keys if keys < least => Err(keys.to_string()),
-            _ => Ok(()),
-        }
+    until("a key is to be announced", LIMIT, || match keys(node) {
+        keys if keys < least => Err(keys.to_string()),
+        _ => Ok(()),
     });
 }
 
@@ -626,7 +620,7 @@ fn of_a_chain_of_nodes_only_the_first_asks_the_upstream_for_bytes() {
     for node in [&first, &second] {
         download_all(node, "acme/model", &source);
     }
-    // The same model under the same address: without the name, too.
+    // The same model under the same address, also without the name.
     let third = lab.machine("third");
     let fetched = third.get(&[&hash, "--peer", second.address()]);
     model::assert_same_tree(&fetched.path, &source);
@@ -670,7 +664,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What a script of the project prints.
+/// The output of a script of the project.
 fn script(name: &str, args: &[&str]) -> PathBuf {
     let script = root().join("scripts").join(name);
     let output = Command::new(script).args(args).output().expect("it starts");

@@ -16,7 +16,7 @@ use crate::{
     mirror, noise, weights,
 };
 
-/// Pulls of large files that a node has under way at once.
+/// Limit of a node's concurrent pulls of large files.
 const LONG_PULLS: usize = 32;
 
 #[test]
@@ -37,7 +37,7 @@ fn a_part_that_was_kept_is_of_use_beside_a_hub_that_sends_only_whole_files() {
     assert!(answer.whole && answer.body == large);
     let requests = hub.requests("/resolve/");
     let last = requests.last().and_then(|last| last.header("range"));
-    assert!(last.is_some(), "the part was there");
+    assert!(last.is_some(), "the part was kept");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_pull_that_is_refused_does_not_wait_for_peers_where_there_are_none() {
 }
 
 #[test]
-fn what_a_hub_does_wrong_is_said_to_be_its_fault() {
+fn errors_of_a_hub_are_reported_as_its_own() {
     let (lab, hub) = (Lab::new(HUBLESS), hub());
     hub.is(|manners| manners.wrong_byte = Some(0));
     let node = mirror(&lab, "mirror", &hub.url, &[]);

@@ -1,5 +1,5 @@
-//! What peers have comes from peers, on their word and then proven; the hub here tells SHA-256 and
-//! git's ids only.
+//! Files that peers have are fetched from peers: as a claim, then proven. The hub here lists SHA-256
+//! and git's ids only.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
     wait_for_keys, weights,
 };
 
-/// Large enough that parts of it are not pulled as a whole.
+/// Large enough that a range of it does not pull the whole file.
 const LARGE: usize = 12 * MIB + 5;
 
 fn large() -> Vec<u8> {
@@ -38,7 +38,7 @@ fn large_hub() -> Hub {
     ])
 }
 
-/// A node that has the large file from the hub, and has told so.
+/// A node that has the large file from the hub, and has announced it.
 fn first(lab: &Lab, hub: &Hub) -> Node {
     let first = mirror(lab, "first", &hub.url, &[]);
     assert!(get(gateway(&first), &file("large.bin")).body == large());
@@ -56,7 +56,7 @@ fn assert_nothing_is_kept(node: &Node) {
     assert_eq!(keys(node), 0, "nothing is announced");
 }
 
-/// Asks for the repo's listing, so that it is known when the hub is gone.
+/// Requests the repo's listing, so that it is known when the hub is gone.
 fn know(node: &Node) {
     let tree = get(
         gateway(node),
@@ -79,7 +79,7 @@ fn what_a_peer_has_is_not_asked_of_the_hub_again() {
     let by_peers = second.count("bytes_received") as usize;
     assert!(by_peers >= LARGE * 3 / 4, "{by_peers} bytes of the peer");
 
-    // It is proven: the second gives it on when the first and the hub are gone.
+    // It is proven: the second node serves it when the first and the hub are gone.
     drop(first);
     hub.is(|manners| manners.gone = true);
     let third = mirror(&lab, "third", gateway(&second), &[]);
@@ -117,7 +117,7 @@ fn without_the_hub_a_claim_is_given_when_it_is_proven() {
     let second = mirror(&lab, "second", &hub.url, &["--peer", first.address()]);
     know(&second);
     hub.is(|manners| manners.gone = true);
-    // A part of it, too, needs all of it.
+    // A range of it needs the whole file too.
     let part = get_with(
         gateway(&second),
         &file("large.bin"),
@@ -135,12 +135,12 @@ fn without_the_hub_a_claim_is_given_when_it_is_proven() {
 }
 
 #[test]
-fn who_claims_another_file_is_banned_and_nothing_of_it_stays() {
+fn a_peer_that_claims_another_file_is_banned_and_no_byte_of_it_stays() {
     let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
     let liar = Stranger::start(noise(8, LARGE));
     let peer = ["--peer", liar.address.as_str()];
 
-    // Without the hub: no answer, rather than a wrong one.
+    // Without the hub: an error, rather than wrong bytes.
     let node = mirror(&lab, "alone", &hub.url, &peer);
     know(&node);
     hub.is(|manners| manners.gone = true);
@@ -151,7 +151,7 @@ fn who_claims_another_file_is_banned_and_nothing_of_it_stays() {
     // Another peer that has it helps.
     hub.is(|manners| manners.gone = false);
     let honest = first(&lab, &hub);
-    // It needs some seconds for what it claims: meanwhile the liar's claim is heard.
+    // It sends its file for some seconds: meanwhile the liar's claim arrives.
     limit_up(&honest, "2MiB");
     let both = [&peer[..], &["--peer", honest.address()]].concat();
     let node = mirror(&lab, "both", &hub.url, &both);
@@ -173,7 +173,7 @@ fn the_lie_is_punished(node: &Node, liar: &Stranger) {
 }
 
 #[test]
-fn a_lie_does_not_change_what_the_hub_says() {
+fn a_lie_does_not_change_the_hubs_listing() {
     let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
     let liar = Stranger::start(noise(8, LARGE));
     let node = mirror(&lab, "node", &hub.url, &["--peer", &liar.address]);
@@ -182,14 +182,14 @@ fn a_lie_does_not_change_what_the_hub_says() {
     assert!(answer.whole && answer.body == large());
     the_lie_is_punished(&node, &liar);
     wait_for_keys(&node, 2);
-    assert_eq!(keys(&node), 2, "the file, and what other hubs call it");
+    assert_eq!(keys(&node), 2, "the file and its alias");
 }
 
 #[test]
 fn wrong_bytes_of_the_hub_are_not_completed_by_peers() {
     let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
     let first = first(&lab, &hub);
-    // Slow enough that the client is given bytes of the hub.
+    // Slow enough that the client receives bytes of the hub.
     limit_up(&first, "2MiB");
     hub.is(|manners| {
         manners.wrong_byte = Some(1000);
@@ -199,7 +199,7 @@ fn wrong_bytes_of_the_hub_are_not_completed_by_peers() {
     let answer = get(gateway(&second), &file("large.bin"));
     assert!(!answer.whole, "wrong at the beginning, right at the end");
     assert!(answer.body[1000] != large()[1000], "it was given that byte");
-    // What peers gave is right, and stays.
+    // The bytes of peers are right, and stay.
     let answer = get(gateway(&second), &file("large.bin"));
     assert!(answer.whole && answer.body == large());
 }
@@ -234,7 +234,7 @@ fn a_slow_member_does_not_hold_up_the_hub() {
     assert!(by_hub > LARGE / 2, "{by_hub} bytes of the hub");
 }
 
-/// Has a running node give others so much in a second.
+/// Limits the upload of a running node to so many bytes per second.
 fn limit_up(node: &Node, rate: &str) {
     node.machine.run(["config", "set", "limit_up", rate]).ok();
 }
@@ -252,7 +252,7 @@ fn member(lab: &Lab, name: &str) -> Machine {
 }
 
 #[test]
-fn a_member_of_the_network_is_taken_at_its_word() {
+fn claims_of_members_of_the_network_are_trusted() {
     let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
     let first = member(&lab, "first").serve(&["--upstream", &hub.url]);
     assert!(get(gateway(&first), &file("large.bin")).whole);
@@ -290,7 +290,7 @@ fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
     let node = mirror(&lab, "mirror", &hub.url, &["--peer", &stranger.address]);
     let accepted = get_as(&node, &file("weights.bin"), "hf_accepted");
     assert!(accepted.whole && accepted.body == weights());
-    assert_eq!(stranger.asked_for_aliases(), 0, "who wants it is not told");
+    assert_eq!(stranger.asked_for_aliases(), 0, "the want stays private");
 
     let list = hash_reader(&weights()[..]).expect("bytes in memory");
     let (hash, size, digests) = (list.file(), list.size(), Digests::of(&weights()));
@@ -315,7 +315,7 @@ fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
         let answer = stranger.ask(node.address(), ask.clone());
         assert_eq!(answer, Answer::NotHere, "{ask:?}");
     }
-    // The same of what is for everybody.
+    // The same for a public repo.
     hub.is(|manners| manners.gated = None);
     let open = mirror(&lab, "open", &hub.url, &[]);
     assert!(get(gateway(&open), &file("weights.bin")).whole);
@@ -329,7 +329,7 @@ fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
 fn peers_that_have_nothing_cost_no_time() {
     let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
     let empty = lab.machine("empty").serve(&[]);
-    // The shortest of three: a disk may be slow once.
+    // The shortest of three runs: a disk may be slow once.
     let took = |name: &str, args: &[&str]| {
         let once = |turn: i32| {
             let node = mirror(&lab, &format!("{name}{turn}"), &hub.url, args);

@@ -1,4 +1,4 @@
-//! A mirror whose quota is full: what was not used for longest makes room.
+//! A mirror whose quota is full: the least recently used content makes room.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -51,7 +51,7 @@ fn a_full_mirror_makes_room_and_keeps_what_is_new() {
         });
         let answer = get(url, NEW);
         done.store(true, Ordering::Relaxed);
-        watch.join().expect("the quota holds at each look");
+        watch.join().expect("the quota holds at each poll");
         answer
     });
     assert!(answer.whole && answer.body == noise(2, 8 * MIB));
@@ -62,7 +62,7 @@ fn a_full_mirror_makes_room_and_keeps_what_is_new() {
     let status = node.machine.run(["status"]).ok();
     assert!(status.stdout.contains("1 model, 10"), "{}", status.stdout);
 
-    // The new one is here without the hub; of the old one, what it is.
+    // Without the hub, the new file is served; of the old one, only its metadata.
     hub.is(|manners| manners.gone = true);
     assert!(get(gateway(&node), NEW).whole);
     let tree = get(gateway(&node), "/api/models/Org/Model/tree/main").json();

@@ -1,5 +1,5 @@
-//! A peer inside the test that speaks the protocol for real: it claims what it is told to, and asks
-//! what no node would.
+//! A peer inside the test that speaks the real protocol: it makes any claim, and sends requests that
+//! no node would.
 
 use std::{
     sync::{
@@ -73,7 +73,7 @@ impl ExchangeService for Service {
     }
 }
 
-/// A running one; ends when dropped.
+/// A running stranger; ends when dropped.
 pub(crate) struct Stranger {
     service: Arc<Service>,
     pub(crate) address: String,
@@ -82,7 +82,7 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    /// One that says of this file that it is whatever is wanted.
+    /// A stranger that claims this file for every alias.
     pub(crate) fn start(bytes: Vec<u8>) -> Self {
         let service = Arc::new(Service {
             list: hash_reader(&bytes[..]).expect("bytes in memory"),
@@ -112,12 +112,12 @@ impl Stranger {
         self.network.peer_id().to_string()
     }
 
-    /// How often it was asked which file has an alias.
+    /// The number of requests for an alias that it received.
     pub(crate) fn asked_for_aliases(&self) -> usize {
         self.service.asked_for_aliases.load(Ordering::Relaxed)
     }
 
-    /// The first answer of a node to an ask.
+    /// The first response of a node to a request.
     pub(crate) fn ask(&self, address: &str, ask: Ask) -> Answer {
         let address: Multiaddr = address.parse().expect("an address");
         let peer = peer_of(&address).expect("an address of a peer");

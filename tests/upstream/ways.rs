@@ -23,10 +23,10 @@ use crate::{
     weights,
 };
 
-/// A name that no DNS server knows: who comes there was led there.
+/// A name that no DNS server knows: only a proxy can lead to it.
 const NAME: &str = "hub.example";
 
-/// Listens in a thread that ends with the test's process; returns where.
+/// Listens in a thread that ends with the test's process; returns its address.
 fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let own = listener.local_addr().expect("a bound socket");
@@ -40,7 +40,7 @@ fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     own.to_string()
 }
 
-/// Sends a request's head to a server, and passes on what it answers.
+/// Sends a request's head to a server, and forwards the response.
 fn relay(head: &[String], mut client: impl Write, server: &str) -> io::Result<()> {
     let mut server = TcpStream::connect(server)?;
     server.write_all(format!("{}\r\n\r\n", head.join("\r\n")).as_bytes())?;
@@ -53,7 +53,7 @@ fn host(hub: &Hub) -> String {
     host.to_owned()
 }
 
-/// A forward proxy that leads everybody to one server, whatever they ask for.
+/// A forward proxy that leads every request to one server.
 struct Proxy {
     url: String,
     asked_for: Arc<Mutex<Vec<String>>>,
@@ -70,7 +70,7 @@ impl Proxy {
             };
             let is_tunnel = first.starts_with("CONNECT ");
             lock(&noted).push(first);
-            // What breaks off is the client's matter.
+            // The client may disconnect.
             let _ = match is_tunnel {
                 true => tunnel(&client, &server),
                 false => relay(&head, &client, &server),
@@ -82,7 +82,7 @@ impl Proxy {
         }
     }
 
-    /// The first lines of the requests that came.
+    /// The first lines of the received requests.
     fn asked_for(&self) -> Vec<String> {
         lock(&self.asked_for).clone()
     }
@@ -98,7 +98,7 @@ fn tunnel(mut client: &TcpStream, server: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// An authority that only the test knows.
+/// A certificate authority that only the test knows.
 struct Authority {
     certificate: Certificate,
     key: KeyPair,
@@ -119,7 +119,7 @@ impl Authority {
         path.to_owned()
     }
 
-    /// What serves under these names.
+    /// The TLS configuration of a server with these names.
     fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("a key");
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
@@ -136,7 +136,7 @@ impl Authority {
     }
 }
 
-/// TLS before a hub; returns where.
+/// Listens with TLS in front of a hub; returns its address.
 fn encrypted(hub: &Hub, config: Arc<ServerConfig>) -> String {
     let server = host(hub);
     listen(move |client| {
@@ -151,7 +151,7 @@ fn encrypted(hub: &Hub, config: Arc<ServerConfig>) -> String {
     })
 }
 
-/// What a node answers whose upstream is at a URL, with these variables.
+/// The response of a node with this upstream URL and these variables.
 fn ask(upstream: &str, variables: &[(&'static str, &str)]) -> Answer {
     let lab = Lab::new(HUBLESS);
     let machine = lab.machine("mirror").with("HUBLESS_GATEWAY", "127.0.0.1:0");
@@ -211,7 +211,7 @@ fn an_authority_of_ones_own_is_trusted_if_a_file_names_it() {
     assert_eq!(hub.requests("").len(), 0);
     assert_came(&ask(&direct, &trusting(&own)));
 
-    // The same behind a proxy, which passes on what it cannot read.
+    // The same behind a proxy, which forwards encrypted bytes.
     let proxy = Proxy::to(server);
     let variables = [
         ("SSL_CERT_FILE", text(&own)),

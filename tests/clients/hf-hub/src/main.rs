@@ -61,7 +61,7 @@ fn old_async(id: &str, source: &Path) -> Result<()> {
     })
 }
 
-/// hf-hub 1.0, whose blocking half calls the other one.
+/// hf-hub 1.0, whose blocking interface calls the asynchronous one.
 fn new(org: &str, name: &str, source: &Path) -> Result<()> {
     use hf_hub_1::{HFClientSync, HFError, repository::RepoTreeEntry};
     let client = HFClientSync::new()?;
@@ -71,7 +71,7 @@ fn new(org: &str, name: &str, source: &Path) -> Result<()> {
     for file in files_of(source)? {
         same(&source.join(&file), &snapshot.join(&file))?;
     }
-    // Again: each is asked for with the ETag that the cache has.
+    // Again: each request has the ETag of the cache.
     for file in files_of(source)? {
         let path = repo.download_file().filename(&file).send()?;
         same(&snapshot.join(&file), &path)?;
