@@ -13,7 +13,7 @@ check:
 unit:
     cargo nextest run --locked --workspace --lib --bins
 
-# All that must hold, as CI runs it.
+# All checks and tests, as CI runs them.
 test:
     scripts/test
 
@@ -25,11 +25,11 @@ soak *args:
 demo *path:
     scripts/demo {{path}}
 
-# hubless beside what one would use instead; `just bench --quick` is the regression guard.
+# hubless beside its alternatives; `just bench --quick` is the regression guard.
 bench *args:
     scripts/bench {{args}}
 
-# What the parts cost: hashing, chunk lists, frames, commits, the scheduler. `just bench-parts scheduler` is one of them.
+# Benchmarks of the parts: hashing, chunk lists, frames, commits, the scheduler. `just bench-parts scheduler` runs one.
 bench-parts *args:
     cargo bench --locked --manifest-path benches/Cargo.toml --target-dir target/benches -- {{args}}
 

@@ -33,7 +33,7 @@ pub fn chunk_list(criterion: &mut Criterion) {
     }
 }
 
-/// The list of some file of so many chunks: what it merges to is its file's hash.
+/// The list of a file of so many chunks: its file hash is the result of merging the values.
 fn list_of(chunks: u32) -> ChunkList {
     let cv = |chunk: u32| ChunkCv::new([chunk.to_le_bytes(); 8].concat().try_into().expect("32"));
     let cvs = (0..chunks).map(cv).collect();

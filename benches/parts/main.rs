@@ -1,6 +1,6 @@
-//! What the parts of a transfer cost, one at a time: `just bench-parts [NAME]`.
+//! Benchmarks of the parts of a transfer, one at a time: `just bench-parts [NAME]`.
 //!
-//! The figures and what they should be stand in `docs/benchmarks.md`.
+//! The figures and their aims are in `docs/benchmarks.md`.
 
 mod content;
 mod scheduler;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
-/// All of them take two minutes: for a look before and after a change, not for the last percent.
+/// All of them take two minutes: enough to compare before and after a change, not for the last percent.
 fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(20)

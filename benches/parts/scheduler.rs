@@ -1,4 +1,4 @@
-//! The scheduler: what it costs to hear that a chunk came and to decide what to ask for next.
+//! The scheduler: the cost of an input that reports a chunk and of the next request.
 
 use std::{
     collections::VecDeque,
@@ -9,10 +9,10 @@ use criterion::{Criterion, SamplingMode, Throughput};
 use hubless_content::{CHUNK_SIZE, ChunkSet};
 use hubless_scheduler::{Input, Output, Scheduler, SchedulerConfig, SourceId};
 
-/// Virtual time between two answers, of all sources together.
+/// Virtual time between two responses, of all sources together.
 const BETWEEN_ANSWERS: Duration = Duration::from_micros(100);
 
-/// What is fetched, and from whom.
+/// A model and its sources.
 #[derive(Clone, Copy)]
 struct Case {
     chunks: u32,
@@ -21,8 +21,8 @@ struct Case {
     lacks_one_in: u32,
 }
 
-/// One turn is a whole fetch, since what some chunks save others pay; that sources join is not
-/// measured. 2^20 chunks are 256 GiB; a node asks 48 sources at most, and the scheduler takes 1,024.
+/// One turn is a whole fetch, since the cost of a chunk depends on the others; joining sources is not
+/// measured. 2^20 chunks are 256 GiB; a node uses at most 48 sources, and the scheduler accepts 1,024.
 pub fn step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scheduler");
     let seconds = Duration::from_secs(6);
@@ -51,7 +51,7 @@ pub fn step(criterion: &mut Criterion) {
     }
 }
 
-/// A fetch whose asks are all answered, in order.
+/// A fetch whose requests are all answered, in order.
 struct Fetch {
     scheduler: Scheduler,
     asks: VecDeque<(SourceId, u32)>,
@@ -87,7 +87,7 @@ impl Fetch {
         fetch
     }
 
-    /// How long it takes to its end.
+    /// The time until it is done.
     fn run(mut self) -> Duration {
         let started = Instant::now();
         while !self.done {

@@ -11,10 +11,10 @@ use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, chunk_cv};
 use hubless_store::{Store, StoreOptions};
 use tempfile::TempDir;
 
-/// A file of 4 GiB, of which each turn puts one chunk more: a bitmap of 2 KiB.
+/// A file of 4 GiB, to which each turn adds one chunk: a bitmap of 2 KiB.
 const CHUNKS: u32 = 1 << 14;
 
-/// On disk, where the build's files lie, and in memory, where syncing costs nothing.
+/// On disk, in the build directory, and in memory, where syncing costs nothing.
 pub fn commit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("store");
     let places = [("disk", env!("CARGO_TARGET_TMPDIR")), ("tmpfs", "/dev/shm")];
@@ -32,7 +32,7 @@ pub fn commit(criterion: &mut Criterion) {
     }
 }
 
-/// A file on its way in.
+/// A partial file.
 struct Filling {
     _home: TempDir,
     store: Store,
@@ -60,8 +60,8 @@ impl Filling {
         }
     }
 
-    /// How long the next chunk takes to be committed, after it was put; in a new store before the
-    /// file would be complete.
+    /// The time to commit the next chunk after it was put. A new store is used before the file would be
+    /// complete.
     fn commit_one(current: &mut Option<Self>, place: &Path) -> Duration {
         let filling = match current {
             Some(filling) if filling.next < CHUNKS - 1 => filling,

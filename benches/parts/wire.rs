@@ -1,4 +1,4 @@
-//! The head of a frame to bytes and back: what each ask and each answer costs beside its payload.
+//! Encoding and decoding the head of a frame: the cost of a request or response without its payload.
 
 use std::hint::black_box;
 

@@ -1,1 +1,1 @@
-"""What `scripts/bench` is made of: `main` chooses cases, `cases/` has one file a system, `measure` reads the clocks."""
+"""The modules of `scripts/bench`: `main` chooses cases, `cases/` has one file per system, `measure` reads the clocks."""

@@ -1,4 +1,4 @@
-"""What a case is, and where it works."""
+"""A case of the benchmark, and its working directory."""
 
 import os
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass
 class Place:
-    """Where a run works: one file to move, and room beside it."""
+    """The working directory of a run: one file to transfer, and room beside it."""
 
     work: Path
     source: Path
@@ -24,7 +24,7 @@ class Place:
 
 
 class Case:
-    """One row of the table. `start` gets servers ready (on the stack, so that they end), `turn` is measured."""
+    """One row of the table. `start` starts servers (on the stack, so that they are stopped), `turn` is measured."""
 
     #: The row's name.
     name = ""
@@ -32,13 +32,13 @@ class Case:
     group = "fetch"
     #: Whether it is part of `--quick`.
     quick = False
-    #: By which flag it has to be asked for, besides `--only` and `--all`, if it takes long to build: `--with-` this.
+    #: The flag `--with-...` that selects it, besides `--only` and `--all`, if it takes long to build.
     on_request = None
-    #: What one run moves, in the unit that the table shows.
+    #: The amount that one run transfers, in the unit of the table.
     unit = "MB"
 
     def start(self, place: Place, stack: ExitStack):
-        """Installs, prepares and starts what `turn` needs."""
+        """Installs, prepares and starts the servers that `turn` needs."""
 
     def turn(self):
         """One run, measured: a `measure.Run`."""
@@ -49,11 +49,11 @@ class Case:
         return place.size
 
     def import_seconds(self):
-        """Seconds that making the file ready to be shared took; None where there is nothing to make."""
+        """Seconds of preparing the file for sharing; None where no preparation is needed."""
         return None
 
     def version(self):
-        """What was measured."""
+        """The measured values."""
         return None
 
 

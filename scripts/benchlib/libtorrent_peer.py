@@ -10,7 +10,7 @@ import time
 
 import libtorrent as lt
 
-# Pieces of 1 MiB: what clients choose for files of some gigabytes.
+# Pieces of 1 MiB, as clients choose for files of some gigabytes.
 PIECE_BYTES = 1 << 20
 
 QUIET = {"enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,

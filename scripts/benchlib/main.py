@@ -25,7 +25,7 @@ def main(description):
         print("\n".join(f"{case.group}: {case.name}" for case in all_cases()))
         return
     tools.build_hubless()
-    # What a node does at rest after an import is no part of a transfer, in which others do nothing of the kind.
+    # The background work of a node after an import is no part of a transfer, and the alternatives have none.
     os.environ["HUBLESS_DIGESTS"] = "false"
     reports = [run_in(folder, medium, chosen, options) for medium, folder in folders(options)]
     if options.json:
@@ -39,11 +39,11 @@ def parse(description):
     parser.add_argument("--quick", action="store_true", help="hubless, nginx and curl only, 1 GiB, three turns")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT",
                         help="cases whose group or name has this text; may be repeated")
-    parser.add_argument("--all", action="store_true", help="also what takes long to build: rqbit and iroh-blobs")
+    parser.add_argument("--all", action="store_true", help="also the cases that take long to build: rqbit and iroh-blobs")
     for name in sorted(filter(None, (case.on_request for case in all_cases()))):
         parser.add_argument(f"--with-{name}", action="append_const", dest="requested", const=name, default=[],
                             help=f"also {name}")
-    parser.add_argument("--on", choices=["tmpfs", "disk", "both"], default="tmpfs", help="where the files lie")
+    parser.add_argument("--on", choices=["tmpfs", "disk", "both"], default="tmpfs", help="the location of the files")
     parser.add_argument("--size", type=int, help="bytes of the file; 2 GiB without")
     parser.add_argument("--turns", type=int, help="runs of each case; 5 without")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
@@ -89,7 +89,7 @@ class Running:
 
 
 def start(cases, place, stack):
-    """Gets all cases ready. One that cannot be is left out, and the table says why."""
+    """Prepares all cases. A case that fails is left out, and the table gives the reason."""
     running = Running()
     for case in cases:
         say(f"preparing {case.name}")

@@ -15,7 +15,7 @@ RUN_TIME_MAX = 600
 
 
 class Failed(Exception):
-    """A case could not be measured; the text says why."""
+    """A case could not be measured; the text gives the reason."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ def run(command, servers=(), cwd=None, env=None):
 
 
 def _last_words(process, watchdog):
-    """What the process says to its end; ends it when the watchdog barks."""
+    """The output of the process; ends it after the time limit."""
     import selectors
     with selectors.DefaultSelector() as ready:
         ready.register(process.stderr, selectors.EVENT_READ)
@@ -107,7 +107,7 @@ def stop(process):
 
 
 def wait_for(condition, what, seconds=60):
-    """Waits until a condition holds and returns what it gave."""
+    """Waits until a condition holds and returns its value."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if (found := condition()):

@@ -1,4 +1,4 @@
-"""Finds the programs that are measured, and installs what is missing."""
+"""Finds the programs that are measured, and installs missing ones."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 HUBLESS = TARGET / "release" / "hubless"
 TOOLS = TARGET / "tools"
 
-# What Debian calls the packages of programs with another name.
+# Debian packages whose name differs from the program's.
 DEBIAN = {"nginx": "nginx-light", "aria2c": "aria2"}
 
 
@@ -72,7 +72,7 @@ def first_line(command):
 
 
 def free_port():
-    """A TCP port that nobody listens on."""
+    """A free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,11 +1,11 @@
-"""A BitTorrent tracker (BEP 3, compact answers of BEP 23) that names one seeder to everybody who asks."""
+"""A BitTorrent tracker (BEP 3, compact answers of BEP 23) that names one seeder to every client."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Tracker:
-    """Runs while it is entered."""
+    """A tracker that runs inside its `with` block."""
 
     def __init__(self, seeder_port):
         peer = bytes([127, 0, 0, 1]) + seeder_port.to_bytes(2, "big")
@@ -22,7 +22,7 @@ class Tracker:
                 pass
 
         class Server(ThreadingHTTPServer):
-            # A client that got what it wanted may leave without reading it to the end.
+            # A client may disconnect before it has read the whole response.
             def handle_error(self, *_):
                 pass
 

@@ -1,11 +1,11 @@
-// Looks at a node's pages as people do: a real Chromium, light and dark, on a desk and on a phone.
+// Opens a node's pages in a real Chromium: light and dark, in the width of a desktop and of a phone.
 //
 //   node pages.mjs MODULES SHOTS TASK
 //
-// MODULES is what scripts/browser printed, SHOTS a directory for pictures. TASK, a JSON file, says
-// where the gateway is and what to look at. Prints {"event":"watching"} when it looks at the first page and
-// waits for a transfer to move, and {"event":"done"} at the end. What is wrong goes to stderr, all of
-// it, and the exit code is 1.
+// MODULES is the output of scripts/browser, SHOTS a directory for pictures. TASK, a JSON file, names the
+// gateway and the pages. Prints {"event":"watching"} when it has opened the first page and waits for a
+// transfer to progress, and {"event":"done"} at the end. Each fault is printed to stderr, and the exit
+// code is then 1.
 
 import assert from "node:assert/strict";
 import { readFileSync, rmSync, mkdtempSync } from "node:fs";
@@ -165,7 +165,7 @@ async function harmless(browser) {
   const page = await open(context, "hostile");
   for (const path of task.hostile) {
     assert.equal(await look(page, path), 200);
-    await page.waitForTimeout(300); // for what would happen on its own
+    await page.waitForTimeout(300); // a hostile script would run by itself
     const found = await page.evaluate(() => {
       const all = [...document.querySelectorAll("*")];
       const attributes = all.flatMap((element) => [...element.attributes]);

@@ -1,4 +1,4 @@
-"""Asks all that huggingface_hub can ask about a model, and for what is not there: REPO SOURCE."""
+"""Sends all requests that huggingface_hub has for a model, also for missing content: REPO SOURCE."""
 
 import hashlib
 import json

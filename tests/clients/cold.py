@@ -1,4 +1,4 @@
-"""Asks a gateway that has no byte of a repo yet, and compares what it says with the source: REPO SOURCE."""
+"""Sends requests to a gateway that has no byte of a repo yet, and compares its responses with the source: REPO SOURCE."""
 
 import hashlib
 import sys

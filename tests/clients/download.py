@@ -23,7 +23,7 @@ def compare(source, folder):
 
 
 def files_of(folder):
-    """All files but what the client writes for itself."""
+    """All files, without those that the client writes for itself."""
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(file for file in files if file.parts[:2] != (".cache", "huggingface"))
 

@@ -26,7 +26,7 @@ async function all(listing) {
 
 const files = filesOf(source);
 
-// The whole of it, as files come.
+// All files of the repo.
 const snapshot = await hub.snapshotDownload({ ...at, cacheDir: join(process.env.HF_HOME, "hub") });
 assert.deepEqual(filesOf(snapshot), files);
 for (const file of files) {

@@ -1,4 +1,4 @@
-"""What transformers and tokenizers make of a model from the hub and of its files is the same: REPO SOURCE."""
+"""transformers and tokenizers give the same results for a model from the hub and for its files: REPO SOURCE."""
 
 import sys
 

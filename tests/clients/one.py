@@ -1,4 +1,4 @@
-"""Downloads one file, and prints what it is called in the cache: REPO FILE [LOCAL_DIR]."""
+"""Downloads one file, and prints its name in the cache: REPO FILE [LOCAL_DIR]."""
 
 import sys
 from pathlib import Path

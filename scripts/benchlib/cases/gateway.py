@@ -17,7 +17,7 @@ class Gateway(Case):
                                    "--gateway", f"127.0.0.1:{port}")
         self.url = f"http://127.0.0.1:{port}/bench/model/resolve/main/weights.bin"
         measure.wait_for(lambda: tools.listens(port), "the gateway")
-        # The ETag is a SHA-256, computed once: wait for it outside of what is measured.
+        # The ETag is a SHA-256, computed once: wait for it before the measurement.
         until = time.monotonic() + 120
         while subprocess.run([self.curl, "--silent", "--fail", "--head", self.url], stdout=subprocess.DEVNULL,
                              check=False).returncode != 0:

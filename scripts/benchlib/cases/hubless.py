@@ -41,8 +41,8 @@ class Get(Case):
 
 class GetSmall(Get):
     name, group, unit = "hubless get, 10,000 files of 4 KiB", "small", "files"
-    # ext4 without a journal takes no inode for minutes after it was freed: to make files after so many
-    # were removed is a search through all of those, and 79 % of the time.
+    # ext4 without a journal reuses no inode for minutes after it was freed: creating files after so many
+    # were removed searches through all of those, which took 79 % of the time.
     keeps = True
 
     def start(self, place, stack):

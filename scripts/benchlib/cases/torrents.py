@@ -14,7 +14,7 @@ PEER = Path(__file__).resolve().parent.parent / "libtorrent_peer.py"
 
 
 class Torrent(Case):
-    """The parts that all have in common: a torrent, a tracker, a seeder."""
+    """The common parts: a torrent, a tracker, a seeder."""
 
     def start(self, place, stack):
         self.place = place
