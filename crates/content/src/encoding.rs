@@ -1,7 +1,7 @@
 //! The canonical protobuf encoding of everything that is hashed, and a reader that refuses every
 //! other: fields in order, lengths within the bytes, varints in their shortest form.
 
-/// The bytes are not canonical; holds the offset at which that shows.
+/// The bytes are not canonical; holds the offset of the first deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotCanonical(pub(crate) usize);
 
@@ -30,7 +30,7 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes were read.
+    /// The number of bytes read.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
@@ -61,11 +61,13 @@ impl<'a> Reader<'a> {
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
+            // The tenth byte has room for the highest bit only.
             if shift == 63 && bits > 1 {
                 break;
             }
             value |= bits << shift;
             if byte < 0x80 {
+                // A final zero byte adds nothing: a shorter form of the same value exists.
                 let shortest = byte != 0 || shift == 0;
                 return if shortest {
                     Ok(value)

@@ -79,6 +79,7 @@ impl ChunkList {
     pub fn prove(file: FileHash, size: u64, cvs: Vec<ChunkCv>) -> Result<Self, ChunkListMismatch> {
         let mismatch = ChunkListMismatch { file };
         let count = chunk_count(size) as usize;
+        // A single chunk is the root of its tree: its proof is the file hash.
         let expected = if count == 1 { 0 } else { count };
         if size > FILE_SIZE_MAX || cvs.len() != expected {
             return Err(mismatch);
@@ -134,6 +135,7 @@ impl ChunkList {
     /// # Errors
     /// [`ChunkMismatch`] if they are not, or if the file has no such chunk.
     pub fn check(&self, index: ChunkIndex, bytes: &[u8]) -> Result<(), ChunkMismatch> {
+        // The length first: that also refuses an index beyond the end, which has no chaining value.
         let right = chunk_len(self.size, index) == Some(bytes.len())
             && match self.cvs.get(index.0 as usize) {
                 Some(cv) => chunk_cv(index, bytes) == *cv,

@@ -57,7 +57,7 @@ pub enum ManifestError {
     /// A path is the directory of another.
     #[error("{0:?} is a file and a directory")]
     FileAndDirectory(ModelPath),
-    /// The bytes are not in the canonical encoding; holds the offset at which that shows.
+    /// The bytes are not in the canonical encoding; holds the offset of the first deviation.
     #[error("not a manifest in canonical encoding (at byte {0})")]
     Encoding(usize),
     /// Two files have one hash and two sizes: at least one of them cannot exist.
@@ -184,6 +184,7 @@ impl Manifest {
             let end = reader.length()?;
             entries.push(decode_entry(&mut reader, end, entries.len())?);
         }
+        // Equal neighbours pass here, so that `check` can name the path.
         if !entries.is_sorted_by(|a, b| a.path <= b.path) {
             return Err(ManifestError::Encoding(0));
         }
@@ -205,6 +206,7 @@ fn decode_entry(
     if reader.peek() == Some(TAG_SIZE) {
         reader.tag(TAG_SIZE)?;
         size = reader.varint()?;
+        // Canonical: a default value is left out.
         if size == 0 {
             return Err(ManifestError::Encoding(reader.at()));
         }
@@ -232,6 +234,7 @@ fn check(entries: &[ManifestEntry]) -> Result<u64, ManifestError> {
     let mut total = 0u64;
     let mut sizes = HashMap::with_capacity(entries.len());
     for entry in entries {
+        // Stores and fetches know a file by its hash alone and take its size from here.
         if *sizes.entry(entry.hash).or_insert(entry.size) != entry.size {
             return Err(ManifestError::TwoSizes(entry.path.clone()));
         }
@@ -241,6 +244,7 @@ fn check(entries: &[ManifestEntry]) -> Result<u64, ManifestError> {
         total = total
             .checked_add(entry.size)
             .ok_or(ManifestError::TotalTooLarge)?;
+        // No file system could hold both.
         if let Some(file) = entry
             .path
             .ancestors()

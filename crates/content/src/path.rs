@@ -96,12 +96,15 @@ fn check(text: &str) -> Result<(), PathError> {
     if bytes[0] == b'/' {
         return Err(PathError::Absolute);
     }
+    // The rules of all systems hold on every system: a path that is accepted by one node must be
+    // exportable by all.
     if bytes.len() >= 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' {
         return Err(PathError::Drive);
     }
     if bytes.contains(&b'\\') {
         return Err(PathError::Backslash);
     }
+    // They could steer a terminal that shows the path.
     if text.chars().any(char::is_control) {
         return Err(PathError::Control);
     }

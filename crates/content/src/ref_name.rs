@@ -113,6 +113,7 @@ fn check(full: &str) -> Result<(), RefNameError> {
     if full.ends_with('.') || full.split('/').any(is_bad) {
         return Err(RefNameError::Segment);
     }
+    // A leading `-` would be taken for a flag by command lines, `HEAD` for git's pointer.
     if name.starts_with('-') || name == "HEAD" {
         return Err(RefNameError::Reserved);
     }

@@ -70,9 +70,9 @@ pub enum RevisionError {
     #[error("the files are too large together")]
     TotalTooLarge,
     /// Two files have one path, or one is the directory of another.
-    #[error("the path {0:?} occurs twice")]
+    #[error("the path {0:?} occurs twice, or is a file and a directory")]
     Twice(ModelPath),
-    /// The bytes are not in the canonical encoding; holds the offset at which that shows.
+    /// The bytes are not in the canonical encoding; holds the offset of the first deviation.
     #[error("not a revision in canonical encoding (at byte {0})")]
     Encoding(usize),
 }

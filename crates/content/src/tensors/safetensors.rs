@@ -68,6 +68,7 @@ impl Header {
         let mut at = 0;
         for (name, entry) in &self.tensors {
             let (start, end) = entry.data_offsets;
+            // Of an unknown type only the place can be checked.
             let fits = start == at
                 && end >= start
                 && bytes_of(&entry.dtype.0, &entry.shape).is_none_or(|bytes| bytes == end - start);
@@ -76,6 +77,7 @@ impl Header {
             }
             at = end;
         }
+        // Bytes after the last tensor would belong to no tensor.
         if at != data {
             let last = self.tensors.pop().map(|(name, _)| name);
             return Err(TensorsError::Place(last.unwrap_or_default()));
