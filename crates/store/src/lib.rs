@@ -87,6 +87,7 @@ pub(crate) struct Shared {
     buffers: Buffers,
     handles: Mutex<lru::Lru<files::located::HandleKey, Arc<dyn DiskFile>>>,
     manifests: Mutex<lru::Lru<ContentHash, Arc<Manifest>>>,
+    lists: Mutex<files::proven::ListsInUse>,
     damage: work::damage::DamageReports,
     due: Mutex<work::scrub::Due>,
     /// Complete partial files with chunks that the index claims and this process has not verified.

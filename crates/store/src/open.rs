@@ -18,6 +18,7 @@ use crate::{
     files::{
         located::{HANDLES_MAX, records},
         partial::Partials,
+        proven::LISTS_IN_USE_CVS,
     },
     index::{
         database::{Index, IndexResult},
@@ -90,6 +91,7 @@ impl Store {
             buffers: Buffers::default(),
             handles: Mutex::new(Lru::new(options.open_files_max.unwrap_or(HANDLES_MAX))),
             manifests: Mutex::new(Lru::new(MANIFEST_CACHE_FILES)),
+            lists: Mutex::new(Lru::new(LISTS_IN_USE_CVS)),
             damage: DamageReports::default(),
             due: Mutex::default(),
             unproven: Mutex::default(),

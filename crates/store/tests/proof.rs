@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/sim_disk.rs"]
+mod sim_disk;
 
 use std::{
     fs::{self, FileTimes, OpenOptions},
@@ -13,7 +15,8 @@ use std::{
 
 use common::*;
 use hubless_content::{ChunkIndex, FileHash};
-use hubless_store::{Damaged, FilePlace, Scrubbed, Store, StoreError};
+use hubless_store::{Damaged, FilePlace, Scrubbed, Store, StoreError, StoreOptions};
+use sim_disk::SimDisk;
 
 /// Changes bytes and puts the time of the last write back, as silent damage does.
 fn rot(path: &Path, offset: u64) {
@@ -76,6 +79,74 @@ fn a_wrong_chunk_never_leaves_and_is_no_longer_held() {
     store.flush().unwrap();
     assert_eq!(store.file(file).unwrap().unwrap().place, FilePlace::Owned);
     assert_eq!(store.read_range(file, 0, data.len() as u64).unwrap(), data);
+}
+
+/// Its bytes lie in the index and have no signature: they are hashed whichever way they leave.
+#[test]
+fn a_wrong_file_of_one_chunk_leaves_in_no_way_and_is_no_longer_held() {
+    type Read = fn(&Store, FileHash) -> bool;
+    let ways: [(&str, Read); 4] = [
+        ("to a peer", |store, file| {
+            store.read_chunk(file, ChunkIndex(0)).unwrap().is_some()
+        }),
+        ("to a reader", |store, file| {
+            store.read_proven(file, ChunkIndex(0)).unwrap().is_some()
+        }),
+        ("as a range", |store, file| {
+            store.read_range(file, 7, 100).is_ok()
+        }),
+        ("as an export", |store, _| {
+            let model = store.models().unwrap()[0].hash;
+            export(store, model, Path::new("/target/out")).is_ok()
+        }),
+    ];
+    let disk = SimDisk::new();
+    let open = || {
+        let on_disk = Arc::new(disk.clone());
+        Store::open_on(on_disk, Path::new("/home"), StoreOptions::default()).unwrap()
+    };
+    let store = open();
+    let small = (0..4).map(|seed| bytes(seed, 9_000)).collect::<Vec<_>>();
+    // An index of this size is checked at its next start, and for some days at none after that.
+    let others = (4..84).map(|seed| bytes(seed, CHUNK - 4096));
+    let others = others.collect::<Vec<_>>();
+    let exported = Files::from([("small".to_owned(), small[3].clone())]);
+    store.put_manifest(&manifest_of(&exported)).unwrap();
+    for data in small.iter().chain(&others) {
+        put_all(&store, data);
+    }
+    store.close().unwrap();
+    open().close().unwrap();
+    let index = Path::new("/home/store.redb");
+    for data in &small {
+        // Also where an older page of it lies.
+        for page in pages_with(&disk.read(index).unwrap(), &data[..64]) {
+            disk.rot(index, page + 5_000);
+        }
+    }
+    let store = open();
+    let damaged = note_damage(&store);
+    for (data, (way, leaves)) in small.iter().zip(ways) {
+        let file = list_of(data).file();
+        assert!(!leaves(&store, file), "{way}");
+        let one = Damaged {
+            file,
+            chunks: vec![ChunkIndex(0)],
+            external: false,
+        };
+        let rejected = std::mem::take(&mut *damaged.lock().unwrap());
+        assert_eq!(rejected, [one], "{way}");
+        assert!(held(&store, file).is_empty(), "{way}");
+        put_all(&store, data);
+        assert!(leaves(&store, file), "{way}, when it came again");
+    }
+}
+
+/// Where pages of the index are that hold the value which begins with `beginning`.
+fn pages_with(index: &[u8], beginning: &[u8]) -> Vec<usize> {
+    let heads = index.chunks(4096).map(|page| &page[..256]).enumerate();
+    let found = heads.filter(|(_, head)| head.windows(64).any(|bytes| bytes == beginning));
+    found.map(|(page, _)| page * 4096).collect()
 }
 
 /// The time of the last change tells, which nothing can put back.

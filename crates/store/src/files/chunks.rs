@@ -62,7 +62,12 @@ impl Store {
         file: FileHash,
         index: ChunkIndex,
     ) -> Result<Option<Bytes>, StoreError> {
-        match self.shared.read(file, index)? {
+        if let Some(chunk) = self.shared.proven_inline(file, index)? {
+            self.shared.uses.note(file);
+            return Ok(Some(chunk.bytes().clone()));
+        }
+        let located = self.shared.locate(file)?;
+        match self.shared.read(file, &located, index)? {
             Read::Absent => Ok(None),
             Read::Bytes {
                 bytes,
@@ -156,12 +161,8 @@ impl Store {
     }
 }
 
-/// Times a chunk is read again when what was wrong with it turns out to be gone: its file moved while
-/// it was read.
-const READ_TRIES: usize = 3;
-
 /// A chunk as it was read.
-enum Read {
+pub(super) enum Read {
     /// It is not held.
     Absent,
     /// `is_known` if its file is as it was when it was last found to be right.
@@ -171,35 +172,20 @@ enum Read {
 }
 
 impl Shared {
-    fn read_proven(&self, file: FileHash, index: ChunkIndex) -> Result<Option<Bytes>, StoreError> {
-        for _ in 0..READ_TRIES {
-            let bytes = match self.read(file, index)? {
-                Read::Absent => return Ok(None),
-                Read::Bytes { bytes, .. } => bytes,
-                Read::Lost => Bytes::new(),
-            };
-            let Some(list) = self.list_or_make(file)? else {
-                return Ok(None);
-            };
-            if list.check(index, &bytes).is_ok() {
-                return Ok(Some(bytes));
-            }
-            if !self.reject(file, &[index])?.is_empty() {
-                return Ok(None);
-            }
-        }
-        Ok(None)
-    }
-
-    fn read(&self, file: FileHash, index: ChunkIndex) -> Result<Read, StoreError> {
-        match self.locate(file)? {
+    pub(super) fn read(
+        &self,
+        file: FileHash,
+        located: &Located,
+        index: ChunkIndex,
+    ) -> Result<Read, StoreError> {
+        match located {
             Located::Missing => Ok(Read::Absent),
             Located::Waiting(_) if index.0 > 0 => Ok(Read::Absent),
             Located::Waiting(bytes) => Ok(Read::Bytes {
-                bytes,
+                bytes: bytes.clone(),
                 is_known: true,
             }),
-            Located::Partial(partial) => self.read_partial(&partial, index),
+            Located::Partial(partial) => self.read_partial(partial, index),
             Located::Stored(record) => {
                 let Some(len) = chunk_len(record.size, index) else {
                     return Ok(Read::Absent);

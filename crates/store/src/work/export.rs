@@ -4,15 +4,14 @@
 //! replaced, and only then files are written. How they get there is [`Target`]'s.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use bytes::Bytes;
 use hubless_content::{
-    CHUNK_SIZE, ChunkIndex, ContentHash, FileHash, ManifestEntry, ModelPath, chunk_count,
-    chunk_offset, hash_reader,
+    CHUNK_SIZE, ChunkIndex, ContentHash, FileHash, ManifestEntry, ModelPath, VerifiedChunk,
+    chunk_count, chunk_offset, hash_reader,
 };
 use hubless_memory::AlignedBytes;
 
@@ -109,7 +108,7 @@ impl Store {
             .iter()
             .filter(|entry| (options.wants)(&entry.path))
             .collect();
-        self.shared.prove_all(&entries, options.verify)?;
+        let proven = self.shared.prove_all(&entries, options.verify)?;
         let target = Target::open(&*self.shared.disk, target)?;
         target.refuse_merged_names(&entries)?;
         let bytes = entries.iter().map(|entry| entry.size).sum();
@@ -117,6 +116,7 @@ impl Store {
         let export = Export {
             shared: &self.shared,
             target,
+            proven,
             exported: Exported::default(),
             clones: true,
         };
@@ -146,6 +146,7 @@ enum There {
 struct Export<'a> {
     shared: &'a Shared,
     target: Target,
+    proven: ProvenChunks,
     exported: Exported,
     /// Whether the store's files can be cloned to the target, as far as is known.
     clones: bool,
@@ -244,10 +245,14 @@ impl Export<'_> {
         before: Option<Signature>,
         buffer: &mut AlignedBytes,
     ) -> Result<(), StoreError> {
-        let origin = self.shared.origin(entry.hash)?;
+        self.shared.uses.note(entry.hash);
+        let origin = match self.proven.get(entry.hash) {
+            Some(chunk) => Origin::Chunk(chunk),
+            None => self.shared.origin(entry.hash)?,
+        };
         let spot = self.target.prepare(&entry.path)?;
         let cloned = match &origin {
-            Origin::Bytes(_) => None,
+            Origin::Chunk(_) => None,
             Origin::Owned(file, _) if !self.clones => None,
             Origin::Owned(file, _) | Origin::External(file, _) => spot.clone_from(&**file)?,
         };
@@ -260,7 +265,16 @@ impl Export<'_> {
                 return self.shared.relinked(entry.hash);
             }
         }
-        let written = self.shared.copy_out(&origin, entry, &spot, buffer)?;
+        let written = match &origin {
+            Origin::Chunk(chunk) => spot.write(|to| {
+                let written = to.write_all_at(chunk.bytes(), 0);
+                written.context("write", &spot.shown)
+            })?,
+            Origin::Owned(file, path) | Origin::External(file, path) => {
+                let from = (&**file, &**path);
+                self.shared.copy_out(entry.hash, from, &spot, buffer)?
+            }
+        };
         self.exported.copied_bytes += entry.size;
         self.target.keep(&spot, &entry.path, written, before)
     }
@@ -279,9 +293,36 @@ fn hash_of(spot: &Spot) -> Option<FileHash> {
     Some(hash_reader(&bytes[..read]).ok()?.file())
 }
 
+/// Bytes that an export keeps in memory from their proof until they are written, as many as may wait
+/// for a commit. What exceeds them is read and proven a second time.
+const PROVEN_BYTES_MAX: usize = 64 << 20;
+
+/// Files of one chunk that were proven and are to be written.
+#[derive(Default)]
+struct ProvenChunks {
+    chunks: HashMap<FileHash, VerifiedChunk>,
+    bytes: usize,
+}
+
+impl ProvenChunks {
+    /// Keeps a chunk if there is room for it.
+    fn keep(&mut self, chunk: VerifiedChunk) {
+        let bytes = self.bytes + chunk.bytes().len();
+        if bytes <= PROVEN_BYTES_MAX {
+            self.bytes = bytes;
+            self.chunks.insert(chunk.file(), chunk);
+        }
+    }
+
+    fn get(&self, file: FileHash) -> Option<VerifiedChunk> {
+        self.chunks.get(&file).cloned()
+    }
+}
+
 /// Where a file's bytes are taken from.
 enum Origin {
-    Bytes(Bytes),
+    /// The only chunk of a file.
+    Chunk(VerifiedChunk),
     /// The store's own file: its other names share its bytes.
     Owned(Arc<dyn DiskFile>, PathBuf),
     /// The user's own file, which gets no other name.
@@ -289,18 +330,33 @@ enum Origin {
 }
 
 impl Shared {
-    /// Proves all files before any leaves, so that all that is missing is known at once.
-    fn prove_all(&self, entries: &[&ManifestEntry], verify: bool) -> Result<(), StoreError> {
-        let files: BTreeSet<FileHash> = entries.iter().map(|entry| entry.hash).collect();
+    /// Proves all files before any leaves, so that all that is missing is known at once. Chunks that
+    /// are proven by it and have room in memory need not be read again.
+    fn prove_all(
+        &self,
+        entries: &[&ManifestEntry],
+        verify: bool,
+    ) -> Result<ProvenChunks, StoreError> {
+        let files: BTreeMap<FileHash, u64> =
+            (entries.iter().map(|entry| (entry.hash, entry.size))).collect();
+        let is_inline = |size: u64| chunk_count(size) == 1;
         // The last chunks of a file may wait for a commit, which makes it a file to link to.
-        for file in &files {
+        for (file, _) in files.iter().filter(|(_, size)| !is_inline(**size)) {
             if matches!(self.locate(*file)?, Located::Partial(_)) {
                 self.commit()?;
                 break;
             }
         }
+        let mut chunks = ProvenChunks::default();
         let mut outcome = Ok(());
-        for file in files {
+        for (file, size) in files {
+            if !verify
+                && is_inline(size)
+                && let Some(chunk) = self.proven_inline(file, ChunkIndex(0))?
+            {
+                chunks.keep(chunk);
+                continue;
+            }
             let proven = match verify {
                 true => self.check_file(file),
                 false => self.prove_file(file),
@@ -310,7 +366,7 @@ impl Shared {
                 proven => proven?,
             }
         }
-        outcome
+        outcome.map(|()| chunks)
     }
 
     /// Whether what has this signature is the very file that `file` is stored in.
@@ -321,11 +377,8 @@ impl Shared {
 
     fn origin(&self, file: FileHash) -> Result<Origin, StoreError> {
         let incomplete = StoreError::Incomplete { file };
-        self.uses.note(file);
-        let located = self.locate(file)?;
-        // These are checked as they are copied.
-        if let Source::Bytes(bytes) = self.source(file, &located)? {
-            return Ok(Origin::Bytes(bytes));
+        if let Some(chunk) = self.proven_inline(file, ChunkIndex(0))? {
+            return Ok(Origin::Chunk(chunk));
         }
         self.prove_file(file)?;
         let located = self.locate(file)?;
@@ -335,7 +388,6 @@ impl Shared {
             _ => None,
         };
         match (source, place) {
-            (Source::Bytes(bytes), _) => Ok(Origin::Bytes(bytes)),
             (Source::File(handle), Some(Place::Owned(_))) => {
                 Ok(Origin::Owned(handle, self.home.owned(file)))
             }
@@ -349,17 +401,16 @@ impl Shared {
     /// Copies a file, checking each chunk: an export has the right bytes or is not there.
     fn copy_out(
         &self,
-        origin: &Origin,
-        entry: &ManifestEntry,
+        file: FileHash,
+        (from, path): (&dyn DiskFile, &Path),
         spot: &Spot,
         buffer: &mut AlignedBytes,
     ) -> Result<Written, StoreError> {
-        let file = entry.hash;
         let list = self.list_or_make(file)?;
         let list = list.ok_or(StoreError::Incomplete { file })?;
         let mut wrong = None;
         let copied = spot.write(|to| {
-            let mut copy = |index: ChunkIndex, bytes: &[u8]| {
+            let copy = |index: ChunkIndex, bytes: &[u8]| {
                 if list.check(index, bytes).is_err() {
                     wrong = Some(index);
                     return Err(StoreError::Incomplete { file });
@@ -367,30 +418,16 @@ impl Shared {
                 let written = to.write_all_at(bytes, chunk_offset(index));
                 written.context("write", &spot.shown)
             };
-            match origin {
-                Origin::Bytes(bytes) => copy(ChunkIndex(0), bytes),
-                Origin::Owned(from, path) | Origin::External(from, path) => {
-                    read_chunks(&**from, path, list.size(), 0..list.count(), buffer, copy)
-                }
-            }
+            read_chunks(from, path, list.size(), 0..list.count(), buffer, copy)
         });
         match (&copied, wrong) {
             (_, Some(index)) => drop(self.reject(file, &[index])?),
             // What cannot be read is damaged as well.
-            (Err(StoreError::Io { path, .. }), None) if origin.is_at(path) => {
+            (Err(StoreError::Io { path: at, .. }), None) if at == path => {
                 self.check_file(file)?;
             }
             _ => {}
         }
         copied
-    }
-}
-
-impl Origin {
-    fn is_at(&self, path: &Path) -> bool {
-        match self {
-            Self::Bytes(_) => false,
-            Self::Owned(_, at) | Self::External(_, at) => at == path,
-        }
     }
 }

@@ -300,6 +300,7 @@ struct State {
     room: Option<u64>,
     /// As a target on another file system.
     no_links: bool,
+    bytes_read: u64,
     /// Seconds that all changes are older than this process.
     age: i64,
 }
@@ -467,6 +468,11 @@ impl SimDisk {
     /// From now on no file gets a second name.
     pub(crate) fn refuse_links(&self) {
         self.lock().no_links = true;
+    }
+
+    /// Bytes that were read from files through their handles.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.lock().bytes_read
     }
 
     pub(crate) fn delete(&self, path: &Path) {
@@ -723,21 +729,23 @@ impl DiskFile for SimFile {
     fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         self.with_bytes(|bytes| {
             let start = (offset as usize).min(bytes.len());
-            let bytes = bytes[start..]
-                .get(..out.len())
-                .ok_or(io::ErrorKind::UnexpectedEof)?;
-            out.copy_from_slice(bytes);
-            Ok(())
-        })
+            let bytes = bytes[start..].get(..out.len());
+            out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+            io::Result::Ok(())
+        })?;
+        self.disk.lock().bytes_read += out.len() as u64;
+        Ok(())
     }
 
     fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.with_bytes(|bytes| {
+        let read = self.with_bytes(|bytes| {
             let from = &bytes[(offset as usize).min(bytes.len())..];
             let read = from.len().min(out.len());
             out[..read].copy_from_slice(&from[..read]);
-            Ok(read)
-        })
+            read
+        });
+        self.disk.lock().bytes_read += read as u64;
+        Ok(read)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
