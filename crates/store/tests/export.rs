@@ -179,8 +179,8 @@ fn an_export_reads_each_small_file_once() {
         Store::open_on(on_disk, Path::new("/home"), StoreOptions::default()).unwrap()
     };
     let store = open();
-    // Twice what the index keeps of itself in memory; each value fills its page.
-    let files = (0..128).map(|n| (format!("{n}"), bytes(n, CHUNK - 4096)));
+    // Three times what the index keeps in memory of itself; each value fills its page.
+    let files = (0..200).map(|n| (format!("{n}"), bytes(n, CHUNK - 4096)));
     let files: Files = files.collect();
     let model = store.put_manifest(&manifest_of(&files)).unwrap();
     files.values().for_each(|data| put_all(&store, data));
@@ -192,13 +192,9 @@ fn an_export_reads_each_small_file_once() {
     let read = disk.bytes_read() - before;
     assert_eq!(
         (exported.files, exported.copied_bytes),
-        (128, exported.bytes)
+        (200, exported.bytes)
     );
-    assert!(
-        read < exported.bytes * 3 / 2,
-        "{read} of {}",
-        exported.bytes
-    );
+    assert!(read <= exported.bytes, "{read} of {}", exported.bytes);
     for (name, data) in &files {
         let path = Path::new("/target/out").join(name);
         assert!(disk.read(&path).as_ref() == Some(data), "{name}");
