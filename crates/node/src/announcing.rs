@@ -5,17 +5,18 @@ use std::{sync::Arc, time::Duration};
 use hubless_content::Alias;
 use hubless_network::{AnnounceKey, Priority};
 use hubless_store::StoreError;
+use hubless_transfer::{Blocking, Withheld};
 use tracing::warn;
 
-use crate::{blocking::Blocking, config::AnnouncePolicy, core::Core, upstream::Withheld};
+use crate::{config::AnnouncePolicy, core::Core};
 
 /// Changes are gathered for so long: an import of a thousand models is one look at the store.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
-    let cancel = core.cancel.clone();
-    let mut changes = core.changes();
+    let cancel = core.cx.cancel.clone();
+    let mut changes = core.cx.changes();
     let work = async {
         loop {
             announce(&core).await;
@@ -30,7 +31,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 async fn announce(core: &Arc<Core>) {
-    let (store, policy) = (core.store.clone(), core.config.announce);
+    let (store, policy) = (core.cx.store.clone(), core.config.announce);
     let withheld = core.withheld.clone();
     let keys = Blocking::run_long(move || {
         withheld.refresh(&store)?;

@@ -4,22 +4,23 @@
 //! (`node.sock` in the home directory). Results serialize to what `--json` prints: scripts rely on
 //! these names.
 
-mod failure;
 mod models;
-mod names;
 mod status;
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use hubless_content::{Alias, ContentHash, ModelPath, RefName, RepoId};
 use serde::{Deserialize, Serialize};
 
-pub use self::{
-    failure::{Failure, FailureKind},
-    models::*,
-    names::*,
-    status::*,
+pub use hubless_repos::names::{
+    NameDetails, NameRef, NameRevision, NameSet, Named, Names, ResolvedName, RevisionRemoved,
 };
+pub use hubless_transfer::{
+    Failure, FailureKind, Stall, State, Subject, Transfer, TransferSource,
+    fetch::{Swarm, SwarmMember},
+};
+
+pub use self::{models::*, status::*};
 
 /// One thing to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -190,21 +191,6 @@ pub struct GetRequest {
     pub force: bool,
 }
 
-/// A name to be given.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NameSet {
-    /// The repo; made if there is none.
-    pub repo: RepoId,
-    /// The branch that gets a new revision.
-    pub branch: RefName,
-    /// Tags that lead to that revision from then on.
-    pub tags: Vec<RefName>,
-    /// Its content.
-    pub hash: ContentHash,
-    /// What is said about it, in a line.
-    pub message: Option<String>,
-}
-
 /// What comes back for a request: any number of events and data, then one result or failure.
 #[derive(Debug)]
 pub enum Reply {
@@ -248,43 +234,4 @@ pub enum Event {
         /// A sentence.
         message: String,
     },
-}
-
-/// A fetch to which nothing comes, though more is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stall {
-    /// Seconds since the last bytes.
-    pub seconds: u64,
-    /// The peer that was asked and does not answer, or that gave the last bytes and has left.
-    pub waiting_for: Option<String>,
-    /// Other peers that are being asked or dialled.
-    pub asking: u32,
-}
-
-/// What a long work is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Hashing files.
-    Hashing,
-    /// Looking for peers that have the model.
-    FindingProviders,
-    /// Getting the list of files and the chunk lists.
-    FetchingManifest,
-    /// Getting chunks.
-    Fetching,
-    /// Writing to the target directory.
-    Exporting,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hashing => "hashing",
-            Self::FindingProviders => "finding providers",
-            Self::FetchingManifest => "fetching manifest",
-            Self::Fetching => "fetching",
-            Self::Exporting => "exporting",
-        })
-    }
 }

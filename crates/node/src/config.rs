@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 mod scrub_every;
 
 pub use self::scrub_every::{ParseScrubEveryError, ScrubEvery};
-pub use crate::upstream::{ParseUpstreamUrlError, UpstreamUrl};
+pub use hubless_upstream::{ParseUpstreamUrlError, UpstreamUrl};
 
 /// The file's name in the home directory.
 pub const CONFIG_FILE: &str = "config.toml";

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::{
     api::{Configured, Failure, Holds},
-    blocking::Blocking,
     config::{self, ByteSize, Config},
     config_file,
     core::{Core, Limit},
     node::NodeHandle,
     requests::json,
 };
+use hubless_transfer::Blocking;
 
 impl NodeHandle {
     /// The configuration that holds now; limits as they were changed last.

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hubless_transfer::Blocking;
 use tracing::{error, info, warn};
 
-use crate::{blocking::Blocking, core::Core};
+use crate::core::Core;
 
 /// Time between two looks. A look is one `stat` a file; serving checks by itself, so this bounds
 /// only how long a changed file stays announced.
@@ -12,7 +13,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
-    let cancel = core.cancel.clone();
+    let cancel = core.cx.cancel.clone();
     let work = async {
         tidy(&core).await;
         loop {
@@ -28,17 +29,17 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 /// Files are put aside only when a store is opened, so once is enough.
 async fn tidy(core: &Arc<Core>) {
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     match Blocking::run_long(move || store.tidy_lost()).await {
         Ok(Ok(0)) => {}
-        Ok(Ok(_)) => core.note_change(),
+        Ok(Ok(_)) => core.cx.note_change(),
         Ok(Err(error)) => error!(%error, "cannot take back files that were put aside"),
         Err(error) => error!(%error, "cannot take back files that were put aside"),
     }
 }
 
 async fn look(core: &Arc<Core>) {
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     let changes = match Blocking::run_long(move || store.check_externals()).await {
         Ok(Ok(changes)) => changes,
         Ok(Err(error)) => return error!(%error, "cannot check files that are shared in place"),
@@ -53,6 +54,6 @@ async fn look(core: &Arc<Core>) {
         }
     }
     if !changes.is_empty() {
-        core.note_change();
+        core.cx.note_change();
     }
 }

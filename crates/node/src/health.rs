@@ -53,7 +53,7 @@ impl NodeHandle {
             listening.unwrap_or_else(|e| Some(e.message)),
         ));
         checks.push(check("joined", joined(&self.core).await));
-        let stopping = self.core.cancel.is_cancelled();
+        let stopping = self.core.cx.cancel.is_cancelled();
         checks.push(check(
             "running",
             stopping.then(|| "the node is stopping".to_owned()),
@@ -94,8 +94,8 @@ async fn event_loop(core: &Core) -> Check {
 }
 
 async fn store(core: &Core) -> Check {
-    let store = core.store.clone();
-    let asked = core.blocking.run(move || store.check());
+    let store = core.cx.store.clone();
+    let asked = core.cx.blocking.run(move || store.check());
     let reason = match timeout(ANSWER_WITHIN, asked).await {
         Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(error))) => Some(error.to_string()),
@@ -166,7 +166,7 @@ mod tests {
         let held = Arc::new(Mutex::new(held));
         let waiting = (0..CALLS).map(|_| {
             let held = held.clone();
-            core.blocking.run(move || held.lock().unwrap().recv())
+            core.cx.blocking.run(move || held.lock().unwrap().recv())
         });
         let mut waiting = pin!(join_all(waiting));
         assert!(poll!(&mut waiting).is_pending());

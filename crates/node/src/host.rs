@@ -104,7 +104,7 @@ impl Host {
     /// Stops in order; the home directory can be opened again at once. What others asked for and is
     /// not done, they ask the next process for.
     pub(crate) async fn stop(self) {
-        self.core.cancel.cancel();
+        self.core.cx.cancel.cancel();
         if let Some(control) = self.control {
             control.stop().await;
         }

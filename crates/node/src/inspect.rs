@@ -5,19 +5,20 @@ use std::{sync::Arc, time::Duration};
 use hubless_content::{Alias, ContentHash, FileHash, Manifest};
 use hubless_network::{AnnounceKey, Reach, Ticket};
 use hubless_store::{ModelInfo, Store, StoreError};
+use hubless_transfer::fetch::{
+    claims::{self, Wanted},
+    discovery,
+};
 
 use crate::{
+    addresses::peer_addresses,
     api::{
         ClaimDetails, Claims, DhtStatus, Event, Failure, FailureKind, FileDetails, Identified,
         ModelDetails, ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State,
         Status, StoreStatus, TicketReach, TicketText, Transfer, Transfers, Why,
     },
     config::ByteSize,
-    core::{Core, peer_addresses},
-    fetch::{
-        claims::{self, Wanted},
-        discovery,
-    },
+    core::Core,
     replies::{ReplySink, interrupted},
     text::{count, size},
 };
@@ -29,8 +30,8 @@ const OTHERS_WITHIN: Duration = Duration::from_secs(5);
 const PROVIDERS_MAX: usize = 1000;
 
 pub(crate) async fn list(core: &Arc<Core>) -> Result<Models, Failure> {
-    let store = core.store.clone();
-    let models = core.blocking.run(move || store.models()).await??;
+    let store = core.cx.store.clone();
+    let models = core.cx.blocking.run(move || store.models()).await??;
     Ok(Models {
         models: models.into_iter().map(summary).collect(),
     })
@@ -52,8 +53,12 @@ pub(crate) fn unknown(hash: ContentHash) -> StoreError {
 }
 
 pub(crate) async fn info(core: &Arc<Core>, hash: ContentHash) -> Result<ModelDetails, Failure> {
-    let store = core.store.clone();
-    let details = core.blocking.run(move || details(&store, hash)).await??;
+    let store = core.cx.store.clone();
+    let details = core
+        .cx
+        .blocking
+        .run(move || details(&store, hash))
+        .await??;
     Ok(details)
 }
 
@@ -91,13 +96,14 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
     let network = core.network()?;
     let state = network.status().await;
     let counters = network.counters();
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     let (usage, stale) = core
+        .cx
         .blocking
         .run(move || Ok::<_, StoreError>((store.usage()?, store.stale()?)))
         .await??;
     let banned = network.banned();
-    let evictions = core.store.evictions();
+    let evictions = core.cx.store.evictions();
     Ok(Status {
         peer_id: core.identity.peer_id().to_string(),
         addresses: state.addresses.iter().map(ToString::to_string).collect(),
@@ -108,7 +114,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
         bytes_from_upstream: core
             .upstream()
             .map_or(0, |upstream| upstream.bytes_received()),
-        chunks_rejected: core.counters.rejected.get(),
+        chunks_rejected: core.cx.counters.rejected.get(),
         dht: DhtStatus {
             routing_peers: state.dht.routing_peers as u64,
             records: state.dht.records as u64,
@@ -121,11 +127,11 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
             evicted_models: evictions.models,
             evicted_bytes: evictions.bytes,
             refused: evictions.refused,
-            chunks_rejected: core.store.chunks_rejected(),
+            chunks_rejected: core.cx.store.chunks_rejected(),
             bytes_in_place: usage.external_bytes,
-            scrubbed_bytes: core.counters.scrubbed.get(),
+            scrubbed_bytes: core.cx.counters.scrubbed.get(),
         },
-        transfers: core.transfers.list(),
+        transfers: core.fetches.transfers.list(),
         stale: stale.into_iter().map(|(_, path)| path).collect(),
         banned: banned.iter().map(|(peer, _)| peer.to_string()).collect(),
     })
@@ -134,7 +140,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
 /// The fetches under way.
 pub(crate) fn transfers(core: &Core) -> Transfers {
     Transfers {
-        transfers: core.transfers.list(),
+        transfers: core.fetches.transfers.list(),
     }
 }
 
@@ -169,8 +175,8 @@ pub(crate) async fn providers(
 ) -> Result<Providers, Failure> {
     let network = core.network()?;
     sink.event(FINDING);
-    let store = core.store.clone();
-    let own = core.blocking.run(move || holds(&store, hash)).await??;
+    let store = core.cx.store.clone();
+    let own = core.cx.blocking.run(move || holds(&store, hash)).await??;
     let within = Duration::from_secs(timeout_s);
     let within = if own {
         within.min(OTHERS_WITHIN)
@@ -219,7 +225,7 @@ pub(crate) async fn claims(
         named: peer_addresses("peer", peers)?,
         within: Duration::from_secs(timeout_s),
     };
-    let found = claims::search(core, wanted)?;
+    let found = claims::search(&core.fetches, wanted)?;
     let found = tokio::select! {
         found = claims::gather(found) => found,
         () = sink.cancelled() => return Err(interrupted()),
@@ -239,8 +245,9 @@ pub(crate) async fn ticket(
     hash: ContentHash,
     local: bool,
 ) -> Result<TicketText, Failure> {
-    let store = core.store.clone();
-    core.blocking
+    let store = core.cx.store.clone();
+    core.cx
+        .blocking
         .run(move || store.model_info(hash)?.ok_or_else(|| unknown(hash)))
         .await??;
     let status = core.network()?.status().await;
@@ -264,8 +271,9 @@ pub(crate) async fn ticket(
 }
 
 pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Failure> {
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     let (model, stale) = core
+        .cx
         .blocking
         .run(move || Ok::<_, StoreError>((store.model_info(hash)?, store.stale()?)))
         .await??;
@@ -286,7 +294,7 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
             }
         });
     }
-    for transfer in core.transfers.list() {
+    for transfer in core.fetches.transfers.list() {
         if transfer.subject == hash.into() {
             facts.extend(transfer_facts(&transfer, core.limits().1));
         }

@@ -16,43 +16,30 @@
 //! ```
 
 pub mod accept;
+mod addresses;
 mod announcing;
 pub mod api;
-mod blocking;
-mod busy;
-mod claimed;
 pub mod config;
 pub mod config_file;
 mod configure;
 mod control;
 mod core;
-mod counters;
-mod damage;
 mod descriptors;
-mod digesting;
 mod externals;
 mod failure;
-mod fetch;
 mod health;
 mod home;
 mod host;
 mod inspect;
 mod metrics;
 mod node;
-mod pacing;
 mod publish;
 mod records;
 mod repairing;
 mod replies;
-pub mod repos;
 mod requests;
-mod sample;
 mod scrubbing;
-mod serve;
 mod session;
-pub mod text;
-mod transfers;
-mod upstream;
 mod verifying;
 
 pub use self::{
@@ -60,10 +47,11 @@ pub use self::{
     metrics::{DhtMetrics, FetchMetrics, Metrics, StoreMetrics},
     node::{Node, NodeHandle},
     replies::Replies,
-    repos::FileStream,
     session::{Needs, Session},
 };
 pub use hubless_network::{
     Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces, Ticket, open_regular,
 };
+pub use hubless_repos::{self as repos, FileStream};
 pub use hubless_store::Evictions;
+pub use hubless_transfer::text;

@@ -95,7 +95,7 @@ pub struct StoreMetrics {
 impl NodeHandle {
     /// What the node counts and knows of itself now. It never waits for long.
     pub async fn metrics(&self) -> Metrics {
-        let counters = &self.core.counters;
+        let counters = &self.core.cx.counters;
         let network = self.core.network().ok();
         let status = async {
             let status = async { Some(network?.status().await) };
@@ -112,7 +112,7 @@ impl NodeHandle {
                 .upstream()
                 .map_or(0, |upstream| upstream.bytes_received()),
             chunks_rejected: counters.rejected.get(),
-            stored_chunks_rejected: self.core.store.chunks_rejected(),
+            stored_chunks_rejected: self.core.cx.store.chunks_rejected(),
             scrubbed_bytes: counters.scrubbed.get(),
             bans: counters.bans.get(),
             banned: network.map_or(0, |network| network.banned().len() as u64),
@@ -138,8 +138,8 @@ impl NodeHandle {
     }
 
     async fn store_metrics(&self) -> Option<StoreMetrics> {
-        let store = self.core.store.clone();
-        let asked = self.core.blocking.run(move || store.totals());
+        let store = self.core.cx.store.clone();
+        let asked = self.core.cx.blocking.run(move || store.totals());
         let totals = timeout(ANSWER_WITHIN, asked).await.ok()?.ok()?.ok()?;
         Some(StoreMetrics {
             bytes: totals.bytes,
@@ -147,7 +147,7 @@ impl NodeHandle {
             models: totals.models,
             files: totals.files,
             names: totals.repos,
-            evictions: self.core.store.evictions(),
+            evictions: self.core.cx.store.evictions(),
         })
     }
 }

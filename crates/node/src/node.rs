@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use hubless_network::PlacesConfig;
+use hubless_repos::Repos;
 
 use crate::{
     announcing,
@@ -10,7 +11,7 @@ use crate::{
     config::Config,
     control::Occupant,
     core::Core,
-    digesting, externals,
+    externals,
     home::Home,
     host::{self, Found, Host},
     repairing,
@@ -101,14 +102,14 @@ impl Node {
 
 /// Not async, so that what it spawns is compiled here and not in each crate that starts a node.
 fn work_in_background(core: &Arc<Core>) {
-    core.tasks.spawn(announcing::run(core.clone()));
-    core.tasks.spawn(externals::run(core.clone()));
-    core.tasks.spawn(repairing::run(core.clone()));
+    core.cx.tasks.spawn(announcing::run(core.clone()));
+    core.cx.tasks.spawn(externals::run(core.clone()));
+    core.cx.tasks.spawn(repairing::run(core.clone()));
     if let Some(every) = core.config.scrub.time() {
-        core.tasks.spawn(scrubbing::run(core.clone(), every));
+        core.cx.tasks.spawn(scrubbing::run(core.clone(), every));
     }
     if core.config.digests {
-        core.tasks.spawn(digesting::run(core.clone()));
+        core.cx.tasks.spawn(core.digester.clone().run());
     }
 }
 
@@ -128,6 +129,11 @@ impl NodeHandle {
     /// Sends a request.
     pub fn call(&self, request: Request) -> Replies {
         requests::spawn(self.core.clone(), request)
+    }
+
+    /// The node's repos.
+    pub fn repos(&self) -> Repos {
+        self.core.repos()
     }
 
     /// The places of connections over HTTP, as many as there are file descriptors for.

@@ -9,16 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hubless_content::ContentHash;
+use hubless_content::{ContentHash, RepoId};
+use hubless_repos::names::names_of;
 use hubless_store::{ImportOptions, Observer, Progress, Store, StoreError};
+use hubless_transfer::Blocking;
 
 use crate::{
-    api::{Added, Collected, Event, Failure, FailureKind, State},
-    blocking::Blocking,
+    api::{Added, Collected, Event, Failure, FailureKind, RevisionRemoved, State},
     core::Core,
     home::Home,
     replies::ReplySink,
-    repos,
 };
 
 /// Names of a model that are shown to who wants to remove it.
@@ -92,14 +92,14 @@ pub(crate) async fn add(
     follow_links: bool,
 ) -> Result<Added, Failure> {
     let observer = SinkObserver::new(sink, hashing);
-    let _busy = core.busy.begin();
-    let store = core.store.clone();
+    let _busy = core.cx.busy.begin();
+    let store = core.cx.store.clone();
     let options = ImportOptions {
         in_place,
         follow_links,
     };
     let added = Blocking::run_long(move || store.import(&path, &options, &observer)).await??;
-    core.note_change();
+    core.cx.note_change();
     Ok(Added {
         hash: added.hash,
         files: added.files,
@@ -108,14 +108,33 @@ pub(crate) async fn add(
 }
 
 pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Failure> {
-    let (store, home) = (core.store.clone(), core.home.clone());
+    let (store, home) = (core.cx.store.clone(), core.home.clone());
     Blocking::run_long(move || match remove_model(&store, &home, hash) {
         Err(StoreError::Named { .. }) => Err(named(&store, hash)?),
         removed => Ok::<_, Failure>(removed?),
     })
     .await??;
-    core.note_change();
+    core.cx.note_change();
     Ok(())
+}
+
+/// Forgets the content of a revision, so that garbage collection frees what nothing else has.
+pub(crate) async fn remove_revision(
+    core: &Arc<Core>,
+    repo: RepoId,
+    revision: String,
+) -> Result<RevisionRemoved, Failure> {
+    let removed = core.repos().remove_revision(repo, revision).await?;
+    if let Some(hash) = removed.hash {
+        let (store, home) = (core.cx.store.clone(), core.home.clone());
+        match Blocking::run_long(move || remove_model(&store, &home, hash)).await? {
+            // Another revision needs it, or it never came.
+            Ok(()) | Err(StoreError::Named { .. } | StoreError::UnknownModel { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        core.cx.note_change();
+    }
+    Ok(removed)
 }
 
 /// Forgets a model, and what `get` put into the home directory.
@@ -140,7 +159,7 @@ pub(crate) fn remove_model(
 
 /// Why a model that has names is not removed.
 fn named(store: &Store, hash: ContentHash) -> Result<Failure, StoreError> {
-    let names = repos::names_of(store, hash, NAMES_SHOWN_MAX)?;
+    let names = names_of(store, hash, NAMES_SHOWN_MAX)?;
     let Some(first) = names.first() else {
         return Ok(StoreError::Named { model: hash }.into()); // the last one goes at this moment
     };
@@ -154,19 +173,19 @@ fn named(store: &Store, hash: ContentHash) -> Result<Failure, StoreError> {
 }
 
 pub(crate) async fn pin(core: &Arc<Core>, hash: ContentHash, pin: bool) -> Result<(), Failure> {
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     let change = move || match (pin, store.manifest(hash)?) {
         (_, None) => Err(StoreError::UnknownModel { model: hash }),
         (true, _) => store.pin(hash),
         (false, _) => store.unpin(hash).map(drop),
     };
-    Ok(core.blocking.run(change).await??)
+    Ok(core.cx.blocking.run(change).await??)
 }
 
 pub(crate) async fn gc(core: &Arc<Core>) -> Result<Collected, Failure> {
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     let freed = Blocking::run_long(move || store.gc()).await??;
-    core.note_change();
+    core.cx.note_change();
     Ok(Collected {
         files: freed.files,
         bytes: freed.bytes,

@@ -7,16 +7,16 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, chunk_offset};
+use hubless_repos::names::names_of;
 use hubless_store::{Damaged, Store, StoreError};
+use hubless_transfer::{Blocking, Withheld, fetch::StoredStream};
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
     time::Instant,
 };
 use tracing::{debug, info, warn};
 
-use crate::{
-    api::Failure, blocking::Blocking, core::Core, fetch::StoredStream, repos, upstream::Withheld,
-};
+use crate::{api::Failure, core::Core};
 
 /// Chunks of one report that are logged one by one: of a disk that fails, the first say enough.
 const LOGGED_MAX: usize = 16;
@@ -39,10 +39,10 @@ struct Lost {
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut reports = core.damage.listen();
+    let mut reports = core.fetches.damage.listen();
     let (queue, waiting) = mpsc::channel(WAITING_MAX);
-    core.tasks.spawn(repair(core.clone(), waiting));
-    let cancel = core.cancel.clone();
+    core.cx.tasks.spawn(repair(core.clone(), waiting));
+    let cancel = core.cx.cancel.clone();
     let work = async {
         loop {
             match reports.recv().await {
@@ -50,7 +50,7 @@ pub(crate) async fn run(core: Arc<Core>) {
                 Err(RecvError::Lagged(missed)) => warn!(missed, "reports of damage were lost"),
                 Err(RecvError::Closed) => return,
             }
-            core.note_change();
+            core.cx.note_change();
         }
     };
     cancel.run_until_cancelled(work).await;
@@ -58,7 +58,11 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 /// Logs what is damaged, and queues what is to be repaired.
 async fn report(core: &Arc<Core>, damaged: Damaged, queue: &mpsc::Sender<Lost>) {
-    let (store, withheld, found) = (core.store.clone(), core.withheld.clone(), damaged.clone());
+    let (store, withheld, found) = (
+        core.cx.store.clone(),
+        core.withheld.clone(),
+        damaged.clone(),
+    );
     let lost = Blocking::run_long(move || lost(&store, &withheld, &found)).await;
     let lost = match lost {
         Ok(Ok(lost)) => lost,
@@ -92,7 +96,7 @@ fn lost(store: &Store, withheld: &Withheld, damaged: &Damaged) -> Result<Vec<Los
         };
         let entries = manifest.entries().iter();
         for entry in entries.filter(|entry| entry.hash == damaged.file) {
-            let is_kept = model.pinned || !repos::names_of(store, model.hash, 1)?.is_empty();
+            let is_kept = model.pinned || !names_of(store, model.hash, 1)?.is_empty();
             let is_private = withheld.has_model(model.hash) || withheld.has_file(entry.hash);
             all.push(Lost {
                 model: model.hash,
@@ -121,11 +125,11 @@ fn ranges(chunks: &[ChunkIndex], size: u64) -> Vec<Range<u64>> {
 
 /// Fetches again what was lost, one file after the other, while nothing else is under way.
 async fn repair(core: Arc<Core>, mut waiting: mpsc::Receiver<Lost>) {
-    let cancel = core.cancel.clone();
+    let cancel = core.cx.cancel.clone();
     let mut later: VecDeque<(Instant, Lost)> = VecDeque::new();
     let work = async {
         while let Some(lost) = next(&mut waiting, &mut later).await {
-            core.busy.idle().await;
+            core.cx.busy.idle().await;
             let (model, path) = (lost.model, &lost.entry.path);
             match fetch(&core, &lost).await {
                 Ok(()) => info!(%model, %path, "what was damaged is right again"),
@@ -156,14 +160,18 @@ async fn next(
 
 /// Reads what was lost, as a reader would: what is not here is fetched, and nothing else.
 async fn fetch(core: &Arc<Core>, lost: &Lost) -> Result<(), Failure> {
-    let (store, model) = (core.store.clone(), lost.model);
-    let known = core.blocking.run(move || store.manifest(model)).await??;
+    let (store, model) = (core.cx.store.clone(), lost.model);
+    let known = core
+        .cx
+        .blocking
+        .run(move || store.manifest(model))
+        .await??;
     if known.is_none() {
         return Ok(()); // removed meanwhile
     }
     for range in &lost.ranges {
-        let (core, entry, range) = (core.clone(), lost.entry.clone(), range.clone());
-        let mut stream = StoredStream::new(core, Some(lost.model), entry, range);
+        let (fetches, entry) = (core.fetches.clone(), lost.entry.clone());
+        let mut stream = StoredStream::new(fetches, Some(lost.model), entry, range.clone());
         while stream.next().await?.is_some() {}
     }
     Ok(())

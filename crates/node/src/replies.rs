@@ -1,10 +1,11 @@
 //! The two ends between a request's caller and its worker.
 
 use bytes::Bytes;
+use hubless_transfer::ProgressSink;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::api::{Event, Failure, FailureKind, Reply};
+use crate::api::{Event, Failure, Reply};
 
 /// Replies on the way to the caller. Data pieces are at most a chunk, so this is 4 MiB.
 const REPLIES_MAX: usize = 16;
@@ -76,6 +77,20 @@ impl ReplySink {
     }
 
     /// Whether the caller went away, or the node stops.
+    /// Where a fetch reports its progress for the caller, until the caller leaves.
+    pub(crate) fn of_fetch(&self) -> ProgressSink {
+        let sink = self.clone();
+        ProgressSink::new(self.cancel.clone(), move |progress| {
+            sink.event(Event::Progress {
+                state: progress.state,
+                bytes_verified: progress.bytes_verified,
+                bytes_total: progress.bytes_total,
+                sources: progress.sources,
+                stall: progress.stall,
+            });
+        })
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
@@ -87,6 +102,4 @@ impl ReplySink {
 }
 
 /// The caller went away, or the node stops.
-pub(crate) fn interrupted() -> Failure {
-    Failure::new(FailureKind::Interrupted, "interrupted")
-}
+pub(crate) use hubless_transfer::interrupted;

@@ -11,9 +11,10 @@ use std::{
 
 use hubless_content::FileHash;
 use hubless_store::{Scrubbed, StoreError};
+use hubless_transfer::{Blocking, Pacer};
 use tracing::{debug, warn};
 
-use crate::{blocking::Blocking, core::Core, pacing::Pacer};
+use crate::core::Core;
 
 /// Bytes a second at most: a twentieth of what a disk reads, and 1 TB in 14 hours.
 const BYTES_PER_SECOND: f64 = 20_000_000.0;
@@ -26,10 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>, every: Duration) {
-    let cancel = core.cancel.clone();
+    let cancel = core.cx.cancel.clone();
     let work = async {
         loop {
-            core.busy.idle().await;
+            core.cx.busy.idle().await;
             match next(&core, every).await {
                 Some(file) => scrub(&core, file).await,
                 None => tokio::time::sleep(LOOK_EVERY.min(every)).await,
@@ -42,7 +43,7 @@ pub(crate) async fn run(core: Arc<Core>, every: Duration) {
 /// The file that is due, if one is.
 async fn next(core: &Arc<Core>, every: Duration) -> Option<FileHash> {
     let before = SystemTime::now().checked_sub(every)?;
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     let due = Blocking::run_long(move || store.next_to_scrub(before)).await;
     due.ok()?.unwrap_or_else(|error| {
         warn!(%error, "cannot tell which files are to be checked");
@@ -67,17 +68,17 @@ async fn scrub(core: &Arc<Core>, file: FileHash) {
 }
 
 fn read(core: &Arc<Core>, file: FileHash) -> Result<Scrubbed, StoreError> {
-    let pacer = Pacer::new(core.clone(), |_| false);
+    let pacer = Pacer::new(core.cx.clone(), || false);
     let (began, mut read) = (Instant::now(), 0);
-    core.store.scrub(file, &mut |bytes| {
+    core.cx.store.scrub(file, &mut |bytes| {
         read += bytes;
-        core.counters.scrubbed.add(bytes);
+        core.cx.counters.scrubbed.add(bytes);
         pacer.step();
         let ahead = Duration::from_secs_f64(read as f64 / BYTES_PER_SECOND);
         let ahead = ahead.saturating_sub(began.elapsed());
         if ahead > AHEAD_MAX {
             pacer.rest(ahead);
         }
-        !core.cancel.is_cancelled()
+        !core.cx.cancel.is_cancelled()
     })
 }

@@ -7,15 +7,15 @@ use std::{
 };
 
 use hubless_content::{ContentHash, FileHash};
+use hubless_repos::names::names_of;
 use hubless_store::{FilePlace, Store, StoreError, VerifyReport};
+use hubless_transfer::Blocking;
 
 use crate::{
     api::{Absence, Absent, Damaged, Failure, InModel, Verified},
-    blocking::Blocking,
     core::Core,
     publish::{SinkObserver, hashing},
     replies::ReplySink,
-    repos,
 };
 
 /// Files that are listed as absent: a person reads a few of them, and a script the counts.
@@ -27,14 +27,14 @@ pub(crate) async fn verify(
     model: Option<ContentHash>,
 ) -> Result<Verified, Failure> {
     let observer = SinkObserver::new(sink, hashing);
-    let store = core.store.clone();
+    let store = core.cx.store.clone();
     let verified = Blocking::run_long(move || {
         let report = store.verify(model, &observer)?;
         describe(&store, model, &report)
     })
     .await??;
     if !verified.damaged.is_empty() {
-        core.note_change();
+        core.cx.note_change();
     }
     Ok(verified)
 }
@@ -131,7 +131,7 @@ fn places(
         if found.is_empty() {
             continue;
         }
-        let name = repos::names_of(store, model, 1)?.pop();
+        let name = names_of(store, model, 1)?.pop();
         let name = name.map(|name| name.to_string());
         for entry in found {
             let place = InModel {

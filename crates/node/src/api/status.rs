@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use hubless_content::{ContentHash, FileHash, ModelPath, RepoId};
+use hubless_content::{ContentHash, FileHash};
 use serde::{Deserialize, Serialize};
 
-use super::{Stall, State};
+use super::Transfer;
 
 /// Who the node is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,72 +89,6 @@ pub struct Transfers {
     pub transfers: Vec<Transfer>,
 }
 
-/// What a transfer brings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Subject {
-    /// A model, or parts of it.
-    Model {
-        /// Its hash.
-        hash: ContentHash,
-    },
-    /// A file of a repo of the upstream. One that comes from both sides has two transfers.
-    File {
-        /// The repo.
-        repo: RepoId,
-        /// The file.
-        path: ModelPath,
-        /// The URL of the upstream that gives it; `None` if peers do.
-        upstream: Option<String>,
-    },
-}
-
-impl From<ContentHash> for Subject {
-    fn from(hash: ContentHash) -> Self {
-        Self::Model { hash }
-    }
-}
-
-/// One fetch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Transfer {
-    /// Counted since the node started.
-    pub id: u64,
-    /// What it brings.
-    #[serde(flatten)]
-    pub subject: Subject,
-    /// What it is doing.
-    pub state: State,
-    /// Wanted bytes that are here.
-    pub bytes_verified: u64,
-    /// Wanted bytes; 0 as long as that is not known.
-    pub bytes_total: u64,
-    /// Payload that came.
-    pub bytes_fetched: u64,
-    /// The rate of the last seconds.
-    pub bytes_per_second: u64,
-    /// Since it began.
-    pub seconds: u64,
-    /// The peers that take part.
-    pub sources: Vec<TransferSource>,
-    /// Only while nothing comes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stall: Option<Stall>,
-}
-
-/// Who takes part in a fetch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TransferSource {
-    /// Its peer id.
-    pub peer_id: String,
-    /// How many chunks of the model it has; none before it said.
-    pub chunks: Option<u32>,
-    /// Payload that came from it.
-    pub bytes_fetched: u64,
-    /// Its rate.
-    pub bytes_per_second: u64,
-}
-
 /// The connected peers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Peers {
@@ -212,28 +146,6 @@ pub struct ClaimDetails {
     pub size: u64,
     /// The ids of the peers that say so.
     pub peers: Vec<String>,
-}
-
-/// Who has how much of a model.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Swarm {
-    /// The model.
-    pub hash: ContentHash,
-    /// Its chunks.
-    pub chunks: u32,
-    /// Those that this node has.
-    pub own_chunks: u32,
-    /// The others.
-    pub members: Vec<SwarmMember>,
-}
-
-/// A member of a swarm.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SwarmMember {
-    /// Its peer id.
-    pub peer_id: String,
-    /// How many chunks it says it has; none if it did not answer.
-    pub chunks: Option<u32>,
 }
 
 /// A ticket.

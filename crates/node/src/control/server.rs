@@ -122,7 +122,7 @@ async fn serve(
                 _ = read.read_u8() => return Ok(()),
             };
             let Some(reply) = reply else { return Ok(()) };
-            if is_stopped(&reply) && core.cancel.is_cancelled() {
+            if is_stopped(&reply) && core.cx.cancel.is_cancelled() {
                 // The caller did not ask for that: closing lets it send the request elsewhere.
                 return Ok(());
             }

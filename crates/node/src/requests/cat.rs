@@ -1,0 +1,213 @@
+//! `cat`: the bytes of one file, in order, each chunk verified as it leaves.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hubless_content::{
+    CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, ModelPath, chunk_offset,
+};
+use hubless_scheduler::Order;
+use hubless_transfer::{
+    DamageWatch, ProgressSink,
+    fetch::{Demand, Job, Layout, Target, Wish},
+    not_replaced,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+use crate::{
+    addresses::peer_addresses,
+    api::{Failure, FailureKind},
+    core::Core,
+    replies::ReplySink,
+};
+
+/// How long nothing may come before it is looked again what is missing.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// What to print.
+pub(crate) struct Cat {
+    pub(crate) hash: ContentHash,
+    pub(crate) peers: Vec<String>,
+    pub(crate) path: ModelPath,
+    pub(crate) range: Option<(u64, Option<u64>)>,
+    pub(crate) timeout_s: u64,
+}
+
+pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<(), Failure> {
+    let (start, end) = cat.range.unwrap_or((0, None));
+    let path = cat.path.clone();
+    let (demands, demanded) = mpsc::channel(1);
+    let wish = Wish {
+        target: Target::Model(cat.hash),
+        named: peer_addresses("peer", &cat.peers)?,
+        wants: Box::new(move |entry: &ManifestEntry| entry.path == path),
+        range: Some(start..end.unwrap_or(u64::MAX)),
+        demands: Some(demanded),
+        order: Order::Sequential,
+        patience: Duration::from_secs(cat.timeout_s),
+        keep: false,
+        only_plan: false,
+    };
+    let job = Job::new(&core.fetches, &sink.of_fetch(), wish)?;
+    let (layout, stored) = (job.layout(), job.stored());
+    let rejected = Mutex::default();
+    let printer = Printer {
+        core,
+        sink,
+        stored,
+        demands,
+        rejected: &rejected,
+    };
+    let done = tokio::try_join!(job.run(), printer.print(&cat, layout));
+    let rejected = *rejected.lock().unwrap_or_else(PoisonError::into_inner);
+    match (done, rejected) {
+        (Ok(_), _) => Ok(()),
+        (Err(failure), Some(chunk)) if is_absence(failure.kind) => {
+            Err(not_replaced(&cat.path, chunk, &failure))
+        }
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+/// Whether what is missing could not be had from others.
+fn is_absence(kind: FailureKind) -> bool {
+    use FailureKind::{Network, NotFound, Partial};
+    matches!(kind, NotFound | Network | Partial)
+}
+
+/// Sends a file in order while it is fetched.
+struct Printer<'a> {
+    core: &'a Arc<Core>,
+    sink: &'a ReplySink,
+    stored: watch::Receiver<u64>,
+    /// What was held when the fetch began, and is not any more. The fetch ends with this.
+    demands: mpsc::Sender<Demand>,
+    /// The chunk that is waited for because it was wrong on disk.
+    rejected: &'a Mutex<Option<ChunkIndex>>,
+}
+
+impl Printer<'_> {
+    async fn print(
+        mut self,
+        cat: &Cat,
+        mut layout: watch::Receiver<Option<Arc<Layout>>>,
+    ) -> Result<(), Failure> {
+        let layout = match layout.wait_for(Option::is_some).await {
+            Ok(layout) => layout.clone(),
+            Err(_) => None, // the job failed, and says why
+        };
+        let Some(layout) = layout else { return Ok(()) };
+        let entry = layout.manifest.get(cat.path.as_str()).ok_or_else(|| {
+            Failure::new(
+                FailureKind::NotFound,
+                format!("there is no file {:?} in {}", cat.path, cat.hash),
+            )
+            .hint(format!("`hubless info {}` lists its files", cat.hash))
+        })?;
+        let mut damage = DamageWatch::new(&self.core.fetches.damage, entry.hash);
+        let mut rest = clamp(cat.range, entry.size)?;
+        while rest.start < rest.end {
+            let bytes = self.next(entry, &rest, &mut damage).await?;
+            rest.start += bytes.len() as u64;
+            self.sink.data(bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the first chunk of what is left, and returns what is asked of it.
+    async fn next(
+        &mut self,
+        entry: &ManifestEntry,
+        rest: &Range<u64>,
+        damage: &mut DamageWatch,
+    ) -> Result<Bytes, Failure> {
+        let index = ChunkIndex::of_offset(rest.start).ok_or_else(|| unreadable(entry))?;
+        let end = rest.end.min(next_chunk(rest.start));
+        let mut last_look = false;
+        loop {
+            self.stored.borrow_and_update();
+            let (store, file) = (self.core.cx.store.clone(), entry.hash);
+            let read = move || store.read_proven(file, index);
+            if let Some(bytes) = self.core.cx.blocking.run(read).await?? {
+                self.note_rejected(None);
+                let offset = chunk_offset(index);
+                let inside = (rest.start - offset) as usize..(end - offset) as usize;
+                let bytes = (inside.end <= bytes.len()).then(|| bytes.slice(inside));
+                return bytes.ok_or_else(|| unreadable(entry));
+            }
+            if last_look {
+                return Err(unreadable(entry));
+            }
+            if let Some(chunk) = damage.take() {
+                self.note_rejected(Some(chunk));
+                self.demand(entry, rest, end).await;
+            }
+            match timeout(LOOK_AGAIN_AFTER, self.stored.changed()).await {
+                Ok(Ok(())) => {}
+                // The job is over when its end is gone; what it stored last is there by then.
+                Ok(Err(_)) => last_look = true,
+                // Another reader may have found damage before this one listened.
+                Err(_) => self.demand(entry, rest, end).await,
+            }
+        }
+    }
+
+    /// Has what is left fetched, as far as it is not here.
+    async fn demand(&self, entry: &ManifestEntry, rest: &Range<u64>, end: u64) {
+        let demand = Demand {
+            file: entry.hash,
+            bytes: rest.clone(),
+            next: rest.start..end,
+        };
+        // Fails only if the fetch has ended, which is noticed as its end.
+        let _ = self.demands.send(demand).await;
+    }
+
+    fn note_rejected(&self, chunk: Option<ChunkIndex>) {
+        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = chunk;
+    }
+}
+
+fn next_chunk(at: u64) -> u64 {
+    (at / CHUNK_SIZE as u64 + 1) * CHUNK_SIZE as u64
+}
+
+fn clamp(range: Option<(u64, Option<u64>)>, size: u64) -> Result<Range<u64>, Failure> {
+    let (start, end) = range.unwrap_or((0, None));
+    let end = end.unwrap_or(size).min(size);
+    if range.is_some() && start >= size.max(1) {
+        let message = format!("the range begins at byte {start}, but the file has {size} bytes");
+        return Err(Failure::new(FailureKind::Usage, message).hint("bytes are counted from 0"));
+    }
+    Ok(start..end.max(start))
+}
+
+fn unreadable(entry: &ManifestEntry) -> Failure {
+    let message = format!("{:?} cannot be read from the store", entry.path);
+    Failure::new(FailureKind::Integrity, message)
+        .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_end_where_the_file_ends() {
+        assert_eq!(clamp(None, 0).unwrap(), 0..0);
+        assert_eq!(clamp(None, 10).unwrap(), 0..10);
+        assert_eq!(clamp(Some((3, Some(5))), 10).unwrap(), 3..5);
+        assert_eq!(clamp(Some((3, Some(99))), 10).unwrap(), 3..10);
+        assert_eq!(
+            clamp(Some((10, None)), 10).unwrap_err().kind,
+            FailureKind::Usage
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! Repos: names for content, as clients of a hub see them.
+//!
+//! # The way of a request
+//! ```text
+//! resolve: name + revision -> Resolved (commit, revision)       redb, and the upstream if need be
+//! tree:    Resolved -> RepoTree (paths, sizes, file hashes)     the manifest, from peers if need be
+//! ids:     a file -> FileIds (git SHA-1, SHA-256)               kept, listed, computed, or claimed
+//! permit:  Resolved -> whether its caller may have the files    the upstream, of restricted repos
+//! open:    Resolved + a file + a range -> FileStream            held bytes, peers, the upstream
+//! ```
+//!
+//! # Where repos come from
+//! Those that were named here have revisions with a manifest ([`Tree::Content`]). Those of the
+//! upstream have what it lists ([`Tree::Listed`]): files known by SHA-256 or git's SHA-1, and by
+//! their own hash once somebody had them.
+//!
+//! [`Tree::Content`]: hubless_content::Tree::Content
+//! [`Tree::Listed`]: hubless_content::Tree::Listed
+
+mod attributes;
+mod holdings;
+mod ids;
+pub mod names;
+mod resolve;
+mod search;
+mod small;
+mod stream;
+mod tensors;
+mod tree;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use hubless_content::{ContentHash, FileHash, ManifestEntry};
+pub use hubless_store::{PastCommit, Repo, RepoOrigin};
+use hubless_transfer::{Digester, Failure, FailureKind, Fetches, fetch::StoredStream};
+pub use hubless_upstream::{Caller, RepoError};
+
+use self::resolve::is_restricted;
+pub use self::{
+    holdings::{Holding, Unnamed},
+    ids::{FileIds, pointer},
+    resolve::Resolved,
+    search::Search,
+    stream::FileStream,
+    tree::{RepoFile, RepoTree},
+};
+use hubless_upstream::{Upstream, expected, find_held};
+
+/// How long peers may take to give something before the upstream is asked instead; its first byte
+/// must come within the 10 s that clients wait.
+const PEERS_WITHIN: Duration = Duration::from_secs(6);
+
+/// The repos of a node. Cloning is cheap.
+#[derive(Clone)]
+pub struct Repos {
+    fetches: Arc<Fetches>,
+    digester: Digester,
+    /// The hub outside, if there is one.
+    upstream: Option<Arc<Upstream>>,
+}
+
+impl std::fmt::Debug for Repos {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Repos")
+    }
+}
+
+impl Repos {
+    /// The repos of the node of `fetches`; those that are not known here are asked of `upstream`.
+    pub fn new(fetches: Arc<Fetches>, digester: Digester, upstream: Option<Arc<Upstream>>) -> Self {
+        Self {
+            fetches,
+            digester,
+            upstream,
+        }
+    }
+
+    /// The bytes `range` of a file: from the store if it is there, else from peers or the upstream.
+    ///
+    /// # Errors
+    /// As [`Repos::permit`], or if it is neither here nor known to anybody who can be asked.
+    pub async fn open(
+        &self,
+        resolved: &Resolved,
+        file: &RepoFile,
+        range: Range<u64>,
+    ) -> Result<FileStream, RepoError> {
+        self.permit(resolved).await?;
+        let stored = |model, entry: &ManifestEntry| {
+            StoredStream::new(self.fetches.clone(), model, entry.clone(), range.clone())
+        };
+        if let Some((model, entry)) = resolved.addressed(file) {
+            let stored = stored(Some(model), &entry).refusing_early();
+            return Ok(FileStream::stored(
+                &self.fetches,
+                stored,
+                entry,
+                range,
+                None,
+            ));
+        }
+        let origin = resolved.origin(file);
+        let upstream = self.upstream.clone().zip(Some(origin.clone()));
+        let held = self.store(move |store| find_held(store, origin.expected, origin.size));
+        let held = held.await?;
+        let entry = ManifestEntry {
+            path: file.path.clone(),
+            size: file.size,
+            hash: held.or(file.hash).unwrap_or(FileHash::new([0; 32])),
+        };
+        if held.is_some() {
+            let stored = stored(None, &entry);
+            return Ok(FileStream::stored(
+                &self.fetches,
+                stored,
+                entry,
+                range,
+                upstream,
+            ));
+        }
+        let model = self.model_of_peers(resolved, file).await?;
+        match (model, upstream) {
+            (Some(model), None) => {
+                let stored = stored(Some(model), &entry).refusing_early();
+                Ok(FileStream::stored(
+                    &self.fetches,
+                    stored,
+                    entry,
+                    range,
+                    None,
+                ))
+            }
+            (Some(model), Some(upstream)) if !upstream.0.peerless().has(model) => {
+                let stored = stored(Some(model), &entry).with_patience(PEERS_WITHIN);
+                Ok(FileStream::stored(
+                    &self.fetches,
+                    stored,
+                    entry,
+                    range,
+                    Some(upstream),
+                ))
+            }
+            (_, Some((upstream, origin))) => Ok(FileStream::pulled(
+                &self.fetches,
+                upstream,
+                origin,
+                entry,
+                range,
+            )),
+            (None, None) => Err(not_here(file)),
+        }
+    }
+
+    /// The model with which peers may have a file of a listing: if all its files are known by their
+    /// hashes, everybody may have them, and there are peers.
+    async fn model_of_peers(
+        &self,
+        resolved: &Resolved,
+        file: &RepoFile,
+    ) -> Result<Option<ContentHash>, RepoError> {
+        if file.hash.is_none() || is_restricted(&resolved.repo) || !self.fetches.has_peers().await {
+            return Ok(None);
+        }
+        let revision = resolved.revision.clone();
+        let model = self
+            .fetches
+            .cx
+            .blocking
+            .run(move || revision.tree.content_hash());
+        Ok(model.await.map_err(Failure::from)?)
+    }
+
+    /// Whether all bytes of a file are here.
+    pub async fn is_held(&self, file: &RepoFile) -> bool {
+        let (wanted, size) = (expected(file.hash, file.lfs, file.git_blob), file.size);
+        let held = self.store(move |store| find_held(store, wanted, size));
+        matches!(held.await, Ok(Some(_)))
+    }
+
+    /// Runs a call of the store.
+    async fn store<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&hubless_store::Store) -> Result<T, hubless_store::StoreError>
+        + Send
+        + 'static,
+    ) -> Result<T, RepoError> {
+        let store = self.fetches.cx.store.clone();
+        let result = self.fetches.cx.blocking.run(move || call(&store)).await;
+        Ok(result.map_err(Failure::from)?.map_err(Failure::from)?)
+    }
+}
+
+/// A file of another hub, when none is asked.
+fn not_here(file: &RepoFile) -> RepoError {
+    let message = format!("{:?} is not here, and no upstream is asked", file.path);
+    RepoError::Unavailable {
+        failure: Failure::new(FailureKind::NotFound, message)
+            .hint("name the hub where the repo comes from with --upstream"),
+    }
+}

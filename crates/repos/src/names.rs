@@ -1,0 +1,394 @@
+//! Names: give content a name, list, show and remove names.
+
+mod types;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
+use hubless_store::{RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
+use hubless_transfer::{Blocking, Failure, FailureKind};
+
+pub use self::types::*;
+use super::{Caller, RepoError, Repos, resolve::commit_of};
+
+/// Names that one list has; more are for a search.
+const NAMES_MAX: usize = 100_000;
+
+/// Tries to put a revision behind the last one of a branch. Each miss means that the revision of
+/// another writer got in, and at most 16 store calls run at once: so many misses in a row mean that
+/// writers keep coming.
+const TRIES_MAX: usize = 1000;
+
+impl Repos {
+    /// Gives content a name: a revision behind the last one of a branch.
+    ///
+    /// # Errors
+    /// If the name is that of a hub, the message is too long, or the store fails.
+    pub async fn set_name(&self, request: NameSet) -> Result<Named, Failure> {
+        let cx = &self.fetches.cx;
+        let store = cx.store.clone();
+        let named = cx.blocking.run(move || put(&store, &request)).await??;
+        cx.note_change();
+        Ok(named)
+    }
+
+    /// All names that are known here.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn list_names(&self) -> Result<Names, Failure> {
+        let names = self.store(names).await?;
+        Ok(Names { names })
+    }
+
+    /// The branches, tags and revisions of a name.
+    ///
+    /// # Errors
+    /// If the name is not known here, or the store fails.
+    pub async fn show_name(&self, repo: RepoId) -> Result<NameDetails, Failure> {
+        let known = self.held_repo(&repo).await?.ok_or_else(|| unknown(&repo))?;
+        let id = known.id.clone();
+        let (refs, revisions) = self.store(move |store| all_of(store, &id)).await?;
+        Ok(NameDetails {
+            kind: known.id.kind(),
+            name: known.id.id().to_owned(),
+            refs,
+            revisions,
+        })
+    }
+
+    /// Forgets a ref of a name, or without one the whole name.
+    ///
+    /// # Errors
+    /// If it is not known here, or the store fails.
+    pub async fn remove_name(&self, repo: RepoId, name: Option<RefName>) -> Result<(), Failure> {
+        let (id, refs) = (repo.clone(), name.clone());
+        let remove = move |store: &Store| match refs {
+            None => store.remove_repo(&id),
+            Some(name) => match store.get_ref(&id, &name)? {
+                None => Ok(false),
+                Some(_) => {
+                    let gone = RefChange::remove(name);
+                    store.set_refs(&id, &[gone]).map(|()| true)
+                }
+            },
+        };
+        let was_there = self.store(remove).await?;
+        self.fetches.cx.note_change();
+        if was_there {
+            return Ok(());
+        }
+        Err(match name {
+            Some(name) => {
+                let message = format!("{repo} has no {name}");
+                Failure::new(FailureKind::NotFound, message)
+                    .hint("`hubless name show NAME` prints its branches, tags and revisions")
+            }
+            None => unknown(&repo),
+        })
+    }
+
+    /// Forgets the content of a revision, which stays in the history. The model is the caller's to
+    /// remove.
+    ///
+    /// # Errors
+    /// If a ref leads to the revision, it is not known here, or the store fails.
+    pub async fn remove_revision(
+        &self,
+        repo: RepoId,
+        revision: String,
+    ) -> Result<RevisionRemoved, Failure> {
+        let cx = &self.fetches.cx;
+        let store = cx.store.clone();
+        let forget = move || forget_content(&store, &repo, &revision);
+        let removed = Blocking::run_long(forget).await??;
+        cx.note_change();
+        Ok(removed)
+    }
+
+    /// The content that a name and a revision lead to.
+    ///
+    /// # Errors
+    /// If neither this node nor the upstream knows them, or the content hash is not known yet.
+    pub async fn resolve_name(
+        &self,
+        repo: RepoId,
+        revision: &str,
+    ) -> Result<ResolvedName, Failure> {
+        let resolved = self.resolve(&repo, revision, &Caller::default()).await;
+        let resolved = resolved.map_err(|error| match error {
+            RepoError::NoRepo => match &self.upstream {
+                None => unknown(&repo),
+                Some(upstream) => {
+                    let message = format!("neither this node nor {} has {repo}", upstream.name());
+                    Failure::new(FailureKind::NotFound, message)
+                        .hint("check the name; what is private needs a token, at the gateway")
+                }
+            },
+            error => error.into(),
+        })?;
+        let hash = resolved.revision.tree.content_hash().ok_or_else(|| {
+            let message = format!("the content hash of {repo}@{revision} is not known yet");
+            Failure::new(FailureKind::NotFound, message)
+                .hint("download it once through the gateway; its content hash is known after that")
+        })?;
+        Ok(ResolvedName {
+            kind: resolved.repo.id.kind(),
+            name: resolved.repo.id.id().to_owned(),
+            commit: resolved.commit,
+            hash,
+        })
+    }
+}
+
+/// Puts a revision behind the branch's last one, whichever that is when it is written.
+fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
+    for _ in 0..TRIES_MAX {
+        if let Some(named) = put_if_unmoved(store, request)? {
+            return Ok(named);
+        }
+    }
+    let message = format!("{}@{} keeps moving", request.repo, request.branch.short());
+    Err(Failure::new(FailureKind::Busy, message).hint("run the same command again"))
+}
+
+/// Puts a revision behind the branch's last one; `None` if another writer moved the branch
+/// meanwhile. A branch that holds the content already keeps its revision, so that naming the same
+/// thing again changes nothing.
+fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Failure> {
+    let NameSet {
+        repo,
+        branch,
+        tags,
+        hash,
+        message: _,
+    } = request;
+    let known = store.repo(repo)?;
+    refuse_others(known.as_ref())?;
+    if known.is_none() && repo.namespace().is_none() {
+        let message = format!("{:?} has no ORG/ before the name", repo.id());
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("write the name as ORG/NAME, such as acme/my-model"));
+    }
+    let head = store.get_ref(repo, branch)?;
+    let last = match head {
+        Some(head) => store.revision(repo, head)?,
+        None => None,
+    };
+    let same = last.is_some_and(|last| last.tree == Tree::Content(*hash));
+    let (commit, written) = match head {
+        Some(head) if same => {
+            let refs = ref_changes(request, head, Some(head));
+            (head, store.set_refs(repo, &refs))
+        }
+        _ => {
+            let (commit, revision) = next_revision(request, head)?;
+            let refs = ref_changes(request, commit, head);
+            let written = match known {
+                Some(_) => store.put_revision(repo, commit, &revision, &refs),
+                None => {
+                    let repo = new_repo(repo, revision.time);
+                    store.put_repo_and_revision(&repo, commit, &revision, &refs)
+                }
+            };
+            (commit, written)
+        }
+    };
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == StoreErrorKind::Conflict => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some(Named {
+        kind: repo.kind(),
+        name: repo.id().to_owned(),
+        branch: branch.short().to_owned(),
+        tags: tags.iter().map(|tag| tag.short().to_owned()).collect(),
+        commit,
+        hash: *hash,
+        new: !same,
+        warning: nothing_here(store, *hash)?,
+    }))
+}
+
+/// What to say if nothing of the content is here: another node may have it, or it was mistyped.
+fn nothing_here(store: &Store, hash: ContentHash) -> Result<Option<String>, StoreError> {
+    let known = store.model_info(hash)?;
+    let is_here = known.is_some_and(|model| model.held_bytes > 0 || model.complete);
+    Ok((!is_here).then(|| {
+        format!(
+            "nothing of {hash} is on this node: clients get it only if a peer has it (`hubless \
+             providers {hash}` searches for one)"
+        )
+    }))
+}
+
+/// The branch moves from where it was seen; a tag moves wherever it was.
+fn ref_changes(request: &NameSet, to: CommitId, seen: Option<CommitId>) -> Vec<RefChange> {
+    let branch = RefChange::set(request.branch.clone(), to).if_at(seen);
+    let tags = request.tags.iter();
+    let tags = tags.map(|tag| RefChange::set(tag.clone(), to));
+    [branch].into_iter().chain(tags).collect()
+}
+
+/// A name that a hub gives is not given here.
+fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
+    let Some(Repo {
+        id,
+        origin: RepoOrigin::Upstream(hub),
+        ..
+    }) = known
+    else {
+        return Ok(());
+    };
+    let message = format!("{id} is a repo of {hub}");
+    Err(Failure::new(FailureKind::Denied, message)
+        .hint("choose another name, or `hubless name rm` it first"))
+}
+
+/// The revision that comes behind `head`, and its id.
+fn next_revision(
+    request: &NameSet,
+    head: Option<CommitId>,
+) -> Result<(CommitId, Revision), Failure> {
+    let title = match head {
+        None => "initial commit",
+        Some(_) => "Update",
+    };
+    let revision = Revision {
+        tree: Tree::Content(request.hash),
+        parents: head.into_iter().collect(),
+        time: milliseconds(),
+        title: request.message.clone().unwrap_or_else(|| title.to_owned()),
+        message: String::new(),
+        author: String::new(),
+    };
+    let commit = revision.commit_id().map_err(|error| {
+        Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
+    })?;
+    Ok((commit, revision))
+}
+
+fn new_repo(id: &RepoId, created: u64) -> Repo {
+    Repo {
+        id: id.clone(),
+        created,
+        origin: RepoOrigin::Local,
+        private: false,
+        gated: false,
+    }
+}
+
+fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+fn names(store: &Store) -> Result<Vec<NameRef>, StoreError> {
+    let mut names = Vec::new();
+    for kind in RepoKind::ALL {
+        for repo in store.repos(kind, "", None, NAMES_MAX)? {
+            let head = store.get_ref(&repo.id, &RefName::main())?;
+            let revision = match head {
+                Some(head) => store.revision(&repo.id, head)?,
+                None => None,
+            };
+            names.push(NameRef {
+                kind,
+                name: repo.id.id().to_owned(),
+                commit: head,
+                hash: revision.and_then(|revision| revision.tree.content_hash()),
+            });
+        }
+    }
+    Ok(names)
+}
+
+/// Up to `max` names that a model is, or was, a revision of.
+///
+/// # Errors
+/// If the store fails.
+pub fn names_of(store: &Store, model: ContentHash, max: usize) -> Result<Vec<RepoId>, StoreError> {
+    let mut names = Vec::new();
+    for kind in RepoKind::ALL {
+        for repo in store.repos(kind, "", None, NAMES_MAX)? {
+            for commit in store.revisions(&repo.id)? {
+                let revision = store.revision(&repo.id, commit)?;
+                if revision.and_then(|revision| revision.tree.content_hash()) == Some(model) {
+                    names.push(repo.id);
+                    break;
+                }
+            }
+            if names.len() >= max {
+                return Ok(names);
+            }
+        }
+    }
+    Ok(names)
+}
+
+type AllOf = (
+    std::collections::BTreeMap<RefName, CommitId>,
+    Vec<NameRevision>,
+);
+
+fn all_of(store: &Store, repo: &RepoId) -> Result<AllOf, StoreError> {
+    let mut revisions = Vec::new();
+    for commit in store.revisions(repo)? {
+        if let Some(revision) = store.revision(repo, commit)? {
+            revisions.push(NameRevision {
+                commit,
+                hash: revision.tree.content_hash(),
+                time: revision.time,
+                title: revision.title,
+                removed: store.is_content_removed(repo, commit)?,
+            });
+        }
+    }
+    revisions.sort_by_key(|revision| std::cmp::Reverse(revision.time));
+    Ok((store.refs(repo)?.into_iter().collect(), revisions))
+}
+
+fn forget_content(
+    store: &Store,
+    repo: &RepoId,
+    revision: &str,
+) -> Result<RevisionRemoved, Failure> {
+    let known = store.repo(repo)?.ok_or_else(|| unknown(repo))?;
+    let no_revision = || {
+        let message = format!("{repo} has no revision {revision:?}");
+        Failure::new(FailureKind::NotFound, message)
+            .hint(format!("`hubless name show {repo}` prints its revisions"))
+    };
+    let commit = commit_of(store, &known.id, revision)?.ok_or_else(no_revision)?;
+    match store.remove_content(&known.id, commit) {
+        Err(StoreError::RefLeadsThere { name, .. }) => return Err(led_to(repo, commit, &name)),
+        removed => removed?,
+    }
+    let revision = store.revision(&known.id, commit)?;
+    let hash = revision.and_then(|revision| revision.tree.content_hash());
+    Ok(RevisionRemoved { commit, hash })
+}
+
+/// Why the content of what a ref leads to is not removed.
+fn led_to(repo: &RepoId, commit: CommitId, name: &RefName) -> Failure {
+    let message = format!("{name} of {repo} leads to revision {commit}");
+    let option = match name.as_str().starts_with("refs/tags/") {
+        true => "tag",
+        false => "branch",
+    };
+    let hint = format!(
+        "give the {option} new content with `hubless name set`, or remove it: `hubless name rm {repo} \
+         --{option} {}`; then run the same command again",
+        name.short()
+    );
+    Failure::new(FailureKind::Usage, message).hint(hint)
+}
+
+fn unknown(repo: &RepoId) -> Failure {
+    let message = format!("this node does not know the name {repo}");
+    Failure::new(FailureKind::NotFound, message).hint(
+        "names are local so far: ask the publisher for the hash or a ticket; `hubless name ls` \
+         prints the names that are known here",
+    )
+}

@@ -1,0 +1,68 @@
+//! Small files as a whole, such as cards and configurations.
+
+use std::time::Duration;
+
+use hubless_content::{ContentHash, ManifestEntry};
+use hubless_transfer::{Failure, fetch::StoredStream};
+
+use super::{FileStream, RepoError, RepoFile, Repos, Resolved};
+
+/// Clients wait 10 s for an answer, which may need more than one file.
+const READ_WITHIN: Duration = Duration::from_secs(6);
+
+impl Repos {
+    /// A small file as a whole, within the time that a client waits.
+    ///
+    /// # Errors
+    /// If it cannot be had in time.
+    pub async fn read_small(
+        &self,
+        resolved: &Resolved,
+        file: &RepoFile,
+    ) -> Result<Vec<u8>, RepoError> {
+        read_all(self.open(resolved, file, 0..file.size).await?).await
+    }
+
+    /// As [`Repos::read_small`], of content by its address.
+    ///
+    /// # Errors
+    /// If it cannot be had in time.
+    pub async fn read_small_of(
+        &self,
+        content: ContentHash,
+        file: &RepoFile,
+    ) -> Result<Vec<u8>, RepoError> {
+        let hash = file.hash.ok_or_else(|| RepoError::NoEntry {
+            path: file.path.to_string(),
+        })?;
+        let entry = ManifestEntry {
+            path: file.path.clone(),
+            size: file.size,
+            hash,
+        };
+        let all = 0..file.size;
+        let stored = StoredStream::new(
+            self.fetches.clone(),
+            Some(content),
+            entry.clone(),
+            all.clone(),
+        );
+        read_all(FileStream::stored(&self.fetches, stored, entry, all, None)).await
+    }
+}
+
+/// All of a small file, within the time that a client waits.
+async fn read_all(mut stream: FileStream) -> Result<Vec<u8>, RepoError> {
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(piece) = stream.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok::<_, Failure>(bytes)
+    };
+    let read = tokio::time::timeout(READ_WITHIN, read).await;
+    let late = || RepoError::Busy {
+        retry_after: Duration::from_secs(1),
+    };
+    Ok(read.map_err(|_| late())??)
+}

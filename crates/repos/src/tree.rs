@@ -1,0 +1,136 @@
+//! The files of a revision.
+
+use std::sync::Arc;
+
+use hubless_content::{FileHash, GitBlobId, Lfs, Manifest, ModelPath, Revision, Tree, TreeEntry};
+use hubless_transfer::fetch::Feed;
+
+use super::{RepoError, Repos, Resolved};
+
+/// A file of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepoFile {
+    /// Where it is.
+    pub path: ModelPath,
+    /// Its bytes.
+    pub size: u64,
+    /// Its address here, if it is known.
+    pub hash: Option<FileHash>,
+    /// What another hub says git holds there.
+    pub git_blob: Option<GitBlobId>,
+    /// What another hub says about it as a large file.
+    pub lfs: Option<Lfs>,
+}
+
+/// The files of a revision, sorted by the bytes of their paths. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub enum RepoTree {
+    /// Those of a manifest.
+    Manifest(Arc<Manifest>),
+    /// Those that another hub lists.
+    Listed(Arc<Revision>),
+}
+
+impl RepoTree {
+    /// How many files there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Manifest(manifest) => manifest.entries().len(),
+            Self::Listed(revision) => listed(revision).len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The file at a position below [`RepoTree::len`].
+    pub fn file(&self, position: usize) -> Option<RepoFile> {
+        match self {
+            Self::Manifest(manifest) => manifest.entries().get(position).map(|entry| RepoFile {
+                path: entry.path.clone(),
+                size: entry.size,
+                hash: Some(entry.hash),
+                git_blob: None,
+                lfs: None,
+            }),
+            Self::Listed(revision) => listed(revision).get(position).map(|entry| RepoFile {
+                path: entry.path.clone(),
+                size: entry.size,
+                hash: entry.file,
+                git_blob: entry.git_blob,
+                lfs: entry.lfs,
+            }),
+        }
+    }
+
+    /// The path of the file at a position.
+    pub fn path(&self, position: usize) -> Option<&str> {
+        match self {
+            Self::Manifest(manifest) => manifest.entries().get(position).map(|e| e.path.as_str()),
+            Self::Listed(revision) => listed(revision).get(position).map(|e| e.path.as_str()),
+        }
+    }
+
+    /// The first position whose path does not come before `path`.
+    pub fn position(&self, path: &str) -> usize {
+        match self {
+            Self::Manifest(manifest) => {
+                let entries = manifest.entries();
+                entries.partition_point(|entry| entry.path.as_str() < path)
+            }
+            Self::Listed(revision) => {
+                listed(revision).partition_point(|entry| entry.path.as_str() < path)
+            }
+        }
+    }
+
+    /// The file at `path`.
+    pub fn get(&self, path: &str) -> Option<RepoFile> {
+        let position = self.position(path);
+        (self.path(position) == Some(path))
+            .then(|| self.file(position))
+            .flatten()
+    }
+
+    /// All files.
+    pub fn files(&self) -> impl Iterator<Item = RepoFile> + '_ {
+        (0..self.len()).filter_map(|position| self.file(position))
+    }
+}
+
+fn listed(revision: &Revision) -> &[TreeEntry] {
+    match &revision.tree {
+        Tree::Listed(entries) => entries,
+        Tree::Content(_) => &[],
+    }
+}
+
+impl Repos {
+    /// The files of a revision, if they are known here; nobody is asked.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn held_tree(&self, resolved: &Resolved) -> Result<Option<RepoTree>, RepoError> {
+        let Tree::Content(model) = resolved.revision.tree else {
+            return Ok(Some(RepoTree::Listed(resolved.revision.clone())));
+        };
+        let held = self.store(move |store| store.manifest(model)).await?;
+        Ok(held.map(RepoTree::Manifest))
+    }
+
+    /// The files of a revision. Those of a model that is not here come from peers.
+    ///
+    /// # Errors
+    /// [`RepoError::Unavailable`] if nobody has it.
+    pub async fn tree(&self, resolved: &Resolved) -> Result<RepoTree, RepoError> {
+        match (self.held_tree(resolved).await?, &resolved.revision.tree) {
+            (None, Tree::Content(model)) => {
+                let manifest = Feed::join(&self.fetches, *model)?.manifest().await?;
+                Ok(RepoTree::Manifest(manifest))
+            }
+            (held, _) => Ok(held.unwrap_or(RepoTree::Listed(resolved.revision.clone()))),
+        }
+    }
+}

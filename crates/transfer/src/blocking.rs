@@ -1,0 +1,42 @@
+//! The edge between async code and the synchronous store.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+/// Short store calls under way at once. Two disks' worth of queue; more would only wait in the
+/// kernel, each with a chunk in memory.
+const SHORT_CALLS_MAX: usize = 16;
+
+/// Runs store calls on threads that may block.
+#[derive(Debug, Clone)]
+pub struct Blocking(Arc<Semaphore>);
+
+impl Default for Blocking {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(SHORT_CALLS_MAX)))
+    }
+}
+
+/// A blocking call panicked, or the runtime is shutting down.
+#[derive(Debug, thiserror::Error)]
+#[error("a store call was aborted")]
+pub struct Aborted;
+
+impl Blocking {
+    /// A call of at most some milliseconds: reading, checking or writing a chunk, a look-up.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Aborted> {
+        let _permit = self.0.acquire().await.map_err(|_| Aborted)?;
+        tokio::task::spawn_blocking(call).await.map_err(|_| Aborted)
+    }
+
+    /// A call that may take minutes, such as an import. Bounded by the requests under way.
+    pub async fn run_long<T: Send + 'static>(
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Aborted> {
+        tokio::task::spawn_blocking(call).await.map_err(|_| Aborted)
+    }
+}

@@ -1,0 +1,64 @@
+//! Damage on disk, as a reader meets it: a chunk that was held is wrong when it is read.
+//!
+//! The store holds such a chunk no longer and reports it; a reader then waits for it as for any other
+//! that is missing. Here it learns that this is why, should no peer have it.
+
+use std::sync::Arc;
+
+use hubless_content::{ChunkIndex, FileHash, ModelPath};
+use hubless_store::{Damaged, Store};
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+
+use crate::{
+    failure::{Failure, FailureKind},
+    serve::News,
+};
+
+/// Every report of the store, for those who listen.
+pub(crate) fn reports(store: &Store) -> News<Damaged> {
+    let reports = News::default();
+    let sink = reports.clone();
+    store.on_damage(Arc::new(move |damaged: &Damaged| {
+        sink.tell(damaged.clone());
+    }));
+    reports
+}
+
+/// Notices damage of one file while it is read.
+pub struct DamageWatch {
+    file: FileHash,
+    reports: Receiver<Damaged>,
+}
+
+impl DamageWatch {
+    /// Watches the damage of one file from now on.
+    pub fn new(reports: &News<Damaged>, file: FileHash) -> Self {
+        let reports = reports.listen();
+        Self { file, reports }
+    }
+
+    /// A chunk of the file that was found to be wrong since the last call.
+    pub fn take(&mut self) -> Option<ChunkIndex> {
+        loop {
+            match self.reports.try_recv() {
+                Ok(damaged) if damaged.file == self.file => {
+                    return damaged.chunks.first().copied();
+                }
+                // Of another file, or so many that some are lost.
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// A chunk is wrong on this node's disk, and no peer that was asked has it.
+pub fn not_replaced(path: &ModelPath, chunk: ChunkIndex, failure: &Failure) -> Failure {
+    let message = format!(
+        "chunk {chunk} of {path:?} is wrong on disk and could not be fetched again: {failure}"
+    );
+    Failure::new(FailureKind::Integrity, message).hint(
+        "`hubless get` fetches it when a peer that has it can be reached; `hubless verify` lists all \
+         that is damaged",
+    )
+}

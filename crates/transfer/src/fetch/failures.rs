@@ -1,0 +1,90 @@
+//! How a fetch fails, in words.
+
+use std::{error::Error, time::Duration};
+
+use hubless_store::StoreError;
+
+use super::target::Target;
+use crate::{
+    failure::{Failure, FailureKind},
+    text::size,
+};
+
+/// The manifest has the right hash, but cannot be used.
+pub(super) fn bad_manifest(what: &Target, error: &dyn Error) -> Failure {
+    Failure::new(
+        FailureKind::Integrity,
+        format!("{what} is not a model that can be kept: {error}"),
+    )
+    .hint("whoever published it made it so; ask them for another content hash")
+}
+
+/// The store could not take a chunk.
+pub(super) fn store(error: StoreError, what: &Target) -> Failure {
+    let failure = Failure::from(error);
+    match (&failure.hint, what) {
+        (None, Target::Model(hash)) => {
+            failure.hint(format!("`hubless get {hash}` resumes when that is mended"))
+        }
+        _ => failure,
+    }
+}
+
+/// Some of it came, and then nothing more.
+pub(super) fn partial(what: &Target, held: u64, total: u64) -> Failure {
+    let (held, total) = (size(held), size(total));
+    let message = format!("{held} of {total} are here; no node that has the rest answers");
+    let failure = Failure::new(FailureKind::Partial, message);
+    match what {
+        Target::Model(hash) => failure.hint(format!(
+            "what is here is kept: `hubless get {hash}` resumes when its providers are back"
+        )),
+        Target::File(_) => failure,
+    }
+}
+
+/// None of the peers that were to be there could be reached.
+pub(super) fn no_network(what: &Target) -> Failure {
+    let message = format!("cannot look for {what}: none of the named peers could be reached");
+    Failure::new(FailureKind::Network, message).hint(
+        "check the network, and `bootstrap` and `peers` in `hubless config show`; `hubless serve` \
+         prints the addresses of a node",
+    )
+}
+
+/// There was no node to ask.
+pub(super) fn alone(what: &Target) -> Failure {
+    let message = format!(
+        "cannot look for {what}: not connected to any other node, so no node could be asked"
+    );
+    Failure::new(FailureKind::Network, message)
+        .hint("give --peer or a ticket (`hubless ticket`); is the network up?")
+}
+
+/// No node was found that has it.
+pub(super) fn no_provider(what: &Target, candidates: usize) -> Failure {
+    let asked = match candidates {
+        0 => "no node announces it".to_owned(),
+        1 => "asked 1 node, which does not have it".to_owned(),
+        asked => format!("asked {asked} nodes; none has it"),
+    };
+    Failure::new(
+        FailureKind::NotFound,
+        format!("no provider of {what} was found: {asked}"),
+    )
+    .hint(
+        "check the hash; ask its publisher for a ticket (`hubless ticket`), or join their network \
+         with `--bootstrap`",
+    )
+}
+
+/// No node that has it answered in the time that a question waits.
+pub(super) fn no_holder(what: &Target, candidates: usize, within: Duration) -> Failure {
+    let tried = match candidates {
+        0 => "no node announces it".to_owned(),
+        1 => "the 1 node that may have it does not answer".to_owned(),
+        tried => format!("none of the {tried} nodes that may have it answers"),
+    };
+    let message = format!("no provider of {what} was found in {within:?}: {tried}");
+    Failure::new(FailureKind::NotFound, message).hint("ask again when its providers are back")
+}

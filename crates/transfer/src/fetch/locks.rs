@@ -1,0 +1,33 @@
+//! One at a time, such as fetches of one model: a second one waits and then finds what the first
+//! one left.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::OwnedMutexGuard;
+
+type Lock = Arc<tokio::sync::Mutex<()>>;
+
+/// What is being worked on. As much as there are requests, which are bounded.
+pub struct Locks<K>(Mutex<HashMap<K, Lock>>);
+
+impl<K> Default for Locks<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Locks<K> {
+    /// Waits until nobody else works on this.
+    pub async fn lock(&self, key: K) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            locks.entry(key).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
+}

@@ -1,0 +1,154 @@
+//! Proving and storing, beside the reading of what comes next.
+
+use bytes::Bytes;
+use hubless_content::ChunkList;
+use hubless_scheduler::Input;
+use hubless_store::StoreError;
+use hubless_wire::Ask;
+
+use super::{End, News, Open, Source};
+use crate::{
+    fetch::{
+        layout::{FileNumber, Layout},
+        lists::ListInProgress,
+    },
+    fetches::Fetches,
+    serve::Gain,
+};
+
+/// How storing something went.
+pub(in crate::fetch) enum Stored {
+    Right { chunk: u32, bytes: u32 },
+    Wrong { chunk: u32 },
+    Failed { chunk: u32, error: StoreError },
+    Aborted,
+    List(FileNumber),
+    WrongList,
+}
+
+impl Source {
+    /// Verifies and stores a chunk, beside the reading of the next ones.
+    pub(super) fn store(&mut self, chunk: u32, file: FileNumber, payload: Bytes) {
+        let (fetches, layout) = (self.shared.fetches.clone(), self.layout.clone());
+        self.storing.push(Box::pin(async move {
+            let blocking = fetches.cx.blocking.clone();
+            let stored = blocking.run(move || put(&fetches, &layout, chunk, file, payload));
+            stored.await.unwrap_or(Stored::Aborted)
+        }));
+    }
+
+    pub(super) async fn stored(&mut self, stored: Stored) -> Result<(), End> {
+        let source = self.id;
+        match stored {
+            Stored::Right { chunk, bytes } => {
+                self.tell(Input::Received {
+                    source,
+                    chunk,
+                    bytes,
+                })
+                .await
+            }
+            // The scheduler decides whether it was a lie.
+            Stored::Wrong { chunk } => {
+                self.shared.fetches.cx.counters.rejected.count();
+                self.tell(Input::Wrong { source, chunk }).await?;
+                self.report(chunk).await
+            }
+            Stored::Failed { chunk, error } => {
+                self.tell(Input::Failed { source, chunk }).await?;
+                self.shared
+                    .news
+                    .send(News::Store(error))
+                    .await
+                    .map_err(|_| End::Gone)
+            }
+            Stored::Aborted => Err(End::Gone),
+            Stored::List(file) => self
+                .shared
+                .news
+                .send(News::List(file))
+                .await
+                .map_err(|_| End::Gone),
+            Stored::WrongList => {
+                self.shared.fetches.cx.counters.rejected.count();
+                Err(End::Lied)
+            }
+        }
+    }
+
+    /// Has the peer read a chunk again: its disk may be damaged.
+    async fn report(&mut self, chunk: u32) -> Result<(), End> {
+        let Some((file, index)) = self.layout.place(chunk) else {
+            return Ok(());
+        };
+        let entry = self.layout.entry(file);
+        let (file, path) = (entry.hash, &entry.path);
+        tracing::warn!(peer = %self.asks.peer(), %path, chunk = %index, "a peer sent a wrong chunk");
+        let report = Ask::ReportWrong { file, index };
+        self.ask(report, Open::Report).await.map(drop)
+    }
+
+    /// Verifies and stores a chunk list.
+    pub(super) fn store_list(&mut self, list: ListInProgress) {
+        let (fetches, layout) = (self.shared.fetches.clone(), self.layout.clone());
+        self.storing.push(Box::pin(async move {
+            let blocking = fetches.cx.blocking.clone();
+            let stored = blocking.run(move || put_list(&fetches, &layout, list));
+            stored.await.unwrap_or(Stored::Aborted)
+        }));
+    }
+}
+
+/// Proves a chunk and stores it; tells those who wait for it.
+pub(in crate::fetch) fn put(
+    fetches: &Fetches,
+    layout: &Layout,
+    chunk: u32,
+    file: FileNumber,
+    payload: Bytes,
+) -> Stored {
+    let Some((_, index)) = layout.place(chunk) else {
+        return Stored::Wrong { chunk };
+    };
+    let Some(list) = layout.list(file) else {
+        return Stored::Wrong { chunk };
+    };
+    let bytes = payload.len() as u32;
+    let Ok(verified) = list.verify(index, payload) else {
+        return Stored::Wrong { chunk };
+    };
+    match fetches.cx.store.put(&verified) {
+        Ok(put) => {
+            if put.new {
+                fetches.gains.tell(Gain {
+                    file: verified.file(),
+                    index,
+                });
+            }
+            if put.file_complete {
+                fetches.cx.note_change();
+            }
+            Stored::Right { chunk, bytes }
+        }
+        Err(error) => Stored::Failed { chunk, error },
+    }
+}
+
+/// Proves a chunk list and stores it.
+fn put_list(fetches: &Fetches, layout: &Layout, list: ListInProgress) -> Stored {
+    let file = list.file();
+    let entry = layout.entry(file);
+    let (claim, cvs) = list.finish();
+    let Ok(list) = ChunkList::prove(entry.hash, entry.size, cvs) else {
+        return Stored::WrongList;
+    };
+    if let Err(error) = fetches.cx.store.put_chunk_list(&list) {
+        return Stored::Failed {
+            chunk: layout.range(file).start,
+            error,
+        };
+    }
+    layout.set_list(file, list);
+    claim.done();
+    Stored::List(file)
+}

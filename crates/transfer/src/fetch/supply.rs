@@ -1,0 +1,133 @@
+//! What comes of a file from elsewhere while its fetch from peers is under way.
+//!
+//! Another hub sends the same bytes in order. Each chunk of them is one that no peer needs to send, if it
+//! is what the chunk list says; peers begin at the end then, so that both meet.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use hubless_content::ChunkIndex;
+use hubless_scheduler::{Input, SourceId};
+use hubless_store::StoreError;
+
+use super::{
+    layout::Layout,
+    source::{News, Shared, Stored, put},
+};
+use crate::failure::Failure;
+
+/// Parts of a file, of which peers are asked for the last one first. The scheduler keeps as many
+/// ranges that come first.
+const PARTS: u32 = 16;
+
+/// Who sent what came from elsewhere: no peer.
+const ELSEWHERE: SourceId = SourceId(u32::MAX);
+
+/// The only file of a fetch of one.
+const FILE: usize = 0;
+
+/// A way to give a fetch of one file what came from elsewhere.
+#[derive(Clone)]
+pub struct Supply(Arc<Shared>);
+
+/// What became of a chunk from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// It is stored, or was here already.
+    Held,
+    /// It is not what the file has in this place.
+    Wrong,
+}
+
+impl Supply {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self(shared.clone())
+    }
+
+    /// Whether chunks can be proven, and so given.
+    pub fn is_ready(&self) -> bool {
+        self.layout().is_some()
+    }
+
+    /// Has peers asked for the end of the file first, since its beginning comes from elsewhere.
+    pub async fn leave_the_beginning(&self) {
+        let Some(layout) = self.layout() else { return };
+        let chunks = layout.chunks();
+        let part = chunks.div_ceil(PARTS).max(1);
+        for start in (0..chunks).step_by(part as usize) {
+            self.prioritize(start..chunks.min(start + part)).await;
+        }
+    }
+
+    /// Has peers asked for what follows this chunk first.
+    pub async fn go_on_from(&self, chunk: u32) {
+        if let Some(layout) = self.layout() {
+            self.prioritize(chunk..layout.chunks()).await;
+        }
+    }
+
+    /// Chunks among these that are not here.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn missing(&self, chunks: Range<u32>) -> Result<Vec<ChunkIndex>, Failure> {
+        let Some(layout) = self.layout() else {
+            return Ok(Vec::new());
+        };
+        let (store, file) = (self.0.fetches.cx.store.clone(), layout.entry(FILE).hash);
+        let held = self
+            .0
+            .fetches
+            .cx
+            .blocking
+            .run(move || store.held(file))
+            .await??;
+        let is_missing = |chunk: &u32| !held.as_ref().is_some_and(|held| held.contains(*chunk));
+        Ok(chunks.filter(is_missing).map(ChunkIndex).collect())
+    }
+
+    /// Takes the bytes that `read` returns for a chunk, if they are right.
+    ///
+    /// # Errors
+    /// If they cannot be read or stored.
+    pub async fn give(
+        &self,
+        index: ChunkIndex,
+        read: impl FnOnce() -> Result<Bytes, StoreError> + Send + 'static,
+    ) -> Result<Given, Failure> {
+        let Some(layout) = self.layout() else {
+            return Ok(Given::Held);
+        };
+        let fetches = self.0.fetches.clone();
+        let store = move || Ok(put(&fetches, &layout, index.0, FILE, read()?));
+        let stored: Result<Stored, StoreError> = self.0.fetches.cx.blocking.run(store).await?;
+        match stored? {
+            Stored::Right { chunk, bytes } => {
+                let received = Input::Received {
+                    source: ELSEWHERE,
+                    chunk,
+                    bytes,
+                };
+                self.tell(received).await;
+                Ok(Given::Held)
+            }
+            Stored::Failed { error, .. } => Err(error.into()),
+            _ => Ok(Given::Wrong),
+        }
+    }
+
+    /// Known when the chunk list is.
+    fn layout(&self) -> Option<Arc<Layout>> {
+        let layout = self.0.layout.borrow().clone();
+        layout.filter(|layout| layout.list(FILE).is_some())
+    }
+
+    async fn prioritize(&self, chunks: Range<u32>) {
+        self.tell(Input::Prioritize(chunks)).await;
+    }
+
+    async fn tell(&self, input: Input) {
+        // Fails only if the fetch has ended.
+        let _ = self.0.news.send(News::Input(input)).await;
+    }
+}

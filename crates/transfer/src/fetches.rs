@@ -1,0 +1,128 @@
+//! The state that all fetches of a node share.
+
+use std::sync::Arc;
+
+use hubless_content::{ContentHash, FileHash};
+use hubless_network::{Multiaddr, PeerId};
+use hubless_store::{Damaged, Digests, StoreError};
+use hubless_wire::{FileDigests, PeerAddresses};
+use tokio::sync::Semaphore;
+
+use crate::{
+    claimed::{Claimed, Made},
+    context::Context,
+    damage,
+    failure::Failure,
+    fetch::{Feeds, Locks},
+    serve::{Gains, News, Swarms},
+    transfers::Transfers,
+};
+
+/// Chunks that are read ahead for all readers of files together: 32 MiB. Hundreds of readers that take
+/// nothing leave the others what they read without it, only slower.
+const READ_AHEAD_CHUNKS: usize = 128;
+
+/// The peers that the configuration names.
+#[derive(Debug, Clone, Default)]
+pub struct KnownPeers {
+    /// Addresses of peers that are asked first.
+    pub peers: Vec<Multiaddr>,
+    /// Whether there are peers through which the DHT is joined.
+    pub has_bootstrap: bool,
+    /// Whether the network is private: all connected peers are members then.
+    pub is_private: bool,
+}
+
+impl KnownPeers {
+    /// Whether the configuration names any peer.
+    pub fn any(&self) -> bool {
+        self.has_bootstrap || !self.peers.is_empty()
+    }
+}
+
+/// The fetches of a node, and what they share.
+pub struct Fetches {
+    /// The node's leaf.
+    pub cx: Arc<Context>,
+    /// The peers that the configuration names.
+    pub known_peers: KnownPeers,
+    /// Room for chunks that are read ahead.
+    pub(crate) read_ahead: Arc<Semaphore>,
+    /// Chunks that were just verified, for peers that asked what this node has.
+    pub(crate) gains: Gains,
+    /// Stored chunks that were found to be wrong just now.
+    pub damage: News<Damaged>,
+    /// The members of swarms.
+    pub swarms: Swarms,
+    /// Held while a model is fetched as a whole.
+    pub models: Locks<ContentHash>,
+    /// What peers claim other hubs call files that are not here.
+    pub claimed: Arc<Claimed>,
+    /// Held while a peer is asked which file has an alias.
+    pub(crate) claims: Locks<PeerId>,
+    pub(crate) feeds: Feeds,
+    /// The fetches that are listed in `status` and on the web pages.
+    pub transfers: Transfers,
+}
+
+impl Fetches {
+    /// The fetches of a node; none is under way.
+    pub fn new(cx: Arc<Context>, known_peers: KnownPeers) -> Arc<Self> {
+        Arc::new(Self {
+            known_peers,
+            read_ahead: Arc::new(Semaphore::new(READ_AHEAD_CHUNKS)),
+            gains: Gains::default(),
+            damage: damage::reports(&cx.store),
+            swarms: Swarms::default(),
+            models: Locks::default(),
+            claimed: Arc::default(),
+            claims: Locks::default(),
+            feeds: Feeds::default(),
+            transfers: Transfers::default(),
+            cx,
+        })
+    }
+
+    /// Whether there is a peer to ask, or soon will be.
+    pub async fn has_peers(&self) -> bool {
+        match self.cx.network() {
+            Ok(network) => self.known_peers.any() || !network.peers().await.is_empty(),
+            Err(_) => false,
+        }
+    }
+
+    /// Other members of a swarm that are connected now.
+    pub(crate) async fn swarm_members(&self, content: ContentHash) -> Vec<PeerAddresses> {
+        self.swarms.members(content, self.cx.own_id).await
+    }
+
+    /// Takes what a peer claims about files; returns whether one of the claims is certainly wrong.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn claim_digests(
+        &self,
+        peer: PeerId,
+        claims: Vec<(FileHash, FileDigests)>,
+    ) -> Result<bool, Failure> {
+        let (store, claimed) = (self.cx.store.clone(), self.claimed.clone());
+        let make_all = move || {
+            let mut wrong = false;
+            for (file, digests) in claims {
+                wrong |= claimed.make(&store, file, digests, peer)? == Made::Wrong;
+            }
+            Ok::<_, StoreError>(wrong)
+        };
+        Ok(self.cx.blocking.run(make_all).await??)
+    }
+
+    /// Compares what a peer claimed about a file with its digests, which were computed now. A wrong
+    /// claim is a lie, as no damage makes one: the peer is banned.
+    pub async fn prove_digests(&self, file: FileHash, digests: Digests) {
+        if let Some(peer) = self.claimed.prove(file, digests) {
+            tracing::warn!(%peer, %file, "a peer claimed a wrong SHA-256 or git id for a file");
+            self.cx.counters.rejected.count();
+            self.cx.reject(peer).await;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Verified bytes between this store and other nodes.
+//!
+//! [`Context`] is the leaf: the store, the network, counters and life of one node. On it stand the
+//! [`Fetches`] (bytes that come), the [`Service`] (bytes that leave), and the [`Digester`] (what other
+//! hubs call the files, computed in the background).
+//!
+//! # Who talks to whom
+//! ```text
+//! node, upstream, repos -> Fetches -> {scheduler, network, store}
+//! network -> Service -> store
+//! store damage -> Fetches::damage -> readers
+//! ```
+//!
+//! # Not here
+//! Names (`repos`), hubs outside (`upstream`), requests of people and their texts (`node`).
+
+mod blocking;
+mod busy;
+mod claimed;
+mod context;
+mod counters;
+mod damage;
+mod digests;
+mod failure;
+pub mod fetch;
+mod fetches;
+mod pacing;
+mod progress;
+mod sample;
+mod serve;
+pub mod text;
+mod transfers;
+mod withheld;
+
+pub use self::{
+    blocking::{Aborted, Blocking},
+    busy::{Busy, BusyGuard},
+    claimed::{Claimed, Made},
+    context::{Changes, Context},
+    counters::{Count, Counters, Level},
+    damage::{DamageWatch, not_replaced},
+    digests::{DigestQueue, Digester},
+    failure::{Failure, FailureKind, interrupted, sentence},
+    fetches::{Fetches, KnownPeers},
+    pacing::Pacer,
+    progress::{Progress, ProgressSink, Stall, State, Subject, Transfer, TransferSource},
+    sample::{REGULAR_BYTES_MAX, is_text},
+    serve::{News, Service, Swarms},
+    transfers::{Live, Told, Transfers},
+    withheld::{HeldBack, Withheld},
+};

@@ -1,0 +1,142 @@
+//! The pace of work in the background: it rests at least as long as it works, far longer while the
+//! node serves others, and stands still while something is imported or fetched.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use hubless_store::{Observer, Progress};
+
+use crate::context::Context;
+
+/// How long it works before it rests: short enough that foreground work does not wait noticeably.
+const WORK: Duration = Duration::from_millis(20);
+
+/// How long it rests, in times of what it worked: half of one core, and of one disk.
+const REST: u32 = 1;
+
+/// The same while the node serves others: a tenth.
+const REST_SERVING: u32 = 9;
+
+/// Bytes a second to others from which on the node is said to serve.
+const SERVING_RATE: f64 = 1_000_000.0;
+
+/// How often it is looked whether a rest has to end, or may not end yet.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Has the thread that works rest, and wait while something goes before. Cloning is cheap.
+#[derive(Clone)]
+pub struct Pacer {
+    cx: Arc<Context>,
+    slice: Arc<Mutex<Slice>>,
+    /// Whether a caller waits for the work: it does not rest then.
+    is_awaited: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The work since the last rest.
+#[derive(Debug)]
+struct Slice {
+    began: Instant,
+    /// When it was looked how much goes to others, and the bytes until then.
+    looked: Instant,
+    sent: u64,
+}
+
+impl Pacer {
+    /// Paces work that begins now.
+    pub fn new(cx: Arc<Context>, is_awaited: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let now = Instant::now();
+        let slice = Slice {
+            began: now,
+            looked: now,
+            sent: 0,
+        };
+        Self {
+            cx,
+            slice: Arc::new(Mutex::new(slice)),
+            is_awaited: Arc::new(is_awaited),
+        }
+    }
+
+    /// Work begins.
+    pub fn begin(&self) {
+        self.slice().began = Instant::now();
+    }
+
+    /// Some of the work is done: rests if it is time.
+    pub fn step(&self) {
+        if let Some(rest) = self.due() {
+            self.rest(rest);
+            self.begin();
+        }
+    }
+
+    /// Rests for a time, and as long as something goes before; shorter if the node stops or a caller
+    /// waits.
+    pub fn rest(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.cx.cancel.is_cancelled() && !(self.is_awaited)() {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.cx.busy.is_busy() {
+                true => thread::sleep(LOOK_EVERY),
+                false if left.is_zero() => return,
+                false => thread::sleep(left.min(LOOK_EVERY)),
+            }
+        }
+    }
+
+    fn slice(&self) -> MutexGuard<'_, Slice> {
+        self.slice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long to rest now, if it is time for a rest.
+    fn due(&self) -> Option<Duration> {
+        let mut slice = self.slice();
+        let now = Instant::now();
+        let worked = now.duration_since(slice.began);
+        if worked < WORK {
+            return None;
+        }
+        let sent = self
+            .cx
+            .network()
+            .map_or(0, |network| network.counters().sent.total());
+        let is_serving = is_serving(
+            sent.saturating_sub(slice.sent),
+            now.duration_since(slice.looked),
+        );
+        (slice.looked, slice.sent) = (now, sent);
+        Some(worked.saturating_mul(if is_serving { REST_SERVING } else { REST }))
+    }
+}
+
+impl Observer for Pacer {
+    fn progress(&self, _: Progress) {
+        self.step();
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cx.cancel.is_cancelled()
+    }
+}
+
+/// Whether it is worth a thought that so many bytes went to others in this time.
+fn is_serving(sent: u64, time: Duration) -> bool {
+    sent > 0 && sent as f64 >= SERVING_RATE * time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_of_the_time_while_others_are_served() {
+        let second = Duration::from_secs(1);
+        assert!(!is_serving(0, Duration::ZERO));
+        assert!(!is_serving(900_000, second));
+        assert!(is_serving(1_000_000, second));
+        assert!(is_serving(100_000, second / 10));
+    }
+}

@@ -1,0 +1,165 @@
+//! What a fetch reports of itself: to its caller as it goes, and in the list of transfers.
+
+use std::{fmt, sync::Arc};
+
+use hubless_content::{ContentHash, ModelPath, RepoId};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How far a fetch is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// What it is doing.
+    pub state: State,
+    /// Wanted bytes that are here and verified.
+    pub bytes_verified: u64,
+    /// Wanted bytes; 0 as long as that is not known.
+    pub bytes_total: u64,
+    /// Peers that take part.
+    pub sources: u32,
+    /// Only while nothing comes.
+    pub stall: Option<Stall>,
+}
+
+/// Takes the progress of one fetch, and can cancel it. Cloning is cheap.
+#[derive(Clone)]
+pub struct ProgressSink {
+    report: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+    cancel: CancellationToken,
+}
+
+impl ProgressSink {
+    /// Calls `report` a few times a second; `report` must not block. The fetch ends with `cancel`.
+    pub fn new(
+        cancel: CancellationToken,
+        report: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            report: Some(Arc::new(report)),
+            cancel,
+        }
+    }
+
+    /// Drops all progress. The fetch ends when the guard is dropped, or with `parent`.
+    pub(crate) fn silent(parent: &CancellationToken) -> (Self, DropGuard) {
+        let cancel = parent.child_token();
+        let guard = cancel.clone().drop_guard();
+        let report = None;
+        (Self { report, cancel }, guard)
+    }
+
+    pub(crate) fn report(&self, progress: Progress) {
+        if let Some(report) = &self.report {
+            report(progress);
+        }
+    }
+
+    pub(crate) async fn cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
+}
+
+/// A fetch to which nothing comes, though more is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stall {
+    /// Seconds since the last bytes.
+    pub seconds: u64,
+    /// The peer that was asked and does not answer, or that gave the last bytes and has left.
+    pub waiting_for: Option<String>,
+    /// Other peers that are being asked or dialled.
+    pub asking: u32,
+}
+
+/// What a long work is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Hashing files.
+    Hashing,
+    /// Looking for peers that have the model.
+    FindingProviders,
+    /// Getting the list of files and the chunk lists.
+    FetchingManifest,
+    /// Getting chunks.
+    Fetching,
+    /// Writing to the target directory.
+    Exporting,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hashing => "hashing",
+            Self::FindingProviders => "finding providers",
+            Self::FetchingManifest => "fetching manifest",
+            Self::Fetching => "fetching",
+            Self::Exporting => "exporting",
+        })
+    }
+}
+
+/// What a transfer brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A model, or parts of it.
+    Model {
+        /// Its hash.
+        hash: ContentHash,
+    },
+    /// A file of a repo of the upstream. One that comes from both sides has two transfers.
+    File {
+        /// The repo.
+        repo: RepoId,
+        /// The file.
+        path: ModelPath,
+        /// The URL of the upstream that gives it; `None` if peers do.
+        upstream: Option<String>,
+    },
+}
+
+impl From<ContentHash> for Subject {
+    fn from(hash: ContentHash) -> Self {
+        Self::Model { hash }
+    }
+}
+
+/// One fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Counted since the node started.
+    pub id: u64,
+    /// What it brings.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What it is doing.
+    pub state: State,
+    /// Wanted bytes that are here.
+    pub bytes_verified: u64,
+    /// Wanted bytes; 0 as long as that is not known.
+    pub bytes_total: u64,
+    /// Payload that came.
+    pub bytes_fetched: u64,
+    /// The rate of the last seconds.
+    pub bytes_per_second: u64,
+    /// Since it began.
+    pub seconds: u64,
+    /// The peers that take part.
+    pub sources: Vec<TransferSource>,
+    /// Only while nothing comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<Stall>,
+}
+
+/// Who takes part in a fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferSource {
+    /// Its peer id.
+    pub peer_id: String,
+    /// How many chunks of the model it has; none before it said.
+    pub chunks: Option<u32>,
+    /// Payload that came from it.
+    pub bytes_fetched: u64,
+    /// Its rate.
+    pub bytes_per_second: u64,
+}

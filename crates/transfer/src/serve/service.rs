@@ -1,0 +1,260 @@
+//! The answers to asks.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
+use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
+use hubless_store::{Store, StoreError};
+use hubless_wire::{Answer, Ask, Scope};
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+use super::{
+    Gains, Swarms,
+    digests::DIGEST_WAITS_MAX,
+    gains::{FirstSending, Gain, News},
+    manifests::EncodedManifests,
+    reports::Reports,
+    turns::Turns,
+};
+use crate::{
+    blocking::Blocking, counters::Counters, digests::DigestQueue, fetches::Fetches,
+    withheld::Withheld,
+};
+
+/// Chaining values of one page: a payload of 256 KiB.
+const CVS_PER_PAGE: usize = CHUNK_SIZE / size_of::<ChunkCv>();
+
+/// Answers asks from the store. Cloning is cheap.
+#[derive(Clone)]
+pub struct Service {
+    pub(super) store: Store,
+    pub(super) blocking: Blocking,
+    pub(super) gains: Gains,
+    pub(super) first_sendings: News<FirstSending>,
+    swarms: Swarms,
+    pub(super) withheld: Withheld,
+    manifests: EncodedManifests,
+    counters: Arc<Counters>,
+    turns: Turns,
+    reports: Reports,
+    pub(super) digest_queue: Arc<DigestQueue>,
+    /// Asks that may wait for digests now.
+    pub(super) digest_waits: Arc<Semaphore>,
+}
+
+impl ExchangeService for Service {
+    fn answer(&self, peer: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+        let service = self.clone();
+        async move {
+            if let Err(AskerGone) = service.answer(peer, ask, &reply).await {
+                debug!(%peer, "the asker left before its answer");
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Service {
+    /// Answers the peers of a node.
+    pub fn new(fetches: &Fetches, withheld: Withheld, digest_queue: Arc<DigestQueue>) -> Self {
+        let cx = &fetches.cx;
+        Self {
+            store: cx.store.clone(),
+            blocking: Blocking::default(),
+            gains: fetches.gains.clone(),
+            first_sendings: News::default(),
+            swarms: fetches.swarms.clone(),
+            withheld,
+            manifests: EncodedManifests::default(),
+            counters: cx.counters.clone(),
+            turns: Turns::default(),
+            reports: Reports::default(),
+            digest_queue,
+            digest_waits: Arc::new(Semaphore::new(DIGEST_WAITS_MAX)),
+        }
+    }
+
+    async fn answer(&self, peer: PeerId, ask: Ask, reply: &Reply) -> Result<(), AskerGone> {
+        if self.is_withheld(&ask) {
+            return reply.send(Answer::NotHere, Bytes::new()).await;
+        }
+        match ask {
+            Ask::Manifest { content, offset } => self.manifest(content, offset, reply).await,
+            Ask::ChunkList { file, size, first } => self.chunk_list(file, size, first, reply).await,
+            Ask::Chunks {
+                file,
+                size,
+                first,
+                count,
+            } => {
+                let _upload = self.counters.uploads.enter();
+                let indexes = first.0..first.0.saturating_add(count);
+                for index in indexes.map(ChunkIndex) {
+                    let Some(chunk) = self.chunk(peer, file, size, index).await else {
+                        return reply.send(Answer::NotHere, Bytes::new()).await;
+                    };
+                    reply.send(Answer::Chunk(index), chunk).await?;
+                }
+                Ok(())
+            }
+            Ask::Availability(scope) => {
+                if let Scope::Content(content) = scope {
+                    self.swarms.note(content, peer);
+                }
+                self.availability(peer, scope, reply).await
+            }
+            Ask::Peers(content) => {
+                let members = self.swarms.members(content, peer).await;
+                reply.send(Answer::Peers(members), Bytes::new()).await
+            }
+            Ask::Alias(alias) => self.alias(alias, reply).await,
+            Ask::ReportWrong { file, index } => {
+                self.read_again(peer, file, index).await;
+                reply.send(Answer::NotHere, Bytes::new()).await
+            }
+            Ask::Digests(files) => self.digests(files, reply).await,
+            Ask::Cancel => Ok(()), // the network's matter
+        }
+    }
+
+    /// Whether it is here, but not for peers.
+    fn is_withheld(&self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Manifest { content, .. }
+            | Ask::Availability(Scope::Content(content))
+            | Ask::Peers(content) => self.withheld.has_model(*content),
+            Ask::ChunkList { file, .. }
+            | Ask::Chunks { file, .. }
+            | Ask::Availability(Scope::File(file))
+            | Ask::ReportWrong { file, .. } => self.withheld.has_file(*file),
+            // Known when it is found, or of each file.
+            Ask::Alias(_) | Ask::Digests(_) | Ask::Cancel => false,
+        }
+    }
+
+    /// Runs a store call. What cannot be read is not here: a peer learns no more.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Store) -> Result<Option<T>, StoreError> + Send + 'static,
+    ) -> Option<T> {
+        let store = self.store.clone();
+        match self.blocking.run(move || call(&store)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a peer asked for what cannot be read");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn manifest(
+        &self,
+        content: ContentHash,
+        offset: u32,
+        reply: &Reply,
+    ) -> Result<(), AskerGone> {
+        let kept = self.manifests.clone();
+        let encoded = move |store: &Store| {
+            // Asked of the store first: what was removed is not here any more.
+            let manifest = store.manifest(content)?;
+            let encode = |manifest| {
+                kept.get(content)
+                    .unwrap_or_else(|| kept.insert(content, manifest))
+            };
+            Ok(manifest.as_deref().map(encode))
+        };
+        let bytes = self.read(encoded).await;
+        let start = offset as usize;
+        match bytes {
+            Some(bytes) if start < bytes.len() => {
+                let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                let page = bytes.slice(start..bytes.len().min(start + CHUNK_SIZE));
+                reply.send(Answer::Manifest { total }, page).await
+            }
+            _ => reply.send(Answer::NotHere, Bytes::new()).await,
+        }
+    }
+
+    async fn chunk_list(
+        &self,
+        file: FileHash,
+        size: u64,
+        first: u32,
+        reply: &Reply,
+    ) -> Result<(), AskerGone> {
+        let page = self
+            .read(move |store| {
+                let list = store.chunk_list(file)?.filter(|list| list.size() == size);
+                Ok(list.and_then(|list| list.cvs().get(first as usize..).map(page)))
+            })
+            .await;
+        match page {
+            Some(page) if !page.is_empty() => reply.send(Answer::ChunkList, page).await,
+            _ => reply.send(Answer::NotHere, Bytes::new()).await,
+        }
+    }
+
+    /// Only for a file that is held completely: whoever asks wants to have it all from here.
+    async fn alias(&self, alias: Alias, reply: &Reply) -> Result<(), AskerGone> {
+        let withheld = self.withheld.clone();
+        let held = self.read(move |store| {
+            let file = match alias {
+                Alias::Sha256(sha256) => store.file_by_sha256(sha256)?,
+                Alias::GitBlob(id) => store.file_by_git_blob(id)?,
+            };
+            let file = file.filter(|file| !withheld.has_file(*file));
+            let Some(file) = file else { return Ok(None) };
+            let held = store.file(file)?.filter(|held| held.complete);
+            Ok(held.map(|held| (file, held.size)))
+        });
+        let answer = match held.await {
+            Some((file, size)) => Answer::Alias { file, size },
+            None => Answer::NotHere,
+        };
+        reply.send(answer, Bytes::new()).await
+    }
+
+    /// A peer says that a chunk from here was wrong. If it is, the store holds it no longer.
+    async fn read_again(&self, peer: PeerId, file: FileHash, index: ChunkIndex) {
+        if !self.reports.admits(peer, Instant::now()) {
+            return debug!(%peer, %file, chunk = %index, "one report of a wrong chunk too many");
+        }
+        let right = self.read(move |store| store.recheck(file, index).map(Some));
+        if right.await == Some(true) {
+            debug!(%peer, %file, chunk = %index, "a peer rejected a chunk that is right");
+        }
+    }
+
+    /// The bytes of a chunk, when it is this peer's turn to get them.
+    async fn chunk(
+        &self,
+        peer: PeerId,
+        file: FileHash,
+        size: u64,
+        index: ChunkIndex,
+    ) -> Option<Bytes> {
+        let sending = self.turns.wait(peer, file, index).await;
+        if sending.is_first() {
+            let chunk = Gain { file, index };
+            self.first_sendings.tell(FirstSending { to: peer, chunk });
+        }
+        let bytes = match self.store.read_chunk_at_once(file, index) {
+            Some(bytes) => bytes,
+            None => {
+                self.read(move |store| store.read_chunk(file, index))
+                    .await?
+            }
+        };
+        let is_right = chunk_len(size, index) == Some(bytes.len());
+        is_right.then(|| sending.with(bytes))
+    }
+}
+
+fn page(cvs: &[ChunkCv]) -> Bytes {
+    let cvs = &cvs[..cvs.len().min(CVS_PER_PAGE)];
+    cvs.iter().flat_map(|cv| *cv.as_bytes()).collect()
+}

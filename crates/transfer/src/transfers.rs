@@ -1,0 +1,216 @@
+//! The fetches under way, for those who look: what, how far, how fast, from whom.
+//!
+//! Each fetch tells its state a few times a second ([`Live::tell`]) and is forgotten when it ends.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::progress::{Stall, State, Subject, Transfer, TransferSource};
+
+/// Fetches that are shown. Who starts more sees these; the others go on unseen.
+const TRANSFERS_MAX: usize = 256;
+
+/// What a rate is measured over: short enough to follow a line, long enough for a calm number.
+const RATE_OVER: Duration = Duration::from_secs(4);
+
+/// The fetches under way. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Transfers(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    live: BTreeMap<u64, Shown>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    subject: Subject,
+    since: Instant,
+    told: Option<Told>,
+    /// Bytes fetched at points in time, the oldest first.
+    samples: VecDeque<(Instant, u64)>,
+}
+
+/// What a fetch tells.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What it is doing.
+    pub state: State,
+    /// Wanted bytes that are here.
+    pub bytes_verified: u64,
+    /// Wanted bytes; 0 as long as that is not known.
+    pub bytes_total: u64,
+    /// Payload that came.
+    pub bytes_fetched: u64,
+    /// The peers that take part.
+    pub sources: Vec<TransferSource>,
+    /// Only while nothing comes.
+    pub stall: Option<Stall>,
+}
+
+impl Transfers {
+    /// A fetch begins.
+    pub fn begin(&self, subject: impl Into<Subject>) -> Live {
+        let mut table = self.table();
+        table.next += 1;
+        let id = table.next;
+        if table.live.len() < TRANSFERS_MAX {
+            let shown = Shown {
+                subject: subject.into(),
+                since: Instant::now(),
+                told: None,
+                samples: VecDeque::new(),
+            };
+            table.live.insert(id, shown);
+        }
+        drop(table);
+        Live {
+            id,
+            transfers: self.clone(),
+        }
+    }
+
+    /// Those that are fetching something now, the oldest first.
+    pub fn list(&self) -> Vec<Transfer> {
+        let now = Instant::now();
+        let table = self.table();
+        let shown = |(id, shown): (&u64, &Shown)| {
+            let told = shown.told.as_ref()?;
+            Some(Transfer {
+                id: *id,
+                subject: shown.subject.clone(),
+                state: told.state,
+                bytes_verified: told.bytes_verified,
+                bytes_total: told.bytes_total,
+                bytes_fetched: told.bytes_fetched,
+                bytes_per_second: shown.rate(now),
+                seconds: (now - shown.since).as_secs(),
+                sources: told.sources.clone(),
+                stall: told.stall.clone(),
+            })
+        };
+        table.live.iter().filter_map(shown).collect()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shown {
+    fn sample(&mut self, now: Instant, bytes: u64) {
+        self.samples.push_back((now, bytes));
+        while let Some((at, _)) = self.samples.get(1)
+            && now.duration_since(*at) >= RATE_OVER
+        {
+            self.samples.pop_front();
+        }
+    }
+
+    fn rate(&self, now: Instant) -> u64 {
+        let (Some((from, first)), Some((_, last))) = (self.samples.front(), self.samples.back())
+        else {
+            return 0;
+        };
+        let seconds = now.duration_since(*from).as_secs_f64();
+        if seconds <= 0.0 {
+            return 0;
+        }
+        (last.saturating_sub(*first) as f64 / seconds) as u64
+    }
+}
+
+/// One fetch's place among those shown; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Live {
+    id: u64,
+    transfers: Transfers,
+}
+
+impl Live {
+    /// What holds now; `None` if it waits for somebody to want something.
+    pub fn tell(&self, told: Option<Told>) {
+        self.tell_at(Instant::now(), told);
+    }
+
+    fn tell_at(&self, now: Instant, told: Option<Told>) {
+        if let Some(shown) = self.transfers.table().live.get_mut(&self.id) {
+            match &told {
+                Some(told) => shown.sample(now, told.bytes_fetched),
+                None => shown.samples.clear(),
+            }
+            shown.told = told;
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.transfers.table().live.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubless_content::ContentHash;
+
+    use super::*;
+
+    fn told(bytes_fetched: u64) -> Option<Told> {
+        Some(Told {
+            state: State::Fetching,
+            bytes_verified: bytes_fetched,
+            bytes_total: 1000,
+            bytes_fetched,
+            sources: Vec::new(),
+            stall: None,
+        })
+    }
+
+    #[test]
+    fn a_fetch_is_shown_while_it_fetches() {
+        let transfers = Transfers::default();
+        let live = transfers.begin(ContentHash::new([1; 32]));
+        assert!(transfers.list().is_empty(), "it said nothing yet");
+        live.tell(told(10));
+        assert_eq!(transfers.list()[0].bytes_verified, 10);
+        live.tell(None);
+        assert!(transfers.list().is_empty(), "it waits");
+        live.tell(told(20));
+        assert_eq!(transfers.list().len(), 1);
+        drop(live);
+        assert!(transfers.list().is_empty());
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let transfers = Transfers::default();
+        let live = transfers.begin(ContentHash::new([1; 32]));
+        let start = Instant::now();
+        for second in 0..20 {
+            // A slow beginning is forgotten.
+            let bytes = if second < 10 { 0 } else { (second - 10) * 50 };
+            live.tell_at(start + Duration::from_secs(second), told(bytes));
+        }
+        let table = transfers.table();
+        let rate = table.live[&1].rate(start + Duration::from_secs(19));
+        assert_eq!(rate, 50);
+        assert!(table.live[&1].samples.len() <= 6);
+    }
+
+    #[test]
+    fn only_so_many_are_shown() {
+        let transfers = Transfers::default();
+        let all: Vec<Live> = (0..TRANSFERS_MAX + 5)
+            .map(|_| transfers.begin(ContentHash::new([1; 32])))
+            .collect();
+        all.iter().for_each(|live| live.tell(told(1)));
+        assert_eq!(transfers.list().len(), TRANSFERS_MAX);
+        drop(all);
+        assert!(transfers.table().live.is_empty());
+    }
+}

@@ -1,0 +1,159 @@
+//! What peers must not have: files of repos that are private or gated at their upstream, and what
+//! nobody has proven yet.
+//!
+//! A peer has no token that the upstream could judge. So these files are neither announced nor
+//! given to peers, unless all peers are members of a private network, who may have what its nodes
+//! hold. What the user pinned, having added or fetched it as such, is the user's own to give.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use hubless_content::{ContentHash, FileHash, RepoKind, Sha256};
+use hubless_store::{Store, StoreError};
+
+/// Repos that are read from the store at once.
+const BATCH: usize = 1000;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sets {
+    files: HashSet<FileHash>,
+    models: HashSet<ContentHash>,
+    /// Files that came since the last look at the store began.
+    added: HashSet<FileHash>,
+    /// Files that are not proven to be what they came for, and how many wait for that.
+    unproven: HashMap<FileHash, usize>,
+}
+
+/// Holds a file back from peers until it is dropped.
+#[derive(Debug)]
+pub struct HeldBack {
+    file: FileHash,
+    withheld: Withheld,
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        let mut sets = self.withheld.write();
+        if let Some(waiting) = sets.unproven.get_mut(&self.file) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                sets.unproven.remove(&self.file);
+            }
+        }
+    }
+}
+
+/// What is withheld now. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Withheld {
+    sets: Arc<RwLock<Sets>>,
+    /// Whether all peers may have everything.
+    is_among_members: bool,
+}
+
+impl Withheld {
+    /// Nothing is withheld yet; among members of a private network nothing is at all.
+    pub fn new(is_among_members: bool) -> Self {
+        Self {
+            sets: Arc::default(),
+            is_among_members,
+        }
+    }
+
+    /// Whether peers must not have a file.
+    pub fn has_file(&self, file: FileHash) -> bool {
+        let sets = self.read();
+        sets.files.contains(&file) || sets.unproven.contains_key(&file)
+    }
+
+    /// Whether peers must not have a model.
+    pub fn has_model(&self, model: ContentHash) -> bool {
+        self.read().models.contains(&model)
+    }
+
+    /// What other hubs call the files that are withheld.
+    pub fn sha256s(&self, store: &Store) -> Result<HashSet<Sha256>, StoreError> {
+        let files: Vec<FileHash> = {
+            let sets = self.read();
+            sets.files
+                .iter()
+                .chain(sets.unproven.keys())
+                .copied()
+                .collect()
+        };
+        let mut sha256s = HashSet::new();
+        for file in files {
+            sha256s.extend(store.digests(file)?.map(|digests| digests.sha256));
+        }
+        Ok(sha256s)
+    }
+
+    /// Withholds a file that has just come.
+    pub fn add(&self, file: FileHash) {
+        if !self.is_among_members {
+            let mut sets = self.write();
+            sets.files.insert(file);
+            sets.added.insert(file);
+        }
+    }
+
+    /// Holds back a file that nothing has proven yet to be what somebody claims it to be.
+    pub fn hold_back(&self, file: FileHash) -> HeldBack {
+        *self.write().unproven.entry(file).or_default() += 1;
+        HeldBack {
+            file,
+            withheld: self.clone(),
+        }
+    }
+
+    /// Looks at all repos again.
+    pub fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        if self.is_among_members {
+            return Ok(());
+        }
+        self.write().added.clear();
+        let mut sets = Sets::default();
+        for kind in RepoKind::ALL {
+            let mut after = None;
+            loop {
+                let repos = store.repos(kind, "", after.as_ref(), BATCH)?;
+                for repo in repos.iter().filter(|repo| repo.private || repo.gated) {
+                    for commit in store.revisions(&repo.id)? {
+                        let Some(revision) = store.revision(&repo.id, commit)? else {
+                            continue;
+                        };
+                        sets.models.extend(revision.tree.content_hash());
+                        sets.files.extend(store.listed_files(&revision.tree)?);
+                    }
+                }
+                if repos.len() < BATCH {
+                    break;
+                }
+                after = repos.last().map(|repo| repo.id.clone());
+            }
+        }
+        if sets != Sets::default() {
+            for model in store.pins()? {
+                sets.models.remove(&model);
+                for entry in store.manifest(model)?.iter().flat_map(|m| m.entries()) {
+                    sets.files.remove(&entry.hash);
+                }
+            }
+        }
+        let mut now = self.write();
+        sets.files.extend(&now.added);
+        sets.unproven = std::mem::take(&mut now.unproven);
+        *now = sets;
+        Ok(())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Sets> {
+        self.sets.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Sets> {
+        self.sets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,98 @@
+//! When all files of a revision are here, it has an address: its manifest is made and announced, and
+//! `get` knows it by its name.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hubless_content::{CommitId, RepoId, Revision, Tree, TreeEntry};
+use hubless_store::{Store, StoreError};
+use hubless_transfer::{Blocking, Fetches};
+
+use super::pull::{expected, find_held};
+
+/// Revisions whose missing files are counted: those that clients are downloading.
+const COUNTED_MAX: usize = 1000;
+
+/// How many files of a revision are missing, as far as it was counted.
+#[derive(Default)]
+pub(super) struct Missing(Mutex<HashMap<(RepoId, CommitId), usize>>);
+
+impl Missing {
+    /// Whether it is worth to look at all files: nobody did yet, or the last missing one has come.
+    fn is_due(&self, key: &(RepoId, CommitId)) -> bool {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(key) {
+            None => true,
+            Some(missing) => {
+                *missing = missing.saturating_sub(1);
+                *missing == 0
+            }
+        }
+    }
+
+    fn set(&self, key: (RepoId, CommitId), missing: usize) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing == 0 {
+            counts.remove(&key);
+            return;
+        }
+        if counts.len() >= COUNTED_MAX {
+            counts.clear(); // they are counted anew
+        }
+        counts.insert(key, missing);
+    }
+}
+
+/// To be called when a file of a revision has come.
+pub(super) async fn file_came(
+    fetches: &Arc<Fetches>,
+    missing: &Missing,
+    repo: &RepoId,
+    commit: CommitId,
+) {
+    let key = (repo.clone(), commit);
+    if !missing.is_due(&key) {
+        return;
+    }
+    let (store, id) = (fetches.cx.store.clone(), repo.clone());
+    let looked = Blocking::run_long(move || complete(&store, &id, commit)).await;
+    match looked {
+        Ok(Ok(left)) => missing.set(key, left),
+        Ok(Err(error)) => tracing::warn!(%repo, %error, "cannot complete a revision"),
+        Err(error) => tracing::warn!(%repo, %error, "cannot complete a revision"),
+    }
+}
+
+/// Gives a revision an address if all its files are here; how many are not.
+fn complete(store: &Store, repo: &RepoId, commit: CommitId) -> Result<usize, StoreError> {
+    let Some(revision) = store.revision(repo, commit)? else {
+        return Ok(0);
+    };
+    let Tree::Listed(entries) = &revision.tree else {
+        return Ok(0);
+    };
+    let (mut found, mut missing) = (Vec::with_capacity(entries.len()), 0);
+    for entry in entries {
+        let wanted = expected(entry.file, entry.lfs, entry.git_blob);
+        match find_held(store, wanted, entry.size)? {
+            Some(file) => found.push(TreeEntry {
+                file: Some(file),
+                ..entry.clone()
+            }),
+            None => missing += 1,
+        }
+    }
+    if missing > 0 {
+        return Ok(missing);
+    }
+    let tree = Tree::Listed(found);
+    let Some(manifest) = tree.listed_manifest() else {
+        return Ok(0); // a repo without files has none
+    };
+    let _guard = store.protect(manifest.content_hash());
+    store.put_manifest(&manifest)?;
+    store.put_revision(repo, commit, &Revision { tree, ..revision }, &[])?;
+    Ok(0)
+}

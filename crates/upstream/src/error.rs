@@ -1,0 +1,178 @@
+//! Why an upstream did not give what was asked of it.
+
+use std::time::Duration;
+
+use hubless_content::ModelPath;
+use hubless_store::StoreError;
+use hubless_transfer::{Failure, FailureKind, sentence};
+use reqwest::StatusCode;
+
+use crate::RepoError;
+
+/// Seconds that a client is told to wait if the upstream does not say.
+const BUSY_DEFAULT: Duration = Duration::from_secs(5);
+
+/// What to look at if no connection comes about.
+const WHEN_UNREACHABLE: &str = "check `upstream`, the proxy variables if there is a proxy, and \
+    SSL_CERT_FILE if no public authority signed its certificate";
+
+/// Why an upstream did not give what was asked of it. No variant holds a URL with its query: there
+/// may be a signature in it.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection, or it broke off.
+    #[error("the upstream {host} cannot be reached")]
+    Unreachable {
+        host: String,
+        source: reqwest::Error,
+    },
+    /// It was reached, and said nothing.
+    #[error("the upstream {host} said nothing for {} s", after.as_secs())]
+    Silent { host: String, after: Duration },
+    /// It answered that it will not.
+    #[error("the upstream answered {status}: {message}")]
+    Refused {
+        status: StatusCode,
+        /// What it says in `X-Error-Code`.
+        code: Option<String>,
+        message: String,
+        /// When to ask again.
+        retry_after: Option<Duration>,
+    },
+    /// It leads to a host that may not be contacted.
+    #[error("the upstream leads to {host}, which is none of its hosts")]
+    ForbiddenHost { host: String },
+    /// It leads from one place to the next without an end.
+    #[error("the upstream redirects without an end")]
+    Redirects,
+    /// A file that it sent is not the one that it lists.
+    #[error("the upstream sent other bytes of {path:?} than it lists: {source}")]
+    WrongFile { path: ModelPath, source: StoreError },
+    /// What it sent is not what a hub sends; holds what is wrong.
+    #[error("the upstream's answer makes no sense: {0}")]
+    Malformed(String),
+    /// This node could not keep it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// This node failed or stops.
+    #[error("{0}")]
+    Here(Failure),
+}
+
+impl UpstreamError {
+    /// Whether the same question may have an answer a little later.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            // One that said nothing for long has had its time.
+            Self::Unreachable { source, .. } => !source.is_timeout(),
+            Self::Refused { status, .. } => {
+                status.is_server_error()
+                    || matches!(
+                        *status,
+                        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+                    )
+            }
+            Self::Silent { .. }
+            | Self::WrongFile { .. }
+            | Self::ForbiddenHost { .. }
+            | Self::Redirects
+            | Self::Malformed(_)
+            | Self::Store(_)
+            | Self::Here(_) => false,
+        }
+    }
+
+    /// How long it asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// As an answer about a repo, of which `revision` or `path` was asked.
+    pub(super) fn explain(self, revision: &str, path: &str) -> RepoError {
+        let Self::Refused {
+            status,
+            code,
+            message,
+            retry_after,
+        } = self
+        else {
+            return self.into();
+        };
+        match (code.as_deref(), status) {
+            (Some("RepoNotFound"), _) => RepoError::NoRepo,
+            (Some("RevisionNotFound"), _) => RepoError::NoRevision {
+                revision: revision.to_owned(),
+            },
+            (Some("EntryNotFound"), _) => RepoError::NoEntry {
+                path: path.to_owned(),
+            },
+            (Some("GatedRepo"), _) => RepoError::Gated { message },
+            (_, StatusCode::TOO_MANY_REQUESTS) => RepoError::TooManyRequests {
+                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
+            },
+            (_, StatusCode::SERVICE_UNAVAILABLE) => RepoError::Busy {
+                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
+            },
+            (_, StatusCode::UNAUTHORIZED) if message.contains("Invalid credentials") => {
+                RepoError::BadToken { message }
+            }
+            // The public hub says 401 of what is not there to who sent no token.
+            (_, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) => RepoError::NoRepo,
+            (_, StatusCode::FORBIDDEN) => RepoError::Denied { message },
+            _ => {
+                let message = format!("the upstream answered {status}: {message}");
+                RepoError::Unavailable {
+                    failure: Failure::new(FailureKind::Network, message),
+                }
+            }
+        }
+    }
+}
+
+impl From<UpstreamError> for Failure {
+    fn from(error: UpstreamError) -> Self {
+        let message = sentence(&error);
+        match error {
+            UpstreamError::Store(error) => error.into(),
+            UpstreamError::Here(failure) => failure,
+            UpstreamError::Unreachable { .. } | UpstreamError::Silent { .. } => {
+                Self::new(FailureKind::Network, message).hint(WHEN_UNREACHABLE)
+            }
+            UpstreamError::ForbiddenHost { .. } => Self::new(FailureKind::Denied, message)
+                .hint("if that is right, name the host with --upstream-host"),
+            UpstreamError::Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after,
+                ..
+            } => Self::new(FailureKind::Network, message)
+                .retry_after(retry_after.unwrap_or(BUSY_DEFAULT)),
+            UpstreamError::Refused { status, .. } => Self::new(
+                match status {
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureKind::Denied,
+                    StatusCode::NOT_FOUND => FailureKind::NotFound,
+                    _ => FailureKind::Network,
+                },
+                message,
+            ),
+            UpstreamError::Redirects
+            | UpstreamError::Malformed(_)
+            | UpstreamError::WrongFile { .. } => Self::new(FailureKind::Network, message),
+        }
+    }
+}
+
+impl From<UpstreamError> for RepoError {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Store(_) | UpstreamError::Here(_) => Self::Failed {
+                failure: error.into(),
+            },
+            _ => Self::Unavailable {
+                failure: error.into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Pulling through: what this node does not have, it gets from a hub outside.
+//!
+//! # The way of a request
+//! ```text
+//! repos::resolve -> lookup: name -> commit, its files listed      JSON over HTTP, kept in the store
+//! repos::permit  -> lookup: may this caller have the files?       asked of the upstream, per token
+//! repos::open    -> held: from the store, whoever brought it
+//!                   else pull, once for all readers: from peers who claim to have it, and by a
+//!                   ranged GET -> store::Incoming -> the store
+//! ```
+//!
+//! # Trust
+//! The upstream is the authority for what a name means, so a client gets its bytes as they come,
+//! as it would without this node; but the last of them only when SHA-256 or git's SHA-1 of all is
+//! what the upstream's listing said, and only then the file is kept and announced. Of what peers
+//! claim to be the file, a client gets nothing before that ([`peers`]). A caller's token
+//! goes to the upstream and nowhere else ([`client`]); no other host is contacted ([`hosts`]).
+//!
+//! # Not here
+//! What clients ask (`gateway`), and how chunks come from peers (`fetch`).
+
+mod body;
+mod caller;
+mod client;
+mod complete;
+mod error;
+mod fill;
+mod hosts;
+mod known;
+mod lookup;
+mod metadata;
+mod peerless;
+mod peers;
+mod pull;
+mod repo_error;
+mod room;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use hubless_content::{CommitId, FileHash, FileHasher, RepoId};
+use hubless_store::PastCommit;
+use hubless_transfer::{Failure, FailureKind, Withheld};
+
+pub use self::hosts::{ParseUpstreamUrlError, UpstreamUrl};
+pub use self::{
+    body::Body,
+    caller::Caller,
+    lookup::{commit, history, permit, refresh_refs},
+    pull::{Origin, Pulled, PulledStream, expected, find_held},
+    repo_error::RepoError,
+};
+use self::{
+    client::Client, complete::Missing, hosts::Hosts, known::Known, peerless::Peerless, pull::Pulls,
+};
+
+/// Histories remembered, some 200 KB each at most.
+const HISTORIES_MAX: usize = 100;
+
+/// Who asked: a hash of the caller's token, which is kept no longer than its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Asker(Option<FileHash>);
+
+/// A hub outside, and what it said lately.
+pub struct Upstream {
+    client: Client,
+    /// So that hashes of tokens say nothing outside this process.
+    salt: [u8; 32],
+    commits: Known<(RepoId, String, Asker), CommitId>,
+    refs: Known<(RepoId, Asker), ()>,
+    access: Known<(RepoId, Asker), ()>,
+    histories: Known<(RepoId, CommitId, Asker), Arc<Vec<PastCommit>>>,
+    pulls: Pulls,
+    missing: Missing,
+    peerless: Peerless,
+    bytes_received: AtomicU64,
+    /// What peers must not have.
+    withheld: Withheld,
+    /// Whether what the hub deletes stays readable by commit id.
+    keep_deleted: bool,
+}
+
+impl Upstream {
+    /// A hub that nothing was asked of yet. `keep_deleted`: what it deletes stays readable by commit
+    /// id.
+    ///
+    /// # Errors
+    /// If an entry of `hosts` names no host, or there are no CA certificates.
+    pub fn new(
+        url: &UpstreamUrl,
+        hosts: &[String],
+        keep_deleted: bool,
+        withheld: Withheld,
+    ) -> Result<Arc<Self>, Failure> {
+        let hosts = Hosts::new(url, hosts).map_err(|error| {
+            Failure::new(FailureKind::Usage, format!("upstream_hosts: {error}"))
+                .hint("a host without a scheme, such as cdn.example, or *.cdn.example")
+        })?;
+        Ok(Arc::new(Self {
+            client: Client::new(hosts)?,
+            salt: rand::random(),
+            commits: Known::default(),
+            refs: Known::default(),
+            access: Known::default(),
+            histories: Known::at_most(HISTORIES_MAX),
+            pulls: Pulls::default(),
+            missing: Missing::default(),
+            peerless: Peerless::default(),
+            bytes_received: AtomicU64::new(0),
+            withheld,
+            keep_deleted,
+        }))
+    }
+
+    /// What people know it by: its URL.
+    pub fn name(&self) -> String {
+        self.client.name()
+    }
+
+    /// Bytes of files that came from it.
+    pub fn bytes_received(&self) -> u64 {
+        self.bytes_received.load(Ordering::Relaxed)
+    }
+
+    /// Models that no peer gave lately.
+    pub fn peerless(&self) -> &Peerless {
+        &self.peerless
+    }
+
+    fn asker(&self, token: Option<&str>) -> Asker {
+        Asker(token.map(|token| {
+            let mut hasher = FileHasher::new();
+            hasher.update(&self.salt);
+            hasher.update(token.as_bytes());
+            hasher.finish().file()
+        }))
+    }
+}

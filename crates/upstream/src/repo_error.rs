@@ -1,0 +1,116 @@
+//! Why a repo, or something in it, cannot be had.
+
+use std::time::Duration;
+
+use hubless_content::CommitId;
+use hubless_transfer::{Failure, FailureKind};
+
+/// Why a repo, or something in it, cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RepoError {
+    /// There is no such repo, or not for this caller.
+    #[error("there is no such repo")]
+    NoRepo,
+    /// The repo has no such revision.
+    #[error("the repo has no revision {revision:?}")]
+    NoRevision {
+        /// What was asked for.
+        revision: String,
+    },
+    /// The content of the revision was removed here.
+    #[error("the content of revision {revision} was removed from this node")]
+    Removed {
+        /// The revision's id.
+        revision: CommitId,
+    },
+    /// The revision has no such file.
+    #[error("there is no {path:?} in this revision")]
+    NoEntry {
+        /// What was asked for.
+        path: String,
+    },
+    /// The caller has not accepted its terms.
+    #[error("{message}")]
+    Gated {
+        /// What the hub says.
+        message: String,
+    },
+    /// The hub where the repo comes from refuses it to this caller.
+    #[error("{message}")]
+    Denied {
+        /// What the hub says.
+        message: String,
+    },
+    /// The hub where the repo comes from does not know the caller's token.
+    #[error("{message}")]
+    BadToken {
+        /// What the hub says.
+        message: String,
+    },
+    /// Not now.
+    #[error("busy")]
+    Busy {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// The hub where the repo comes from limits the requests of this caller or node.
+    #[error("the upstream limits requests")]
+    TooManyRequests {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// It is not here, and nobody gives it now.
+    #[error("{failure}")]
+    Unavailable {
+        /// What was tried.
+        failure: Failure,
+    },
+    /// This node could not do it.
+    #[error("{failure}")]
+    Failed {
+        /// What failed.
+        failure: Failure,
+    },
+}
+
+impl From<Failure> for RepoError {
+    fn from(failure: Failure) -> Self {
+        if let Some(seconds) = failure.retry_after {
+            let retry_after = Duration::from_secs(seconds);
+            return Self::TooManyRequests { retry_after };
+        }
+        match failure.kind {
+            // What came is not what it should be: the caller's request was right, and so is this node.
+            FailureKind::NotFound
+            | FailureKind::Network
+            | FailureKind::Partial
+            | FailureKind::Integrity => Self::Unavailable { failure },
+            FailureKind::Denied => Self::Denied {
+                message: failure.message,
+            },
+            _ => Self::Failed { failure },
+        }
+    }
+}
+
+impl From<RepoError> for Failure {
+    fn from(error: RepoError) -> Self {
+        let message = error.to_string();
+        match error {
+            RepoError::Unavailable { failure } | RepoError::Failed { failure } => failure,
+            RepoError::NoRepo => Self::new(FailureKind::NotFound, message)
+                .hint("`hubless name ls` prints the names that this node knows"),
+            RepoError::NoRevision { .. }
+            | RepoError::Removed { .. }
+            | RepoError::NoEntry { .. } => Self::new(FailureKind::NotFound, message)
+                .hint("`hubless name show NAME` prints its branches, tags and revisions"),
+            RepoError::Gated { .. } | RepoError::Denied { .. } | RepoError::BadToken { .. } => {
+                Self::new(FailureKind::Denied, message)
+            }
+            RepoError::Busy { .. } => Self::new(FailureKind::Busy, message),
+            RepoError::TooManyRequests { retry_after } => {
+                Self::new(FailureKind::Network, message).retry_after(retry_after)
+            }
+        }
+    }
+}
