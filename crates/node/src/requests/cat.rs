@@ -12,7 +12,7 @@ use hubless_content::{
 };
 use hubless_scheduler::Order;
 use hubless_transfer::{
-    DamageWatch, ProgressSink,
+    DamageWatch,
     fetch::{Demand, Job, Layout, Target, Wish},
     not_replaced,
 };
