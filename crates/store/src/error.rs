@@ -138,7 +138,7 @@ pub enum StoreError {
         /// The index file.
         path: PathBuf,
         /// The reason.
-        source: Box<redb::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The store was written by a newer version of this program.
     #[error("{} was written by a newer version (schema {found}, this version knows {known})",

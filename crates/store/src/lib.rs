@@ -24,6 +24,7 @@
 mod commit;
 mod disk;
 mod error;
+mod facade;
 mod files;
 mod index;
 mod lru;
@@ -36,7 +37,6 @@ mod work;
 
 use std::sync::{Arc, Mutex};
 
-use hubless_content::{ContentHash, Manifest};
 use hubless_memory::Buffers;
 
 pub use disk::dir::{Dir, Entry, EntryKind};
@@ -44,25 +44,26 @@ pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
 pub use files::chunks::Put;
 pub use files::external::ExternalChange;
-pub use files::located::{AnnounceKeys, FileInfo, FilePlace};
-pub use index::digests::{Ahead, DigestHasher, Digests, DigestsAhead};
-pub use index::histories::{HISTORY_MAX, PastCommit};
-pub use index::manifests::ModelInfo;
-pub use index::records::{RecordChange, StoredRecord};
-pub use index::repos::{REFS_MAX, REPOS_MAX, RefChange, Repo, RepoOrigin};
-pub use index::revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
-pub use index::totals::Totals;
+pub use files::located::{FileInfo, FilePlace};
+pub use index::{
+    COMMIT_PREFIX_MIN, DigestHasher, Digests, HISTORY_MAX, PastCommit, REFS_MAX, REPOS_MAX,
+    REVISIONS_MAX, RecordChange, RefChange, Repo, RepoOrigin, StoredRecord,
+};
 pub use observer::{Observer, Progress};
 pub use open::StoreOptions;
 pub use pending::quota::Usage;
+pub use work::announce::AnnounceKeys;
 pub use work::damage::Damaged;
+pub use work::digests::{Ahead, DigestsAhead};
 pub use work::evict::Evictions;
 pub use work::export::{ExportOptions, Exported};
 pub use work::gc::GcReport;
 pub use work::import::{ImportOptions, Imported};
 pub use work::in_use::{FilesGuard, Guard};
 pub use work::incoming::{Expected, Incoming, IncomingReader};
+pub use work::models::ModelInfo;
 pub use work::scrub::Scrubbed;
+pub use work::usage::Totals;
 pub use work::verify::VerifyReport;
 
 /// A store of models in one directory. Cloning is cheap; the last clone that goes commits what is
@@ -77,7 +78,7 @@ pub struct Store {
 pub(crate) struct Shared {
     disk: Arc<dyn Disk>,
     home: disk::home::Home,
-    index: index::database::Index,
+    index: index::Index,
     quota: Arc<pending::quota::Quota>,
     queue: pending::queue::Queue,
     partials: files::partial::Partials,
@@ -86,7 +87,6 @@ pub(crate) struct Shared {
     evictor: work::evict::Evictor,
     buffers: Buffers,
     handles: Mutex<lru::Lru<files::located::HandleKey, Arc<dyn DiskFile>>>,
-    manifests: Mutex<lru::Lru<ContentHash, Arc<Manifest>>>,
     lists: Mutex<files::proven::ListsInUse>,
     damage: work::damage::DamageReports,
     due: Mutex<work::scrub::Due>,
@@ -98,6 +98,12 @@ pub(crate) struct Shared {
     committing: Mutex<()>,
     /// Held by the one garbage collection or eviction that runs.
     collecting: Mutex<()>,
+}
+
+impl Store {
+    fn index(&self) -> &index::Index {
+        &self.shared.index
+    }
 }
 
 impl std::fmt::Debug for Store {

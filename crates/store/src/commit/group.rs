@@ -14,16 +14,8 @@ use crate::{
     Shared, Store,
     disk::{Signature, is_loss},
     error::{IoContext, StoreError},
-    files::{
-        located::{Located, encode_list, get_record, put_record},
-        partial::Partial,
-    },
-    index::{
-        digests,
-        record::{Place, Record},
-        tables,
-    },
-    pending::{queue::Batch, uses::write_uses},
+    files::{located::Located, partial::Partial},
+    index::{Batch, FileRow, Place, Record},
     sync::lock,
     work::check::Target,
 };
@@ -129,6 +121,20 @@ impl Snapshot {
             proven: state.is_proven(),
         }
     }
+
+    /// What the index is to know; `published` are the signatures of those that became complete files.
+    fn row(&self, published: &HashMap<FileHash, Signature>) -> FileRow<'_> {
+        let file = self.partial.file;
+        let (place, held) = match published.get(&file) {
+            Some(signature) => (Place::Owned(*signature), None),
+            None => (Place::Partial, Some(&self.held)),
+        };
+        FileRow {
+            file,
+            record: Record::new(self.size, place),
+            held,
+        }
+    }
 }
 
 impl Shared {
@@ -205,58 +211,27 @@ impl Shared {
         let proven = snapshots.iter().filter(|snapshot| snapshot.proven);
         let published = self.publish(proven.map(|snapshot| &*snapshot.partial))?;
         let uses = self.uses.due();
-        let twice = self.index.write(|write| {
-            let mut twice = 0;
-            let mut files = tables::FILES.write(write)?;
-            let mut held = tables::HELD.write(write)?;
-            let mut lists = write.open_table(tables::CHUNK_LISTS)?;
-            let mut inline = write.open_table(tables::INLINE)?;
-            let mut records = tables::RECORDS.write(write)?;
-            for (file, list) in &batch.lists {
-                lists.insert(file.as_bytes(), &encode_list(list)[..])?;
-            }
-            for (file, bytes) in &batch.inline {
-                let record = Record::new(bytes.len() as u64, Place::Inline);
-                inline.insert(file.as_bytes(), &bytes[..])?;
-                if get_record(&files, *file)?.is_some() {
-                    twice += bytes.len() as u64;
-                }
-                put_record(&mut files, *file, &record)?;
-            }
-            for snapshot in snapshots {
-                let file = snapshot.partial.file;
-                let place = match published.get(&file) {
-                    Some(signature) => {
-                        held.remove(file.as_bytes())?;
-                        Place::Owned(*signature)
-                    }
-                    None => {
-                        held.insert(file.as_bytes(), &snapshot.held.to_bytes()[..])?;
-                        Place::Partial
-                    }
-                };
-                put_record(&mut files, file, &Record::new(snapshot.size, place))?;
-            }
-            for (file, check) in &batch.checks {
-                if let Some(record) = get_record(&files, *file)? {
-                    put_record(&mut files, *file, &record.found_right(check))?;
-                }
-            }
-            for (key, value) in &batch.records {
-                match value {
-                    Some(value) => records.insert(&key[..], value)?,
-                    None => drop(records.remove(&key[..])?),
-                }
-            }
-            drop(files);
-            digests::write(write, &batch.digests)?;
-            write_uses(write, &uses)?;
-            Ok(twice)
-        })?;
+        let rows: Vec<FileRow<'_>> = snapshots
+            .iter()
+            .map(|snapshot| snapshot.row(&published))
+            .collect();
+        let twice = self.index.commit(batch, &rows, &uses)?;
         self.uses.settle(&uses);
         // Two threads brought the same file, and each took room for it.
         self.quota.give_back(twice);
         Ok(())
+    }
+
+    /// Writes the last uses of files when no commit follows any more.
+    pub(crate) fn write_uses(&self) {
+        let due = self.uses.due();
+        if due.is_empty() {
+            return;
+        }
+        match self.index.files().put_uses(&due) {
+            Ok(()) => self.uses.settle(&due),
+            Err(error) => tracing::debug!(%error, "the last uses of files are not written"),
+        }
     }
 
     /// Moves complete files, which are synced, to where complete files lie.

@@ -13,12 +13,7 @@ use crate::{
     Shared,
     disk::{Access, Disk, DiskFile, Signature},
     error::{IoContext, StoreError},
-    files::located::{encode_list, get_record, put_record},
-    index::{
-        digests::{self, Digests},
-        record::{Place, Record},
-        tables,
-    },
+    index::{Digests, Place, PlacedRow, Record},
     pending::quota::Reservation,
     sync::lock,
 };
@@ -126,38 +121,22 @@ impl Shared {
         signatures: &HashMap<FileHash, Signature>,
         manifest: Option<&Manifest>,
     ) -> Result<HashMap<FileHash, Record>, StoreError> {
-        let model = manifest.map(|manifest| (manifest.content_hash(), manifest.encode()));
-        let digests = placed
+        let rows: Vec<PlacedRow<'_>> = placed
             .iter()
-            .filter_map(|(file, placed)| Some((*file, placed.digests?)));
-        let digests: HashMap<FileHash, Digests> = digests.collect();
-        self.index.write(|write| {
-            let mut files = tables::FILES.write(write)?;
-            let mut held = tables::HELD.write(write)?;
-            let mut lists = write.open_table(tables::CHUNK_LISTS)?;
-            let mut before = HashMap::new();
-            for (file, placed) in placed {
-                lists.insert(file.as_bytes(), &encode_list(&placed.list)[..])?;
-                held.remove(file.as_bytes())?;
-                if let Some(old) = get_record(&files, *file)? {
-                    before.insert(*file, old);
-                }
+            .map(|(file, placed)| {
                 let mut record = placed.record.clone();
                 if let Some(signature) = signatures.get(file) {
                     record.place = Place::Owned(*signature);
                 }
-                put_record(&mut files, *file, &record)?;
-            }
-            drop(files);
-            digests::write(write, &digests)?;
-            if let Some((model, bytes)) = &model {
-                let mut manifests = write.open_table(tables::MANIFESTS)?;
-                manifests.insert(model.as_bytes(), &bytes[..])?;
-                let mut pins = tables::PINS.write(write)?;
-                pins.insert(model.as_bytes(), &[])?;
-            }
-            Ok(before)
-        })
+                PlacedRow {
+                    file: *file,
+                    record,
+                    list: &placed.list,
+                    digests: placed.digests,
+                }
+            })
+            .collect();
+        self.index.place(&rows, manifest)
     }
 
     /// After the commit: the room that the copies take is theirs, that of what they replaced is

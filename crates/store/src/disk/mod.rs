@@ -1,7 +1,7 @@
 //! The one seam to the disk.
 //!
 //! Everything the store does with its home directory, and every byte it reads of the user's own
-//! files, goes through [`Disk`] and [`DiskFile`], redb's file included ([`IndexFile`]). Tests put
+//! files, goes through [`Disk`] and [`DiskFile`], the index included. Tests put
 //! disks behind it that fail, run full or lose what was not synced. Into an export's target lead
 //! its directories ([`Dir`]). The exception is looking through a tree that is imported.
 
@@ -388,37 +388,6 @@ pub(crate) fn is_loss(error: &io::Error) -> bool {
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
-}
-
-/// redb's file, through the seam. The lock on it is the store's, so that it outlives a reopening.
-#[derive(Debug)]
-pub(crate) struct IndexFile(pub(crate) Arc<dyn DiskFile>);
-
-impl redb::StorageBackend for IndexFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.signature()?.size)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
-    }
-
-    // The space is taken before the file grows: a full disk then refuses the growth, instead of
-    // a write into the middle of what redb believes to have.
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        if len > self.len()? {
-            self.0.allocate(len)?;
-        }
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, offset)
-    }
 }
 
 /// Whether a file lies in memory: taking its space then takes every page, in one call that lets

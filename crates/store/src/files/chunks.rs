@@ -15,7 +15,7 @@ use crate::{
         located::{HandleKey, Located},
         partial::{Inserted, Partial},
     },
-    index::record::{External, Place},
+    index::{External, Place},
     pending::queue::Pushed,
     sync::lock,
 };
@@ -428,12 +428,7 @@ impl Shared {
     }
 
     pub(crate) fn read_inline(&self, file: FileHash) -> Result<Option<Bytes>, StoreError> {
-        self.index.read(|read| {
-            let table = read.open_table(crate::index::tables::INLINE)?;
-            Ok(table
-                .get(file.as_bytes())?
-                .map(|value| Bytes::copy_from_slice(value.value())))
-        })
+        self.index.files().inline_bytes(file)
     }
 
     fn read_external(

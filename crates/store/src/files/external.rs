@@ -8,11 +8,8 @@ use crate::{
     Shared, Store,
     disk::{Access, Signature},
     error::StoreError,
-    files::located::{HandleKey, get_record, put_record, records},
-    index::{
-        record::{External, Place, Record},
-        tables,
-    },
+    files::located::HandleKey,
+    index::{External, Place, Record},
     parallel,
     pending::quota::Usage,
     sync::lock,
@@ -90,18 +87,14 @@ impl Store {
 
 impl Shared {
     fn externals(&self) -> Result<Vec<(FileHash, Record, External)>, StoreError> {
-        self.index.read(|read| {
-            let table = tables::FILES.read(read)?;
-            let mut externals = Vec::new();
-            for row in records(&table)? {
-                let (file, record) = row?;
+        self.index
+            .files()
+            .fold(Vec::new, |externals, file, record| {
                 if let Place::External(external) = &record.place {
                     let external = external.clone();
                     externals.push((file, record, external));
                 }
-            }
-            Ok(externals)
-        })
+            })
     }
 
     /// What is to be recorded of an external file now, and whether it was read for that.
@@ -165,14 +158,7 @@ impl Shared {
             return Ok(false);
         }
         let new = Record::new(known.size, Place::External(external.clone()));
-        let put = self.index.write(|write| {
-            let mut table = tables::FILES.write(write)?;
-            if get_record(&table, file)?.as_ref() != Some(known) {
-                return Ok(false);
-            }
-            put_record(&mut table, file, &new)?;
-            Ok(true)
-        })?;
+        let put = self.index.files().replace(file, known, &new)?;
         // The path may lead to another file now.
         lock(&self.handles).remove(HandleKey { file, partial: 0 });
         Ok(put)

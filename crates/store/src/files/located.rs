@@ -1,29 +1,20 @@
 //! What is known about a file, from the index and from what waits to get there.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
 };
 
 use bytes::Bytes;
-use hubless_content::{
-    CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, ChunkSet, ContentHash, FileHash, ManifestEntry,
-    Sha256, chunk_count, chunk_len,
-};
-use redb::{ReadTransaction, ReadableTable, Table};
+use hubless_content::{ChunkList, ChunkSet, FileHash, ManifestEntry, chunk_count};
 
 use crate::{
     Shared, Store,
     disk::{Access, DiskFile, is_loss},
     error::{IoContext, StoreError},
     files::partial::Partial,
-    index::{
-        database::{IndexError, IndexResult},
-        digests::Digests,
-        record::{Place, Record},
-        sealed, tables,
-    },
+    index::{Place, Presence, Record},
     sync::lock,
 };
 
@@ -57,17 +48,6 @@ pub struct FileInfo {
     pub complete: bool,
     /// The user's own file changed and is not served.
     pub stale: bool,
-}
-
-/// What a node may announce.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AnnounceKeys {
-    /// Models of which at least one chunk can be served.
-    pub models: Vec<ContentHash>,
-    /// Files of which at least one chunk can be served.
-    pub files: Vec<FileHash>,
-    /// SHA-256 of those of which all chunks can be served, as far as it is known.
-    pub sha256s: Vec<Sha256>,
 }
 
 /// An open file of the store. `partial` tells apart the files that one hash may have one after
@@ -117,116 +97,9 @@ impl Located {
     }
 }
 
-/// Which chunks of a file can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Chunks {
-    None,
-    All { external: bool },
-    Some(ChunkSet),
-}
-
-impl Chunks {
-    pub(crate) fn bytes(&self, size: u64) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::All { .. } => size,
-            Self::Some(held) => {
-                let last = ChunkIndex(chunk_count(size) - 1);
-                let missing_of_last = CHUNK_SIZE - chunk_len(size, last).unwrap_or(CHUNK_SIZE);
-                let full = u64::from(held.count()) * CHUNK_SIZE as u64;
-                full - if held.contains(last.0) {
-                    missing_of_last as u64
-                } else {
-                    0
-                }
-            }
-        }
-    }
-}
-
-type Files<T> = sealed::Rows<T>;
-
-/// A file hash as a value.
-pub(crate) fn file_of(value: &[u8]) -> IndexResult<FileHash> {
-    FileHash::from_slice(value).ok_or(IndexError::Malformed("the hash of a file"))
-}
-
-pub(crate) fn get_record(
-    table: &Files<impl ReadableTable<tables::Hash, &'static [u8]>>,
-    file: FileHash,
-) -> IndexResult<Option<Record>> {
-    let value = table.get(file.as_bytes())?;
-    value.map(|value| decode_record(&value)).transpose()
-}
-
-/// All records, ordered by file.
-pub(crate) fn records(
-    table: &Files<impl ReadableTable<tables::Hash, &'static [u8]>>,
-) -> IndexResult<impl Iterator<Item = IndexResult<(FileHash, Record)>>> {
-    let rows = table.iter()?;
-    Ok(rows.map(|row| {
-        let (key, value) = row?;
-        Ok((FileHash::new(*key.value()), decode_record(&value)?))
-    }))
-}
-
-pub(crate) fn put_record(
-    table: &mut Files<Table<'_, tables::Hash, &'static [u8]>>,
-    file: FileHash,
-    record: &Record,
-) -> IndexResult<()> {
-    table.insert(file.as_bytes(), &record.encode())
-}
-
-pub(crate) fn decode_record(bytes: &[u8]) -> IndexResult<Record> {
-    Record::decode(bytes).ok_or(IndexError::Malformed("the record of a file"))
-}
-
-pub(crate) fn get_held(
-    table: &Files<impl ReadableTable<tables::Hash, &'static [u8]>>,
-    file: FileHash,
-    size: u64,
-) -> IndexResult<ChunkSet> {
-    let count = chunk_count(size);
-    match table.get(file.as_bytes())? {
-        None => Ok(ChunkSet::empty(count)),
-        Some(value) => ChunkSet::from_bytes(count, &value)
-            .ok_or(IndexError::Malformed("a set of chunks of its file")),
-    }
-}
-
-pub(crate) fn encode_list(list: &ChunkList) -> Vec<u8> {
-    let cvs = list.cvs().iter().flat_map(|cv| cv.as_bytes());
-    list.size()
-        .to_le_bytes()
-        .iter()
-        .chain(cvs)
-        .copied()
-        .collect()
-}
-
-pub(crate) fn decode_list(file: FileHash, bytes: &[u8]) -> Option<ChunkList> {
-    let (size, cvs) = bytes.split_first_chunk()?;
-    let (cvs, rest) = cvs.as_chunks();
-    let cvs = cvs.iter().map(|cv| ChunkCv::new(*cv)).collect();
-    let list = ChunkList::prove(file, u64::from_le_bytes(*size), cvs).ok()?;
-    rest.is_empty().then_some(list)
-}
-
-fn get_list(read: &ReadTransaction, file: FileHash) -> IndexResult<Option<ChunkList>> {
-    let lists = read.open_table(tables::CHUNK_LISTS)?;
-    let Some(value) = lists.get(file.as_bytes())? else {
-        return Ok(None);
-    };
-    let list = decode_list(file, value.value());
-    list.map(Some)
-        .ok_or(IndexError::Malformed("the chunk list of its file"))
-}
-
 impl Shared {
     pub(crate) fn record(&self, file: FileHash) -> Result<Option<Record>, StoreError> {
-        self.index
-            .read(|read| get_record(&tables::FILES.read(read)?, file))
+        self.index.files().get(file)
     }
 
     /// Where `file` is now. What waits is looked at before the index: it leaves the one only
@@ -267,49 +140,27 @@ impl Shared {
         &self,
         file: FileHash,
     ) -> Result<Option<(Record, ChunkSet)>, StoreError> {
-        self.index.read(|read| {
-            let Some(record) = get_record(&tables::FILES.read(read)?, file)? else {
-                return Ok(None);
-            };
-            let held = get_held(&tables::HELD.read(read)?, file, record.size)?;
-            Ok(Some((record, held)))
-        })
+        self.index.files().get_with_held(file)
     }
 
     /// Which chunks of each file can be read; fast for many files.
-    pub(crate) fn chunks_of(&self, entries: &[ManifestEntry]) -> Result<Vec<Chunks>, StoreError> {
+    pub(crate) fn chunks_of(&self, entries: &[ManifestEntry]) -> Result<Vec<Presence>, StoreError> {
         let waiting: HashSet<FileHash> = self.queue.inline_files().into_iter().collect();
         let partials: HashMap<FileHash, Arc<Partial>> = self.partials.lock().clone();
-        self.index.read(|read| {
-            let files = tables::FILES.read(read)?;
-            let held = tables::HELD.read(read)?;
-            let chunks = entries.iter().map(|entry| {
-                if waiting.contains(&entry.hash) {
-                    return Ok(Chunks::All { external: false });
-                }
-                if let Some(partial) = partials.get(&entry.hash) {
-                    return Ok(Chunks::Some(partial.lock().held.clone()));
-                }
-                Ok(match get_record(&files, entry.hash)? {
-                    None => Chunks::None,
-                    Some(record) if record.is_partial() => {
-                        Chunks::Some(get_held(&held, entry.hash, record.size)?)
-                    }
-                    Some(record) if record.is_complete() => Chunks::All {
-                        external: matches!(record.place, Place::External(_)),
-                    },
-                    Some(_) => Chunks::None,
-                })
-            });
-            chunks.collect()
-        })
+        let newer = |file| match partials.get(&file) {
+            _ if waiting.contains(&file) => Some(Presence::All { external: false }),
+            Some(partial) => Some(Presence::Some(partial.lock().held.clone())),
+            None => None,
+        };
+        let files = entries.iter().map(|entry| entry.hash);
+        self.index.files().presence(files, newer)
     }
 
     pub(crate) fn chunk_list(&self, file: FileHash) -> Result<Option<ChunkList>, StoreError> {
         if let Some(list) = self.queue.list(file) {
             return Ok(Some(list));
         }
-        if let Some(list) = self.index.read(|read| get_list(read, file))? {
+        if let Some(list) = self.index.files().chunk_list(file)? {
             return Ok(Some(list));
         }
         let size = match self.locate(file)? {
@@ -466,92 +317,5 @@ impl Store {
             self.shared.queue.push_list(list);
         }
         Ok(())
-    }
-
-    /// Everything of which at least one chunk can be served, in no order.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn announce_keys(&self) -> Result<AnnounceKeys, StoreError> {
-        let digests = self.shared.queue.all_digests();
-        let files = self.held_files()?;
-        let sha256s = self.sha256s_of(&files, digests)?;
-        let mut models = Vec::new();
-        for model in self.shared.model_hashes()? {
-            let Some(manifest) = self.shared.manifest(model)? else {
-                continue;
-            };
-            if manifest
-                .entries()
-                .iter()
-                .any(|entry| files.contains_key(&entry.hash))
-            {
-                models.push(model);
-            }
-        }
-        Ok(AnnounceKeys {
-            models,
-            files: files.into_keys().collect(),
-            sha256s,
-        })
-    }
-
-    /// The SHA-256 of those files that are held completely, from the index and from what waits to
-    /// get there.
-    fn sha256s_of(
-        &self,
-        files: &BTreeMap<FileHash, bool>,
-        waiting: HashMap<FileHash, Digests>,
-    ) -> Result<Vec<Sha256>, StoreError> {
-        let is_whole = |file: &FileHash| files.get(file) == Some(&true);
-        let waiting = waiting.into_iter().filter(|(file, _)| is_whole(file));
-        let mut found: BTreeSet<Sha256> = waiting.map(|(_, digests)| digests.sha256).collect();
-        let committed = self.shared.index.read(|read| {
-            let mut committed = Vec::new();
-            for row in tables::SHA256S.read(read)?.iter()? {
-                let (sha256, file) = row?;
-                if is_whole(&file_of(&file)?) {
-                    committed.push(Sha256::new(*sha256.value()));
-                }
-            }
-            Ok(committed)
-        })?;
-        found.extend(committed);
-        Ok(found.into_iter().collect())
-    }
-
-    /// The files of which at least one chunk can be served, and whether all can.
-    fn held_files(&self) -> Result<BTreeMap<FileHash, bool>, StoreError> {
-        let waiting = self.shared.queue.inline_files();
-        let mut files: BTreeMap<_, _> = waiting.into_iter().map(|file| (file, true)).collect();
-        for (file, partial) in self.shared.partials.lock().iter() {
-            let state = partial.lock();
-            if !state.held.is_empty() {
-                files.insert(*file, state.held.is_full());
-            }
-        }
-        let committed = self.shared.index.read(|read| {
-            let table = tables::FILES.read(read)?;
-            let held = tables::HELD.read(read)?;
-            let mut files = Vec::new();
-            for row in records(&table)? {
-                let (file, record) = row?;
-                let whole = record.is_complete();
-                let any = match record.place {
-                    Place::Partial => !get_held(&held, file, record.size)?.is_empty(),
-                    _ => whole,
-                };
-                if any {
-                    files.push((file, whole));
-                }
-            }
-            Ok(files)
-        })?;
-        // What was looked at before may have become complete since, and what is complete may wait
-        // for its commit: either is enough.
-        for (file, whole) in committed {
-            *files.entry(file).or_default() |= whole;
-        }
-        Ok(files)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     disk::{Access, DiskFile, Signature, is_loss, is_shortage},
     error::{IoContext, StoreError},
     files::located::Located,
-    index::record::Place,
+    index::Place,
 };
 
 pub(crate) enum Source {

@@ -16,12 +16,15 @@ use std::{
     },
 };
 
-use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::{
-    disk::{DiskFile, IndexFile},
+    disk::DiskFile,
     error::{IoContext, StoreError},
-    index::salvage::{self, Loss},
+    index::{
+        backend::IndexFile,
+        salvage::{self, Loss},
+    },
     sync::{read, write},
 };
 
@@ -30,7 +33,7 @@ const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why a transaction failed.
 #[derive(Debug)]
-pub(crate) enum IndexError {
+pub(super) enum IndexError {
     Redb(redb::Error),
     /// A value is not what this program writes; holds what it should have been.
     Malformed(&'static str),
@@ -56,9 +59,10 @@ from_redb!(
     CommitError
 );
 
-pub(crate) type IndexResult<T> = Result<T, IndexError>;
+pub(super) type IndexResult<T> = Result<T, IndexError>;
 
-pub(crate) struct Index {
+/// The database, opened anew after a failure.
+pub(super) struct Database {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     database: RwLock<Option<Opened>>,
@@ -68,7 +72,7 @@ pub(crate) struct Index {
 
 /// How the database is open.
 enum Opened {
-    Writable(Database),
+    Writable(redb::Database),
     ReadOnly(ReadOnlyDatabase),
 }
 
@@ -88,13 +92,13 @@ impl Opened {
     }
 }
 
-impl Index {
-    pub(crate) fn open(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
+impl Database {
+    pub(super) fn open(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
         Self::open_as(path, file, false)
     }
 
     /// Opens an index that cannot be written to. One that was not closed needs to be.
-    pub(crate) fn open_read_only(
+    pub(super) fn open_read_only(
         path: PathBuf,
         file: Arc<dyn DiskFile>,
     ) -> Result<Self, StoreError> {
@@ -106,23 +110,23 @@ impl Index {
         file: Arc<dyn DiskFile>,
         read_only: bool,
     ) -> Result<Self, StoreError> {
-        let index = Self {
+        let database = Self {
             path,
             file,
             database: RwLock::new(None),
             read_only,
             closed: AtomicBool::new(false),
         };
-        drop(index.ready()?);
-        Ok(index)
+        drop(database.ready()?);
+        Ok(database)
     }
 
-    pub(crate) fn is_read_only(&self) -> bool {
+    pub(super) fn is_read_only(&self) -> bool {
         self.read_only
     }
 
     /// An error if the index was opened to read.
-    pub(crate) fn writable(&self) -> Result<(), StoreError> {
+    pub(super) fn writable(&self) -> Result<(), StoreError> {
         match self.read_only {
             true => Err(self.explain(Failure::Index(IndexError::ReadOnly))),
             false => Ok(()),
@@ -130,15 +134,15 @@ impl Index {
     }
 
     /// Runs `work` on a snapshot. It may run twice, if the database had to be opened again.
-    pub(crate) fn read<T>(
+    pub(super) fn read<T>(
         &self,
         work: impl Fn(&ReadTransaction) -> IndexResult<T>,
     ) -> Result<T, StoreError> {
         self.run(|database| work(&database.begin_read()?))
     }
 
-    /// Runs `work` and makes what it wrote durable. It may run twice, as with [`Index::read`].
-    pub(crate) fn write<T>(
+    /// Runs `work` and makes what it wrote durable. It may run twice, as with [`Database::read`].
+    pub(super) fn write<T>(
         &self,
         work: impl Fn(&WriteTransaction) -> IndexResult<T>,
     ) -> Result<T, StoreError> {
@@ -150,8 +154,8 @@ impl Index {
         })
     }
 
-    /// Runs `work` as [`Index::write`] does, unless it refuses: then nothing is written.
-    pub(crate) fn write_unless_refused<T, R>(
+    /// Runs `work` as [`Database::write`] does, unless it refuses: then nothing is written.
+    pub(super) fn write_unless_refused<T, R>(
         &self,
         work: impl Fn(&WriteTransaction) -> IndexResult<Result<T, R>>,
     ) -> Result<Result<T, R>, StoreError> {
@@ -167,7 +171,7 @@ impl Index {
     }
 
     /// Ends all work; the file is no longer touched.
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.reset();
         if let Err(error) = self.file.unlock() {
@@ -229,7 +233,7 @@ impl Index {
 
     fn open_database(&self) -> Result<Opened, StoreError> {
         let opened = caught(|| {
-            let mut builder = Database::builder();
+            let mut builder = redb::Database::builder();
             builder.set_cache_size(CACHE_BYTES);
             let backend = IndexFile(self.file.clone());
             if self.read_only {
@@ -248,7 +252,7 @@ impl Index {
 
     /// Whether all pages are as they were written. All else waits meanwhile; the file is closed for it,
     /// and stays as it is.
-    pub(crate) fn pages_are_right(&self) -> Result<bool, StoreError> {
+    pub(super) fn pages_are_right(&self) -> Result<bool, StoreError> {
         let mut slot = write(&self.database);
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
@@ -260,11 +264,11 @@ impl Index {
         salvage::pages_are_right(&self.file).context("read", &self.path)
     }
 
-    /// As [`Index::pages_are_right`], for callers that can do nothing about it.
+    /// As [`Database::pages_are_right`], for callers that can do nothing about it.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if a page is damaged.
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
+    pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.pages_are_right()? {
             return Ok(());
         }
@@ -275,12 +279,12 @@ impl Index {
     }
 
     /// The file that the index lies in.
-    pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
+    pub(super) fn file(&self) -> Arc<dyn DiskFile> {
         self.file.clone()
     }
 
     /// Copies what is right in a damaged index to this one.
-    pub(crate) fn salvage_into(
+    pub(super) fn salvage_into(
         &self,
         damaged: &Arc<dyn DiskFile>,
     ) -> Result<Vec<Loss>, StoreError> {
@@ -331,7 +335,7 @@ impl Index {
 
 /// redb panicked.
 #[derive(Debug)]
-pub(crate) struct Panicked;
+pub(super) struct Panicked;
 
 thread_local! {
     /// Whether a panic of this thread becomes an error, so that it is not to be printed.
@@ -339,7 +343,7 @@ thread_local! {
 }
 
 /// Runs `work`; a panic in it ends there, and is logged instead of printed.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = take_hook();

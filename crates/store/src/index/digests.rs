@@ -2,25 +2,23 @@
 //!
 //! They cost several times what BLAKE3 does, so an import does not compute them; they are found
 //! when somebody asks, or in the background, and kept as long as the file. Kept digests are true:
-//! they come from bytes that were read and verified, all of them ([`Store::compute_digests`]), or
+//! they come from bytes that were read and verified, all of them (`Store::compute_digests`), or
 //! from who did that already.
 
 use std::collections::HashMap;
 
-use hubless_content::{ChunkIndex, ChunkList, FileHash, GitBlobId, Sha256, chunk_count, chunk_len};
+use hubless_content::{FileHash, GitBlobId, Sha256};
 use redb::WriteTransaction;
 use sha1::{Digest, Sha1};
 
 use crate::{
-    Shared, Store,
     error::StoreError,
-    files::located::{Located, decode_record, file_of, get_record},
     index::{
+        Index,
         database::{IndexError, IndexResult},
+        files::{decode_record, file_of, get_record},
         tables,
     },
-    observer::Observer,
-    parallel::Meter,
 };
 
 /// What other hubs call a file.
@@ -86,149 +84,65 @@ impl DigestHasher {
     }
 }
 
-/// Digests of a file that is still fetched, computed as far as its chunks are held in order: what
-/// is proven by them need not wait for the whole to be read again.
-pub struct DigestsAhead {
-    file: FileHash,
-    size: u64,
-    hasher: DigestHasher,
-    next: ChunkIndex,
+/// The rows of digests.
+#[derive(Clone, Copy)]
+pub(crate) struct DigestTable<'a> {
+    pub(super) index: &'a Index,
 }
 
-impl DigestsAhead {
-    /// Nothing of a file of `size` bytes yet.
-    pub fn new(file: FileHash, size: u64) -> Self {
-        Self {
-            file,
-            size,
-            hasher: DigestHasher::new(size),
-            next: ChunkIndex(0),
-        }
-    }
-}
-
-/// How far [`Store::digest_ahead`] came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ahead {
-    /// The next chunk is not held yet.
-    Waits,
-    /// It took as many as it was to.
-    More,
-    /// All chunks were taken; the digests are kept.
-    Done(Digests),
-}
-
-impl Store {
-    /// Takes up to `max` chunks into the digests of a file. Every chunk is verified on the way.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn digest_ahead(&self, ahead: &mut DigestsAhead, max: u32) -> Result<Ahead, StoreError> {
-        let list = self.chunk_list(ahead.file)?;
-        let Some(list) = list.filter(|list| list.size() == ahead.size) else {
-            return Ok(Ahead::Waits);
-        };
-        for _ in 0..max {
-            if ahead.next.0 == chunk_count(ahead.size) {
-                let digests = ahead.hasher.clone().finish();
-                self.put_digests(ahead.file, digests)?;
-                return Ok(Ahead::Done(digests));
-            }
-            if !self.digest_chunk(&list, ahead.next, &mut ahead.hasher)? {
-                return Ok(Ahead::Waits);
-            }
-            ahead.next.0 += 1;
-        }
-        Ok(Ahead::More)
-    }
-
-    /// Takes a chunk into digests; false if it is not held, or was until it was found to be wrong.
-    fn digest_chunk(
-        &self,
-        list: &ChunkList,
-        chunk: ChunkIndex,
-        hasher: &mut DigestHasher,
-    ) -> Result<bool, StoreError> {
-        let Some(bytes) = self.read_proven(list.file(), chunk)? else {
-            return Ok(false);
-        };
-        hasher.update(&bytes);
-        Ok(true)
-    }
-
-    /// The digests of a file, if they are known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn digests(&self, file: FileHash) -> Result<Option<Digests>, StoreError> {
-        if let Some(waiting) = self.shared.queue.digests(file) {
-            return Ok(Some(waiting));
-        }
-        self.shared.index.read(|read| {
+impl DigestTable<'_> {
+    pub(crate) fn get(self, file: FileHash) -> Result<Option<Digests>, StoreError> {
+        self.index.read(|read| {
             let table = tables::DIGESTS.read(read)?;
             let row = table.get(file.as_bytes())?;
             row.map(|row| decode(&row)).transpose()
         })
     }
 
-    /// Keeps digests that were proven over the whole of a file that is held; durable with the next
-    /// group commit. A digest that is known of another file stays with that one.
-    ///
-    /// # Errors
-    /// [`StoreError::Incomplete`] if not all of the file is held; others if the index fails.
-    pub fn put_digests(&self, file: FileHash, digests: Digests) -> Result<(), StoreError> {
-        if !self.shared.is_whole(file)? {
-            return Err(StoreError::Incomplete { file });
-        }
-        self.shared.queue.push_digests(file, digests);
-        Ok(())
-    }
-
-    /// The file with this SHA-256, if its digests are known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn file_by_sha256(&self, sha256: Sha256) -> Result<Option<FileHash>, StoreError> {
-        let waiting = |digests: &Digests| digests.sha256 == sha256;
-        if let Some(file) = self.shared.queue.file_with(waiting) {
-            return Ok(Some(file));
-        }
-        self.shared.index.read(|read| {
+    pub(crate) fn file_by_sha256(self, sha256: Sha256) -> Result<Option<FileHash>, StoreError> {
+        self.index.read(|read| {
             let table = tables::SHA256S.read(read)?;
             let row = table.get(sha256.as_bytes())?;
             row.map(|row| file_of(&row)).transpose()
         })
     }
 
-    /// The file that git calls this, if its digests are known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn file_by_git_blob(&self, git_blob: GitBlobId) -> Result<Option<FileHash>, StoreError> {
-        let waiting = |digests: &Digests| digests.git_blob == git_blob;
-        if let Some(file) = self.shared.queue.file_with(waiting) {
-            return Ok(Some(file));
-        }
-        self.shared.index.read(|read| {
+    pub(crate) fn file_by_git_blob(
+        self,
+        git_blob: GitBlobId,
+    ) -> Result<Option<FileHash>, StoreError> {
+        self.index.read(|read| {
             let table = tables::GIT_BLOBS.read(read)?;
             let row = table.get(git_blob.as_bytes())?;
             row.map(|row| file_of(&row)).transpose()
         })
     }
 
-    /// Up to `max` complete files whose digests are not known, in the order of their hashes, those
-    /// after `after`. Fewer than `max` are the last ones.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn files_without_digests(
-        &self,
+    /// The SHA-256 of those files that `wants` picks.
+    pub(crate) fn sha256s(
+        self,
+        wants: impl Fn(FileHash) -> bool,
+    ) -> Result<Vec<Sha256>, StoreError> {
+        self.index.read(|read| {
+            let mut found = Vec::new();
+            for row in tables::SHA256S.read(read)?.iter()? {
+                let (sha256, file) = row?;
+                if wants(file_of(&file)?) {
+                    found.push(Sha256::new(*sha256.value()));
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Up to `max` complete files without digests, in the order of their hashes, those after `after`.
+    pub(crate) fn files_without(
+        self,
         after: Option<FileHash>,
         max: usize,
     ) -> Result<Vec<FileHash>, StoreError> {
-        self.flush()?;
         let start = after.unwrap_or(FileHash::new([0; 32]));
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let known = tables::DIGESTS.read(read)?;
             let files = tables::FILES.read(read)?;
             let mut without = Vec::new();
@@ -248,47 +162,6 @@ impl Store {
             Ok(without)
         })
     }
-
-    /// The digests of a file that is held: those that are known, or else found by reading it once,
-    /// on this thread, and kept. Every chunk is verified on the way.
-    ///
-    /// # Errors
-    /// [`StoreError::Incomplete`] if not all of it is held, or was until it was found to be wrong;
-    /// [`StoreError::Cancelled`]; others if the disk or the index fails.
-    pub fn compute_digests(
-        &self,
-        file: FileHash,
-        observer: &dyn Observer,
-    ) -> Result<Digests, StoreError> {
-        if let Some(known) = self.digests(file)? {
-            return Ok(known);
-        }
-        let incomplete = || StoreError::Incomplete { file };
-        let list = self.chunk_list(file)?.ok_or_else(incomplete)?;
-        let meter = Meter::new(observer, 1, list.size());
-        let mut hasher = DigestHasher::new(list.size());
-        for index in (0..chunk_count(list.size())).map(ChunkIndex) {
-            if !self.digest_chunk(&list, index, &mut hasher)? {
-                return Err(incomplete());
-            }
-            let len = chunk_len(list.size(), index).unwrap_or(0);
-            meter.add(0, len as u64)?;
-        }
-        let digests = hasher.finish();
-        self.put_digests(file, digests)?;
-        Ok(digests)
-    }
-}
-
-impl Shared {
-    fn is_whole(&self, file: FileHash) -> Result<bool, StoreError> {
-        Ok(match self.locate(file)? {
-            Located::Missing => false,
-            Located::Waiting(_) => true,
-            Located::Partial(partial) => partial.lock().held.is_full(),
-            Located::Stored(record) => record.is_complete(),
-        })
-    }
 }
 
 fn decode(bytes: &[u8]) -> IndexResult<Digests> {
@@ -297,7 +170,7 @@ fn decode(bytes: &[u8]) -> IndexResult<Digests> {
 }
 
 /// Writes the digests of those files that are still there.
-pub(crate) fn write(
+pub(super) fn write(
     write: &WriteTransaction,
     digests: &HashMap<FileHash, Digests>,
 ) -> IndexResult<()> {
@@ -327,7 +200,7 @@ pub(crate) fn write(
 }
 
 /// Removes the digests of files that are removed.
-pub(crate) fn forget(write: &WriteTransaction, files: &[FileHash]) -> IndexResult<()> {
+pub(super) fn forget(write: &WriteTransaction, files: &[FileHash]) -> IndexResult<()> {
     let mut table = tables::DIGESTS.write(write)?;
     let mut sha256s = tables::SHA256S.write(write)?;
     let mut git_blobs = tables::GIT_BLOBS.write(write)?;

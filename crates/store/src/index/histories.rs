@@ -5,9 +5,9 @@ use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Store,
     error::StoreError,
     index::{
+        Index,
         database::IndexError,
         repos::{row_key, rows_of},
         tables,
@@ -36,14 +36,17 @@ pub struct PastCommit {
     pub time: u64,
 }
 
-impl Store {
+/// The rows of histories.
+#[derive(Clone, Copy)]
+pub(crate) struct HistoryTable<'a> {
+    pub(super) index: &'a Index,
+}
+
+impl HistoryTable<'_> {
     /// Keeps the history of a commit: the commit itself and those before it, newest first; at most
     /// [`HISTORY_MAX`] of them. Durable when it returns.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn put_history(
-        &self,
+    pub(crate) fn put(
+        self,
         repo: &RepoId,
         of: CommitId,
         commits: &[PastCommit],
@@ -51,7 +54,7 @@ impl Store {
         let commits = &commits[..commits.len().min(HISTORY_MAX)];
         let value = serde_json::to_vec(commits).unwrap_or_default();
         let (key, rows) = (row_key(repo, of.as_bytes()), rows_of(repo));
-        self.shared.index.write(|write| {
+        self.index.write(|write| {
             let mut histories = tables::HISTORIES.write(write)?;
             let table = &mut histories.table;
             let known = table.range(&rows.start[..]..&rows.end[..])?.count();
@@ -64,12 +67,9 @@ impl Store {
     }
 
     /// The history of a commit as far as one that is kept has it; empty if none does.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn history(&self, repo: &RepoId, of: CommitId) -> Result<Vec<PastCommit>, StoreError> {
+    pub(crate) fn get(self, repo: &RepoId, of: CommitId) -> Result<Vec<PastCommit>, StoreError> {
         let rows = rows_of(repo);
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let histories = tables::HISTORIES.read(read)?;
             for row in histories.range(&rows.start[..]..&rows.end[..])? {
                 let value = match row {
@@ -91,7 +91,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StoreOptions;
+    use crate::{Store, StoreOptions};
 
     fn commit(number: u8) -> PastCommit {
         PastCommit {
@@ -121,8 +121,7 @@ mod tests {
             assert_eq!(of(number), [one]);
         }
         let rows = store
-            .shared
-            .index
+            .index()
             .read(|read| Ok(tables::HISTORIES.read(read)?.iter()?.count()));
         assert!(rows.unwrap() <= HISTORIES_MAX);
     }

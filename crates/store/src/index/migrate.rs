@@ -3,14 +3,12 @@
 use hubless_content::FileHash;
 use redb::{Key, ReadableTable, TableDefinition, Value, WriteTransaction};
 
-use crate::{
-    files::located::put_record,
-    index::{
-        database::{IndexError, IndexResult},
-        record::Record,
-        sealed::Sealed,
-        tables::{self, Hash},
-    },
+use crate::index::{
+    database::{IndexError, IndexResult},
+    files::put_record,
+    record::Record,
+    sealed::Sealed,
+    tables::{self, Hash},
 };
 
 // The tables of versions 1 and 2 whose values had no checksum; version 1 had the first four.
@@ -26,7 +24,7 @@ const REFS: TableDefinition<&[u8], &[u8; 20]> = TableDefinition::new("refs.v1");
 const REVISIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("revisions.v1");
 
 /// Moves the rows of the tables of versions 1 and 2.
-pub(crate) fn from_versions_1_and_2(write: &WriteTransaction) -> IndexResult<()> {
+pub(super) fn from_versions_1_and_2(write: &WriteTransaction) -> IndexResult<()> {
     move_files(write)?;
     seal(write, HELD, &tables::HELD)?;
     seal(write, PINS, &tables::PINS)?;

@@ -8,16 +8,13 @@ use std::{
 
 use redb::StorageBackend;
 
-use crate::{
-    disk::{DiskFile, IndexFile},
-    sync::lock,
-};
+use crate::{disk::DiskFile, index::backend::IndexFile, sync::lock};
 
 /// Bytes of a block: what is written is kept in whole ones.
 const BLOCK: u64 = 4096;
 
 #[derive(Debug)]
-pub(crate) struct Overlay {
+pub(super) struct Overlay {
     file: IndexFile,
     state: Mutex<State>,
 }
@@ -31,7 +28,7 @@ struct State {
 }
 
 impl Overlay {
-    pub(crate) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+    pub(super) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         let file = IndexFile(file);
         let len = file.len()?;
         let state = State {

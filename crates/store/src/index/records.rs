@@ -1,9 +1,8 @@
 //! Records of others: keys and values whose meaning the store does not know.
 
 use crate::{
-    Store,
     error::StoreError,
-    index::{database::IndexError, tables},
+    index::{Index, database::IndexError, tables},
 };
 
 /// A key and its value.
@@ -12,19 +11,16 @@ pub type StoredRecord = (Vec<u8>, Vec<u8>);
 /// A key and its new value, or `None` to remove it.
 pub type RecordChange = (Vec<u8>, Option<Vec<u8>>);
 
-impl Store {
-    /// Writes or, for `None`, removes records, all or none. They are durable some seconds later.
-    pub fn records_write(&self, records: &[RecordChange]) {
-        self.shared.queue.push_records(records);
-    }
+/// The rows of records.
+#[derive(Clone, Copy)]
+pub(crate) struct RecordTable<'a> {
+    pub(super) index: &'a Index,
+}
 
+impl RecordTable<'_> {
     /// All records, ordered by key.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn records_read_all(&self) -> Result<Vec<StoredRecord>, StoreError> {
-        self.flush()?;
-        self.shared.index.read(|read| {
+    pub(crate) fn all(self) -> Result<Vec<StoredRecord>, StoreError> {
+        self.index.read(|read| {
             let table = tables::RECORDS.read(read)?;
             let mut records = Vec::new();
             for row in table.iter()? {

@@ -12,9 +12,9 @@ use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Store,
     error::StoreError,
     index::{
+        Index,
         database::{IndexError, IndexResult},
         sealed::Rows,
         tables,
@@ -99,26 +99,25 @@ impl RefChange {
     }
 }
 
-impl Store {
+/// The rows of repos and their refs.
+#[derive(Clone, Copy)]
+pub(crate) struct RepoTable<'a> {
+    pub(super) index: &'a Index,
+}
+
+impl RepoTable<'_> {
     /// Makes a repo known, or changes what is known about it. Durable when it returns.
-    ///
-    /// # Errors
-    /// [`StoreError::TooMany`] beyond [`REPOS_MAX`]; others if the disk is full or fails.
-    pub fn put_repo(&self, repo: &Repo) -> Result<(), StoreError> {
+    pub(crate) fn put(self, repo: &Repo) -> Result<(), StoreError> {
         let written = self
-            .shared
             .index
             .write_unless_refused(|write| write_repo(write, repo))?;
         written.map_err(|refusal| refusal.explain(&repo.id))
     }
 
     /// What is known about a repo.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn repo(&self, id: &RepoId) -> Result<Option<Repo>, StoreError> {
+    pub(crate) fn get(self, id: &RepoId) -> Result<Option<Repo>, StoreError> {
         let key = repo_key(id);
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let table = tables::REPOS.read(read)?;
             let row = table.get(&key[..])?;
             row.map(|row| decode_repo(&row)).transpose()
@@ -127,11 +126,8 @@ impl Store {
 
     /// Up to `max` repos of a kind whose names begin with `prefix` (in any case), ordered by name,
     /// those after `after`. Fewer than `max` are the last ones.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn repos(
-        &self,
+    pub(crate) fn list(
+        self,
         kind: RepoKind,
         prefix: &str,
         after: Option<&RepoId>,
@@ -140,7 +136,7 @@ impl Store {
         let mut first = vec![kind_byte(kind)];
         first.extend(prefix.to_ascii_lowercase().bytes());
         let after = after.map(repo_key);
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let start = after.as_ref().filter(|after| **after > first);
             let table = tables::REPOS.read(read)?;
             let mut repos = Vec::new();
@@ -158,13 +154,10 @@ impl Store {
     }
 
     /// Forgets a repo with its refs and revisions; true if there was one. The room of what it named
-    /// is free after [`Store::gc`].
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn remove_repo(&self, id: &RepoId) -> Result<bool, StoreError> {
+    /// is free after `gc`.
+    pub(crate) fn remove(self, id: &RepoId) -> Result<bool, StoreError> {
         let key = repo_key(id);
-        self.shared.index.write(|write| {
+        self.index.write(|write| {
             let rows = rows_of(id);
             let rows = &rows.start[..]..&rows.end[..];
             let mut refs = tables::REFS.write(write)?;
@@ -181,12 +174,13 @@ impl Store {
     }
 
     /// Where a ref leads.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn get_ref(&self, repo: &RepoId, name: &RefName) -> Result<Option<CommitId>, StoreError> {
+    pub(crate) fn get_ref(
+        self,
+        repo: &RepoId,
+        name: &RefName,
+    ) -> Result<Option<CommitId>, StoreError> {
         let key = row_key(repo, name.as_str().as_bytes());
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let table = tables::REFS.read(read)?;
             let row = table.get(&key[..])?;
             row.map(|row| commit_at(&row)).transpose()
@@ -194,12 +188,9 @@ impl Store {
     }
 
     /// All refs of a repo, ordered by name.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn refs(&self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
+    pub(crate) fn refs(self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
         let rows = rows_of(repo);
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let table = tables::REFS.read(read)?;
             let mut refs = Vec::new();
             for row in table.range(&rows.start[..]..&rows.end[..])? {
@@ -212,13 +203,8 @@ impl Store {
     }
 
     /// Changes refs; all or none, durable when it returns.
-    ///
-    /// # Errors
-    /// [`StoreError::RefMoved`], [`StoreError::UnknownRepo`], [`StoreError::TooMany`] beyond
-    /// [`REFS_MAX`]; others if the disk is full or fails.
-    pub fn set_refs(&self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
+    pub(crate) fn set_refs(self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
         let written = self
-            .shared
             .index
             .write_unless_refused(|write| write_refs(write, repo, changes))?;
         written.map_err(|refusal| refusal.explain(repo))
@@ -226,7 +212,7 @@ impl Store {
 }
 
 /// Why a transaction wrote nothing.
-pub(crate) enum Refusal {
+pub(super) enum Refusal {
     NoRepo,
     RepoExists,
     RefMoved(RefName, Option<CommitId>),
@@ -236,7 +222,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn explain(self, repo: &RepoId) -> StoreError {
+    pub(super) fn explain(self, repo: &RepoId) -> StoreError {
         match self {
             Self::NoRepo => StoreError::UnknownRepo { repo: repo.clone() },
             Self::RepoExists => StoreError::RepoExists { repo: repo.clone() },
@@ -259,7 +245,7 @@ impl Refusal {
     }
 }
 
-pub(crate) fn write_repo(
+pub(super) fn write_repo(
     write: &WriteTransaction,
     repo: &Repo,
 ) -> IndexResult<Result<(), Refusal>> {
@@ -274,7 +260,7 @@ pub(crate) fn write_repo(
 }
 
 /// As [`write_repo`], but only if the repo is not known yet.
-pub(crate) fn write_new_repo(
+pub(super) fn write_new_repo(
     write: &WriteTransaction,
     repo: &Repo,
 ) -> IndexResult<Result<(), Refusal>> {
@@ -285,7 +271,7 @@ pub(crate) fn write_new_repo(
     write_repo(write, repo)
 }
 
-pub(crate) fn write_refs(
+pub(super) fn write_refs(
     write: &WriteTransaction,
     repo: &RepoId,
     changes: &[RefChange],
@@ -316,7 +302,7 @@ pub(crate) fn write_refs(
 }
 
 /// Whether the repo with this key is a hub's; one without a record counts as made here.
-pub(crate) fn is_of_upstream(
+pub(super) fn is_of_upstream(
     repos: &Rows<impl ReadableTable<&'static [u8], &'static [u8]>>,
     key: &[u8],
 ) -> IndexResult<bool> {
@@ -345,14 +331,14 @@ fn repo_key(repo: &RepoId) -> Vec<u8> {
     key
 }
 
-pub(crate) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
+pub(super) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
     let mut key = repo_key(repo);
     key.extend(rest);
     key
 }
 
 /// The name of a ref in the key of its row, behind so many bytes.
-pub(crate) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
+pub(super) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
     let name = key.get(behind..).unwrap_or_default();
     let name = std::str::from_utf8(name).ok();
     let name = name.and_then(|name| name.parse().ok());
@@ -360,7 +346,7 @@ pub(crate) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
 }
 
 /// The keys of all rows of a repo.
-pub(crate) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
+pub(super) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
     let start = repo_key(repo);
     let mut end = start.clone();
     // The NUL that ends the repo's key becomes what comes after it.
@@ -385,7 +371,7 @@ mod tests {
     use hubless_content::{ContentHash, Revision, Tree};
 
     use super::*;
-    use crate::{REVISIONS_MAX, StoreErrorKind, StoreOptions};
+    use crate::{REVISIONS_MAX, Store, StoreErrorKind, StoreOptions};
 
     fn store() -> (tempfile::TempDir, Store) {
         let home = tempfile::tempdir().unwrap();
@@ -424,7 +410,7 @@ mod tests {
             }
             Ok(())
         };
-        store.shared.index.write(fill).unwrap();
+        store.index().write(fill).unwrap();
         let late = repo("org/late");
         let most = "there can be at most 1000000 repos";
         assert_too_many(store.put_repo(&late), most);
@@ -511,7 +497,7 @@ mod tests {
             }
             Ok(())
         };
-        store.shared.index.write(fill).unwrap();
+        store.index().write(fill).unwrap();
         let most = "there can be at most 100000 revisions of a repo";
         assert_too_many(put(late_id, &late), most);
         let main = || store.get_ref(&repo.id, &RefName::main()).unwrap();

@@ -4,18 +4,17 @@ use hubless_content::{CommitId, ContentHash, FileHash, RepoId, Revision, Tree, T
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
-    Shared, Store,
     error::StoreError,
-    files::located::file_of,
     index::{
+        Index,
         database::{IndexError, IndexResult},
+        files::file_of,
         repos::{
             RefChange, Refusal, Repo, is_of_upstream, ref_of, row_key, rows_of, write_new_repo,
             write_refs,
         },
         tables,
     },
-    work::in_use::{FilesGuard, Guard},
 };
 
 /// Revisions of a repo. Each may list as many files as a manifest.
@@ -36,43 +35,18 @@ pub(crate) struct Named {
     pub(crate) files: Vec<FileHash>,
 }
 
-impl Store {
-    /// Keeps a revision, and changes refs in the same transaction; durable when it returns. One with
-    /// the same id is replaced: what was listed may have become a manifest.
-    ///
-    /// # Errors
-    /// [`StoreError::RefMoved`], [`StoreError::Revision`] if it breaks a rule,
-    /// [`StoreError::UnknownRepo`], [`StoreError::TooMany`]; nothing is changed then; others if the disk is full or fails.
-    pub fn put_revision(
-        &self,
-        repo: &RepoId,
-        commit: CommitId,
-        revision: &Revision,
-        refs: &[RefChange],
-    ) -> Result<(), StoreError> {
-        self.write_revision(repo, None, commit, revision, refs)
-    }
+/// The rows of revisions.
+#[derive(Clone, Copy)]
+pub(crate) struct RevisionTable<'a> {
+    pub(super) index: &'a Index,
+}
 
-    /// Makes a new repo known together with a revision, as [`Store::put_revision`] does: no reader
-    /// finds one without the other, also after a crash.
-    ///
-    /// # Errors
-    /// [`StoreError::RepoExists`], and as [`Store::put_repo`] and [`Store::put_revision`]; nothing is
-    /// changed then.
-    pub fn put_repo_and_revision(
-        &self,
-        repo: &Repo,
-        commit: CommitId,
-        revision: &Revision,
-        refs: &[RefChange],
-    ) -> Result<(), StoreError> {
-        self.write_revision(&repo.id, Some(repo), commit, revision, refs)
-    }
-
-    fn write_revision(
-        &self,
+impl RevisionTable<'_> {
+    /// Keeps a revision, of a new repo if one is given, and changes refs in the same transaction.
+    pub(crate) fn put(
+        self,
         id: &RepoId,
-        repo: Option<&Repo>,
+        new_repo: Option<&Repo>,
         commit: CommitId,
         revision: &Revision,
         refs: &[RefChange],
@@ -80,10 +54,10 @@ impl Store {
         let bytes = revision
             .encode()
             .map_err(|source| StoreError::Revision { commit, source })?;
-        // A collection that began before the revision is there must see it nevertheless.
-        let _guard = self.shared.guard_tree(&revision.tree)?;
-        let written = self.shared.index.write_unless_refused(|write| {
-            if let Some(Err(refusal)) = repo.map(|repo| write_new_repo(write, repo)).transpose()? {
+        let written = self.index.write_unless_refused(|write| {
+            if let Some(repo) = new_repo
+                && let Err(refusal) = write_new_repo(write, repo)?
+            {
                 return Ok(Err(refusal));
             }
             if let Err(refusal) = write_refs(write, id, refs)? {
@@ -95,16 +69,13 @@ impl Store {
     }
 
     /// A revision of a repo, if it is known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn revision(
-        &self,
+    pub(crate) fn get(
+        self,
         repo: &RepoId,
         commit: CommitId,
     ) -> Result<Option<Revision>, StoreError> {
         let key = row_key(repo, commit.as_bytes());
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let table = tables::REVISIONS.read(read)?;
             let row = table.get(&key[..])?;
             row.map(|row| decode_revision(&row)).transpose()
@@ -112,12 +83,9 @@ impl Store {
     }
 
     /// The ids of all known revisions of a repo, in their order.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn revisions(&self, repo: &RepoId) -> Result<Vec<CommitId>, StoreError> {
+    pub(crate) fn ids(self, repo: &RepoId) -> Result<Vec<CommitId>, StoreError> {
         let rows = rows_of(repo);
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let table = tables::REVISIONS.read(read)?;
             let rows = table.table.range(&rows.start[..]..&rows.end[..])?;
             rows.map(|row| commit_of(row?.0.value())).collect()
@@ -126,11 +94,8 @@ impl Store {
 
     /// The one known revision of a repo whose id begins with these hexadecimal digits; `None` if
     /// there is none or more than one, or if they are fewer than [`COMMIT_PREFIX_MIN`].
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn revision_by_prefix(
-        &self,
+    pub(crate) fn by_prefix(
+        self,
         repo: &RepoId,
         digits: &str,
     ) -> Result<Option<CommitId>, StoreError> {
@@ -150,7 +115,7 @@ impl Store {
             row_key(repo, low.as_bytes()),
             row_key(repo, high.as_bytes()),
         );
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let table = tables::REVISIONS.read(read)?;
             let mut found = table.table.range(&low[..]..=&high[..])?;
             let (first, second) = (found.next().transpose()?, found.next());
@@ -162,23 +127,16 @@ impl Store {
     }
 
     /// The files of a listing that are known by an address or a digest; none of a manifest.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn listed_files(&self, tree: &Tree) -> Result<Vec<FileHash>, StoreError> {
-        self.shared.index.read(|read| files_of(read, tree))
+    pub(crate) fn listed_files(self, tree: &Tree) -> Result<Vec<FileHash>, StoreError> {
+        self.index.read(|read| files_of(read, tree))
     }
 
     /// Lets the content of a revision be collected. What was said about the revision stays in the
-    /// history; [`Store::put_revision`] names the content again. The room of the content is free
-    /// after [`Store::gc`].
-    ///
-    /// # Errors
-    /// [`StoreError::RefLeadsThere`] if a ref leads to it, [`StoreError::UnknownRevision`]; others if
-    /// the disk or the index fails.
-    pub fn remove_content(&self, repo: &RepoId, commit: CommitId) -> Result<(), StoreError> {
+    /// history; `put_revision` names the content again. The room of the content is free
+    /// after `gc`.
+    pub(crate) fn remove_content(self, repo: &RepoId, commit: CommitId) -> Result<(), StoreError> {
         let (key, rows) = (row_key(repo, commit.as_bytes()), rows_of(repo));
-        let removed = self.shared.index.write_unless_refused(|write| {
+        let removed = self.index.write_unless_refused(|write| {
             let refs = tables::REFS.write(write)?;
             for row in refs.range(&rows.start[..]..&rows.end[..])? {
                 let (name, leads_to) = row?;
@@ -198,32 +156,27 @@ impl Store {
     }
 
     /// Whether the content of a revision was removed here.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn is_content_removed(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
+    pub(crate) fn is_content_removed(
+        self,
+        repo: &RepoId,
+        commit: CommitId,
+    ) -> Result<bool, StoreError> {
         let key = row_key(repo, commit.as_bytes());
-        self.shared.index.read(|read| {
+        self.index.read(|read| {
             let table = read.open_table(tables::REMOVED)?;
             Ok(table.get(&key[..])?.is_some())
         })
     }
 
     /// Forgets a revision; true if it was known. Refs that lead to it stay.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn remove_revision(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
+    pub(crate) fn remove(self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
         let key = row_key(repo, commit.as_bytes());
-        self.shared
-            .index
+        self.index
             .write(|write| tables::REVISIONS.write(write)?.remove(&key[..]))
     }
-}
 
-impl Shared {
     /// What each revision of each repo names.
-    pub(crate) fn named(&self) -> Result<Vec<Named>, StoreError> {
+    pub(crate) fn named(self) -> Result<Vec<Named>, StoreError> {
         self.index.read(|read| {
             let mut all = Vec::new();
             let repos = tables::REPOS.read(read)?;
@@ -262,7 +215,7 @@ impl Shared {
     }
 
     /// Whether a revision names this model.
-    pub(crate) fn is_named(&self, model: ContentHash) -> Result<bool, StoreError> {
+    pub(crate) fn is_named(self, model: ContentHash) -> Result<bool, StoreError> {
         self.index.read(|read| {
             let removed = read.open_table(tables::REMOVED)?;
             for row in tables::REVISIONS.read(read)?.iter()? {
@@ -280,20 +233,6 @@ impl Shared {
             }
             Ok(false)
         })
-    }
-
-    /// Protects what a tree names, as long as the result lives.
-    fn guard_tree(&self, tree: &Tree) -> Result<(Option<Guard>, FilesGuard), StoreError> {
-        let files = self.in_use.protect_files();
-        let model = match tree {
-            Tree::Content(model) => Some(self.in_use.protect_model(*model)),
-            Tree::Listed(_) => {
-                let listed = self.index.read(|read| files_of(read, tree))?;
-                listed.into_iter().for_each(|file| files.add(file));
-                None
-            }
-        };
-        Ok((model, files))
     }
 }
 

@@ -22,10 +22,11 @@ use redb::{
 };
 
 use crate::{
-    disk::{DiskFile, IndexFile},
-    files::located::decode_list,
+    disk::DiskFile,
     index::{
+        backend::IndexFile,
         database::{IndexError, IndexResult, caught},
+        files::decode_list,
         overlay::Overlay,
         sealed::Sealed,
         tables,
@@ -43,7 +44,7 @@ const PAGES_PER_ROW_MAX: u32 = 256;
 ///
 /// # Errors
 /// If the file cannot be read.
-pub(crate) fn pages_are_right(file: &Arc<dyn DiskFile>) -> io::Result<bool> {
+pub(super) fn pages_are_right(file: &Arc<dyn DiskFile>) -> io::Result<bool> {
     let overlay = Overlay::new(file.clone())?;
     let checked = caught(|| {
         let mut database = Database::builder().create_with_backend(overlay)?;
@@ -68,7 +69,7 @@ pub(crate) fn pages_are_right(file: &Arc<dyn DiskFile>) -> io::Result<bool> {
 /// # Errors
 /// [`IndexError::Malformed`] with what was lost, if that cannot be had again; others if the old index
 /// cannot be read at all, or the new one not be written.
-pub(crate) fn salvage(
+pub(super) fn salvage(
     damaged: &Arc<dyn DiskFile>,
     write: &WriteTransaction,
 ) -> IndexResult<Vec<Loss>> {
@@ -100,11 +101,11 @@ type Row<'t, K, V> = Result<(AccessGuard<'t, K>, AccessGuard<'t, V>), StorageErr
 
 /// Rows of a table that could not be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Loss {
+pub(super) struct Loss {
     /// What a row of the table is.
-    pub(crate) what: &'static str,
+    pub(super) what: &'static str,
     /// How many; at least one if it is not known.
-    pub(crate) rows: u64,
+    pub(super) rows: u64,
 }
 
 /// From one index to another.

@@ -18,21 +18,21 @@ use crate::index::database::{IndexError, IndexResult};
 const CHECKSUM_BYTES: usize = 8;
 
 /// The name of such a table, and what its values are, for messages.
-pub(crate) struct Sealed<K: Key + 'static> {
+pub(super) struct Sealed<K: Key + 'static> {
     definition: TableDefinition<'static, K, &'static [u8]>,
     name: &'static str,
     what: &'static str,
 }
 
 /// Such a table, open.
-pub(crate) struct Rows<T> {
-    pub(crate) table: T,
+pub(super) struct Rows<T> {
+    pub(super) table: T,
     name: &'static str,
     what: &'static str,
 }
 
 impl<K: Key + 'static> Sealed<K> {
-    pub(crate) const fn new(name: &'static str, what: &'static str) -> Self {
+    pub(super) const fn new(name: &'static str, what: &'static str) -> Self {
         Self {
             definition: TableDefinition::new(name),
             name,
@@ -40,17 +40,17 @@ impl<K: Key + 'static> Sealed<K> {
         }
     }
 
-    pub(crate) fn definition(&self) -> TableDefinition<'static, K, &'static [u8]> {
+    pub(super) fn definition(&self) -> TableDefinition<'static, K, &'static [u8]> {
         self.definition
     }
 
     /// What a value is, for messages.
-    pub(crate) fn what(&self) -> &'static str {
+    pub(super) fn what(&self) -> &'static str {
         self.what
     }
 
     /// Whether a value, as it lies in the table, is what was written for this key.
-    pub(crate) fn proves(&self, key: &[u8], sealed: &[u8]) -> bool {
+    pub(super) fn proves(&self, key: &[u8], sealed: &[u8]) -> bool {
         let parts = sealed.split_last_chunk::<CHECKSUM_BYTES>();
         parts.is_some_and(|(value, checksum)| checksum_of(self.name, key, value) == *checksum)
     }
@@ -63,7 +63,7 @@ impl<K: Key + 'static> Sealed<K> {
         }
     }
 
-    pub(crate) fn read(
+    pub(super) fn read(
         &self,
         read: &ReadTransaction,
     ) -> IndexResult<Rows<ReadOnlyTable<K, &'static [u8]>>> {
@@ -71,7 +71,7 @@ impl<K: Key + 'static> Sealed<K> {
     }
 
     /// The table is made if there is none.
-    pub(crate) fn write<'t>(
+    pub(super) fn write<'t>(
         &self,
         write: &'t WriteTransaction,
     ) -> IndexResult<Rows<Table<'t, K, &'static [u8]>>> {
@@ -80,7 +80,7 @@ impl<K: Key + 'static> Sealed<K> {
 }
 
 impl<T> Rows<T> {
-    pub(crate) fn get<'k, K: Key + 'static>(
+    pub(super) fn get<'k, K: Key + 'static>(
         &self,
         key: impl Borrow<K::SelfType<'k>>,
     ) -> IndexResult<Option<Vec<u8>>>
@@ -93,7 +93,7 @@ impl<T> Rows<T> {
         value.transpose()
     }
 
-    pub(crate) fn iter<K: Key + 'static>(
+    pub(super) fn iter<K: Key + 'static>(
         &self,
     ) -> IndexResult<impl Iterator<Item = IndexResult<(AccessGuard<'_, K>, Vec<u8>)>>>
     where
@@ -102,7 +102,7 @@ impl<T> Rows<T> {
         Ok(self.table.iter()?.map(|row| self.unseal_row(row)))
     }
 
-    pub(crate) fn range<'k, K: Key + 'static>(
+    pub(super) fn range<'k, K: Key + 'static>(
         &self,
         range: impl RangeBounds<K::SelfType<'k>> + 'k,
     ) -> IndexResult<impl Iterator<Item = IndexResult<(AccessGuard<'_, K>, Vec<u8>)>>>
@@ -131,7 +131,7 @@ impl<T> Rows<T> {
 }
 
 impl<K: Key + 'static> Rows<Table<'_, K, &'static [u8]>> {
-    pub(crate) fn insert<'k>(
+    pub(super) fn insert<'k>(
         &mut self,
         key: impl Borrow<K::SelfType<'k>>,
         value: &[u8],
@@ -144,7 +144,7 @@ impl<K: Key + 'static> Rows<Table<'_, K, &'static [u8]>> {
     }
 
     /// True if there was such a row.
-    pub(crate) fn remove<'k>(&mut self, key: impl Borrow<K::SelfType<'k>>) -> IndexResult<bool> {
+    pub(super) fn remove<'k>(&mut self, key: impl Borrow<K::SelfType<'k>>) -> IndexResult<bool> {
         Ok(self.table.remove(key)?.is_some())
     }
 }

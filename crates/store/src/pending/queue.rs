@@ -4,7 +4,7 @@
 //! more waits for a commit.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use hubless_content::{ChunkList, FileHash};
 
 use crate::{
     disk::Signature,
-    index::{digests::Digests, record::Check, records::RecordChange},
+    index::{Batch, Check, Digests, RecordChange},
     sync::lock,
 };
 
@@ -33,53 +33,6 @@ const INLINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// After a failure, when to try again unasked.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// What one commit writes.
-#[derive(Default)]
-pub(crate) struct Batch {
-    pub(crate) inline: HashMap<FileHash, Bytes>,
-    pub(crate) lists: HashMap<FileHash, ChunkList>,
-    /// Partial files with more chunks than the index knows.
-    pub(crate) dirty: HashSet<FileHash>,
-    pub(crate) records: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    pub(crate) digests: HashMap<FileHash, Digests>,
-    /// Complete files that were found to be right.
-    pub(crate) checks: HashMap<FileHash, Check>,
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.inline.is_empty()
-            && self.lists.is_empty()
-            && self.dirty.is_empty()
-            && self.records.is_empty()
-            && self.digests.is_empty()
-            && self.checks.is_empty()
-    }
-
-    /// Puts back what could not be written, under what came since.
-    fn put_under(&self, newer: &mut Self) {
-        newer.inline.extend(
-            self.inline
-                .iter()
-                .map(|(file, bytes)| (*file, bytes.clone())),
-        );
-        newer.dirty.extend(&self.dirty);
-        newer.digests.extend(&self.digests);
-        for (file, check) in &self.checks {
-            newer.checks.entry(*file).or_insert(*check);
-        }
-        for (file, list) in &self.lists {
-            newer.lists.entry(*file).or_insert_with(|| list.clone());
-        }
-        for (key, value) in &self.records {
-            newer
-                .records
-                .entry(key.clone())
-                .or_insert_with(|| value.clone());
-        }
-    }
-}
 
 #[derive(Default)]
 pub(crate) struct Queue {

@@ -10,13 +10,8 @@ use std::{
 };
 
 use hubless_content::FileHash;
-use redb::WriteTransaction;
 
-use crate::{
-    Shared,
-    index::{database::IndexResult, tables},
-    sync::lock,
-};
+use crate::sync::lock;
 
 /// Files whose last use is in memory: some 5 MB. The use of more of them between two commits is not
 /// noted.
@@ -93,28 +88,6 @@ impl Uses {
     pub(crate) fn forget(&self, file: FileHash) {
         lock(&self.0).files.remove(&file);
     }
-}
-
-impl Shared {
-    /// Brings the index up to date if nothing else is committed any more.
-    pub(crate) fn write_uses(&self) {
-        let due = self.uses.due();
-        if due.is_empty() {
-            return;
-        }
-        match self.index.write(|write| write_uses(write, &due)) {
-            Ok(()) => self.uses.settle(&due),
-            Err(error) => tracing::debug!(%error, "the last uses of files are not written"),
-        }
-    }
-}
-
-pub(crate) fn write_uses(write: &WriteTransaction, due: &[(FileHash, u64)]) -> IndexResult<()> {
-    let mut uses = write.open_table(tables::USED)?;
-    for (file, at) in due {
-        uses.insert(file.as_bytes(), at)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

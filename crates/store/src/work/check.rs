@@ -12,7 +12,7 @@ use crate::{
     disk::{Signature, is_loss},
     error::StoreError,
     files::{located::Located, source::Source},
-    index::record::{Check, Place},
+    index::{Check, Place, Presence},
     observer::Observer,
     parallel::{self, Meter, Span},
     sync::lock,
@@ -48,7 +48,7 @@ impl Target {
 
     /// Bytes of the chunks that are read.
     pub(crate) fn bytes(&self) -> u64 {
-        crate::files::located::Chunks::Some(self.held.clone()).bytes(self.list.size())
+        Presence::Some(self.held.clone()).bytes(self.list.size())
     }
 }
 

@@ -20,13 +20,10 @@ use crate::{
     disk::{Access, DiskFile, clone_into, is_loss},
     error::{IoContext, StoreError},
     files::{
-        located::{HandleKey, Located, put_record},
+        located::{HandleKey, Located},
         partial::{Partial, PartialState},
     },
-    index::{
-        record::{Place, Record},
-        tables,
-    },
+    index::Place,
     parallel,
     sync::lock,
 };
@@ -252,13 +249,7 @@ impl Shared {
             self.disk.sync_dir(&directory).context("sync", &directory)?;
         }
         let _no_loading_meanwhile = self.partials.lock();
-        self.index.write(|write| {
-            let mut files = tables::FILES.write(write)?;
-            put_record(&mut files, file, &Record::new(size, Place::Partial))?;
-            let mut table = tables::HELD.write(write)?;
-            table.insert(file.as_bytes(), &held.to_bytes()[..])?;
-            Ok(())
-        })?;
+        self.index.files().make_partial(file, size, held)?;
         self.drop_handle(file, 0);
         if is_shared {
             return self.disk.remove(&owned).context("remove", &owned);

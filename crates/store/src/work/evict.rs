@@ -19,8 +19,7 @@ use hubless_content::{ContentHash, FileHash};
 use crate::{
     Shared, Store,
     error::StoreError,
-    files::located::records,
-    index::{record::Place, revisions::Named, tables},
+    index::{Named, Place},
     pending::quota::Reservation,
     sync::lock,
     work::gc::{BATCH_FILES, GcReport, Kept},
@@ -127,7 +126,7 @@ impl Shared {
     /// Frees at least `missing` bytes, or nothing; whether it did.
     fn evict(&self, missing: u64) -> Result<bool, StoreError> {
         self.commit_before();
-        let named = self.named()?;
+        let named = self.index.revisions().named()?;
         let mut kept = self.not_evicted(&named)?;
         let groups = self.groups(&kept, &named)?;
         let Some(victims) = choose(groups, missing, self.quota.limit() / SPARE_SHARE) else {
@@ -155,7 +154,7 @@ impl Shared {
     /// What pins, names of this node and tasks under way need.
     fn not_evicted(&self, named: &[Named]) -> Result<Kept, StoreError> {
         let mut kept = Kept::default();
-        for model in self.pinned()? {
+        for model in self.index.pins().all()? {
             self.keep_model(&mut kept, model)?;
         }
         for named in named.iter().filter(|named| !named.of_upstream) {
@@ -177,7 +176,7 @@ impl Shared {
             join(&mut files, &mut groups, None, &listed.files);
         }
         let named: HashSet<_> = named.iter().filter_map(|named| named.model).collect();
-        for model in self.model_hashes()? {
+        for model in self.index.manifests().hashes()? {
             if !named.contains(&model) && !kept.models.contains(&model) {
                 let mut listed = Kept::default();
                 self.keep_model(&mut listed, model)?;
@@ -200,24 +199,20 @@ impl Shared {
 
     /// The files of the store that may go, without those that take no room in it.
     fn candidates(&self, kept: &Kept) -> Result<HashMap<FileHash, Candidate>, StoreError> {
-        let mut files = self.index.read(|read| {
-            let uses = read.open_table(tables::USED)?;
-            let mut files = HashMap::new();
-            for row in records(&tables::FILES.read(read)?)? {
-                let (file, record) = row?;
-                let is_own = matches!(record.place, Place::External(_));
-                if is_own || kept.files.contains(&file) {
-                    continue;
-                }
-                let candidate = Candidate {
-                    bytes: record.bytes_owned(),
-                    used: uses.get(file.as_bytes())?.map_or(0, |used| used.value()),
-                    group: None,
-                };
-                files.insert(file, candidate);
-            }
-            Ok(files)
-        })?;
+        let mut files =
+            self.index
+                .files()
+                .fold_with_use(HashMap::new, |files, file, record, used| {
+                    let is_users = matches!(record.place, Place::External(_));
+                    if !is_users && !kept.files.contains(&file) {
+                        let candidate = Candidate {
+                            bytes: record.bytes_owned(),
+                            used,
+                            group: None,
+                        };
+                        files.insert(file, candidate);
+                    }
+                })?;
         self.uses.each(|file, used| {
             if let Some(candidate) = files.get_mut(&file) {
                 candidate.used = candidate.used.max(used);

@@ -20,7 +20,7 @@ use crate::{
     disk::{DiskFile, Signature, dir::EntryKind},
     error::{IoContext, StoreError},
     files::{located::Located, source::Source},
-    index::record::Place,
+    index::Place,
     observer::Observer,
     parallel::{self, Meter, read_chunks},
     work::target::{Spot, Target, Written},

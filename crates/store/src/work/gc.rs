@@ -8,22 +8,12 @@
 use std::collections::HashSet;
 
 use hubless_content::{ContentHash, FileHash};
-use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
     Shared, Store,
     error::{IoContext, StoreError},
-    files::{
-        located::{HandleKey, get_record, records},
-        partial::PartialMap,
-    },
-    index::{
-        database::IndexResult,
-        digests,
-        record::{Place, Record},
-        revisions::Named,
-        tables,
-    },
+    files::{located::HandleKey, partial::PartialMap},
+    index::{Named, Place, Record},
     sync::lock,
     work::in_use::InUseState,
 };
@@ -87,9 +77,9 @@ impl Shared {
         self.commit_before();
         let mut report = GcReport::default();
         let mut kept = self.reached(&mut report)?;
-        report.models = self.forget_models(self.model_hashes()?, &mut kept)?;
+        report.models = self.forget_models(self.index.manifests().hashes()?, &mut kept)?;
         let garbage: Vec<FileHash> = {
-            let mut files = self.all_files()?;
+            let mut files = self.index.files().all()?;
             files.retain(|file| !kept.files.contains(file));
             files
         };
@@ -103,7 +93,7 @@ impl Shared {
         self.commit_before();
         let mut report = GcReport::default();
         let mut kept = self.reached(&mut report)?;
-        for model in self.model_hashes()? {
+        for model in self.index.manifests().hashes()? {
             self.keep_model(&mut kept, model)?;
         }
         self.remove_files(&[file], &mut kept, &mut report)?;
@@ -121,11 +111,11 @@ impl Shared {
     /// What the pins and the repos reach; the report says how much that is.
     fn reached(&self, report: &mut GcReport) -> Result<Kept, StoreError> {
         let mut kept = Kept::default();
-        for model in self.pinned()? {
+        for model in self.index.pins().all()? {
             report.pinned += 1;
             self.keep_model(&mut kept, model)?;
         }
-        for named in self.named()? {
+        for named in self.index.revisions().named()? {
             match named.of_upstream {
                 true => report.cached += 1,
                 false => report.named += 1,
@@ -144,31 +134,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn pinned(&self) -> Result<Vec<ContentHash>, StoreError> {
-        self.index.read(|read| {
-            let table = tables::PINS.read(read)?;
-            let rows = table.iter()?;
-            rows.map(|row| Ok(ContentHash::new(*row?.0.value())))
-                .collect()
-        })
-    }
-
-    /// Files, and chunk lists without a file.
-    pub(crate) fn all_files(&self) -> Result<Vec<FileHash>, StoreError> {
-        self.index.read(|read| {
-            let mut files = HashSet::new();
-            for row in records(&tables::FILES.read(read)?)? {
-                files.insert(row?.0);
-            }
-            for row in read.open_table(tables::CHUNK_LISTS)?.iter()? {
-                files.insert(FileHash::new(*row?.0.value()));
-            }
-            Ok(files.into_iter().collect())
-        })
-    }
-
     pub(crate) fn keep_model(&self, kept: &mut Kept, model: ContentHash) -> Result<(), StoreError> {
-        if let Some(manifest) = self.manifest(model)?
+        if let Some(manifest) = self.index.manifests().get(model)?
             && kept.models.insert(model)
         {
             kept.files
@@ -208,15 +175,7 @@ impl Shared {
         if models.is_empty() {
             return Ok(0);
         }
-        self.index.write(|write| {
-            let mut table = write.open_table(tables::MANIFESTS)?;
-            for model in &models {
-                table.remove(model.as_bytes())?;
-            }
-            Ok(())
-        })?;
-        let mut cache = lock(&self.manifests);
-        models.iter().for_each(|model| cache.remove(*model));
+        self.index.manifests().remove(&models)?;
         Ok(models.len() as u64)
     }
 
@@ -251,7 +210,7 @@ impl Shared {
         files: &[FileHash],
     ) -> Result<Vec<(FileHash, Record)>, StoreError> {
         let mut partials = self.partials.lock();
-        let removed = self.index.write(|write| remove_rows(write, files))?;
+        let removed = self.index.files().remove(files)?;
         for file in files {
             self.forget_in_memory(*file, &mut partials);
             self.uses.forget(*file);
@@ -283,28 +242,4 @@ impl Shared {
             outcome => outcome.context("remove", &path),
         }
     }
-}
-
-fn remove_rows(
-    write: &WriteTransaction,
-    files: &[FileHash],
-) -> IndexResult<Vec<(FileHash, Record)>> {
-    let mut records = tables::FILES.write(write)?;
-    let mut held = tables::HELD.write(write)?;
-    let mut lists = write.open_table(tables::CHUNK_LISTS)?;
-    let mut inline = write.open_table(tables::INLINE)?;
-    let mut uses = write.open_table(tables::USED)?;
-    let mut removed = Vec::new();
-    for file in files {
-        uses.remove(file.as_bytes())?;
-        held.remove(file.as_bytes())?;
-        lists.remove(file.as_bytes())?;
-        inline.remove(file.as_bytes())?;
-        if let Some(record) = get_record(&records, *file)? {
-            records.remove(file.as_bytes())?;
-            removed.push((*file, record));
-        }
-    }
-    digests::forget(write, files)?;
-    Ok(removed)
 }

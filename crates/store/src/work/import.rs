@@ -27,11 +27,8 @@ use crate::{
     commit::place::{Placed, TempFile},
     disk::{Access, DiskFile, Signature, clone_into},
     error::{IoContext, StoreError},
-    files::{external::external_record, located::records},
-    index::{
-        record::{Place, Record},
-        tables,
-    },
+    files::external::external_record,
+    index::{Place, Record},
     observer::Observer,
     parallel::{self, CvSlots, Meter, Span},
     sync::lock,
@@ -379,16 +376,10 @@ struct Cloned(bool);
 impl Shared {
     /// Sizes of the files that need not be copied again.
     fn sizes_held(&self) -> Result<HashSet<u64>, StoreError> {
-        self.index.read(|read| {
-            let table = tables::FILES.read(read)?;
-            let mut sizes = HashSet::new();
-            for row in records(&table)? {
-                let (_, record) = row?;
-                if record.is_owned() {
-                    sizes.insert(record.size);
-                }
+        self.index.files().fold(HashSet::new, |sizes, _, record| {
+            if record.is_owned() {
+                sizes.insert(record.size);
             }
-            Ok(sizes)
         })
     }
 }

@@ -25,10 +25,7 @@ use crate::{
     commit::place::{Placed, TempFile},
     disk::{DiskFile, Signature},
     error::{IoContext, StoreError},
-    index::{
-        digests::{DigestHasher, Digests},
-        record::{Place, Record},
-    },
+    index::{DigestHasher, Digests, Place, Record},
     pending::quota::Reservation,
     sync::lock,
 };

@@ -9,17 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hubless_content::{ChunkList, ChunkSet, FileHash, chunk_count};
+use hubless_content::{ChunkSet, FileHash, chunk_count};
 
 use crate::{
     Shared, Store,
     disk::{Access, is_loss},
     error::{IoContext, StoreError},
-    files::located::{Located, encode_list, put_record},
-    index::{
-        record::{Place, Record, seconds_since_1970},
-        tables,
-    },
+    files::located::Located,
+    index::seconds_since_1970,
     parallel,
     sync::lock,
 };
@@ -67,10 +64,10 @@ impl Shared {
 
     /// The files of all known models and repos.
     fn wanted(&self) -> Result<HashSet<FileHash>, StoreError> {
-        let named = self.named()?.into_iter();
+        let named = self.index.revisions().named()?.into_iter();
         let mut wanted: HashSet<FileHash> = named.flat_map(|named| named.files).collect();
-        for model in self.model_hashes()? {
-            let manifest = self.manifest(model)?;
+        for model in self.index.manifests().hashes()? {
+            let manifest = self.index.manifests().get(model)?;
             let entries = manifest.iter().flat_map(|manifest| manifest.entries());
             wanted.extend(entries.map(|entry| entry.hash));
         }
@@ -134,21 +131,9 @@ impl Shared {
                 .context("make writable", &path)?;
             self.disk.rename(&path, &partial).context("rename", &path)?;
         }
-        self.record_taken_back(&list)?;
+        self.index.files().put_partial(&list)?;
         reservation.keep();
         Ok(true)
-    }
-
-    fn record_taken_back(&self, list: &ChunkList) -> Result<(), StoreError> {
-        let file = list.file();
-        self.index.write(|write| {
-            let record = Record::new(list.size(), Place::Partial);
-            put_record(&mut tables::FILES.write(write)?, file, &record)?;
-            tables::HELD.write(write)?.remove(file.as_bytes())?;
-            let mut lists = write.open_table(tables::CHUNK_LISTS)?;
-            lists.insert(file.as_bytes(), &encode_list(list)[..])?;
-            Ok(())
-        })
     }
 
     /// A file that is not here, but may have been put aside: where it is then.

@@ -10,10 +10,7 @@ use hubless_content::{ChunkIndex, FileHash, chunk_len};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Shared, Store,
-    error::StoreError,
-    files::located::{Located, records},
-    index::{record::seconds_since_1970, tables},
+    Shared, Store, error::StoreError, files::located::Located, index::seconds_since_1970,
     sync::lock,
 };
 
@@ -140,10 +137,10 @@ impl Shared {
     }
 
     fn oldest(&self, before: u64) -> Result<VecDeque<FileHash>, StoreError> {
-        let found = self.index.read(|read| {
-            let mut found = BinaryHeap::new();
-            for row in records(&tables::FILES.read(read)?)? {
-                let (file, record) = row?;
+        let found = self
+            .index
+            .files()
+            .fold(BinaryHeap::new, |found, file, record| {
                 let checked = not_in_future(record.checked);
                 if record.is_complete() && checked < before {
                     found.push((checked, *file.as_bytes()));
@@ -151,9 +148,7 @@ impl Shared {
                         found.pop();
                     }
                 }
-            }
-            Ok(found)
-        })?;
+            })?;
         let found = found.into_sorted_vec().into_iter();
         Ok(found.map(|(_, file)| FileHash::new(file)).collect())
     }

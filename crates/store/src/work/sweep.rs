@@ -15,8 +15,7 @@ use crate::{
         is_loss,
     },
     error::{IoContext, StoreError},
-    files::located::get_record,
-    index::{database::Index, record::Place, tables},
+    index::{Index, Place},
 };
 
 /// Puts aside files that the index does not know, and moves back one that it calls partial, if it was
@@ -101,9 +100,7 @@ impl Sweep<'_> {
     }
 
     fn place_of(&self, file: FileHash) -> Result<Option<Place>, StoreError> {
-        let record = self
-            .index
-            .read(|read| get_record(&tables::FILES.read(read)?, file))?;
+        let record = self.index.files().get(file)?;
         Ok(record.map(|record| record.place))
     }
 

@@ -11,7 +11,7 @@ use crate::{
     Shared, Store,
     error::StoreError,
     files::located::Located,
-    index::{manifests::is_all, record::Place},
+    index::Place,
     observer::Observer,
     work::{check::Target, damage::Damaged},
 };
@@ -99,10 +99,12 @@ impl Shared {
         report: &mut VerifyReport,
     ) -> Result<Vec<Target>, StoreError> {
         let files = match model {
-            None => self.all_files()?,
+            None => self.index.files().all()?,
             Some(model) => {
                 let manifest = self
-                    .manifest(model)?
+                    .index
+                    .manifests()
+                    .get(model)?
                     .ok_or(StoreError::UnknownModel { model })?;
                 let files: BTreeSet<_> =
                     manifest.entries().iter().map(|entry| entry.hash).collect();
@@ -132,16 +134,16 @@ impl Shared {
         known.extend(&report.unlisted);
         let models = match model {
             Some(model) => vec![model],
-            None => self.model_hashes()?,
+            None => self.index.manifests().hashes()?,
         };
         for model in models {
             // One that was removed meanwhile lacks nothing.
-            let Some(manifest) = self.manifest(model)? else {
+            let Some(manifest) = self.index.manifests().get(model)? else {
                 continue;
             };
             let chunks = self.chunks_of(manifest.entries())?;
             for (entry, chunks) in manifest.entries().iter().zip(&chunks) {
-                if !is_all(chunks) && known.insert(entry.hash) {
+                if !chunks.is_all() && known.insert(entry.hash) {
                     report.missing.push(entry.hash);
                 }
             }

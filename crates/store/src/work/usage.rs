@@ -1,11 +1,8 @@
 //! How much there is, without looking at each of it.
 
-use redb::ReadableTableMetadata;
-
 use crate::{
     Store,
     error::{IoContext, StoreError},
-    index::tables,
 };
 
 /// How much a store has.
@@ -41,14 +38,13 @@ impl Store {
     /// If the index fails.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let (bytes, quota) = self.shared.quota.used_and_limit();
-        self.shared.index.read(|read| {
-            Ok(Totals {
-                bytes,
-                quota,
-                models: read.open_table(tables::MANIFESTS)?.len()?,
-                files: tables::FILES.read(read)?.table.len()?,
-                repos: tables::REPOS.read(read)?.table.len()?,
-            })
+        let counts = self.shared.index.counts()?;
+        Ok(Totals {
+            bytes,
+            quota,
+            models: counts.models,
+            files: counts.files,
+            repos: counts.repos,
         })
     }
 }

@@ -1,0 +1,68 @@
+//! Changes of what keeps content from being collected: manifests, pins, revisions.
+//!
+//! What is about to be named is protected before the index is read or written: a collection that began
+//! before must see it nevertheless.
+
+use hubless_content::{CommitId, ContentHash, Manifest, RepoId, Revision, Tree};
+
+use crate::{
+    Shared,
+    error::StoreError,
+    index::{RefChange, Repo},
+    work::in_use::{FilesGuard, Guard},
+};
+
+impl Shared {
+    pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<ContentHash, StoreError> {
+        let model = manifest.content_hash();
+        self.in_use.lock().touch_model(model);
+        self.index.manifests().put(model, manifest)?;
+        Ok(model)
+    }
+
+    pub(crate) fn pin(&self, model: ContentHash) -> Result<(), StoreError> {
+        let _guard = self.in_use.protect_model(model);
+        if self.index.manifests().get(model)?.is_none() {
+            return Err(StoreError::UnknownModel { model });
+        }
+        self.index.pins().add(model)
+    }
+
+    pub(crate) fn remove_model(&self, model: ContentHash) -> Result<(), StoreError> {
+        if self.index.revisions().is_named(model)? {
+            return Err(StoreError::Named { model });
+        }
+        if self.index.manifests().remove_with_pin(model)? {
+            Ok(())
+        } else {
+            Err(StoreError::UnknownModel { model })
+        }
+    }
+
+    pub(crate) fn put_revision(
+        &self,
+        repo: &RepoId,
+        new_repo: Option<&Repo>,
+        commit: CommitId,
+        revision: &Revision,
+        refs: &[RefChange],
+    ) -> Result<(), StoreError> {
+        let _guard = self.protect_tree(&revision.tree)?;
+        let revisions = self.index.revisions();
+        revisions.put(repo, new_repo, commit, revision, refs)
+    }
+
+    /// Protects what a tree names, as long as the result lives.
+    fn protect_tree(&self, tree: &Tree) -> Result<(Option<Guard>, FilesGuard), StoreError> {
+        let files = self.in_use.protect_files();
+        let model = match tree {
+            Tree::Content(model) => Some(self.in_use.protect_model(*model)),
+            Tree::Listed(_) => {
+                let listed = self.index.revisions().listed_files(tree)?;
+                listed.into_iter().for_each(|file| files.add(file));
+                None
+            }
+        };
+        Ok((model, files))
+    }
+}
