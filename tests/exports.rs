@@ -1,5 +1,4 @@
 //! `get` writes only right bytes into a directory of the user, and keeps files that the user edited.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,

@@ -1,15 +1,11 @@
 //! Unmodified Hugging Face clients download from the gateway of a node that fetches the requested
 //! files from two other nodes meanwhile, and from the gateway of an offline node.
 
-mod clients;
-#[path = "clients/cold.rs"]
-mod cold;
-
 use std::{fs, path::Path};
 
 use hubless_testkit::proxy::CountedLine;
 
-use self::clients::{Client, Hub, assert_same, script, text};
+use crate::clients::{Client, Hub, assert_same, script, text};
 
 /// Bound of the bytes for clients that have all files already: lists, and heads of files.
 const METADATA_BYTES_MAX: u64 = 64 * 1024;

@@ -14,7 +14,7 @@ use hubless_testkit::{
     proxy::CountedLine,
 };
 
-use super::clients::{Client, HUBLESS, script, text};
+use super::{Client, HUBLESS, script, text};
 
 const MODEL: &str = "acme/cold";
 

@@ -1,5 +1,7 @@
 //! Nodes with gateways, and the programs in this folder, which run the real clients against them.
 
+mod cold;
+
 use std::{
     cell::Cell,
     collections::BTreeSet,

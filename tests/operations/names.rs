@@ -7,7 +7,7 @@ use hubless_testkit::{
     process::{LIMIT, Lab},
 };
 
-use crate::{HUBLESS, http::Gateway};
+use super::{HUBLESS, http::Gateway};
 
 /// Processes that set a name at once.
 const WRITERS: usize = 24;

@@ -11,7 +11,7 @@ use hubless_testkit::{
     process::{Machine, text},
 };
 
-use crate::{Scene, damage::Damage};
+use super::{Scene, damage::Damage};
 
 /// A large file, and one that is small enough for the index.
 pub(crate) const MODEL: [(&str, u64); 2] =

@@ -7,7 +7,7 @@ use hubless_testkit::{
     process::{Machine, Node, text},
 };
 
-use crate::{
+use super::{
     Others, Scene,
     places::{NAME, Victim},
 };

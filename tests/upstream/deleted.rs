@@ -2,7 +2,7 @@
 
 use hubless_testkit::{http::get, process::Lab};
 
-use crate::{
+use super::{
     HUBLESS, file, gateway, hub,
     hub::{COMMIT, REPO},
     weights,

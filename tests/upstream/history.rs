@@ -3,7 +3,7 @@
 use hubless_testkit::{http::get, process::Lab};
 use serde_json::Value;
 
-use crate::{
+use super::{
     HUBLESS, gateway, hub,
     hub::{COMMIT, REPO},
     mirror,

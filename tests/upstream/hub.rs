@@ -15,7 +15,7 @@ use std::{
 use hubless_store::Digests;
 use serde_json::{Value, json};
 
-use crate::http::lines;
+use super::http::lines;
 
 /// The only commit of its repos.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

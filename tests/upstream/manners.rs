@@ -10,7 +10,7 @@ use hubless_testkit::{
     process::{LIMIT, Lab, until},
 };
 
-use crate::{
+use super::{
     HUBLESS, MIB, file, gateway, hub,
     hub::{Hub, REPO},
     mirror, noise, weights,

@@ -13,7 +13,7 @@ use hubless_store::Digests;
 use hubless_testkit::process::{LIMIT, Lab, Machine, Node, text, until};
 use hubless_wire::{Answer, Ask, Scope};
 
-use crate::{
+use super::{
     MIB, file, gateway, get_as,
     http::{self, get, get_with},
     hub,
@@ -67,7 +67,7 @@ fn know(node: &Node) {
 
 #[test]
 fn what_a_peer_has_is_not_asked_of_the_hub_again() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let first = first(&lab, &hub);
     hub.is(|manners| manners.bytes_per_second = Some(MIB / 2));
     let before = hub.sent();
@@ -88,7 +88,7 @@ fn what_a_peer_has_is_not_asked_of_the_hub_again() {
 
 #[test]
 fn a_holder_is_found_through_the_dht() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let middle = lab.machine("middle").serve(&[]);
     let bootstrap = ["--bootstrap", middle.address()];
     let first = mirror(&lab, "first", &hub.url, &bootstrap);
@@ -111,7 +111,7 @@ fn a_holder_is_found_through_the_dht() {
 
 #[test]
 fn without_the_hub_a_claim_is_given_when_it_is_proven() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let first = first(&lab, &hub);
     assert!(get(gateway(&first), &file("config.json")).whole);
     let second = mirror(&lab, "second", &hub.url, &["--peer", first.address()]);
@@ -136,7 +136,7 @@ fn without_the_hub_a_claim_is_given_when_it_is_proven() {
 
 #[test]
 fn a_peer_that_claims_another_file_is_banned_and_no_byte_of_it_stays() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let liar = Stranger::start(noise(8, LARGE));
     let peer = ["--peer", liar.address.as_str()];
 
@@ -174,7 +174,7 @@ fn the_lie_is_punished(node: &Node, liar: &Stranger) {
 
 #[test]
 fn a_lie_does_not_change_the_hubs_listing() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let liar = Stranger::start(noise(8, LARGE));
     let node = mirror(&lab, "node", &hub.url, &["--peer", &liar.address]);
     hub.is(|manners| manners.bytes_per_second = Some(8 * MIB));
@@ -187,7 +187,7 @@ fn a_lie_does_not_change_the_hubs_listing() {
 
 #[test]
 fn wrong_bytes_of_the_hub_are_not_completed_by_peers() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let first = first(&lab, &hub);
     // Slow enough that the client receives bytes of the hub.
     limit_up(&first, "2MiB");
@@ -206,7 +206,7 @@ fn wrong_bytes_of_the_hub_are_not_completed_by_peers() {
 
 #[test]
 fn what_the_hub_sends_need_not_come_from_peers_too() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let first = first(&lab, &hub);
     limit_up(&first, "1MiB");
     hub.is(|manners| manners.bytes_per_second = Some(MIB));
@@ -221,7 +221,7 @@ fn what_the_hub_sends_need_not_come_from_peers_too() {
 
 #[test]
 fn a_slow_member_does_not_hold_up_the_hub() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let first = member(&lab, "first").serve(&["--upstream", &hub.url]);
     assert!(get(gateway(&first), &file("large.bin")).whole);
     limit_up(&first, "256KiB");
@@ -253,7 +253,7 @@ fn member(lab: &Lab, name: &str) -> Machine {
 
 #[test]
 fn claims_of_members_of_the_network_are_trusted() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let first = member(&lab, "first").serve(&["--upstream", &hub.url]);
     assert!(get(gateway(&first), &file("large.bin")).whole);
     limit_up(&first, "2MiB");
@@ -284,7 +284,7 @@ fn claims_of_members_of_the_network_are_trusted() {
 
 #[test]
 fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), hub());
     let stranger = Stranger::start(noise(9, 1000));
     hub.is(|manners| manners.gated = Some("hf_accepted"));
     let node = mirror(&lab, "mirror", &hub.url, &["--peer", &stranger.address]);
@@ -327,7 +327,7 @@ fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
 
 #[test]
 fn peers_that_have_nothing_cost_no_time() {
-    let (lab, hub) = (Lab::new(crate::HUBLESS), large_hub());
+    let (lab, hub) = (Lab::new(super::HUBLESS), large_hub());
     let empty = lab.machine("empty").serve(&[]);
     // The shortest of three runs: a disk may be slow once.
     let took = |name: &str, args: &[&str]| {

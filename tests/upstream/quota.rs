@@ -11,7 +11,7 @@ use hubless_testkit::{
     process::{Lab, Node},
 };
 
-use crate::{HUBLESS, MIB, file, gateway, hub::Hub, noise};
+use super::{HUBLESS, MIB, file, gateway, hub::Hub, noise};
 
 const QUOTA: u64 = 15 * MIB as u64;
 

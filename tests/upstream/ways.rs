@@ -15,7 +15,7 @@ use rustls::{
     ServerConfig, ServerConnection, StreamOwned, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer,
 };
 
-use crate::{
+use super::{
     HUBLESS, file, gateway,
     http::{Answer, get, lines, pass_on},
     hub,

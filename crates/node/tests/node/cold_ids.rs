@@ -1,0 +1,332 @@
+//! What files are called that are not here: what their holders say, until the bytes prove it.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use hubless_content::{
+    ChunkIndex, ChunkList, ContentHash, FileHash, GitBlobId, Manifest, ManifestEntry, RefName,
+    RepoId, Sha256, chunk_len, chunk_offset, hash_reader,
+};
+use hubless_network::{ExchangeService, PeerId, Reply as NetworkReply};
+use hubless_node::{
+    Node,
+    api::{Added, NameSet, Request},
+    config::Config,
+    repos::{Caller, FileIds, RepoError, RepoFile, Repos, Resolved},
+};
+use hubless_store::Digests;
+use hubless_wire::{Answer, Ask, FileDigests};
+use serde_json::Value;
+
+use crate::common::*;
+
+/// Some chunks, and no text.
+const WEIGHTS: usize = 3_000_000;
+
+fn files() -> BTreeMap<&'static str, Vec<u8>> {
+    let weights = (0..WEIGHTS).map(|at| (at / 3) as u8).collect();
+    BTreeMap::from([
+        ("config.json", b"{\"hidden_size\": 8}\n".to_vec()),
+        ("looks-like-text", vec![0xff; 2000]),
+        ("model.safetensors", weights),
+    ])
+}
+
+/// What a hub calls these files.
+fn expected(path: &str, bytes: &[u8]) -> String {
+    let Digests { sha256, git_blob } = Digests::of(bytes);
+    match path {
+        "config.json" => git_blob.to_string(),
+        _ => sha256.to_string(),
+    }
+}
+
+fn write(directory: &Path) {
+    for (path, bytes) in files() {
+        std::fs::write(directory.join(path), bytes).unwrap();
+    }
+}
+
+async fn add(node: &Node, directory: &Path) -> ContentHash {
+    let request = Request::Add {
+        path: directory.to_owned(),
+        in_place: false,
+        follow_links: false,
+    };
+    call::<Added>(node, request).await.hash
+}
+
+/// A node that knows one peer and a name for what that peer has.
+async fn cold(home: &tempfile::TempDir, peers: Vec<String>, hash: ContentHash) -> Node {
+    let node = node(
+        home,
+        Config {
+            peers,
+            ..config(&[])
+        },
+    )
+    .await;
+    let name = NameSet {
+        repo: "acme/model".parse().unwrap(),
+        branch: RefName::main(),
+        tags: Vec::new(),
+        hash,
+        message: None,
+    };
+    call::<Value>(&node, Request::NameSet(name)).await;
+    node
+}
+
+/// The repo as a client finds it.
+async fn resolve(repos: &Repos) -> (Resolved, BTreeMap<String, RepoFile>) {
+    let repo: RepoId = "acme/model".parse().unwrap();
+    let resolved = repos.resolve(&repo, "main", &Caller::default()).await;
+    let resolved = resolved.unwrap();
+    let tree = repos.tree(&resolved).await.unwrap();
+    let files = tree.files().map(|file| (file.path.to_string(), file));
+    let files = files.collect();
+    (resolved, files)
+}
+
+async fn read(repos: &Repos, resolved: &Resolved, file: &RepoFile) -> Vec<u8> {
+    let mut stream = repos.open(resolved, file, 0..file.size).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.next().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_file_is_called_what_its_holder_calls_it_and_no_byte_moves() {
+    let (holder_home, cold_home, directory) = (home(), home(), home());
+    write(directory.path());
+    let holder = node(&holder_home, config(&[])).await;
+    let hash = add(&holder, directory.path()).await;
+    let cold = cold(&cold_home, holder.addresses(), hash).await;
+    let repos = cold.handle().repos();
+    let (resolved, tree) = resolve(&repos).await;
+    let manifest = status(&cold).await.bytes_received;
+    let all: Vec<RepoFile> = tree.values().cloned().collect();
+    let listed = repos.ids_of(&resolved, &all).await.unwrap();
+    for (file, ids) in all.iter().zip(listed) {
+        let path = file.path.as_str();
+        assert_eq!(
+            ids.etag(),
+            expected(path, &files()[path]),
+            "{path} in a list"
+        );
+        let alone = repos.ids(&resolved, file, true).await.unwrap();
+        assert_eq!(alone, ids, "{path} by itself");
+    }
+    let received = status(&cold).await.bytes_received;
+    assert_eq!(received, manifest, "ids are no payload");
+
+    // What the bytes prove is the same.
+    for (path, file) in &tree {
+        let bytes = read(&repos, &resolved, file).await;
+        assert!(bytes == files()[path.as_str()]);
+        let ids = repos.ids(&resolved, file, true).await.unwrap();
+        assert_eq!(ids.etag(), expected(path, &bytes), "{path} when it is here");
+    }
+    for node in [cold, holder] {
+        node.stop().await;
+    }
+}
+
+/// A peer that is no node: it gives files truly and says of each that it is called something.
+struct Peer {
+    manifest: Manifest,
+    files: BTreeMap<FileHash, (ChunkList, Vec<u8>)>,
+    /// What it calls each of them; if nothing, it does not know the ask.
+    digests: Option<FileDigests>,
+}
+
+impl Peer {
+    fn new(digests: Option<FileDigests>) -> Self {
+        let mut entries = Vec::new();
+        let mut held = BTreeMap::new();
+        for (path, bytes) in files() {
+            let list = hash_reader(&bytes[..]).unwrap();
+            entries.push(ManifestEntry {
+                path: path.parse().unwrap(),
+                size: list.size(),
+                hash: list.file(),
+            });
+            held.insert(list.file(), (list, bytes));
+        }
+        Self {
+            manifest: Manifest::new(entries).unwrap(),
+            files: held,
+            digests,
+        }
+    }
+
+    fn answer(&self, ask: Ask) -> (Answer, Bytes) {
+        let nothing = (Answer::NotHere, Bytes::new());
+        match ask {
+            Ask::Manifest { .. } => {
+                let bytes = self.manifest.encode();
+                let total = bytes.len() as u32;
+                (Answer::Manifest { total }, bytes.into())
+            }
+            Ask::Availability(_) => {
+                let complete = Answer::Availability {
+                    first: 0,
+                    total: self.manifest.chunks() as u32,
+                    complete: true,
+                };
+                (complete, Bytes::new())
+            }
+            Ask::ChunkList { file, .. } => self.files.get(&file).map_or(nothing, |(list, _)| {
+                let cvs = list.cvs().iter().flat_map(|cv| *cv.as_bytes());
+                (Answer::ChunkList, cvs.collect())
+            }),
+            Ask::Chunks { file, first, .. } => {
+                self.files.get(&file).map_or(nothing, |(list, bytes)| {
+                    let start = chunk_offset(first) as usize;
+                    let len = chunk_len(list.size(), first).unwrap();
+                    let chunk = Bytes::copy_from_slice(&bytes[start..start + len]);
+                    (Answer::Chunk(ChunkIndex(first.0)), chunk)
+                })
+            }
+            Ask::Digests(files) => match self.digests {
+                Some(digests) => (
+                    // Of one file alone: two of one name would be a lie at once.
+                    Answer::Digests(
+                        files
+                            .iter()
+                            .map(|file| self.is_weights(*file).then_some(digests))
+                            .collect(),
+                    ),
+                    Bytes::new(),
+                ),
+                None => nothing,
+            },
+            _ => nothing,
+        }
+    }
+
+    fn is_weights(&self, file: FileHash) -> bool {
+        let held = self.files.get(&file);
+        held.is_some_and(|(list, _)| list.size() == WEIGHTS as u64)
+    }
+}
+
+impl ExchangeService for Peer {
+    fn answer(&self, _: PeerId, ask: Ask, reply: NetworkReply) -> BoxFuture<'static, ()> {
+        let stays = matches!(ask, Ask::Availability(_));
+        let (answer, payload) = Peer::answer(self, ask);
+        async move {
+            let _ = reply.send(answer, payload).await;
+            if stays {
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
+    }
+}
+
+const FAST: u64 = 1_000_000_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_lies_about_an_id_is_found_by_the_bytes_and_loses() {
+    let home = home();
+    let lie = FileDigests {
+        sha256: Sha256::new([0x66; 32]),
+        git_blob: GitBlobId::new([0x66; 20]),
+        binary: true,
+    };
+    let peer = Peer::new(Some(lie));
+    let hash = peer.manifest.content_hash();
+    let liar = source(peer, FAST).await;
+    let liar_id = liar.peer_id().to_string();
+    let addresses = liar
+        .listen_addresses()
+        .into_iter()
+        .map(|address| address.to_string());
+    let cold = cold(&home, addresses.collect(), hash).await;
+    let repos = cold.handle().repos();
+    let (resolved, tree) = resolve(&repos).await;
+    let weights = &tree["model.safetensors"];
+    let claimed = repos.ids(&resolved, weights, true).await.unwrap();
+    assert_eq!(
+        claimed.etag(),
+        lie.sha256.to_string(),
+        "nothing refutes it yet"
+    );
+    assert_eq!(status(&cold).await.banned.len(), 0);
+
+    let bytes = read(&repos, &resolved, weights).await;
+    let truth = expected("model.safetensors", &bytes);
+    let proven = repos.ids(&resolved, weights, true).await.unwrap();
+    assert_eq!(proven.etag(), truth);
+    until("the liar is banned", async || {
+        let banned = status(&cold).await.banned;
+        banned.contains(&liar_id).then_some(())
+    })
+    .await;
+    liar.stop().await;
+    cold.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_peer_names_is_left_out_and_small_files_are_fetched_for_it() {
+    let home = home();
+    let peer = Peer::new(None);
+    let hash = peer.manifest.content_hash();
+    let old = source(peer, FAST).await;
+    let addresses = old
+        .listen_addresses()
+        .into_iter()
+        .map(|address| address.to_string());
+    let cold = cold(&home, addresses.collect(), hash).await;
+    let repos = cold.handle().repos();
+    let (resolved, tree) = resolve(&repos).await;
+    let manifest = status(&cold).await.bytes_received;
+    let weights = &tree["model.safetensors"];
+    let unknown = repos.ids(&resolved, weights, true).await.unwrap();
+    assert_eq!(unknown, FileIds::Unknown(weights.hash));
+    assert_eq!(unknown.oid(), None);
+    assert_eq!(unknown.etag(), weights.hash.unwrap().to_string());
+    let config = repos.ids(&resolved, &tree["config.json"], true).await;
+    let small = files()["config.json"].clone();
+    assert_eq!(config.unwrap().etag(), expected("config.json", &small));
+    let received = status(&cold).await.bytes_received - manifest;
+    assert_eq!(received, small.len() as u64, "and nothing else");
+    old.stop().await;
+    cold.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_what_no_peer_has_any_more_ends_soon_and_says_what_was_tried() {
+    let (holder_home, cold_home, directory) = (home(), home(), home());
+    write(directory.path());
+    let holder = node(&holder_home, config(&[])).await;
+    let hash = add(&holder, directory.path()).await;
+    let peers = holder.addresses();
+    let first = cold(&cold_home, peers.clone(), hash).await;
+    let repos = first.handle().repos();
+    let (resolved, tree) = resolve(&repos).await;
+    let weights = &tree["model.safetensors"];
+    repos.ids(&resolved, weights, true).await.unwrap();
+    holder.stop().await;
+
+    let start = Instant::now();
+    let asked = until("the last holder is missed", async || {
+        repos.ids(&resolved, weights, true).await.err()
+    })
+    .await;
+    let RepoError::Unavailable { failure } = asked else {
+        panic!("{asked}");
+    };
+    assert!(failure.message.contains("no provider"), "{failure}");
+    assert!(failure.message.contains("the 1 node"), "{failure}");
+    assert!(start.elapsed() < Duration::from_secs(15));
+    first.stop().await;
+}
