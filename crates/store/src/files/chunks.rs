@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use hubless_content::{
     ChunkIndex, ChunkSet, FileHash, VerifiedChunk, chunk_count, chunk_len, chunk_offset,
 };
+use hubless_memory::KeptBuffers;
 
 use crate::{
     Shared, Store,
@@ -105,28 +106,24 @@ impl Store {
     /// For a thread that must not wait: it takes no lock that somebody holds while a disk works.
     /// What it reads here, it has in its own cache.
     pub fn read_chunk_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<Bytes> {
-        let (shared, key) = (&self.shared, HandleKey { file, partial: 0 });
-        let open = || lock(&shared.handles).get(key);
-        let handle = open()?;
-        let record = shared.record(file).ok()??;
-        let mut buffer = shared.buffers.take(chunk_len(record.size, index)?);
-        let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
-        // Looked at after reading, so that a change before or while it was read shows.
-        let is_right = match &record.place {
-            Place::Owned(right) => {
-                let right = shared.known_signature(file, right);
-                handle.signature().is_ok_and(|now| now == right)
-            }
-            Place::External(external) => !external.stale && shared.is_unchanged(file, external),
-            Place::Inline | Place::Partial => false,
-        };
-        // What took the place of another file meanwhile has another handle, or none.
-        let is_same = || open().is_some_and(|now| Arc::ptr_eq(&now, &handle));
-        if !(read.ok()? && is_right && is_same()) {
-            return None;
-        }
-        shared.uses.note(file);
-        Some(buffer.freeze())
+        let (bytes, _) = self.shared.read_at_once(file, index)?;
+        self.shared.uses.note(file);
+        Some(bytes)
+    }
+
+    /// As [`Store::read_proven`] for a thread that must not wait, as [`Store::read_chunk_at_once`].
+    /// `None` says that it is not known, and [`Store::read_proven`] is to be called: also if the chunk
+    /// is wrong.
+    pub fn read_proven_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<Bytes> {
+        let bytes = self.shared.read_proven_at_once(file, index)?;
+        self.shared.uses.note(file);
+        Some(bytes)
+    }
+
+    /// Keeps the memory of chunks that were read and dropped for those that are read next, until the
+    /// guard is dropped: for a reader of many chunks.
+    pub fn keep_buffers(&self) -> KeptBuffers {
+        self.shared.buffers.keep()
     }
 
     /// Bytes `offset..offset + len` of a file, each chunk verified while it is read.
@@ -205,6 +202,30 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// A chunk that is in memory, and the size of its file, which is as it was when it was last found
+    /// to be right.
+    pub(super) fn read_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<(Bytes, u64)> {
+        let key = HandleKey { file, partial: 0 };
+        let open = || lock(&self.handles).get(key);
+        let handle = open()?;
+        let record = self.record(file).ok()??;
+        let mut buffer = self.buffers.take(chunk_len(record.size, index)?);
+        let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
+        // Checked after reading, so that a change before or during the read shows.
+        let is_right = match &record.place {
+            Place::Owned(right) => {
+                let right = self.known_signature(file, right);
+                handle.signature().is_ok_and(|now| now == right)
+            }
+            Place::External(external) => !external.stale && self.is_unchanged(file, external),
+            Place::Inline | Place::Partial => false,
+        };
+        // What took the place of another file meanwhile has another handle, or none.
+        let is_same = || open().is_some_and(|now| Arc::ptr_eq(&now, &handle));
+        let is_known = read.ok()? && is_right && is_same();
+        is_known.then(|| (buffer.freeze(), record.size))
     }
 
     /// Reads a chunk of `file` that should be there in full.

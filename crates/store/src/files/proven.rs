@@ -53,6 +53,14 @@ impl Shared {
         Ok(None)
     }
 
+    /// As [`Shared::read_proven`], if that needs no wait and the chunk is right.
+    pub(super) fn read_proven_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<Bytes> {
+        let (bytes, size) = self.read_at_once(file, index)?;
+        let list = lock(&self.lists).get((file, size))?;
+        list.check(index, &bytes).ok()?;
+        Some(bytes)
+    }
+
     /// The chunk of a file that has only one, hashed on every call. Its hash is the file's address: one
     /// look-up and one hash prove it, without the file's record and chunk list. `None` if the file has
     /// more chunks, is not held, or its bytes are wrong; the other ways to read tell these apart.

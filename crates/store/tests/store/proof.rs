@@ -144,6 +144,29 @@ fn pages_with(index: &[u8], beginning: &[u8]) -> Vec<usize> {
     found.map(|(page, _)| page * 4096).collect()
 }
 
+/// Nothing but its hash shows that it is wrong.
+#[test]
+fn a_chunk_that_is_in_memory_is_hashed_as_well_where_its_reader_cannot_verify_it() {
+    let disk = SimDisk::new();
+    let on_disk = Arc::new(disk.clone());
+    let store = Store::open_on(on_disk, Path::new("/home"), StoreOptions::default()).unwrap();
+    let data = bytes(1, 3 * CHUNK);
+    let file = list_of(&data).file();
+    put_all(&store, &data);
+    store.flush().unwrap();
+    let at_once = |index| store.read_proven_at_once(file, ChunkIndex(index));
+    assert_eq!(at_once(1), None, "the file is not open");
+    store.read_proven(file, ChunkIndex(0)).unwrap().unwrap();
+    assert_eq!(at_once(1).unwrap(), data[CHUNK..2 * CHUNK]);
+    disk.rot(&owned_path(Path::new("/home"), &data), CHUNK + 9);
+    assert_eq!(at_once(1), None);
+    assert_eq!(at_once(2).unwrap(), data[2 * CHUNK..]);
+    let to_peer = store.read_chunk_at_once(file, ChunkIndex(1));
+    assert!(to_peer.is_some(), "a peer verifies what it gets");
+    assert_eq!(store.read_proven(file, ChunkIndex(1)).unwrap(), None);
+    assert_eq!(held(&store, file), [0, 2]);
+}
+
 /// The time of the last change tells, which nothing can put back.
 #[test]
 fn a_peer_gets_no_wrong_chunk_of_a_file_that_changed_behind_the_store() {

@@ -1,9 +1,13 @@
-//! The bytes of a file, in order: read ahead where they are held, waited for where they are not.
+//! The bytes of a file, in order: read where they are held, waited for where they are not.
+//!
+//! A chunk that is in the page cache is read when it is wanted, by the thread that sends it: to hand it
+//! from thread to thread costs more than to read it. What comes from a slower disk is read ahead.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, chunk_offset};
+use hubless_memory::KeptBuffers;
 use hubless_store::{FilesGuard, Store, StoreError};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -50,6 +54,9 @@ pub struct StoredStream {
     at: u64,
     ready: VecDeque<Bytes>,
     ahead: Option<(Reading, OwnedSemaphorePermit)>,
+    /// Whether the disk was waited for last.
+    waited_for_disk: bool,
+    _buffers: KeptBuffers,
     feed: Option<Feed>,
     /// How long it waits for peers without getting anything, if there is another source.
     patience: Option<Duration>,
@@ -70,6 +77,7 @@ impl StoredStream {
         let in_use = fetches.cx.store.protect_files();
         in_use.add(file.hash);
         let damage = DamageWatch::new(&fetches.damage, file.hash);
+        let buffers = fetches.cx.store.keep_buffers();
         Self {
             damage,
             fetches,
@@ -80,6 +88,8 @@ impl StoredStream {
             range,
             ready: VecDeque::new(),
             ahead: None,
+            waited_for_disk: false,
+            _buffers: buffers,
             feed: None,
             patience: None,
             refuses: false,
@@ -133,7 +143,7 @@ impl StoredStream {
             self.last_progress = Instant::now();
             self.at += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
             self.ready.extend(pieces);
-            if self.at < self.range.end {
+            if self.at < self.range.end && self.waited_for_disk {
                 self.ahead = self.read_ahead();
             }
         }
@@ -177,11 +187,23 @@ impl StoredStream {
     }
 
     async fn read(&mut self) -> Result<Vec<Bytes>, Failure> {
-        let ahead = self.ahead.take();
-        let (reading, _room) = ahead.unzip();
-        let reading = reading.unwrap_or_else(|| self.start_reading(READ_CHUNKS));
+        let (ahead, _room) = self.ahead.take().unzip();
+        let at_once = ahead.is_none().then(|| self.read_at_once()).flatten();
+        if let Some(piece) = at_once {
+            self.waited_for_disk = false;
+            return Ok(vec![piece]);
+        }
+        let reading = ahead.unwrap_or_else(|| self.start_reading(READ_CHUNKS));
+        self.waited_for_disk = !reading.is_finished();
         let pieces = reading.await.map_err(|_| crate::failure::interrupted())?;
         Ok(pieces?)
+    }
+
+    /// The rest of the chunk that comes next, if it is in memory.
+    fn read_at_once(&self) -> Option<Bytes> {
+        let index = ChunkIndex::of_offset(self.at)?;
+        let chunk = (self.fetches.cx.store).read_proven_at_once(self.file.hash, index)?;
+        part_of(&chunk, index, self.at..self.range.end)
     }
 
     async fn wait_patiently(&mut self) -> Result<(), Failure> {
@@ -285,14 +307,19 @@ fn held_pieces(
         let Some(chunk) = store.read_proven(file.hash, index)? else {
             break;
         };
-        let start = chunk_offset(index);
-        let end = range.end.min(start + CHUNK_SIZE as u64);
-        let inside = (at - start) as usize..(end - start) as usize;
-        if inside.end > chunk.len() {
+        let Some(piece) = part_of(&chunk, index, at..range.end) else {
             break;
-        }
-        pieces.push(chunk.slice(inside));
-        at = end;
+        };
+        at += piece.len() as u64;
+        pieces.push(piece);
     }
     Ok(pieces)
+}
+
+/// What a chunk has of a range that begins in it; `None` if the chunk ends before that.
+fn part_of(chunk: &Bytes, index: ChunkIndex, range: Range<u64>) -> Option<Bytes> {
+    let start = chunk_offset(index);
+    let end = range.end.min(start + CHUNK_SIZE as u64);
+    let inside = (range.start - start) as usize..(end - start) as usize;
+    (inside.end <= chunk.len()).then(|| chunk.slice(inside))
 }

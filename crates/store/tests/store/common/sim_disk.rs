@@ -748,6 +748,10 @@ impl DiskFile for SimFile {
         Ok(read)
     }
 
+    fn read_at_once(&self, out: &mut [u8], offset: u64) -> io::Result<bool> {
+        self.read_exact_at(out, offset).map(|()| true)
+    }
+
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
         state.grow(self.node, offset as usize + bytes.len())?;
