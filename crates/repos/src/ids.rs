@@ -16,7 +16,7 @@ use hubless_content::{
 use hubless_store::{Digests, Store, StoreError};
 use hubless_transfer::{
     Failure,
-    fetch::{Feed, StoredStream},
+    fetch::{SharedFetch, StoredStream},
     is_text,
 };
 use hubless_wire::FileDigests;
@@ -51,7 +51,7 @@ const FETCH_FOR_LIST_MAX: u64 = 8 * 1024 * 1024;
 /// How long a list waits for that; the rest of its time is for peers and for computing.
 const LIST_FETCHED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Files that a list fetches at once: round trips overlap, and the feed's queue is not filled.
+/// Files that a list fetches at once: round trips overlap, and the queue of the shared fetch is not filled.
 const LIST_FETCHES_MAX: usize = 16;
 
 /// How long an answer waits for `.gitattributes`, which is fetched if it is not here.
@@ -216,7 +216,7 @@ impl Repos {
         if self.store(move |store| is_held(store, entry.hash)).await? {
             return Ok(());
         }
-        Ok(Feed::join(&self.fetches, model)?
+        Ok(SharedFetch::join(&self.fetches, model)?
             .holder(HOLDER_WITHIN)
             .await?)
     }
@@ -236,8 +236,8 @@ impl Repos {
         if hashes.is_empty() {
             return Ok(());
         }
-        let feed = Feed::join(&self.fetches, model)?;
-        if timeout_at(deadline, feed.digests(&hashes)).await.is_err() {
+        let shared = SharedFetch::join(&self.fetches, model)?;
+        if timeout_at(deadline, shared.digests(&hashes)).await.is_err() {
             tracing::debug!(%model, "peers are not waited for any longer to say what files are called");
         }
         Ok(())

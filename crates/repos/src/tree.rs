@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hubless_content::{FileHash, GitBlobId, Lfs, Manifest, ModelPath, Revision, Tree, TreeEntry};
-use hubless_transfer::fetch::Feed;
+use hubless_transfer::fetch::SharedFetch;
 
 use super::{RepoError, Repos, Resolved};
 
@@ -127,7 +127,7 @@ impl Repos {
     pub async fn tree(&self, resolved: &Resolved) -> Result<RepoTree, RepoError> {
         match (self.held_tree(resolved).await?, &resolved.revision.tree) {
             (None, Tree::Content(model)) => {
-                let manifest = Feed::join(&self.fetches, *model)?.manifest().await?;
+                let manifest = SharedFetch::join(&self.fetches, *model)?.manifest().await?;
                 Ok(RepoTree::Manifest(manifest))
             }
             (held, _) => Ok(held.unwrap_or(RepoTree::Listed(resolved.revision.clone()))),

@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     damage,
     failure::Failure,
-    fetch::{Feeds, Locks},
+    fetch::{Locks, SharedFetches},
     serve::{Gains, News, Swarms},
     transfers::Transfers,
 };
@@ -60,7 +60,7 @@ pub struct Fetches {
     pub claimed: Arc<Claimed>,
     /// Held while a peer is asked which file has an alias.
     pub(crate) claims: Locks<PeerId>,
-    pub(crate) feeds: Feeds,
+    pub(crate) shared: SharedFetches,
     /// The fetches that are listed in `status` and on the web pages.
     pub transfers: Transfers,
 }
@@ -77,7 +77,7 @@ impl Fetches {
             models: Locks::default(),
             claimed: Arc::default(),
             claims: Locks::default(),
-            feeds: Feeds::default(),
+            shared: SharedFetches::default(),
             transfers: Transfers::default(),
             cx,
         })

@@ -9,7 +9,7 @@ use hubless_content::{CHUNK_SIZE, ChunkIndex, chunk_count, chunk_offset};
 use hubless_store::IncomingReader;
 use hubless_transfer::{
     Failure,
-    fetch::{Given, Supply},
+    fetch::{ExternalChunks, PutOutcome},
 };
 use tokio::sync::watch;
 
@@ -20,13 +20,13 @@ const CHUNKS_AT_ONCE: u32 = 64;
 
 /// Gives a fetch of a file of `size` bytes what the upstream sends of it. Ends only if it cannot.
 pub(super) async fn fill(
-    supply: Supply,
+    external: ExternalChunks,
     size: u64,
     pull: &Pull,
     mut state: watch::Receiver<State>,
 ) -> Result<Infallible, Failure> {
     let mut filling = Filling {
-        supply,
+        external,
         size,
         next: 0,
         begun: false,
@@ -34,7 +34,7 @@ pub(super) async fn fill(
     };
     loop {
         state.borrow_and_update();
-        if let Some(came) = pull.came().filter(|_| filling.supply.is_ready()) {
+        if let Some(came) = pull.came().filter(|_| filling.external.is_ready()) {
             filling.step(&came, pull.is_only_peers()).await?;
         }
         if state.changed().await.is_err() {
@@ -44,7 +44,7 @@ pub(super) async fn fill(
 }
 
 struct Filling {
-    supply: Supply,
+    external: ExternalChunks,
     size: u64,
     /// The first chunk that was not looked at.
     next: u32,
@@ -57,19 +57,19 @@ impl Filling {
     async fn step(&mut self, came: &IncomingReader, only_peers: bool) -> Result<(), Failure> {
         if !self.begun {
             self.begun = true;
-            self.supply.leave_the_beginning().await;
+            self.external.ask_peers_for_the_end().await;
         }
         let end = self.whole_chunks(came.written());
         while self.next < end {
             let chunks = self.next..end.min(self.next.saturating_add(CHUNKS_AT_ONCE));
             self.next = chunks.end;
-            for chunk in self.supply.missing(chunks).await? {
+            for chunk in self.external.missing(chunks).await? {
                 self.give(chunk, came).await?;
             }
         }
         if only_peers && !self.alone {
             self.alone = true;
-            self.supply.go_on_from(self.next).await;
+            self.external.ask_peers_from(self.next).await;
         }
         Ok(())
     }
@@ -77,10 +77,10 @@ impl Filling {
     async fn give(&self, chunk: ChunkIndex, came: &IncomingReader) -> Result<(), Failure> {
         let came = came.clone();
         let read = move || came.read(chunk_offset(chunk), CHUNK_SIZE);
-        match self.supply.give(chunk, read).await? {
-            Given::Held => Ok(()),
+        match self.external.put(chunk, read).await? {
+            PutOutcome::Held => Ok(()),
             // One of the two sends another file, and the digest of the whole shows which.
-            Given::Wrong => std::future::pending().await,
+            PutOutcome::Wrong => std::future::pending().await,
         }
     }
 

@@ -253,12 +253,12 @@ impl Peers {
             hash: file,
         };
         let mut fetch = FileFetch::new(&self.fetches, entry, PATIENCE)?;
-        fetch.show(self.origin.show(&self.fetches, None));
+        fetch.list_as(self.origin.show(&self.fetches, None));
         let (fetches, expected, size) =
             (self.fetches.clone(), self.origin.expected, self.origin.size);
         let is_told = expected.file == Some(file);
         let stored = fetch.stored();
-        let filled = fill(fetch.supply(), size, pull, state.subscribe());
+        let filled = fill(fetch.external_chunks(), size, pull, state.subscribe());
         let proven = async {
             if is_told {
                 return Ok(true);

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use hubless_content::{
     CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, ModelPath, chunk_offset,
 };
-use hubless_scheduler::Order;
+use hubless_fetch::{FetchRequest, Layout, ReadRequest};
 use hubless_transfer::{
     DamageWatch,
-    fetch::{Demand, Job, Layout, Target, Wish},
+    fetch::{Driver, DriverArgs},
     not_replaced,
 };
 use tokio::{
@@ -42,30 +42,28 @@ pub(crate) struct Cat {
 
 pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<(), Failure> {
     let (start, end) = cat.range.unwrap_or((0, None));
-    let path = cat.path.clone();
-    let (demands, demanded) = mpsc::channel(1);
-    let wish = Wish {
-        target: Target::Model(cat.hash),
+    let (reads, read_requests) = mpsc::channel(1);
+    let args = DriverArgs {
+        request: FetchRequest::Bytes {
+            model: cat.hash,
+            path: cat.path.clone(),
+            range: start..end.unwrap_or(u64::MAX),
+        },
         named: peer_addresses("peer", &cat.peers)?,
-        wants: Box::new(move |entry: &ManifestEntry| entry.path == path),
-        range: Some(start..end.unwrap_or(u64::MAX)),
-        demands: Some(demanded),
-        order: Order::Sequential,
+        reads: Some(read_requests),
         patience: Duration::from_secs(cat.timeout_s),
-        keep: false,
-        only_plan: false,
     };
-    let job = Job::new(&core.fetches, &sink.of_fetch(), wish)?;
-    let (layout, stored) = (job.layout(), job.stored());
+    let driver = Driver::new(&core.fetches, &sink.of_fetch(), args)?;
+    let (layout, stored) = (driver.layout(), driver.stored());
     let rejected = Mutex::default();
     let printer = Printer {
         core,
         sink,
         stored,
-        demands,
+        reads,
         rejected: &rejected,
     };
-    let done = tokio::try_join!(job.run(), printer.print(&cat, layout));
+    let done = tokio::try_join!(driver.run(), printer.print(&cat, layout));
     let rejected = *rejected.lock().unwrap_or_else(PoisonError::into_inner);
     match (done, rejected) {
         (Ok(_), _) => Ok(()),
@@ -88,7 +86,7 @@ struct Printer<'a> {
     sink: &'a ReplySink,
     stored: watch::Receiver<u64>,
     /// What was held when the fetch began, and is not any more. The fetch ends with this.
-    demands: mpsc::Sender<Demand>,
+    reads: mpsc::Sender<ReadRequest>,
     /// The chunk that is waited for because it was wrong on disk.
     rejected: &'a Mutex<Option<ChunkIndex>>,
 }
@@ -101,7 +99,7 @@ impl Printer<'_> {
     ) -> Result<(), Failure> {
         let layout = match layout.wait_for(Option::is_some).await {
             Ok(layout) => layout.clone(),
-            Err(_) => None, // the job failed, and says why
+            Err(_) => None, // the fetch failed, and reports why
         };
         let Some(layout) = layout else { return Ok(()) };
         let entry = layout.manifest.get(cat.path.as_str()).ok_or_else(|| {
@@ -147,27 +145,27 @@ impl Printer<'_> {
             }
             if let Some(chunk) = damage.take() {
                 self.note_rejected(Some(chunk));
-                self.demand(entry, rest, end).await;
+                self.request(entry, rest, end).await;
             }
             match timeout(LOOK_AGAIN_AFTER, self.stored.changed()).await {
                 Ok(Ok(())) => {}
-                // The job is over when its end is gone; what it stored last is there by then.
+                // The fetch is over when its end is gone; what it stored last is there by then.
                 Ok(Err(_)) => last_look = true,
                 // Another reader may have found damage before this one listened.
-                Err(_) => self.demand(entry, rest, end).await,
+                Err(_) => self.request(entry, rest, end).await,
             }
         }
     }
 
-    /// Has what is left fetched, as far as it is not here.
-    async fn demand(&self, entry: &ManifestEntry, rest: &Range<u64>, end: u64) {
-        let demand = Demand {
+    /// Asks the fetch for what is left, as far as it is not here.
+    async fn request(&self, entry: &ManifestEntry, rest: &Range<u64>, end: u64) {
+        let request = ReadRequest {
             file: entry.hash,
             bytes: rest.clone(),
             next: rest.start..end,
         };
         // Fails only if the fetch has ended, which is noticed as its end.
-        let _ = self.demands.send(demand).await;
+        let _ = self.reads.send(request).await;
     }
 
     fn note_rejected(&self, chunk: Option<ChunkIndex>) {

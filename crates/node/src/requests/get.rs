@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use hubless_content::{ContentHash, ManifestEntry};
-use hubless_scheduler::Order;
+use hubless_fetch::FetchRequest;
 use hubless_store::{ExportOptions, Exported, Progress, StoreError};
 use hubless_transfer::{
     Blocking,
-    fetch::{Fetch, Job, Selection, Target, Wish},
+    fetch::{Driver, DriverArgs, Fetched as FetchedChunks, Selection},
 };
 
 use crate::{
@@ -77,20 +77,22 @@ async fn fetch(
     sink: &ReplySink,
     request: &GetRequest,
     selection: &Selection,
-) -> Result<Fetch, Failure> {
-    let wanted = selection.clone();
-    let wish = Wish {
-        target: Target::Model(request.hash),
+) -> Result<FetchedChunks, Failure> {
+    let (model, selection) = (request.hash, selection.clone());
+    let chosen = Box::new(move |entry: &ManifestEntry| selection.wants(&entry.path));
+    let args = DriverArgs {
+        request: if request.dry_run {
+            FetchRequest::Plan { model, chosen }
+        } else {
+            FetchRequest::Files { model, chosen }
+        },
         named: peer_addresses("peer", &request.peers)?,
-        wants: Box::new(move |entry: &ManifestEntry| wanted.wants(&entry.path)),
-        range: None,
-        demands: None,
-        order: Order::RarestFirst,
+        reads: None,
         patience: Duration::from_secs(request.timeout_s),
-        keep: !request.dry_run,
-        only_plan: request.dry_run,
     };
-    Job::new(&core.fetches, &sink.of_fetch(), wish)?.run().await
+    Driver::new(&core.fetches, &sink.of_fetch(), args)?
+        .run()
+        .await
 }
 
 /// Stored bytes were wrong, and could not be had again.
@@ -114,7 +116,7 @@ fn not_repaired(damage: &StoreError, failure: Option<Failure>) -> Failure {
     }
 }
 
-fn plan(hash: ContentHash, fetch: &Fetch, selection: &Selection) -> Plan {
+fn plan(hash: ContentHash, fetch: &FetchedChunks, selection: &Selection) -> Plan {
     let entries = fetch.layout.manifest.entries().iter();
     let wanted = entries.filter(|entry| selection.wants(&entry.path));
     let files = wanted.map(|entry| FileDetails {

@@ -19,8 +19,8 @@ use hubless_wire::{Answer, Ask};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
+    connection::only_answer,
     discovery::{self, Candidate},
-    source::only_answer,
 };
 use crate::{failure::Failure, fetches::Fetches};
 

@@ -2,13 +2,24 @@
 
 use std::{error::Error, time::Duration};
 
+use hubless_fetch::{FetchError, Target};
 use hubless_store::StoreError;
 
-use super::target::Target;
 use crate::{
     failure::{Failure, FailureKind},
     text::size,
 };
+
+/// Why a fetch of this ended.
+pub(super) fn failure(error: &FetchError, what: &Target) -> Failure {
+    match error {
+        FetchError::BadManifest(error) => bad_manifest(what, error),
+        FetchError::Partial { held, total } => partial(what, *held, *total),
+        FetchError::NoNetwork => no_network(what),
+        FetchError::Alone => alone(what),
+        FetchError::NoProvider { candidates } => no_provider(what, *candidates),
+    }
+}
 
 /// The manifest has the right hash, but cannot be used.
 pub(super) fn bad_manifest(what: &Target, error: &dyn Error) -> Failure {
@@ -31,7 +42,7 @@ pub(super) fn store(error: StoreError, what: &Target) -> Failure {
 }
 
 /// Some of it came, and then nothing more.
-pub(super) fn partial(what: &Target, held: u64, total: u64) -> Failure {
+fn partial(what: &Target, held: u64, total: u64) -> Failure {
     let (held, total) = (size(held), size(total));
     let message = format!("{held} of {total} are here; no node that has the rest answers");
     let failure = Failure::new(FailureKind::Partial, message);
@@ -44,7 +55,7 @@ pub(super) fn partial(what: &Target, held: u64, total: u64) -> Failure {
 }
 
 /// None of the peers that were to be there could be reached.
-pub(super) fn no_network(what: &Target) -> Failure {
+fn no_network(what: &Target) -> Failure {
     let message = format!("cannot look for {what}: none of the named peers could be reached");
     Failure::new(FailureKind::Network, message).hint(
         "check the network, and `bootstrap` and `peers` in `hubless config show`; `hubless serve` \
@@ -53,7 +64,7 @@ pub(super) fn no_network(what: &Target) -> Failure {
 }
 
 /// There was no node to ask.
-pub(super) fn alone(what: &Target) -> Failure {
+fn alone(what: &Target) -> Failure {
     let message = format!(
         "cannot look for {what}: not connected to any other node, so no node could be asked"
     );
@@ -62,7 +73,7 @@ pub(super) fn alone(what: &Target) -> Failure {
 }
 
 /// No node was found that has it.
-pub(super) fn no_provider(what: &Target, candidates: usize) -> Failure {
+fn no_provider(what: &Target, candidates: usize) -> Failure {
     let asked = match candidates {
         0 => "no node announces it".to_owned(),
         1 => "asked 1 node, which does not have it".to_owned(),

@@ -3,22 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use hubless_content::ManifestEntry;
+use hubless_fetch::FetchRequest;
 use hubless_network::{Multiaddr, PeerId};
-use hubless_scheduler::Order;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::DropGuard;
 
 use super::{
     discovery::Candidate,
-    job::{Job, Wish},
-    supply::Supply,
-    target::Target,
+    driver::{Driver, DriverArgs},
+    read::ExternalChunks,
 };
 use crate::{failure::Failure, fetches::Fetches, progress::ProgressSink, transfers::Live};
 
 /// A fetch of one file, from its beginning to its end. Dropping it ends it; what came stays.
 pub struct FileFetch {
-    job: Job,
+    driver: Driver,
     introductions: Introductions,
     _cancel_on_drop: DropGuard,
 }
@@ -49,28 +48,23 @@ impl FileFetch {
         patience: Duration,
     ) -> Result<Self, Failure> {
         let (sink, cancel_on_drop) = ProgressSink::silent(&fetches.cx.cancel);
-        let wish = Wish {
-            target: Target::File(file),
+        let args = DriverArgs {
+            request: FetchRequest::File(file),
             named: Vec::new(),
-            wants: Box::new(|_| true),
-            range: None,
-            demands: None,
-            order: Order::Sequential,
+            reads: None,
             patience,
-            keep: false,
-            only_plan: false,
         };
-        let job = Job::new(fetches, &sink, wish)?;
+        let driver = Driver::new(fetches, &sink, args)?;
         Ok(Self {
-            introductions: Introductions(job.introductions()),
-            job,
+            introductions: Introductions(driver.names()),
+            driver,
             _cancel_on_drop: cancel_on_drop,
         })
     }
 
-    /// Has those who look see it.
-    pub fn show(&mut self, live: Option<Live>) {
-        self.job.show(live);
+    /// Lists it in `status` and on the web pages as this transfer.
+    pub fn list_as(&mut self, transfer: Option<Live>) {
+        self.driver.list_as(transfer);
     }
 
     /// A way to name peers while it runs.
@@ -78,21 +72,21 @@ impl FileFetch {
         self.introductions.clone()
     }
 
-    /// A way to give it what comes from elsewhere.
-    pub fn supply(&self) -> Supply {
-        self.job.supply()
+    /// Where chunks from elsewhere can be given to it.
+    pub fn external_chunks(&self) -> ExternalChunks {
+        self.driver.external_chunks()
     }
 
     /// Changes whenever a chunk was stored.
     pub fn stored(&self) -> watch::Receiver<u64> {
-        self.job.stored()
+        self.driver.stored()
     }
 
     /// Fetches until all chunks are held.
     ///
     /// # Errors
-    /// If nobody has it, or the store is full.
+    /// If no peer has it, or the store is full.
     pub async fn run(self) -> Result<(), Failure> {
-        self.job.run().await.map(|_| ())
+        self.driver.run().await.map(|_| ())
     }
 }

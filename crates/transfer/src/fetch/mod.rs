@@ -1,49 +1,38 @@
 //! Fetching a model, or one file of any: from a hash to verified files.
 //!
 //! # The way of a fetch
-//! 1. [`discovery`] finds peers: those the caller named, the local network, the DHT, and the peers
-//!    of peers.
-//! 2. Each peer that answers becomes a [`source`]: a task that asks it and hands on what it says.
-//! 3. The first source with the right manifest gives the [`layout`]: every file, every chunk.
-//! 4. Sources give the chunk lists of the files that are missing; each is proven, and its chunks
-//!    become wanted.
-//! 5. The [`job`] feeds the scheduler and does what it says; every chunk is verified, stored, and
-//!    from then on served to others.
+//! 1. [`discovery`] names peers: those the caller or the configuration names, those on the local
+//!    network, those in the DHT, and the peers of peers.
+//! 2. The state machine of `hubless-fetch` decides which of them to connect to, which one gives the
+//!    manifest, the chunk lists and each chunk, when a peer is banned and when to give up. The
+//!    [`driver`] reports to it what happened and executes what it decided.
+//! 3. Each peer is a [`connection`]: a task that sends requests and reads answers; what it receives
+//!    is verified, stored, and from then on served to others.
+//! 4. [`plan`] compares what is wanted with the store.
+//! 5. [`read`] is for those who use the bytes while they come: readers of one shared fetch, streams,
+//!    and chunks that another hub sent.
 //! 6. When nothing is missing, the files are exported.
 //!
 //! An interrupted fetch goes on where it was: what is stored stays stored.
 
-mod availability;
 pub mod claims;
+mod connection;
 mod digests;
 pub mod discovery;
+mod driver;
 mod failures;
-mod feed;
 mod file;
-mod job;
-mod layout;
-mod lists;
 mod locks;
-mod manifest;
 mod plan;
-mod selection;
-mod source;
-mod stream;
-mod supply;
+mod read;
 mod swarm;
-mod target;
-mod widen;
 
-pub(crate) use self::feed::Feeds;
+pub(crate) use self::read::SharedFetches;
 pub use self::{
-    feed::{Demand, Feed},
+    driver::{Driver, DriverArgs, Fetched},
     file::{FileFetch, Introductions},
-    job::{Fetch, Job, Wish},
-    layout::Layout,
     locks::Locks,
-    selection::Selection,
-    stream::StoredStream,
-    supply::{Given, Supply},
+    plan::Selection,
+    read::{ExternalChunks, PutOutcome, SharedFetch, StoredStream},
     swarm::{Swarm, SwarmMember, swarm},
-    target::Target,
 };

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use hubless_content::{ChunkSet, ContentHash};
+use hubless_fetch::{Availability, End, Layout, Target};
 use hubless_network::{AnnounceKey, Network, PeerId};
 use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
@@ -15,11 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    availability::Availability,
-    discovery::{Candidate, join, nearby},
-    layout::Layout,
-    source::{End, only_answer},
-    target::Target,
+    connection::only_answer,
+    discovery::{self, Candidate, join, nearby},
 };
 use crate::{failure::Failure, fetches::Fetches};
 
@@ -132,11 +130,11 @@ async fn find(
 ) -> Vec<Candidate> {
     let mut found = nearby(fetches, network, &[]).await;
     let members = fetches.swarm_members(hash).await;
-    // A stranger must not have us knock at the doors of our own network.
+    // SSRF guard: never dials a private address that a peer named.
     found.extend(
         members
             .iter()
-            .filter_map(Candidate::from_exchange)
+            .filter_map(discovery::from_exchange)
             .map(|member| Candidate {
                 addresses: network.believable(member.addresses),
                 ..member

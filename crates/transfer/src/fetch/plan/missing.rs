@@ -2,65 +2,54 @@
 
 use std::ops::Range;
 
-use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, ContentHash};
+use hubless_content::{ChunkIndex, ChunkList, ChunkSet, ContentHash};
+use hubless_fetch::{FileNumber, Layout, Planned, WantedBytes};
 use hubless_store::{Store, StoreError};
 
-use super::layout::{FileNumber, Layout};
-
-/// What has to be fetched.
-pub(super) struct Planned {
-    /// Missing chunks that can be verified already.
-    pub(super) wanted_now: ChunkSet,
-    /// All missing chunks.
-    pub(super) missing: ChunkSet,
-    /// Files whose chunk lists are missing.
-    pub(super) lists: Vec<FileNumber>,
-}
-
-/// Looks at every wanted file; `range` leaves only the chunks with bytes in it. What an earlier
-/// fetch stored but could not note any more is found again. `pin` is pinned, so that what
-/// comes is kept.
-pub(super) fn plan(
+/// Compares every wanted file with the store. What an earlier fetch stored but could not note any
+/// more is found again. `pin` is pinned, so that what comes is kept.
+pub(in crate::fetch) fn plan(
     store: &Store,
     layout: &Layout,
-    range: Option<Range<u64>>,
+    bytes: &WantedBytes,
     pin: Option<ContentHash>,
 ) -> Result<Planned, StoreError> {
-    let mut planned = Planned {
-        wanted_now: ChunkSet::empty(layout.chunks()),
-        missing: ChunkSet::empty(layout.chunks()),
-        lists: Vec::new(),
-    };
+    let mut planned = nothing(layout);
     if let Some(model) = pin {
         store.pin(model)?;
     }
     for file in layout.wanted() {
-        plan_file(store, layout, file, range.as_ref(), &mut planned)?;
+        plan_file(store, layout, file, bytes, &mut planned)?;
     }
     Ok(planned)
 }
 
 /// What is missing of a range of one file.
-pub(super) fn plan_one(
+pub(in crate::fetch) fn plan_read(
     store: &Store,
     layout: &Layout,
     file: FileNumber,
-    range: Range<u64>,
+    bytes: Range<u64>,
 ) -> Result<Planned, StoreError> {
-    let mut planned = Planned {
+    let mut planned = nothing(layout);
+    let bytes = WantedBytes::Range(bytes);
+    plan_file(store, layout, file, &bytes, &mut planned)?;
+    Ok(planned)
+}
+
+fn nothing(layout: &Layout) -> Planned {
+    Planned {
         wanted_now: ChunkSet::empty(layout.chunks()),
         missing: ChunkSet::empty(layout.chunks()),
         lists: Vec::new(),
-    };
-    plan_file(store, layout, file, Some(&range), &mut planned)?;
-    Ok(planned)
+    }
 }
 
 fn plan_file(
     store: &Store,
     layout: &Layout,
     file: FileNumber,
-    range: Option<&Range<u64>>,
+    bytes: &WantedBytes,
     planned: &mut Planned,
 ) -> Result<(), StoreError> {
     let entry = layout.entry(file);
@@ -84,14 +73,12 @@ fn plan_file(
     };
     let chunks = layout.range(file);
     let first = chunks.start;
-    let wanted = chunks
+    let is_held = |index: &ChunkIndex| held.as_ref().is_some_and(|held| held.contains(index.0));
+    let missing = chunks
         .map(|chunk| ChunkIndex(chunk - first))
-        .filter(|index| {
-            range.is_none_or(|range| touches(range, *index))
-                && !held.as_ref().is_some_and(|held| held.contains(index.0))
-        });
+        .filter(|index| bytes.include(*index) && !is_held(index));
     let mut any = false;
-    for index in wanted {
+    for index in missing {
         any = true;
         planned.missing.insert(first + index.0);
         if list.is_some() {
@@ -104,9 +91,4 @@ fn plan_file(
         None => {}
     }
     Ok(())
-}
-
-fn touches(range: &Range<u64>, index: ChunkIndex) -> bool {
-    let start = hubless_content::chunk_offset(index);
-    start < range.end && range.start < start + CHUNK_SIZE as u64
 }

@@ -1,4 +1,4 @@
-//! What a source says it has, page by page.
+//! What a source reports to have, page by page.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use hubless_content::ChunkSet;
 use hubless_scheduler::{Input, SourceId};
 use hubless_wire::{Answer, Scope};
 
-use super::{layout::Layout, source::End};
+use crate::{End, Layout};
 
 /// The answers to one ask for availability.
 #[derive(Debug)]
-pub(super) struct Availability {
+pub struct Availability {
     scope: Scope,
     /// Bytes of the bitmap, as they come.
     bytes: Vec<u8>,
@@ -18,7 +18,8 @@ pub(super) struct Availability {
 }
 
 impl Availability {
-    pub(super) fn new(scope: Scope) -> Self {
+    /// Before the first answer.
+    pub fn new(scope: Scope) -> Self {
         Self {
             scope,
             bytes: Vec::new(),
@@ -26,7 +27,8 @@ impl Availability {
         }
     }
 
-    pub(super) fn scope(&self) -> Scope {
+    /// What was asked about.
+    pub fn scope(&self) -> Scope {
         self.scope
     }
 
@@ -38,11 +40,11 @@ impl Availability {
         }
     }
 
-    /// Takes an answer; returns what the scheduler should hear.
+    /// Takes an answer; returns what it means for the scheduler.
     ///
     /// # Errors
-    /// [`End::Lied`] if the answer does not fit the model.
-    pub(super) fn take(
+    /// [`End::Misbehaved`] if the answer does not fit the model.
+    pub fn take(
         &mut self,
         source: SourceId,
         layout: &Layout,
@@ -54,7 +56,7 @@ impl Availability {
             return Ok(Vec::new()); // a file of another model
         };
         match answer {
-            Answer::Availability { total, .. } if total != len => Err(End::Lied),
+            Answer::Availability { total, .. } if total != len => Err(End::Misbehaved),
             Answer::Availability { complete: true, .. } => {
                 self.known = true;
                 Ok(match self.scope {
@@ -66,7 +68,7 @@ impl Availability {
             Answer::Have(news) | Answer::OnTheWay(news)
                 if news.iter().any(|news| news.end > len) =>
             {
-                Err(End::Lied)
+                Err(End::Misbehaved)
             }
             Answer::Have(gained) if self.known => {
                 Ok(vec![Input::SourceGained(source, shifted(&gained, &ranges))])
@@ -74,7 +76,7 @@ impl Availability {
             Answer::OnTheWay(sent) if self.known => {
                 Ok(vec![Input::OnTheWay(shifted(&sent, &ranges))])
             }
-            _ => Err(End::Lied),
+            _ => Err(End::Misbehaved),
         }
     }
 
@@ -88,13 +90,14 @@ impl Availability {
     ) -> Result<Vec<Input>, End> {
         let bytes = len.div_ceil(8) as usize;
         if self.known || first as usize != self.bytes.len() * 8 || payload.is_empty() {
-            return Err(End::Lied);
+            return Err(End::Misbehaved);
         }
         self.bytes.extend_from_slice(payload);
         if self.bytes.len() < bytes {
             return Ok(Vec::new());
         }
-        let set = ChunkSet::from_bytes(len, &std::mem::take(&mut self.bytes)).ok_or(End::Lied)?;
+        let set =
+            ChunkSet::from_bytes(len, &std::mem::take(&mut self.bytes)).ok_or(End::Misbehaved)?;
         self.known = true;
         Ok(vec![match self.scope {
             Scope::Content(_) => Input::SourceHas(source, set),
@@ -124,7 +127,7 @@ mod tests {
     use hubless_content::{CHUNK_SIZE, FileHash, Manifest, ManifestEntry};
 
     use super::*;
-    use crate::fetch::target::Target;
+    use crate::Target;
 
     const ME: SourceId = SourceId(1);
 
@@ -172,7 +175,7 @@ mod tests {
         let mut availability = of_model(&layout);
         let sent = || Answer::OnTheWay(std::iter::once(5..7).collect());
         let early = availability.take(ME, &layout, sent(), &[]);
-        assert_eq!(early, Err(End::Lied), "before it said what it has");
+        assert_eq!(early, Err(End::Misbehaved), "before it said what it has");
         let all = Answer::Availability {
             first: 0,
             total: 7,
@@ -183,7 +186,7 @@ mod tests {
         assert_eq!(inputs, [Input::OnTheWay(std::iter::once(5..7).collect())]);
         let beyond = Answer::OnTheWay(std::iter::once(6..8).collect());
         let beyond = availability.take(ME, &layout, beyond, &[]);
-        assert_eq!(beyond, Err(End::Lied));
+        assert_eq!(beyond, Err(End::Misbehaved));
     }
 
     #[test]
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_the_model_is_a_lie() {
+    fn an_answer_that_does_not_fit_the_model_is_misbehaviour() {
         let layout = layout();
         let lies = [
             (
@@ -248,7 +251,7 @@ mod tests {
         ];
         for (answer, payload) in lies {
             let taken = of_model(&layout).take(ME, &layout, answer.clone(), payload);
-            assert_eq!(taken, Err(End::Lied), "{answer:?}");
+            assert_eq!(taken, Err(End::Misbehaved), "{answer:?}");
         }
         let mut complete = of_model(&layout);
         let all = Answer::Availability {
@@ -258,6 +261,9 @@ mod tests {
         };
         complete.take(ME, &layout, all, &[]).unwrap();
         let beyond = Answer::Have(std::iter::once(6..8).collect());
-        assert_eq!(complete.take(ME, &layout, beyond, &[]), Err(End::Lied));
+        assert_eq!(
+            complete.take(ME, &layout, beyond, &[]),
+            Err(End::Misbehaved)
+        );
     }
 }

@@ -2,19 +2,13 @@
 
 use bytes::Bytes;
 use hubless_content::ChunkList;
-use hubless_scheduler::Input;
+use hubless_fetch::{End, FileNumber, Layout};
+use hubless_scheduler::Input as ChunkInput;
 use hubless_store::StoreError;
 use hubless_wire::Ask;
 
-use super::{End, News, Open, Source};
-use crate::{
-    fetch::{
-        layout::{FileNumber, Layout},
-        lists::ListInProgress,
-    },
-    fetches::Fetches,
-    serve::Gain,
-};
+use super::{Connection, Input, ListInProgress, Request};
+use crate::{fetches::Fetches, serve::Gain};
 
 /// How storing something went.
 pub(in crate::fetch) enum Stored {
@@ -26,7 +20,7 @@ pub(in crate::fetch) enum Stored {
     WrongList,
 }
 
-impl Source {
+impl Connection {
     /// Verifies and stores a chunk, beside the reading of the next ones.
     pub(super) fn store(&mut self, chunk: u32, file: FileNumber, payload: Bytes) {
         let (fetches, layout) = (self.shared.fetches.clone(), self.layout.clone());
@@ -38,46 +32,38 @@ impl Source {
     }
 
     pub(super) async fn stored(&mut self, stored: Stored) -> Result<(), End> {
-        let source = self.id;
+        let source = self.source;
         match stored {
             Stored::Right { chunk, bytes } => {
-                self.tell(Input::Received {
+                self.report(ChunkInput::Received {
                     source,
                     chunk,
                     bytes,
                 })
                 .await
             }
-            // The scheduler decides whether it was a lie.
+            // The scheduler decides whether the peer misbehaves or its disk is damaged.
             Stored::Wrong { chunk } => {
                 self.shared.fetches.cx.counters.rejected.count();
-                self.tell(Input::Wrong { source, chunk }).await?;
-                self.report(chunk).await
+                self.report(ChunkInput::Wrong { source, chunk }).await?;
+                self.report_wrong(chunk).await
             }
             Stored::Failed { chunk, error } => {
-                self.tell(Input::Failed { source, chunk }).await?;
-                self.shared
-                    .news
-                    .send(News::Store(error))
-                    .await
-                    .map_err(|_| End::Gone)
+                self.report(ChunkInput::Failed { source, chunk }).await?;
+                let sent = self.shared.events.send(Err(error)).await;
+                sent.map_err(|_| End::Gone)
             }
             Stored::Aborted => Err(End::Gone),
-            Stored::List(file) => self
-                .shared
-                .news
-                .send(News::List(file))
-                .await
-                .map_err(|_| End::Gone),
+            Stored::List(file) => self.shared.report(Input::ListStored(file)).await,
             Stored::WrongList => {
                 self.shared.fetches.cx.counters.rejected.count();
-                Err(End::Lied)
+                Err(End::Misbehaved)
             }
         }
     }
 
-    /// Has the peer read a chunk again: its disk may be damaged.
-    async fn report(&mut self, chunk: u32) -> Result<(), End> {
+    /// Asks the peer to read a chunk again: its disk may be damaged.
+    async fn report_wrong(&mut self, chunk: u32) -> Result<(), End> {
         let Some((file, index)) = self.layout.place(chunk) else {
             return Ok(());
         };
@@ -85,7 +71,8 @@ impl Source {
         let (file, path) = (entry.hash, &entry.path);
         tracing::warn!(peer = %self.asks.peer(), %path, chunk = %index, "a peer sent a wrong chunk");
         let report = Ask::ReportWrong { file, index };
-        self.ask(report, Open::Report).await.map(drop)
+        let id = self.open.add(Request::Report);
+        self.send(id, report).await
     }
 
     /// Verifies and stores a chunk list.
@@ -99,7 +86,7 @@ impl Source {
     }
 }
 
-/// Proves a chunk and stores it; tells those who wait for it.
+/// Proves a chunk and stores it; announces it to connected peers.
 pub(in crate::fetch) fn put(
     fetches: &Fetches,
     layout: &Layout,
@@ -138,8 +125,7 @@ pub(in crate::fetch) fn put(
 fn put_list(fetches: &Fetches, layout: &Layout, list: ListInProgress) -> Stored {
     let file = list.file();
     let entry = layout.entry(file);
-    let (claim, cvs) = list.finish();
-    let Ok(list) = ChunkList::prove(entry.hash, entry.size, cvs) else {
+    let Ok(list) = ChunkList::prove(entry.hash, entry.size, list.finish()) else {
         return Stored::WrongList;
     };
     if let Err(error) = fetches.cx.store.put_chunk_list(&list) {
@@ -149,6 +135,5 @@ fn put_list(fetches: &Fetches, layout: &Layout, list: ListInProgress) -> Stored 
         };
     }
     layout.set_list(file, list);
-    claim.done();
     Stored::List(file)
 }

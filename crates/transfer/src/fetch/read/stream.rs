@@ -7,6 +7,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, chunk_offset};
+use hubless_fetch::Outlook;
 use hubless_memory::KeptBuffers;
 use hubless_store::{FilesGuard, Store, StoreError};
 use tokio::{
@@ -15,7 +16,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Feed, job::Outlook};
+use super::SharedFetch;
 use crate::{
     damage::{DamageWatch, not_replaced},
     failure::{Failure, FailureKind},
@@ -57,7 +58,7 @@ pub struct StoredStream {
     /// Whether the disk was waited for last.
     waited_for_disk: bool,
     _buffers: KeptBuffers,
-    feed: Option<Feed>,
+    shared: Option<SharedFetch>,
     /// How long it waits for peers without getting anything, if there is another source.
     patience: Option<Duration>,
     /// Whether it fails early if nothing can be expected, as long as it gave nothing.
@@ -90,7 +91,7 @@ impl StoredStream {
             ahead: None,
             waited_for_disk: false,
             _buffers: buffers,
-            feed: None,
+            shared: None,
             patience: None,
             refuses: false,
             last_progress: Instant::now(),
@@ -131,8 +132,8 @@ impl StoredStream {
             if self.at >= self.range.end {
                 return Ok(None);
             }
-            if let Some(feed) = &mut self.feed {
-                feed.look();
+            if let Some(shared) = &mut self.shared {
+                shared.mark_read();
             }
             let pieces = self.read().await?;
             if pieces.is_empty() {
@@ -228,7 +229,11 @@ impl StoredStream {
             if let Ok(waited) = timeout_at(look_at, self.wait()).await {
                 return waited;
             }
-            let outlook = self.feed.as_ref().map(Feed::outlook).unwrap_or_default();
+            let outlook = self
+                .shared
+                .as_ref()
+                .map(SharedFetch::outlook)
+                .unwrap_or_default();
             if outlook.peers == 0 && outlook.walks > 0 {
                 return Err(no_giver(&self.file, outlook));
             }
@@ -252,21 +257,21 @@ impl StoredStream {
     async fn wait(&mut self) -> Result<(), Failure> {
         let wanted = self.at..self.range.end;
         let next = self.at..self.at.saturating_add(URGENT_BYTES).min(wanted.end);
-        let begun = self.feed.is_none();
-        let feed = match &mut self.feed {
-            Some(feed) => feed,
+        let begun = self.shared.is_none();
+        let shared = match &mut self.shared {
+            Some(shared) => shared,
             None => {
                 let model = self.model.ok_or_else(|| lost(&self.file))?;
-                self.feed.insert(Feed::join(&self.fetches, model)?)
+                self.shared.insert(SharedFetch::join(&self.fetches, model)?)
             }
         };
-        feed.demand(self.file.hash, wanted, next).await?;
+        shared.request(self.file.hash, wanted, next).await?;
         if begun {
-            // What came between the look and the joining would not be told.
-            feed.look();
+            // What came between the read and the joining would not be reported.
+            shared.mark_read();
             return Ok(());
         }
-        feed.more().await.map_err(|failure| Failure {
+        shared.stored_more().await.map_err(|failure| Failure {
             message: format!("{:?}: {}", self.file.path, failure.message),
             ..failure
         })

@@ -1,4 +1,4 @@
-//! What comes of a file from elsewhere while its fetch from peers is under way.
+//! Chunks of a file that come from elsewhere while its fetch from peers is under way.
 //!
 //! Another hub sends the same bytes in order. Each chunk of them is one that no peer needs to send, if it
 //! is what the chunk list says; peers begin at the end then, so that both meet.
@@ -7,50 +7,46 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use hubless_content::ChunkIndex;
-use hubless_scheduler::{Input, SourceId};
+use hubless_fetch::Layout;
 use hubless_store::StoreError;
 
-use super::{
-    layout::Layout,
-    source::{News, Shared, Stored, put},
+use crate::{
+    failure::Failure,
+    fetch::connection::{Input, Shared, Stored, put},
 };
-use crate::failure::Failure;
 
 /// Parts of a file, of which peers are asked for the last one first. The scheduler keeps as many
 /// ranges that come first.
 const PARTS: u32 = 16;
 
-/// Who sent what came from elsewhere: no peer.
-const ELSEWHERE: SourceId = SourceId(u32::MAX);
-
 /// The only file of a fetch of one.
 const FILE: usize = 0;
 
-/// A way to give a fetch of one file what came from elsewhere.
+/// Where a fetch of one file takes chunks from elsewhere.
 #[derive(Clone)]
-pub struct Supply(Arc<Shared>);
+pub struct ExternalChunks(Arc<Shared>);
 
 /// What became of a chunk from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Given {
+pub enum PutOutcome {
     /// It is stored, or was here already.
     Held,
     /// It is not what the file has in this place.
     Wrong,
 }
 
-impl Supply {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+impl ExternalChunks {
+    pub(in crate::fetch) fn new(shared: &Arc<Shared>) -> Self {
         Self(shared.clone())
     }
 
-    /// Whether chunks can be proven, and so given.
+    /// Whether chunks can be proven, and so put.
     pub fn is_ready(&self) -> bool {
         self.layout().is_some()
     }
 
-    /// Has peers asked for the end of the file first, since its beginning comes from elsewhere.
-    pub async fn leave_the_beginning(&self) {
+    /// Asks peers for the end of the file first, since its beginning comes from elsewhere.
+    pub async fn ask_peers_for_the_end(&self) {
         let Some(layout) = self.layout() else { return };
         let chunks = layout.chunks();
         let part = chunks.div_ceil(PARTS).max(1);
@@ -59,8 +55,8 @@ impl Supply {
         }
     }
 
-    /// Has peers asked for what follows this chunk first.
-    pub async fn go_on_from(&self, chunk: u32) {
+    /// Asks peers for what follows this chunk first.
+    pub async fn ask_peers_from(&self, chunk: u32) {
         if let Some(layout) = self.layout() {
             self.prioritize(chunk..layout.chunks()).await;
         }
@@ -90,29 +86,24 @@ impl Supply {
     ///
     /// # Errors
     /// If they cannot be read or stored.
-    pub async fn give(
+    pub async fn put(
         &self,
         index: ChunkIndex,
         read: impl FnOnce() -> Result<Bytes, StoreError> + Send + 'static,
-    ) -> Result<Given, Failure> {
+    ) -> Result<PutOutcome, Failure> {
         let Some(layout) = self.layout() else {
-            return Ok(Given::Held);
+            return Ok(PutOutcome::Held);
         };
         let fetches = self.0.fetches.clone();
         let store = move || Ok(put(&fetches, &layout, index.0, FILE, read()?));
         let stored: Result<Stored, StoreError> = self.0.fetches.cx.blocking.run(store).await?;
         match stored? {
             Stored::Right { chunk, bytes } => {
-                let received = Input::Received {
-                    source: ELSEWHERE,
-                    chunk,
-                    bytes,
-                };
-                self.tell(received).await;
-                Ok(Given::Held)
+                self.report(Input::External { chunk, bytes }).await;
+                Ok(PutOutcome::Held)
             }
             Stored::Failed { error, .. } => Err(error.into()),
-            _ => Ok(Given::Wrong),
+            _ => Ok(PutOutcome::Wrong),
         }
     }
 
@@ -123,11 +114,11 @@ impl Supply {
     }
 
     async fn prioritize(&self, chunks: Range<u32>) {
-        self.tell(Input::Prioritize(chunks)).await;
+        self.report(Input::Prioritize(chunks)).await;
     }
 
-    async fn tell(&self, input: Input) {
+    async fn report(&self, input: Input) {
         // Fails only if the fetch has ended.
-        let _ = self.0.news.send(News::Input(input)).await;
+        let _ = self.0.report(input).await;
     }
 }

@@ -3,22 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use hubless_content::{ContentHash, MANIFEST_BYTES_MAX, Manifest};
+use hubless_fetch::End;
 use hubless_network::Exchange;
 use hubless_wire::{Answer, Ask};
 
-use super::source::{End, News, only_answer};
+use super::{Input, only_answer};
 
 /// How long a source may take for a page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Gets the pages one after the other and checks the whole.
 ///
-/// Memory grows with what arrives, never with what is declared; a source that lies can waste one
-/// manifest's bytes, and then is out.
-pub(super) async fn get(exchange: &mut Exchange, content: ContentHash) -> Result<News, End> {
+/// Memory grows with what arrives, never with what is declared; a source that sends wrong bytes
+/// can waste one manifest's length of them, and then is banned.
+pub(super) async fn get(exchange: &mut Exchange, content: ContentHash) -> Result<Input, End> {
     let mut bytes = Vec::new();
     for id in 1.. {
-        let offset = u32::try_from(bytes.len()).map_err(|_| End::Lied)?;
+        let offset = u32::try_from(bytes.len()).map_err(|_| End::Misbehaved)?;
         let asked = exchange
             .asks
             .send(id, Ask::Manifest { content, offset })
@@ -32,17 +33,14 @@ pub(super) async fn get(exchange: &mut Exchange, content: ContentHash) -> Result
         };
         bytes.extend_from_slice(&page);
         if page.is_empty() || bytes.len() > total.min(MANIFEST_BYTES_MAX) {
-            return Err(End::Lied);
+            return Err(End::Misbehaved);
         }
         if bytes.len() == total {
             break;
         }
     }
     if ContentHash::of_manifest_bytes(&bytes) != content {
-        return Err(End::Lied);
+        return Err(End::Misbehaved);
     }
-    Ok(match Manifest::decode(&bytes) {
-        Ok(manifest) => News::Manifest(Arc::new(manifest)),
-        Err(error) => News::BadManifest(error),
-    })
+    Ok(Input::Manifest(Manifest::decode(&bytes).map(Arc::new)))
 }

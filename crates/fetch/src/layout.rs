@@ -1,4 +1,5 @@
-//! A model as a row of chunks: the numbers that scheduler and peers use, and what they stand for.
+//! A model as a row of chunks: the numbers that the scheduler and the connections use, and what they
+//! stand for.
 
 use std::{
     collections::HashSet,
@@ -6,18 +7,22 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use hubless_content::{ChunkIndex, ChunkList, FileHash, Manifest, ManifestEntry, chunk_count};
+use hubless_content::{
+    CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, Manifest, ManifestEntry, chunk_count,
+    chunk_len,
+};
 
-use super::target::Target;
+use crate::Target;
 
 /// Position of a file in the manifest.
-pub(super) type FileNumber = usize;
+pub type FileNumber = usize;
 
 /// One fetch's view of a model.
 #[derive(Debug)]
 pub struct Layout {
-    pub(super) target: Target,
-    /// The list of files.
+    /// What is fetched.
+    pub target: Target,
+    /// Its files.
     pub manifest: Arc<Manifest>,
     /// First chunk of each file; one more at the end for the total.
     firsts: Vec<u32>,
@@ -32,10 +37,14 @@ pub struct Layout {
 /// A model has more chunks than numbers: beyond 1 PiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the model has more chunks than can be counted")]
-pub(super) struct TooManyChunks;
+pub struct TooManyChunks;
 
 impl Layout {
-    pub(super) fn new(
+    /// Counts the chunks of a manifest, of which the files that `wants` accepts may be fetched.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub fn new(
         target: Target,
         manifest: Arc<Manifest>,
         wants: impl Fn(&ManifestEntry) -> bool,
@@ -65,16 +74,17 @@ impl Layout {
     }
 
     /// Chunks of the whole model.
-    pub(super) fn chunks(&self) -> u32 {
+    pub fn chunks(&self) -> u32 {
         self.firsts.last().copied().unwrap_or(0)
     }
 
-    pub(super) fn entry(&self, file: FileNumber) -> &ManifestEntry {
+    /// The entry of a file.
+    pub fn entry(&self, file: FileNumber) -> &ManifestEntry {
         &self.manifest.entries()[file]
     }
 
     /// The files to fetch, each content once.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = FileNumber> + '_ {
+    pub fn wanted(&self) -> impl Iterator<Item = FileNumber> + '_ {
         (0..self.wanted.len()).filter(|file| self.wanted[*file])
     }
 
@@ -84,12 +94,12 @@ impl Layout {
     }
 
     /// The numbers of a file's chunks.
-    pub(super) fn range(&self, file: FileNumber) -> Range<u32> {
+    pub fn range(&self, file: FileNumber) -> Range<u32> {
         self.firsts[file]..self.firsts[file + 1]
     }
 
     /// All places of a file's content: the same bytes may have several paths.
-    pub(super) fn ranges_of(&self, hash: FileHash) -> impl Iterator<Item = Range<u32>> + '_ {
+    pub fn ranges_of(&self, hash: FileHash) -> impl Iterator<Item = Range<u32>> + '_ {
         let entries = self.manifest.entries().iter().enumerate();
         entries
             .filter(move |(_, entry)| entry.hash == hash)
@@ -97,7 +107,7 @@ impl Layout {
     }
 
     /// Which file a chunk is in, and where; `None` beyond the end.
-    pub(super) fn place(&self, chunk: u32) -> Option<(FileNumber, ChunkIndex)> {
+    pub fn place(&self, chunk: u32) -> Option<(FileNumber, ChunkIndex)> {
         if chunk >= self.chunks() {
             return None;
         }
@@ -105,20 +115,49 @@ impl Layout {
         Some((file, ChunkIndex(chunk - self.firsts[file])))
     }
 
+    /// Bytes of these chunks together.
+    pub fn bytes_of(&self, chunks: &ChunkSet) -> u64 {
+        let bytes = |chunk| {
+            let (file, index) = self.place(chunk)?;
+            chunk_len(self.entry(file).size, index)
+        };
+        chunks
+            .iter()
+            .filter_map(bytes)
+            .map(|bytes| bytes as u64)
+            .sum()
+    }
+
+    /// The chunks of a file that hold bytes of a range of it.
+    pub fn chunks_with(&self, file: FileNumber, bytes: &Range<u64>) -> Range<u32> {
+        let chunks = self.range(file);
+        let at = |index: u64| {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            chunks.start.saturating_add(index).min(chunks.end)
+        };
+        at(bytes.start / CHUNK_SIZE as u64)..at(bytes.end.div_ceil(CHUNK_SIZE as u64))
+    }
+
     /// The proven list of a file, if it came.
-    pub(super) fn list(&self, file: FileNumber) -> Option<&ChunkList> {
+    pub fn list(&self, file: FileNumber) -> Option<&ChunkList> {
         self.lists[file].get()
     }
 
-    pub(super) fn set_list(&self, file: FileNumber, list: ChunkList) {
+    /// Keeps the proven list of a file; a second one is dropped.
+    pub fn set_list(&self, file: FileNumber, list: ChunkList) {
         let _ = self.lists[file].set(list);
+    }
+}
+
+/// Two fetches never share a layout: it is equal to itself alone.
+impl PartialEq for Layout {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use hubless_content::CHUNK_SIZE;
-
     use super::*;
 
     fn layout(wants: impl Fn(&ManifestEntry) -> bool) -> Layout {

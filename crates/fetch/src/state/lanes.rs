@@ -4,16 +4,12 @@
 //! congestion window allow, which on a long fast path is less than the path holds. Each further lane
 //! is a source of its own for the scheduler, and measures by itself what it adds.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use hubless_network::PeerId;
 use hubless_scheduler::{SourceId, SourceView};
 
-/// Sources that one peer may be at once. It serves four streams of a peer at most, and one is left
-/// for a lane that replaces one that broke.
+/// Sources that one peer may be at once: few enough that they stay a small part of the streams that a
+/// peer serves one other.
 const LANES_PER_PEER_MAX: usize = 3;
 
 /// With more peers than this, they fill our line together.
@@ -33,42 +29,44 @@ const WORTH_BYTES: u64 = 32 << 20;
 /// Time between two lanes more: a fresh one shows within it what it adds.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// When the last lane more was begun.
+/// When the last lane was added.
 #[derive(Debug)]
-pub(super) struct Widening {
-    last: Instant,
+pub(crate) struct ExtraLanes {
+    last: Duration,
 }
 
-impl Widening {
-    pub(super) fn new(now: Instant) -> Self {
+impl ExtraLanes {
+    pub(crate) fn new(now: Duration) -> Self {
         Self { last: now }
     }
 
     /// The peer to which another lane is due now.
-    pub(super) fn due(
+    pub(crate) fn due<P: Copy + Ord>(
         &mut self,
-        now: Instant,
+        now: Duration,
         missing: u64,
-        peers: &HashMap<SourceId, PeerId>,
+        peers: &BTreeMap<SourceId, P>,
         sources: impl Iterator<Item = SourceView>,
-    ) -> Option<PeerId> {
-        if missing < WORTH_BYTES || now.saturating_duration_since(self.last) < EVERY {
-            return None;
-        }
-        let mut lanes: HashMap<PeerId, usize> = HashMap::new();
+    ) -> Option<P> {
+        let mut lanes: BTreeMap<P, usize> = BTreeMap::new();
         for peer in peers.values() {
             *lanes.entry(*peer).or_default() += 1;
         }
-        let mut working = sources.filter(|source| source.chunks_received > 0 && source.asks > 0);
-        if lanes.len() > PEERS_FEW {
+        if missing < WORTH_BYTES || !self.may_add(now) || lanes.len() > PEERS_FEW {
             return None;
         }
+        let mut working = sources.filter(|source| source.chunks_received > 0 && source.asks > 0);
         let peer = working.find_map(|source| {
             let peer = peers.get(&source.id)?;
             (lanes[peer] < LANES_PER_PEER_MAX && is_long(&source)).then_some(*peer)
         })?;
         self.last = now;
         Some(peer)
+    }
+
+    /// Whether the last one had time to show what it adds.
+    pub(crate) fn may_add(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last) >= EVERY
     }
 }
 
@@ -102,35 +100,28 @@ mod tests {
         }
     }
 
-    fn due(
-        views: &[SourceView],
-        peers: &HashMap<SourceId, PeerId>,
-        missing: u64,
-    ) -> Option<PeerId> {
-        let now = Instant::now();
-        Widening::new(now).due(now + EVERY, missing, peers, views.iter().copied())
+    fn due(views: &[SourceView], peers: &BTreeMap<SourceId, char>, missing: u64) -> Option<char> {
+        ExtraLanes::new(Duration::ZERO).due(EVERY, missing, peers, views.iter().copied())
     }
 
     #[test]
     fn a_long_fast_path_gets_lanes_one_after_the_other() {
-        let (peer, start) = (PeerId::random(), Instant::now());
-        let mut peers = HashMap::from([(SourceId(0), peer)]);
+        let mut peers = BTreeMap::from([(SourceId(0), 'a')]);
         let views = [source(0, 100, 20_000_000)];
-        let mut widening = Widening::new(start);
-        let mut due =
-            |peers: &_, at| widening.due(start + at, MISSING, peers, views.iter().copied());
+        let mut lanes = ExtraLanes::new(Duration::ZERO);
+        let mut due = |peers: &_, at| lanes.due(at, MISSING, peers, views.iter().copied());
         assert_eq!(due(&peers, Duration::ZERO), None, "not at once");
-        assert_eq!(due(&peers, EVERY), Some(peer));
-        peers.insert(SourceId(1), peer);
+        assert_eq!(due(&peers, EVERY), Some('a'));
+        peers.insert(SourceId(1), 'a');
         assert_eq!(due(&peers, EVERY), None, "one at a time");
-        assert_eq!(due(&peers, 2 * EVERY), Some(peer));
-        peers.insert(SourceId(2), peer);
-        assert_eq!(due(&peers, 3 * EVERY), None, "all that one peer serves");
+        assert_eq!(due(&peers, 2 * EVERY), Some('a'));
+        peers.insert(SourceId(2), 'a');
+        assert_eq!(due(&peers, 3 * EVERY), None, "all that one peer gets");
     }
 
     #[test]
     fn near_slow_nearly_done_or_many_get_none() {
-        let peers = HashMap::from([(SourceId(0), PeerId::random())]);
+        let peers = BTreeMap::from([(SourceId(0), 'a')]);
         assert!(due(&[source(0, 100, 20_000_000)], &peers, MISSING).is_some());
         assert_eq!(
             due(&[source(0, 100, 20_000_000)], &peers, MISSING - 1),
@@ -138,10 +129,8 @@ mod tests {
         );
         assert_eq!(due(&[source(0, 2, 800_000_000)], &peers, MISSING), None);
         assert_eq!(due(&[source(0, 250, 1_048_576)], &peers, MISSING), None);
-        let many = (0..=PEERS_FEW as u32).map(|id| (SourceId(id), PeerId::random()));
-        assert_eq!(
-            due(&[source(0, 100, 20_000_000)], &many.collect(), MISSING),
-            None
-        );
+        let many = (0..=PEERS_FEW as u32).zip('a'..);
+        let many = many.map(|(id, peer)| (SourceId(id), peer)).collect();
+        assert_eq!(due(&[source(0, 100, 20_000_000)], &many, MISSING), None);
     }
 }

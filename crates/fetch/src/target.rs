@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc};
 
 use hubless_content::{ContentHash, Manifest, ManifestEntry, ManifestError};
-use hubless_network::AnnounceKey;
 use hubless_wire::Scope;
 
 /// What a fetch is for.
@@ -16,7 +15,8 @@ pub enum Target {
 }
 
 impl Target {
-    pub(super) fn model(&self) -> Option<ContentHash> {
+    /// The model, if it is one.
+    pub fn model(&self) -> Option<ContentHash> {
         match self {
             Self::Model(model) => Some(*model),
             Self::File(_) => None,
@@ -24,23 +24,18 @@ impl Target {
     }
 
     /// What peers are asked about.
-    pub(super) fn scope(&self) -> Scope {
+    pub fn scope(&self) -> Scope {
         match self {
             Self::Model(model) => Scope::Content(*model),
             Self::File(file) => Scope::File(file.hash),
         }
     }
 
-    /// What its holders announce.
-    pub(super) fn key(&self) -> AnnounceKey {
-        match self {
-            Self::Model(model) => AnnounceKey::from(*model),
-            Self::File(file) => AnnounceKey::from(file.hash),
-        }
-    }
-
-    /// A list of one file for a file alone, which nobody else ever sees; `None` for a model.
-    pub(super) fn own_manifest(&self) -> Result<Option<Arc<Manifest>>, ManifestError> {
+    /// A manifest of one file for a file alone, which never leaves this node; `None` for a model.
+    ///
+    /// # Errors
+    /// If the entry breaks a rule of manifests.
+    pub fn own_manifest(&self) -> Result<Option<Arc<Manifest>>, ManifestError> {
         match self {
             Self::Model(_) => Ok(None),
             Self::File(file) => Ok(Some(Arc::new(Manifest::new(vec![file.clone()])?))),

@@ -1,7 +1,7 @@
 //! A fetch that several readers share: what each of them waits for is fetched once, and comes
-//! before what nobody waits for.
+//! before everything else.
 //!
-//! There is one feed for a model at a time. It fetches nothing by itself, only what its readers
+//! There is one shared fetch of a model at a time. It fetches nothing by itself, only what its readers
 //! ask for, and ends some seconds after the last of them left: a client that lost its connection
 //! then finds it still under way.
 
@@ -13,56 +13,47 @@ use std::{
 };
 
 use hubless_content::{ContentHash, FileHash, Manifest};
-use hubless_scheduler::Order;
+use hubless_fetch::{FetchRequest, Layout, Outlook, ReadRequest, Target};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
 use tokio_util::sync::DropGuard;
 
-use super::{
-    digests::DigestAsks,
-    failures,
-    job::{Job, Outlook, Wish},
-    layout::Layout,
-    target::Target,
+use crate::{
+    failure::{Failure, interrupted},
+    fetch::{
+        digests::DigestAsks,
+        driver::{Driver, DriverArgs},
+        failures,
+    },
+    fetches::Fetches,
+    progress::ProgressSink,
 };
-use crate::{failure::Failure, failure::interrupted, fetches::Fetches, progress::ProgressSink};
 
-/// Demands that wait for the job; those who make more wait with them.
-const DEMANDS_MAX: usize = 64;
+/// Read requests that wait for the fetch; a reader with one more waits too.
+const READS_MAX: usize = 64;
 
-/// How long a feed goes on without readers, at least.
+/// How long a shared fetch goes on without readers, at least.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// How long a feed waits without progress while somebody waits for it.
+/// How long it waits without progress while a reader waits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a reader waits for.
-#[derive(Debug, Clone)]
-pub struct Demand {
-    /// The file.
-    pub file: FileHash,
-    /// The bytes it will read.
-    pub bytes: Range<u64>,
-    /// Those of them that it reads next: they come first.
-    pub next: Range<u64>,
-}
-
-/// The feeds under way; as many as there are models that somebody reads, which the gateway's
+/// The shared fetches under way; as many as there are models that are read, which the gateway's
 /// connections bound.
 #[derive(Default)]
-pub(crate) struct Feeds(Mutex<HashMap<ContentHash, Weak<Shared>>>);
+pub(crate) struct SharedFetches(Mutex<HashMap<ContentHash, Weak<Shared>>>);
 
-/// A reader's share of a feed.
+/// A reader's share of a fetch.
 #[derive(Clone)]
-pub struct Feed {
+pub struct SharedFetch {
     shared: Arc<Shared>,
     stored: watch::Receiver<u64>,
 }
 
 struct Shared {
-    demands: mpsc::Sender<Demand>,
+    reads: mpsc::Sender<ReadRequest>,
     layout: watch::Receiver<Option<Arc<Layout>>>,
     stored: watch::Receiver<u64>,
     outlook: watch::Receiver<Outlook>,
@@ -73,19 +64,19 @@ struct Shared {
     _cancel_on_drop: DropGuard,
 }
 
-impl Feed {
-    /// The feed of a model, begun if there is none.
+impl SharedFetch {
+    /// The shared fetch of a model, begun if there is none.
     ///
     /// # Errors
     /// If this process has no network.
     pub fn join(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Self, Failure> {
-        let mut feeds = fetches
-            .feeds
+        let mut shared_fetches = fetches
+            .shared
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        feeds.retain(|_, feed| feed.strong_count() > 0);
-        let alive = feeds
+        shared_fetches.retain(|_, fetch| fetch.strong_count() > 0);
+        let alive = shared_fetches
             .get(&model)
             .and_then(Weak::upgrade)
             .filter(|shared| shared.stored.has_changed().is_ok());
@@ -93,7 +84,7 @@ impl Feed {
             Some(shared) => shared,
             None => {
                 let shared = begin(fetches, model)?;
-                feeds.insert(model, Arc::downgrade(&shared));
+                shared_fetches.insert(model, Arc::downgrade(&shared));
                 shared
             }
         };
@@ -104,7 +95,7 @@ impl Feed {
     /// The list of files, as soon as some peer gave it.
     ///
     /// # Errors
-    /// If nobody has it.
+    /// If no peer has it.
     pub async fn manifest(&self) -> Result<Arc<Manifest>, Failure> {
         let mut layout = self.shared.layout.clone();
         let known = layout.wait_for(Option::is_some).await;
@@ -114,8 +105,8 @@ impl Feed {
             .ok_or_else(|| self.failure())
     }
 
-    /// Asks peers what other hubs call files; ends when they said it, or said that they do not know.
-    /// What they claim is in [`Fetches::claimed`] then.
+    /// Asks peers what other hubs call files; ends when they answered, with names or without. What
+    /// they claim is in [`Fetches::claimed`] then.
     pub async fn digests(&self, files: &[FileHash]) {
         self.shared.digests.want(files);
         self.shared.digests.answered(files).await;
@@ -124,7 +115,7 @@ impl Feed {
     /// Waits for a source that has something of the model.
     ///
     /// # Errors
-    /// If there is none within this time; says what was tried.
+    /// If there is none within this time, with what was tried.
     pub async fn holder(&self, within: Duration) -> Result<(), Failure> {
         let mut outlook = self.shared.outlook.clone();
         let found = outlook.wait_for(|outlook| outlook.holders > 0);
@@ -142,34 +133,34 @@ impl Feed {
     ///
     /// # Errors
     /// If the fetch failed.
-    pub async fn demand(
+    pub async fn request(
         &self,
         file: FileHash,
         bytes: Range<u64>,
         next: Range<u64>,
     ) -> Result<(), Failure> {
-        let demand = Demand { file, bytes, next };
-        let sent = self.shared.demands.send(demand).await;
+        let request = ReadRequest { file, bytes, next };
+        let sent = self.shared.reads.send(request).await;
         sent.map_err(|_| self.failure())
     }
 
-    /// To be called before looking at what is stored: [`Feed::more`] then ends for what comes
-    /// after the look.
-    pub fn look(&mut self) {
+    /// To be called before what is stored is read: [`SharedFetch::stored_more`] then ends for what
+    /// comes after that.
+    pub fn mark_read(&mut self) {
         self.stored.borrow_and_update();
     }
 
-    /// Ends when something was stored since [`Feed::look`].
+    /// Ends when something was stored since [`SharedFetch::mark_read`].
     ///
     /// # Errors
     /// If the fetch failed.
-    pub async fn more(&mut self) -> Result<(), Failure> {
+    pub async fn stored_more(&mut self) -> Result<(), Failure> {
         let changed = self.stored.changed().await;
         changed.map_err(|_| self.failure())
     }
 
     /// What may be expected of the fetch now.
-    pub(super) fn outlook(&self) -> Outlook {
+    pub fn outlook(&self) -> Outlook {
         *self.shared.outlook.borrow()
     }
 
@@ -181,33 +172,28 @@ impl Feed {
 
 fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<Shared>, Failure> {
     let (sink, cancel_on_drop) = ProgressSink::silent(&fetches.cx.cancel);
-    let (demands, received) = mpsc::channel(DEMANDS_MAX);
-    let wish = Wish {
-        target: Target::Model(model),
+    let (reads, read_requests) = mpsc::channel(READS_MAX);
+    let args = DriverArgs {
+        request: FetchRequest::Shared { model },
         named: Vec::new(),
-        wants: Box::new(|_| true),
-        range: Some(0..0),
-        demands: Some(received),
-        order: Order::Sequential,
+        reads: Some(read_requests),
         patience: PATIENCE,
-        keep: false,
-        only_plan: false,
     };
-    let job = Job::new(fetches, &sink, wish)?;
+    let driver = Driver::new(fetches, &sink, args)?;
     let failure = Arc::new(OnceLock::new());
     let shared = Arc::new(Shared {
-        demands,
-        layout: job.layout(),
-        stored: job.stored(),
-        outlook: job.outlook(),
-        digests: job.digests(),
+        reads,
+        layout: driver.layout(),
+        stored: driver.stored(),
+        outlook: driver.outlook(),
+        digests: driver.digests(),
         model,
         failure: failure.clone(),
         _cancel_on_drop: cancel_on_drop,
     });
     fetches.cx.tasks.spawn(async move {
-        // The job tells its end by dropping what it told its progress by: the reason comes first.
-        job.run_telling(&failure).await;
+        // Readers see the end of a fetch when its reports end: the reason is noted before.
+        driver.run_noting(&failure).await;
     });
     fetches
         .cx
@@ -216,7 +202,7 @@ fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<Shared>, Fail
     Ok(shared)
 }
 
-/// Keeps a feed until nobody has used it for a while.
+/// Keeps a shared fetch until it had no reader for a while.
 async fn linger(fetches: Arc<Fetches>, shared: Arc<Shared>) {
     while Arc::strong_count(&shared) > 1 {
         tokio::select! {

@@ -1,21 +1,22 @@
-//! What other hubs call files, asked of a source that may hold them.
+//! What other hubs call files, asked of a peer that may hold them.
 
 use std::collections::HashSet;
 
 use hubless_content::FileHash;
+use hubless_fetch::End;
 use hubless_wire::{Answer, Ask};
 
-use super::{DIGESTS_TIMEOUT, End, Open, Source};
+use super::{Connection, DIGESTS_TIMEOUT, Request};
 use crate::fetch::digests::DigestAsk;
 
-impl Source {
+impl Connection {
     pub(super) async fn ask_digests(&mut self) -> Result<(), End> {
         let Some(ask) = self.shared.digests.claim(&self.refused_digests) else {
             return Ok(());
         };
         self.digest_asks += 1;
         let files = ask.files().collect();
-        self.ask_beside(Ask::Digests(files), Open::Digests(ask))
+        self.ask_beside(Ask::Digests(files), Request::Digests(ask))
             .await
     }
 
@@ -29,7 +30,7 @@ impl Source {
         self.digests_changed.mark_changed();
         let found = match answer {
             Answer::Digests(found) if found.len() == ask.files().len() => found,
-            Answer::Digests(_) => return Err(End::Lied),
+            Answer::Digests(_) => return Err(End::Misbehaved),
             _ => Vec::new(),
         };
         let claims = ask.files().zip(found);
@@ -44,29 +45,20 @@ impl Source {
             End::Gone
         })?;
         self.refused_digests.extend(ask.answered(&known));
-        match is_wrong {
-            true => {
-                self.shared.fetches.cx.counters.rejected.count();
-                Err(End::Lied)
-            }
-            false => Ok(()),
+        if is_wrong {
+            self.shared.fetches.cx.counters.rejected.count();
+            return Err(End::Misbehaved);
         }
+        Ok(())
     }
 
     pub(super) async fn give_up_slow_digests(&mut self) -> Result<(), End> {
-        let is_slow =
-            |open: &Open| matches!(open, Open::Digests(ask) if ask.age() > DIGESTS_TIMEOUT);
-        let slow = self.open.iter().filter(|(_, open)| is_slow(open));
-        let ids: Vec<u64> = slow.map(|(id, _)| *id).collect();
-        for id in ids {
-            if let Some(Open::Digests(ask)) = self.open.remove(&id) {
+        let is_slow = |request: &Request| matches!(request, Request::Digests(ask) if ask.age() > DIGESTS_TIMEOUT);
+        for (id, request) in self.open.take_all(is_slow) {
+            if let Request::Digests(ask) = request {
                 self.digest_asks -= 1;
                 self.refused_digests.extend(ask.answered(&HashSet::new()));
-                let asks = self
-                    .beside
-                    .as_ref()
-                    .map_or(&self.asks, |beside| &beside.asks);
-                asks.send(id, Ask::Cancel).await.map_err(|_| End::Gone)?;
+                self.send_beside(id, Ask::Cancel).await?;
             }
         }
         Ok(())
