@@ -5,6 +5,7 @@
 //! random; those that a crash left are removed by the next export into the same directory.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, HashMap},
     ffi::OsStr,
     io,
@@ -64,6 +65,17 @@ pub(crate) struct Target {
     /// Those of them that earlier exports have left nothing in.
     swept: BTreeSet<String>,
     staged: Vec<Staged>,
+    /// The directory that was used last: files come in the order of their paths.
+    last: RefCell<Option<Opened>>,
+}
+
+/// A directory of the target.
+#[derive(Clone)]
+struct Opened {
+    /// Relative to the target.
+    path: String,
+    directory: Arc<dyn Dir>,
+    device: u64,
 }
 
 /// A file under its temporary name that is not durable yet.
@@ -76,6 +88,7 @@ struct Staged {
 /// Where one file goes.
 pub(crate) struct Spot {
     directory: Arc<dyn Dir>,
+    device: u64,
     name: String,
     /// For messages.
     pub(crate) shown: PathBuf,
@@ -94,6 +107,7 @@ impl Target {
             touched: BTreeSet::new(),
             swept: BTreeSet::new(),
             staged: Vec::new(),
+            last: RefCell::default(),
         })
     }
 
@@ -160,11 +174,31 @@ impl Target {
         path: &ModelPath,
         open: impl Fn(&dyn Dir, &str) -> io::Result<Arc<dyn Dir>>,
     ) -> Result<Spot, StoreError> {
-        let mut segments = path.segments();
-        let name = segments.next_back().unwrap_or_default().to_owned();
+        let name = path.segments().next_back().unwrap_or_default().to_owned();
+        let parent = path.ancestors().last().unwrap_or_default();
+        let last = self.last.borrow().clone();
+        let opened = match last.filter(|last| last.path == parent) {
+            Some(last) => last,
+            None => self.open_parent(path, parent, open)?,
+        };
+        Ok(Spot {
+            directory: opened.directory,
+            device: opened.device,
+            name,
+            shown: self.path_of(path),
+        })
+    }
+
+    /// Opens the directory that a file lies in, from the top.
+    fn open_parent(
+        &self,
+        path: &ModelPath,
+        parent: &str,
+        open: impl Fn(&dyn Dir, &str) -> io::Result<Arc<dyn Dir>>,
+    ) -> Result<Opened, StoreError> {
         let mut directory = self.root.clone();
         let mut above = PathBuf::new();
-        for segment in segments {
+        for segment in parent.split('/').filter(|segment| !segment.is_empty()) {
             above.push(segment);
             directory = match open(&*directory, segment) {
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -176,11 +210,13 @@ impl Target {
                 opened => opened.context("open", &self.path.join(&above))?,
             };
         }
-        Ok(Spot {
+        let opened = Opened {
+            path: parent.to_owned(),
+            device: directory.device().context("read", &self.path_of(path))?,
             directory,
-            name,
-            shown: self.path_of(path),
-        })
+        };
+        self.last.replace(Some(opened.clone()));
+        Ok(opened)
     }
 
     /// Gives a written file its name as soon as it is durable: at once, or with others.
@@ -192,8 +228,7 @@ impl Target {
         before: Option<Signature>,
     ) -> Result<(), StoreError> {
         let Written { temporary, file } = written;
-        let device = spot.directory.device().context("read", &spot.shown)?;
-        if !self.syncs_together || device != self.device {
+        if !self.syncs_together || spot.device != self.device {
             let synced = file.sync().context("sync", &spot.shown);
             let named = synced.and_then(|()| spot.name_it(&temporary, before));
             if named.is_err() {
