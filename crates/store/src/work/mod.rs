@@ -15,6 +15,7 @@ pub(crate) mod recover;
 pub(crate) mod scrub;
 pub(crate) mod sweep;
 pub(crate) mod target;
+pub(crate) mod temporary;
 pub(crate) mod usage;
 pub(crate) mod verify;
 pub(crate) mod walk;

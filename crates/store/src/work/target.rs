@@ -11,7 +11,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use hubless_content::{ManifestEntry, ModelPath};
@@ -19,16 +18,11 @@ use hubless_content::{ManifestEntry, ModelPath};
 use crate::{
     disk::{
         Disk, DiskFile, Signature, clone_into,
-        dir::{Dir, Entry, EntryKind},
+        dir::{Dir, Entry},
     },
     error::{IoContext, StoreError},
+    work::temporary::{sweep, temporary_name},
 };
-
-const TEMPORARY_PREFIX: &str = ".hubless-";
-
-/// A temporary file that did not change for so long belongs to no export that runs: between its
-/// first byte and its name there is nothing but writing and syncing. Seconds.
-const TEMPORARY_AGE_MIN: i64 = 3600;
 
 /// Up to so many files are synced one by one; for more, one call for the whole file system is
 /// cheaper, although it may wait for bytes of other programs.
@@ -37,21 +31,6 @@ const SYNC_EACH_MAX: usize = 32;
 /// Files that wait for the sync of the file system together, which takes long where other programs
 /// write much. A crash or an error costs the writing of these files again.
 const SYNC_BATCH_FILES: usize = 16_384;
-
-/// Whether a file of this name is what an export left, or writes just now.
-pub(crate) fn is_temporary(name: &str) -> bool {
-    let end = TEMPORARY_PREFIX.len();
-    let (Some(prefix), Some(rest)) = (name.get(..end), name.get(end..)) else {
-        return false;
-    };
-    let is_number = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
-    prefix.eq_ignore_ascii_case(TEMPORARY_PREFIX) && !rest.is_empty() && rest.bytes().all(is_number)
-}
-
-/// A name that no other export uses, in this process or another.
-fn temporary_name() -> String {
-    format!("{TEMPORARY_PREFIX}{:032x}", rand::random::<u128>())
-}
 
 /// The directory that is exported to.
 pub(crate) struct Target {
@@ -409,21 +388,6 @@ impl Spot {
     }
 }
 
-/// Removes what exports that were killed have left in a directory; what cannot be removed stays.
-fn sweep(directory: &dyn Dir) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    for name in directory.names().unwrap_or_default() {
-        let is_left = name.to_str().is_some_and(is_temporary)
-            && matches!(directory.entry(&name), Ok(Some(entry))
-                if entry.kind == EntryKind::File
-                    && now.saturating_sub(entry.signature.changed) >= TEMPORARY_AGE_MIN);
-        if is_left {
-            let _ = directory.remove(&name);
-        }
-    }
-}
-
 /// The first two paths, or directories of paths, that differ only in case.
 fn same_but_for_case<'a>(paths: impl Iterator<Item = &'a ModelPath>) -> Option<(String, String)> {
     let mut seen: HashMap<String, &str> = HashMap::new();
@@ -459,21 +423,5 @@ mod tests {
             "directories"
         );
         assert_eq!(merged(&["Ä", "ä"]), Some(("Ä".into(), "ä".into())));
-    }
-
-    #[test]
-    fn only_names_that_exports_make_are_temporary() {
-        assert!(is_temporary(&temporary_name()));
-        assert!(is_temporary(&temporary_name().to_uppercase()));
-        assert!(is_temporary(".hubless-17-2"), "of earlier versions");
-        for name in [
-            ".hubless-",
-            ".hubless-notes",
-            "hubless-17-2",
-            ".hubless",
-            "äöü",
-        ] {
-            assert!(!is_temporary(name), "{name}");
-        }
     }
 }

@@ -14,7 +14,7 @@ use hubless_content::{ModelPath, PATH_DEPTH_MAX, PathError};
 
 use crate::{
     error::{IoContext, StoreError},
-    work::target::is_temporary,
+    work::temporary::is_temporary,
 };
 
 /// A file to import.
