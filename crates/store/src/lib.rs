@@ -35,14 +35,12 @@ mod pending;
 mod sync;
 mod work;
 
-use std::sync::{Arc, Mutex};
-
-use hubless_memory::Buffers;
+use std::sync::Arc;
 
 pub use disk::dir::{Dir, Entry, EntryKind};
 pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
-pub use files::chunks::Put;
+pub use files::damage::Damaged;
 pub use files::external::ExternalChange;
 pub use files::located::{FileInfo, FilePlace};
 pub use index::{
@@ -53,7 +51,6 @@ pub use observer::{Observer, Progress};
 pub use open::StoreOptions;
 pub use pending::quota::Usage;
 pub use work::announce::AnnounceKeys;
-pub use work::damage::Damaged;
 pub use work::digests::{Ahead, DigestsAhead};
 pub use work::evict::Evictions;
 pub use work::export::{ExportOptions, Exported};
@@ -62,6 +59,7 @@ pub use work::import::{ImportOptions, Imported};
 pub use work::in_use::{FilesGuard, Guard};
 pub use work::incoming::{Expected, Incoming, IncomingReader};
 pub use work::models::ModelInfo;
+pub use work::put::Put;
 pub use work::scrub::Scrubbed;
 pub use work::usage::Totals;
 pub use work::verify::VerifyReport;
@@ -70,44 +68,18 @@ pub use work::verify::VerifyReport;
 /// left, as does [`Store::close`].
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
-    _committer: Arc<commit::group::Committer>,
-}
-
-/// What all clones and the committer share.
-pub(crate) struct Shared {
-    disk: Arc<dyn Disk>,
-    home: disk::home::Home,
-    index: index::Index,
-    quota: Arc<pending::quota::Quota>,
-    queue: pending::queue::Queue,
-    partials: files::partial::Partials,
-    in_use: Arc<work::in_use::InUse>,
-    uses: pending::uses::Uses,
-    evictor: work::evict::Evictor,
-    buffers: Buffers,
-    handles: Mutex<lru::Lru<files::located::HandleKey, Arc<dyn DiskFile>>>,
-    lists: Mutex<files::proven::ListsInUse>,
-    damage: work::damage::DamageReports,
-    due: Mutex<work::scrub::Due>,
-    /// Complete partial files with chunks that the index claims and this process has not verified.
-    unproven: Mutex<Vec<Arc<files::partial::Partial>>>,
-    /// Held while those are verified.
-    proving: Mutex<()>,
-    /// Held by whoever commits, and by whoever moves files from one state to another.
-    committing: Mutex<()>,
-    /// Held by the one garbage collection or eviction that runs.
-    collecting: Mutex<()>,
+    work: Arc<work::Work>,
+    committer: Arc<work::committer::Committer>,
 }
 
 impl Store {
     fn index(&self) -> &index::Index {
-        &self.shared.index
+        &self.work.files.index
     }
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Store({})", self.shared.home.root().display())
+        write!(f, "Store({})", self.work.files.home.root().display())
     }
 }

@@ -1,22 +1,15 @@
 //! Opening a store, and putting in order what a crash left behind.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-};
-
-use hubless_memory::Buffers;
+use std::{path::Path, sync::Arc};
 
 use crate::{
-    Shared, Store,
-    commit::group::Committer,
+    Store,
     disk::{Disk, RealDisk, home::Home},
     error::{IoContext, StoreError},
-    files::{located::HANDLES_MAX, partial::Partials, proven::LISTS_IN_USE_CVS},
+    files::{Files, handles::HANDLES_MAX},
     index::Index,
-    lru::Lru,
-    pending::{queue::Queue, quota::Quota, uses::Uses},
-    work::{damage::DamageReports, evict::Evictor, in_use::InUse, sweep::sweep},
+    pending::quota::Quota,
+    work::{Work, committer::Committer, sweep::sweep},
 };
 
 /// How a store is opened.
@@ -57,31 +50,11 @@ impl Store {
             sweep(&*disk, &home, &index)?;
         }
         let quota = Quota::new(bytes_used(&index)?, options.quota);
-        let shared = Arc::new(Shared {
-            disk,
-            home,
-            index,
-            quota: Arc::new(quota),
-            queue: Queue::default(),
-            partials: Partials::default(),
-            uses: Uses::default(),
-            evictor: Evictor::default(),
-            in_use: Arc::new(InUse::default()),
-            buffers: Buffers::default(),
-            handles: Mutex::new(Lru::new(options.open_files_max.unwrap_or(HANDLES_MAX))),
-            lists: Mutex::new(Lru::new(LISTS_IN_USE_CVS)),
-            damage: DamageReports::default(),
-            due: Mutex::default(),
-            unproven: Mutex::default(),
-            proving: Mutex::new(()),
-            committing: Mutex::new(()),
-            collecting: Mutex::new(()),
-        });
-        let committer = Arc::new(Committer::start(shared.clone())?);
-        Ok(Self {
-            shared,
-            _committer: committer,
-        })
+        let handles_max = options.open_files_max.unwrap_or(HANDLES_MAX);
+        let files = Files::new(disk, home, index, quota, handles_max);
+        let work = Arc::new(Work::new(files));
+        let committer = Arc::new(Committer::start(work.clone())?);
+        Ok(Self { work, committer })
     }
 }
 

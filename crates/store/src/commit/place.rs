@@ -10,8 +10,8 @@ use std::{
 use hubless_content::{ChunkList, FileHash, Manifest};
 
 use crate::{
-    Shared,
-    disk::{Access, Disk, DiskFile, Signature},
+    commit::Commits,
+    disk::{Access, Disk, Signature},
     error::{IoContext, StoreError},
     index::{Digests, Place, PlacedRow, Record},
     pending::quota::Reservation,
@@ -28,9 +28,9 @@ pub(crate) struct Placed {
 
 /// A file under a temporary name that goes, with the room it takes, unless it is placed.
 pub(crate) struct TempFile {
-    disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) path: PathBuf,
-    reservation: Option<Reservation>,
+    pub(crate) reservation: Option<Reservation>,
 }
 
 impl Drop for TempFile {
@@ -54,25 +54,7 @@ impl TempFile {
     }
 }
 
-impl Shared {
-    /// An empty file under a temporary name, and room for `size` bytes, made if there is none.
-    pub(crate) fn make_temporary(
-        &self,
-        size: u64,
-    ) -> Result<(TempFile, Arc<dyn DiskFile>), StoreError> {
-        self.index.writable()?;
-        let reservation = Some(self.reserve(size)?);
-        let path = self.home.new_import();
-        let disk = self.disk.clone();
-        let handle = disk.open(&path, Access::Create).context("make", &path)?;
-        let file = TempFile {
-            disk,
-            path,
-            reservation,
-        };
-        Ok((file, handle))
-    }
-
+impl Commits {
     /// Puts sealed files in their places and makes all known, and a manifest with them, in one
     /// transaction; all or none.
     pub(crate) fn place(
@@ -80,7 +62,7 @@ impl Shared {
         placed: HashMap<FileHash, Placed>,
         manifest: Option<&Manifest>,
     ) -> Result<(), StoreError> {
-        self.index.writable()?;
+        self.files.index.writable()?;
         let _no_commit_meanwhile = lock(&self.committing);
         let outcome = self.publish_placed(&placed, manifest);
         if outcome.is_err() {
@@ -101,13 +83,13 @@ impl Shared {
         for (file, placed) in placed {
             if let Some(copy) = &placed.copy {
                 let moved = self.move_to_owned(&copy.path, *file);
-                moved.context("rename to", &self.home.owned(*file))?;
+                moved.context("rename to", &self.files.home.owned(*file))?;
                 signatures.insert(*file, self.owned_signature(*file)?);
-                directories.insert(self.home.owned_dir(*file));
+                directories.insert(self.files.home.owned_dir(*file));
             }
         }
         self.sync_directories(directories)?;
-        let mut partials = self.partials.lock();
+        let mut partials = self.files.partials.lock();
         let before = self.write_placed(placed, &signatures, manifest)?;
         for file in placed.keys() {
             self.forget_in_memory(*file, &mut partials);
@@ -136,7 +118,7 @@ impl Shared {
                 }
             })
             .collect();
-        self.index.place(&rows, manifest)
+        self.files.index.place(&rows, manifest)
     }
 
     /// After the commit: the room that the copies take is theirs, that of what they replaced is
@@ -153,10 +135,10 @@ impl Shared {
             let Some(old) = before.get(&file) else {
                 continue;
             };
-            self.quota.give_back(old.bytes_owned());
+            self.files.quota.give_back(old.bytes_owned());
             if old.is_partial() {
                 // Opening the store sweeps it if this fails.
-                let _ = self.disk.remove(&self.home.partial(file));
+                let _ = self.files.disk.remove(&self.files.home.partial(file));
             }
         }
     }
@@ -166,12 +148,12 @@ impl Shared {
     fn take_back(&self, placed: &HashMap<FileHash, Placed>) {
         let copies = placed.iter().filter(|(_, placed)| placed.copy.is_some());
         for file in copies.map(|(file, _)| file) {
-            let partial = self.partials.lock().get(file).cloned();
+            let partial = self.files.partials.lock().get(file).cloned();
             let is_published = partial.is_some_and(|partial| partial.lock().published);
-            let record = self.record(*file);
+            let record = self.files.record(*file);
             let is_unknown = record.is_ok_and(|record| !record.is_some_and(|r| r.is_owned()));
             if is_unknown && !is_published {
-                let _ = self.disk.remove(&self.home.owned(*file));
+                let _ = self.files.disk.remove(&self.files.home.owned(*file));
             }
         }
     }
@@ -194,23 +176,23 @@ mod tests {
         let bytes = vec![7; 600_000];
         let list = hash_reader(&bytes[..]).unwrap();
         let file = list.file();
-        let shared = &store.shared;
-        let no_commit_meanwhile = lock(&shared.committing);
+        let work = &store.work;
+        let no_commit_meanwhile = work.commits.lock();
         store.put_chunk_list(&list).unwrap();
         for (index, chunk) in (0..).map(ChunkIndex).zip(bytes.chunks(CHUNK_SIZE)) {
             let chunk = Bytes::copy_from_slice(chunk);
             store.put(&list.verify(index, chunk).unwrap()).unwrap();
         }
-        let partial = shared.partials.lock().get(&file).cloned().unwrap();
-        shared.publish(std::iter::once(&*partial)).unwrap();
+        let partial = work.files.partials.lock().get(&file).cloned().unwrap();
+        work.commits.publish(std::iter::once(&*partial)).unwrap();
         let placed = Placed {
             record: Record::new(list.size(), Place::Owned(Signature::default())),
-            copy: Some(shared.make_temporary(list.size()).unwrap().0),
+            copy: Some(work.make_temporary(list.size()).unwrap().0),
             list,
             digests: None,
         };
-        shared.take_back(&HashMap::from([(file, placed)]));
-        assert_eq!(std::fs::read(shared.home.owned(file)).unwrap(), bytes);
+        work.commits.take_back(&HashMap::from([(file, placed)]));
+        assert_eq!(std::fs::read(work.files.home.owned(file)).unwrap(), bytes);
         drop(no_commit_meanwhile);
         store.flush().unwrap();
         assert!(store.file(file).unwrap().unwrap().complete);

@@ -1,10 +1,14 @@
 //! Models, pins, and records of others.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use hubless_content::{ContentHash, Manifest};
+use hubless_content::{ChunkSet, ContentHash, Manifest};
 
-use crate::{FilesGuard, Guard, RecordChange, Store, StoreError, StoredRecord};
+use crate::{
+    AnnounceKeys, ExportOptions, Exported, FilesGuard, Guard, ImportOptions, Imported, ModelInfo,
+    Observer, RecordChange, Store, StoreError, StoredRecord,
+};
 
 impl Store {
     /// Makes a model known; its files may come later. Durable when it returns.
@@ -12,7 +16,7 @@ impl Store {
     /// # Errors
     /// If the disk is full or fails.
     pub fn put_manifest(&self, manifest: &Manifest) -> Result<ContentHash, StoreError> {
-        self.shared.put_manifest(manifest)
+        self.work.put_manifest(manifest)
     }
 
     /// The manifest of a model, if it is known.
@@ -28,7 +32,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownModel`] if it is not known.
     pub fn pin(&self, model: ContentHash) -> Result<(), StoreError> {
-        self.shared.pin(model)
+        self.work.pin(model)
     }
 
     /// Lets a model be collected; true if it was pinned.
@@ -53,24 +57,24 @@ impl Store {
     /// [`StoreError::UnknownModel`] if it is not known, [`StoreError::Named`] if it is a revision of
     /// a repo.
     pub fn remove(&self, model: ContentHash) -> Result<(), StoreError> {
-        self.shared.remove_model(model)
+        self.work.remove_model(model)
     }
 
     /// Keeps a model and its files from being collected as long as the guard lives: for a fetch,
     /// from before its manifest is put.
     pub fn protect(&self, model: ContentHash) -> Guard {
-        self.shared.in_use.protect_model(model)
+        self.work.in_use.protect_model(model)
     }
 
     /// Keeps single files from being collected, those that are added to the guard, as long as it
     /// lives: for a fetch of what no model names yet.
     pub fn protect_files(&self) -> FilesGuard {
-        self.shared.in_use.protect_files()
+        self.work.in_use.protect_files()
     }
 
     /// Writes or, for `None`, removes records, all or none. They are durable some seconds later.
     pub fn records_write(&self, records: &[RecordChange]) {
-        self.shared.queue.push_records(records);
+        self.work.files.queue.push_records(records);
     }
 
     /// All records, ordered by key.
@@ -80,5 +84,78 @@ impl Store {
     pub fn records_read_all(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.flush()?;
         self.index().records().all()
+    }
+
+    /// Everything of which at least one chunk can be served, in no order.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn announce_keys(&self) -> Result<AnnounceKeys, StoreError> {
+        self.work.announce_keys()
+    }
+
+    /// Writes files of a model below `target`, which is made if it is not there, and makes them
+    /// durable. Files that are right already are left alone. A file of the same name with other
+    /// bytes is replaced only if the store has its bytes, as those of another revision, or if
+    /// [`ExportOptions::force`] is set: what the user wrote is not lost.
+    ///
+    /// A file is cloned if the file system can, else linked (then it is read-only), else copied.
+    /// The user's own files are never linked. No byte leaves that is not proven: a file that changed
+    /// since it was last found to be right is read and checked before, and a wrong chunk is no
+    /// longer held.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownModel`]; [`StoreError::Incomplete`] for a file that is not here, or of
+    /// which a chunk was found to be wrong: what is missing can be fetched then;
+    /// [`StoreError::WouldReplace`]; [`StoreError::UnsafeTarget`] and [`StoreError::SameName`] where
+    /// the target cannot take a file; others if a disk fails. Files that were exported until then
+    /// stay.
+    pub fn export(
+        &self,
+        model: ContentHash,
+        target: &Path,
+        options: &ExportOptions<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Exported, StoreError> {
+        self.work.export(model, target, options, observer)
+    }
+
+    /// Imports and pins a directory.
+    ///
+    /// # Errors
+    /// Those of kind [`Input`](crate::StoreErrorKind::Input) name the file that cannot be
+    /// imported; others if there is no room or a disk fails. Nothing is kept then.
+    pub fn import(
+        &self,
+        directory: &Path,
+        options: &ImportOptions,
+        observer: &dyn Observer,
+    ) -> Result<Imported, StoreError> {
+        self.work.import(directory, options, observer)
+    }
+
+    /// All models that are known, complete or not, in the order of their hashes.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn models(&self) -> Result<Vec<ModelInfo>, StoreError> {
+        self.work.models()
+    }
+
+    /// What is known about one model.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn model_info(&self, model: ContentHash) -> Result<Option<ModelInfo>, StoreError> {
+        self.work.model_info(model)
+    }
+
+    /// Which chunks of a model can be read: those of all its files one after the other, in the
+    /// order of the manifest. `None` if the model is not known.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn model_held(&self, model: ContentHash) -> Result<Option<ChunkSet>, StoreError> {
+        self.work.model_held(model)
     }
 }

@@ -105,7 +105,7 @@ impl Store {
         revision: &Revision,
         refs: &[RefChange],
     ) -> Result<(), StoreError> {
-        self.shared.put_revision(repo, None, commit, revision, refs)
+        self.work.put_revision(repo, None, commit, revision, refs)
     }
 
     /// Makes a new repo known together with a revision, as [`Store::put_revision`] does: no reader
@@ -121,7 +121,7 @@ impl Store {
         revision: &Revision,
         refs: &[RefChange],
     ) -> Result<(), StoreError> {
-        self.shared
+        self.work
             .put_revision(&repo.id, Some(repo), commit, revision, refs)
     }
 

@@ -2,164 +2,22 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hubless_content::{
-    ChunkIndex, ChunkSet, FileHash, VerifiedChunk, chunk_count, chunk_len, chunk_offset,
+    ChunkIndex, ChunkList, ChunkSet, FileHash, VerifiedChunk, chunk_count, chunk_len, chunk_offset,
 };
 use hubless_memory::KeptBuffers;
 
 use crate::{
-    Shared, Store,
     disk::{Access, DiskFile, Signature, is_loss, is_shortage},
     error::{IoContext, StoreError},
-    files::{
-        located::{HandleKey, Located},
-        partial::{Inserted, Partial},
-    },
+    files::{Files, handles::HandleKey, located::Located, partial::Partial},
     index::{External, Place},
-    pending::queue::Pushed,
     sync::lock,
 };
 
-/// What became of a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Put {
-    /// It was not held before.
-    pub new: bool,
-    /// All chunks of its file are held now.
-    pub file_complete: bool,
-}
-
-impl Store {
-    /// Takes a chunk in. It can be read at once and is durable with the next group commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Quota`] and [`StoreError::NoSpace`] when there is no room: what is held stays
-    /// readable, and putting works again when there is. Others if the disk or the index fails.
-    pub fn put(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
-        self.shared.index.writable()?;
-        // What could not be committed comes first, or the error would never reach anybody.
-        if self.shared.queue.has_failed() {
-            self.shared.commit()?;
-        }
-        if chunk_count(chunk.file_size()) == 1 {
-            self.shared.put_inline(chunk.file(), chunk.bytes())
-        } else {
-            self.shared.put_partial(chunk)
-        }
-    }
-
-    /// The bytes of a chunk for a reader that verifies them, as a peer does; `None` if they are not
-    /// held.
-    ///
-    /// They leave as they are if their file is as it was when it was last found to be right: the same
-    /// size, times, inode and device. Else they are read as by [`Store::read_proven`]. The bytes of a
-    /// file of the user's own are given only if it was not written to.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn read_chunk(
-        &self,
-        file: FileHash,
-        index: ChunkIndex,
-    ) -> Result<Option<Bytes>, StoreError> {
-        if let Some(chunk) = self.shared.proven_inline(file, index)? {
-            self.shared.uses.note(file);
-            return Ok(Some(chunk.bytes().clone()));
-        }
-        let located = self.shared.locate(file)?;
-        match self.shared.read(file, &located, index)? {
-            Read::Absent => Ok(None),
-            Read::Bytes {
-                bytes,
-                is_known: true,
-            } => {
-                self.shared.uses.note(file);
-                Ok(Some(bytes))
-            }
-            _ => self.read_proven(file, index),
-        }
-    }
-
-    /// The bytes of a chunk, hashed against the chunk list on every call; `None` if they are not
-    /// held. A chunk that is wrong, cut off or unreadable is rejected: it is no longer held, it is
-    /// counted and logged, the hook of [`Store::on_damage`] is called, and the answer is `None`.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn read_proven(
-        &self,
-        file: FileHash,
-        index: ChunkIndex,
-    ) -> Result<Option<Bytes>, StoreError> {
-        let outcome = self.shared.read_proven(file, index);
-        if matches!(outcome, Ok(Some(_))) {
-            self.shared.uses.note(file);
-        }
-        self.shared.damage.deliver();
-        outcome
-    }
-
-    /// The bytes of a chunk, if nobody has to wait for them: they are in memory, and their file is
-    /// open. `None` says that it is not known, and [`Store::read_chunk`] is to be called.
-    ///
-    /// For a thread that must not wait: it takes no lock that somebody holds while a disk works.
-    /// What it reads here, it has in its own cache.
-    pub fn read_chunk_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<Bytes> {
-        let (bytes, _) = self.shared.read_at_once(file, index)?;
-        self.shared.uses.note(file);
-        Some(bytes)
-    }
-
-    /// As [`Store::read_proven`] for a thread that must not wait, as [`Store::read_chunk_at_once`].
-    /// `None` says that it is not known, and [`Store::read_proven`] is to be called: also if the chunk
-    /// is wrong.
-    pub fn read_proven_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<Bytes> {
-        let bytes = self.shared.read_proven_at_once(file, index)?;
-        self.shared.uses.note(file);
-        Some(bytes)
-    }
-
-    /// Keeps the memory of chunks that were read and dropped for those that are read next, until the
-    /// guard is dropped: for a reader of many chunks.
-    pub fn keep_buffers(&self) -> KeptBuffers {
-        self.shared.buffers.keep()
-    }
-
-    /// Bytes `offset..offset + len` of a file, each chunk verified while it is read.
-    ///
-    /// # Errors
-    /// [`StoreError::Incomplete`] if a chunk of the range is not held, or was until it was found to be
-    /// wrong; [`StoreError::Range`] if it goes beyond the end.
-    pub fn read_range(&self, file: FileHash, offset: u64, len: u64) -> Result<Bytes, StoreError> {
-        let incomplete = StoreError::Incomplete { file };
-        let Some(size) = self.file(file)?.map(|info| info.size) else {
-            return Err(incomplete);
-        };
-        let end = offset.saturating_add(len);
-        if end > size {
-            return Err(StoreError::Range { file, end, size });
-        }
-        let mut range = BytesMut::new();
-        let mut at = offset;
-        while at < end {
-            let Some(index) = ChunkIndex::of_offset(at) else {
-                return Err(incomplete);
-            };
-            let Some(chunk) = self.read_proven(file, index)? else {
-                return Err(StoreError::Incomplete { file });
-            };
-            let start = chunk_offset(index);
-            let stop = (end - start).min(chunk.len() as u64);
-            range.extend_from_slice(&chunk[(at - start) as usize..stop as usize]);
-            at = start + stop;
-        }
-        Ok(range.freeze())
-    }
-}
-
 /// A chunk as it was read.
-pub(super) enum Read {
+pub(crate) enum Read {
     /// It is not held.
     Absent,
     /// `is_known` if its file is as it was when it was last found to be right.
@@ -168,8 +26,37 @@ pub(super) enum Read {
     Lost,
 }
 
-impl Shared {
-    pub(super) fn read(
+impl Files {
+    /// A chunk that is in memory, and the size of its file, which is as it was when it was last found
+    /// to be right. Takes no lock that is held while a disk works.
+    pub(crate) fn read_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<(Bytes, u64)> {
+        let key = HandleKey { file, partial: 0 };
+        let open = || lock(&self.handles).get(key);
+        let handle = open()?;
+        let record = self.record(file).ok()??;
+        let mut buffer = self.buffers.take(chunk_len(record.size, index)?);
+        let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
+        // Checked after reading, so that a change before or during the read shows.
+        let is_right = match &record.place {
+            Place::Owned(right) => {
+                let right = self.known_signature(file, right);
+                handle.signature().is_ok_and(|now| now == right)
+            }
+            Place::External(external) => !external.stale && self.is_unchanged(file, external),
+            Place::Inline | Place::Partial => false,
+        };
+        // What took the place of another file meanwhile has another handle, or none.
+        let is_same = || open().is_some_and(|now| Arc::ptr_eq(&now, &handle));
+        let is_known = read.ok()? && is_right && is_same();
+        is_known.then(|| (buffer.freeze(), record.size))
+    }
+
+    /// Keeps the memory of chunks that were read and dropped for the next ones.
+    pub(crate) fn keep_buffers(&self) -> KeptBuffers {
+        self.buffers.keep()
+    }
+
+    pub(crate) fn read(
         &self,
         file: FileHash,
         located: &Located,
@@ -202,30 +89,6 @@ impl Shared {
                 }
             }
         }
-    }
-
-    /// A chunk that is in memory, and the size of its file, which is as it was when it was last found
-    /// to be right.
-    pub(super) fn read_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<(Bytes, u64)> {
-        let key = HandleKey { file, partial: 0 };
-        let open = || lock(&self.handles).get(key);
-        let handle = open()?;
-        let record = self.record(file).ok()??;
-        let mut buffer = self.buffers.take(chunk_len(record.size, index)?);
-        let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
-        // Checked after reading, so that a change before or during the read shows.
-        let is_right = match &record.place {
-            Place::Owned(right) => {
-                let right = self.known_signature(file, right);
-                handle.signature().is_ok_and(|now| now == right)
-            }
-            Place::External(external) => !external.stale && self.is_unchanged(file, external),
-            Place::Inline | Place::Partial => false,
-        };
-        // What took the place of another file meanwhile has another handle, or none.
-        let is_same = || open().is_some_and(|now| Arc::ptr_eq(&now, &handle));
-        let is_known = read.ok()? && is_right && is_same();
-        is_known.then(|| (buffer.freeze(), record.size))
     }
 
     /// Reads a chunk of `file` that should be there in full.
@@ -274,69 +137,13 @@ impl Shared {
         Ok(Read::Bytes { bytes, is_known })
     }
 
-    pub(crate) fn put_inline(&self, file: FileHash, bytes: &Bytes) -> Result<Put, StoreError> {
-        self.index.writable()?;
-        let done = |new| Put {
-            new,
-            file_complete: true,
-        };
-        if self
-            .record(file)?
-            .is_some_and(|record| record.is_complete())
-        {
-            return Ok(done(false));
-        }
-        let reservation = self.reserve(bytes.len() as u64)?;
-        loop {
-            match self.queue.push_inline(file, bytes) {
-                Pushed::Known => return Ok(done(false)),
-                Pushed::Stuck => self.commit()?,
-                Pushed::New => {
-                    reservation.keep();
-                    return Ok(done(true));
-                }
-            }
-        }
-    }
-
-    fn put_partial(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
-        let (file, index) = (chunk.file(), chunk.index());
-        loop {
-            let partial = self.making_room(|| self.partial_for(file, chunk.file_size()));
-            let Some(partial) = partial? else {
-                return Ok(Put {
-                    new: false,
-                    file_complete: true,
-                });
-            };
-            self.take_proven_size(&partial, chunk)?;
-            if !partial.holds(index) {
-                let handle = self.partial_handle(&partial)?;
-                let written = handle.write_all_at(chunk.bytes(), chunk_offset(index));
-                written.context("write", &self.home.partial(file))?;
-            }
-            match partial.insert(index) {
-                Inserted::New { complete } => {
-                    self.queue.push_dirty(file, chunk.bytes().len() as u64);
-                    return Ok(Put {
-                        new: true,
-                        file_complete: complete,
-                    });
-                }
-                Inserted::Known { complete } => {
-                    return Ok(Put {
-                        new: false,
-                        file_complete: complete,
-                    });
-                }
-                Inserted::Removed => {}
-            }
-        }
-    }
-
     /// The partial file that a chunk belongs to, made if there is none; `None` if the file is
     /// complete.
-    fn partial_for(&self, file: FileHash, size: u64) -> Result<Option<Arc<Partial>>, StoreError> {
+    pub(crate) fn partial_for(
+        &self,
+        file: FileHash,
+        size: u64,
+    ) -> Result<Option<Arc<Partial>>, StoreError> {
         match self.locate(file)? {
             Located::Partial(partial) => return Ok(Some(partial)),
             Located::Waiting(_) => return Ok(None),
@@ -420,7 +227,11 @@ impl Shared {
         Ok(partial)
     }
 
-    fn take_proven_size(&self, partial: &Partial, chunk: &VerifiedChunk) -> Result<(), StoreError> {
+    pub(crate) fn take_proven_size(
+        &self,
+        partial: &Partial,
+        chunk: &VerifiedChunk,
+    ) -> Result<(), StoreError> {
         let size = chunk.file_size();
         let Some(believed) = partial.prove_size(size, chunk.index()) else {
             return Ok(());
@@ -482,5 +293,28 @@ impl Shared {
                 Ok(Read::Absent)
             }
         }
+    }
+
+    /// The chunk of a file that has only one, hashed on every call. Its hash is the file's address: one
+    /// look-up and one hash prove it, without the file's record and chunk list. `None` if the file has
+    /// more chunks, is not held, or its bytes are wrong; the other ways to read tell these apart.
+    pub(crate) fn proven_inline(
+        &self,
+        file: FileHash,
+        index: ChunkIndex,
+    ) -> Result<Option<VerifiedChunk>, StoreError> {
+        if index.0 > 0 {
+            return Ok(None);
+        }
+        // The queue before the index: bytes leave the one only after they are in the other.
+        let bytes = match self.queue.inline(file) {
+            Some(bytes) => Some(bytes),
+            None => self.read_inline(file)?,
+        };
+        let prove = |bytes: Bytes| {
+            let list = ChunkList::single(file, bytes.len() as u64).ok()?;
+            list.verify(index, bytes).ok()
+        };
+        Ok(bytes.and_then(prove))
     }
 }

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use hubless_content::{ChunkList, FileHash};
 
 use crate::{
-    Shared, Store,
     disk::{Access, Signature},
     error::StoreError,
-    files::located::HandleKey,
+    files::{Files, handles::HandleKey},
     index::{External, Place, Record},
     parallel,
-    pending::quota::Usage,
     sync::lock,
 };
 
@@ -26,21 +24,29 @@ pub struct ExternalChange {
     pub stale: bool,
 }
 
-impl Store {
+/// The record of an external file that was just hashed.
+pub(crate) fn external_record(size: u64, path: PathBuf, right: Signature) -> Record {
+    let external = External {
+        path,
+        right,
+        stale: false,
+        wrong: Signature::default(),
+    };
+    Record::new(size, Place::External(external))
+}
+
+impl Files {
     /// Looks at all external files. One that changed is hashed: if its bytes are others, it is
     /// not served until they are right again. A file that has not changed since it was last
     /// looked at is not read.
-    ///
-    /// # Errors
-    /// If the index fails; a file that cannot be read is just not served.
-    pub fn check_externals(&self) -> Result<Vec<ExternalChange>, StoreError> {
+    pub(crate) fn check_externals(&self) -> Result<Vec<ExternalChange>, StoreError> {
         let mut changes = Vec::new();
-        for (file, record, external) in self.shared.externals()? {
-            let (now, looked_at) = self.shared.look_at(file, &record, &external)?;
+        for (file, record, external) in self.externals()? {
+            let (now, looked_at) = self.look_at(file, &record, &external)?;
             if now == external {
                 continue;
             }
-            let was_replaced = !self.shared.replace_external(file, &record, &now)?;
+            let was_replaced = !self.replace_external(file, &record, &now)?;
             if !was_replaced && (now.stale != external.stale || (now.stale && looked_at)) {
                 changes.push(ExternalChange {
                     file,
@@ -53,40 +59,15 @@ impl Store {
     }
 
     /// The external files that are not served, because they changed.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn stale(&self) -> Result<Vec<(FileHash, PathBuf)>, StoreError> {
-        let externals = self.shared.externals()?.into_iter();
+    pub(crate) fn stale(&self) -> Result<Vec<(FileHash, PathBuf)>, StoreError> {
+        let externals = self.externals()?.into_iter();
         let stale = externals.filter(|(_, _, external)| external.stale);
         Ok(stale
             .map(|(file, _, external)| (file, external.path))
             .collect())
     }
 
-    /// Bytes that the store takes, and may take.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn usage(&self) -> Result<Usage, StoreError> {
-        let (bytes, quota) = self.shared.quota.used_and_limit();
-        let externals = self.shared.externals()?;
-        let external_bytes = externals.iter().map(|(_, record, _)| record.size);
-        Ok(Usage {
-            bytes,
-            external_bytes: external_bytes.sum(),
-            quota,
-        })
-    }
-
-    /// Sets how many bytes the store may take from now on. What it has beyond that stays.
-    pub fn set_quota(&self, quota: Option<u64>) {
-        self.shared.quota.set_limit(quota);
-    }
-}
-
-impl Shared {
-    fn externals(&self) -> Result<Vec<(FileHash, Record, External)>, StoreError> {
+    pub(crate) fn externals(&self) -> Result<Vec<(FileHash, Record, External)>, StoreError> {
         self.index
             .files()
             .fold(Vec::new, |externals, file, record| {
@@ -190,15 +171,10 @@ impl Shared {
         }
         Ok(())
     }
-}
 
-/// The record of an external file that was just hashed.
-pub(crate) fn external_record(size: u64, path: PathBuf, right: Signature) -> Record {
-    let external = External {
-        path,
-        right,
-        stale: false,
-        wrong: Signature::default(),
-    };
-    Record::new(size, Place::External(external))
+    /// The signature at which a file was last found to be right: that of its record, unless a newer
+    /// one waits for its commit.
+    pub(crate) fn known_signature(&self, file: FileHash, recorded: &Signature) -> Signature {
+        self.queue.signature(file).unwrap_or(*recorded)
+    }
 }

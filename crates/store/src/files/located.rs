@@ -10,16 +10,10 @@ use bytes::Bytes;
 use hubless_content::{ChunkList, ChunkSet, FileHash, ManifestEntry, chunk_count};
 
 use crate::{
-    Shared, Store,
-    disk::{Access, DiskFile, is_loss},
-    error::{IoContext, StoreError},
-    files::partial::Partial,
+    error::StoreError,
+    files::{Files, partial::Partial},
     index::{Place, Presence, Record},
-    sync::lock,
 };
-
-/// Open files, unless the caller has fewer descriptors: a store never needs more than this, and a few.
-pub(crate) const HANDLES_MAX: usize = 128;
 
 /// Where a file's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +42,6 @@ pub struct FileInfo {
     pub complete: bool,
     /// The user's own file changed and is not served.
     pub stale: bool,
-}
-
-/// An open file of the store. `partial` tells apart the files that one hash may have one after
-/// the other: what was collected and is fetched again is another file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct HandleKey {
-    pub(crate) file: FileHash,
-    pub(crate) partial: u64,
 }
 
 /// Where a file is to be read now.
@@ -97,7 +83,74 @@ impl Located {
     }
 }
 
-impl Shared {
+impl Files {
+    /// What is known about a file; `None` if nothing of it is here.
+    pub(crate) fn file(&self, file: FileHash) -> Result<Option<FileInfo>, StoreError> {
+        Ok(match self.locate(file)? {
+            Located::Missing => None,
+            Located::Waiting(bytes) => Some(FileInfo {
+                size: bytes.len() as u64,
+                place: FilePlace::Inline,
+                held: 1,
+                complete: true,
+                stale: false,
+            }),
+            Located::Partial(partial) => {
+                let state = partial.lock();
+                Some(FileInfo {
+                    size: state.size,
+                    place: if state.published {
+                        FilePlace::Owned
+                    } else {
+                        FilePlace::Partial
+                    },
+                    held: state.held.count(),
+                    complete: state.held.is_full(),
+                    stale: false,
+                })
+            }
+            Located::Stored(record) => {
+                let complete = record.is_complete();
+                Some(FileInfo {
+                    size: record.size,
+                    held: if complete {
+                        chunk_count(record.size)
+                    } else {
+                        0
+                    },
+                    complete,
+                    stale: !complete,
+                    place: match record.place {
+                        Place::Inline => FilePlace::Inline,
+                        Place::Owned(_) => FilePlace::Owned,
+                        Place::Partial => FilePlace::Partial,
+                        Place::External(external) => FilePlace::External(external.path),
+                    },
+                })
+            }
+        })
+    }
+
+    /// Which chunks of a file can be read, committed or not; `None` if nothing of it is here.
+    pub(crate) fn held(&self, file: FileHash) -> Result<Option<ChunkSet>, StoreError> {
+        Ok(match self.locate(file)? {
+            Located::Missing => None,
+            located => Some(located.held()),
+        })
+    }
+
+    /// Keeps a chunk list; it is committed with the chunks that come after it.
+    pub(crate) fn put_chunk_list(&self, list: &ChunkList) -> Result<(), StoreError> {
+        let known = list.cvs().is_empty()
+            || self
+                .chunk_list(list.file())?
+                .is_some_and(|known| known == *list);
+        if !known {
+            self.queue.push_list(list);
+        }
+        Ok(())
+    }
+
     pub(crate) fn record(&self, file: FileHash) -> Result<Option<Record>, StoreError> {
         self.index.files().get(file)
     }
@@ -169,153 +222,5 @@ impl Shared {
             Located::Partial(_) | Located::Missing => return Ok(None),
         };
         Ok(ChunkList::single(file, size).ok())
-    }
-
-    /// An open file from the cache, or opened by `path` and put there.
-    pub(crate) fn handle(
-        &self,
-        key: HandleKey,
-        access: Access,
-        path: impl FnOnce() -> PathBuf,
-    ) -> Result<Arc<dyn DiskFile>, StoreError> {
-        if let Some(handle) = lock(&self.handles).get(key) {
-            return Ok(handle);
-        }
-        let path = path();
-        let handle = self.disk.open(&path, access).context("open", &path)?;
-        lock(&self.handles).insert(key, handle.clone(), 1);
-        Ok(handle)
-    }
-
-    pub(crate) fn owned_handle(&self, file: FileHash) -> Result<Arc<dyn DiskFile>, StoreError> {
-        self.handle(HandleKey { file, partial: 0 }, Access::Read, || {
-            self.home.owned(file)
-        })
-    }
-
-    pub(crate) fn partial_handle(
-        &self,
-        partial: &Partial,
-    ) -> Result<Arc<dyn DiskFile>, StoreError> {
-        let key = HandleKey {
-            file: partial.file,
-            partial: partial.id,
-        };
-        // Held while it is opened, so that it does not move to another place in between.
-        let mut state = partial.lock();
-        if state.published {
-            return self.handle(key, Access::Read, || self.home.owned(partial.file));
-        }
-        let access = match self.index.is_read_only() {
-            true => Access::Read,
-            false => Access::Update,
-        };
-        let opened = self.handle(key, access, || self.home.partial(partial.file));
-        match opened {
-            // A removed one is written to once more at most, for nothing.
-            Err(StoreError::Io { source, .. }) if is_loss(&source) && state.removed => {
-                let path = self.home.partial(partial.file);
-                self.disk.open(&path, Access::Create).context("make", &path)
-            }
-            Err(StoreError::Io { source, .. }) if is_loss(&source) => {
-                self.home_is_there()?;
-                self.lose_all(partial, &mut state);
-                let handle = self.make_partial_file(partial.file, state.size)?;
-                lock(&self.handles).insert(key, handle.clone(), 1);
-                Ok(handle)
-            }
-            opened => opened,
-        }
-    }
-}
-
-impl Store {
-    /// What is known about a file; `None` if nothing of it is here.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn file(&self, file: FileHash) -> Result<Option<FileInfo>, StoreError> {
-        Ok(match self.shared.locate(file)? {
-            Located::Missing => None,
-            Located::Waiting(bytes) => Some(FileInfo {
-                size: bytes.len() as u64,
-                place: FilePlace::Inline,
-                held: 1,
-                complete: true,
-                stale: false,
-            }),
-            Located::Partial(partial) => {
-                let state = partial.lock();
-                Some(FileInfo {
-                    size: state.size,
-                    place: if state.published {
-                        FilePlace::Owned
-                    } else {
-                        FilePlace::Partial
-                    },
-                    held: state.held.count(),
-                    complete: state.held.is_full(),
-                    stale: false,
-                })
-            }
-            Located::Stored(record) => {
-                let complete = record.is_complete();
-                Some(FileInfo {
-                    size: record.size,
-                    held: if complete {
-                        chunk_count(record.size)
-                    } else {
-                        0
-                    },
-                    complete,
-                    stale: !complete,
-                    place: match record.place {
-                        Place::Inline => FilePlace::Inline,
-                        Place::Owned(_) => FilePlace::Owned,
-                        Place::Partial => FilePlace::Partial,
-                        Place::External(external) => FilePlace::External(external.path),
-                    },
-                })
-            }
-        })
-    }
-
-    /// Which chunks of a file can be read, committed or not; `None` if nothing of it is here.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn held(&self, file: FileHash) -> Result<Option<ChunkSet>, StoreError> {
-        Ok(match self.shared.locate(file)? {
-            Located::Missing => None,
-            located => Some(located.held()),
-        })
-    }
-
-    /// The chunk list of a file, if it is known. That of a file of one chunk is known when the
-    /// file is here.
-    ///
-    /// A list proves its chunks, but its size only together with the last one: compare it with
-    /// the size that is expected, and if it differs, prove [`ChunkList::cvs`] anew.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn chunk_list(&self, file: FileHash) -> Result<Option<ChunkList>, StoreError> {
-        self.shared.chunk_list(file)
-    }
-
-    /// Keeps a chunk list; it is committed with the chunks that come after it.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn put_chunk_list(&self, list: &ChunkList) -> Result<(), StoreError> {
-        let known = list.cvs().is_empty()
-            || self
-                .shared
-                .chunk_list(list.file())?
-                .is_some_and(|known| known == *list);
-        if !known {
-            self.shared.queue.push_list(list);
-        }
-        Ok(())
     }
 }

@@ -10,10 +10,9 @@ use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_len, chunk_offset};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Shared,
     disk::{Access, DiskFile, Signature, is_loss, is_shortage},
     error::{IoContext, StoreError},
-    files::located::Located,
+    files::{Files, located::Located},
     index::Place,
 };
 
@@ -24,7 +23,40 @@ pub(crate) enum Source {
     File(Arc<dyn DiskFile>),
 }
 
-impl Shared {
+impl Source {
+    pub(crate) fn signature(&self) -> Option<Signature> {
+        match self {
+            Self::Nothing | Self::Bytes(_) => None,
+            Self::File(file) => file.signature().ok(),
+        }
+    }
+
+    /// Whether a chunk is there and right.
+    pub(crate) fn is_right(
+        &self,
+        list: &ChunkList,
+        index: ChunkIndex,
+        buffer: &mut AlignedBytes,
+    ) -> Result<bool, StoreError> {
+        let file = match self {
+            Self::Nothing => return Ok(false),
+            Self::Bytes(bytes) => return Ok(list.check(index, bytes).is_ok()),
+            Self::File(file) => file,
+        };
+        let room = buffer.room(chunk_len(list.size(), index).unwrap_or(0));
+        match file.read_at(room, chunk_offset(index)) {
+            Ok(read) => Ok(list.check(index, &room[..read]).is_ok()),
+            Err(error) if is_shortage(&error) => Err(shortage(list, error)),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+fn shortage(list: &ChunkList, error: io::Error) -> StoreError {
+    StoreError::io("read", Path::new(&list.file().to_string()), error)
+}
+
+impl Files {
     /// Opens what a located file's bytes are in.
     pub(crate) fn source(&self, file: FileHash, located: &Located) -> Result<Source, StoreError> {
         match located {
@@ -70,37 +102,4 @@ impl Shared {
         self.disk.signature(&index).context("find", &index)?;
         Ok(())
     }
-}
-
-impl Source {
-    pub(crate) fn signature(&self) -> Option<Signature> {
-        match self {
-            Self::Nothing | Self::Bytes(_) => None,
-            Self::File(file) => file.signature().ok(),
-        }
-    }
-
-    /// Whether a chunk is there and right.
-    pub(crate) fn is_right(
-        &self,
-        list: &ChunkList,
-        index: ChunkIndex,
-        buffer: &mut AlignedBytes,
-    ) -> Result<bool, StoreError> {
-        let file = match self {
-            Self::Nothing => return Ok(false),
-            Self::Bytes(bytes) => return Ok(list.check(index, bytes).is_ok()),
-            Self::File(file) => file,
-        };
-        let room = buffer.room(chunk_len(list.size(), index).unwrap_or(0));
-        match file.read_at(room, chunk_offset(index)) {
-            Ok(read) => Ok(list.check(index, &room[..read]).is_ok()),
-            Err(error) if is_shortage(&error) => Err(shortage(list, error)),
-            Err(_) => Ok(false),
-        }
-    }
-}
-
-fn shortage(list: &ChunkList, error: io::Error) -> StoreError {
-    StoreError::io("read", Path::new(&list.file().to_string()), error)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hubless_content::{ContentHash, FileHash, Sha256};
 
-use crate::{Store, error::StoreError, index::Digests};
+use crate::{error::StoreError, index::Digests, work::Work};
 
 /// What a node may announce.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,18 +17,15 @@ pub struct AnnounceKeys {
     pub sha256s: Vec<Sha256>,
 }
 
-impl Store {
+impl Work {
     /// Everything of which at least one chunk can be served, in no order.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn announce_keys(&self) -> Result<AnnounceKeys, StoreError> {
-        let digests = self.shared.queue.all_digests();
+    pub(crate) fn announce_keys(&self) -> Result<AnnounceKeys, StoreError> {
+        let digests = self.files.queue.all_digests();
         let files = self.held_files()?;
         let sha256s = self.sha256s_of(&files, digests)?;
         let mut models = Vec::new();
-        for model in self.shared.index.manifests().hashes()? {
-            let Some(manifest) = self.shared.index.manifests().get(model)? else {
+        for model in self.files.index.manifests().hashes()? {
+            let Some(manifest) = self.files.index.manifests().get(model)? else {
                 continue;
             };
             if manifest
@@ -56,7 +53,7 @@ impl Store {
         let is_whole = |file: &FileHash| files.get(file) == Some(&true);
         let waiting = waiting.into_iter().filter(|(file, _)| is_whole(file));
         let mut found: BTreeSet<Sha256> = waiting.map(|(_, digests)| digests.sha256).collect();
-        let committed = self.shared.index.digests();
+        let committed = self.files.index.digests();
         let committed = committed.sha256s(|file| is_whole(&file))?;
         found.extend(committed);
         Ok(found.into_iter().collect())
@@ -64,15 +61,15 @@ impl Store {
 
     /// The files of which at least one chunk can be served, and whether all can.
     fn held_files(&self) -> Result<BTreeMap<FileHash, bool>, StoreError> {
-        let waiting = self.shared.queue.inline_files();
+        let waiting = self.files.queue.inline_files();
         let mut files: BTreeMap<_, _> = waiting.into_iter().map(|file| (file, true)).collect();
-        for (file, partial) in self.shared.partials.lock().iter() {
+        for (file, partial) in self.files.partials.lock().iter() {
             let state = partial.lock();
             if !state.held.is_empty() {
                 files.insert(*file, state.held.is_full());
             }
         }
-        let committed = self.shared.index.files().readable()?;
+        let committed = self.files.index.files().readable()?;
         // What was looked at before may have become complete since, and what is complete may wait
         // for its commit: either is enough.
         for (file, whole) in committed {

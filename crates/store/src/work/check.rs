@@ -8,7 +8,6 @@ use hubless_content::{ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Shared,
     disk::{Signature, is_loss},
     error::StoreError,
     files::{located::Located, source::Source},
@@ -16,10 +15,11 @@ use crate::{
     observer::Observer,
     parallel::{self, Meter, Span},
     sync::lock,
+    work::Work,
 };
 
 /// A file to read.
-pub(crate) struct Target {
+pub(crate) struct FileToCheck {
     pub(crate) file: FileHash,
     pub(crate) located: Located,
     pub(crate) held: ChunkSet,
@@ -35,7 +35,7 @@ pub(crate) struct Checked {
     pub(crate) wrong: Vec<(usize, Vec<ChunkIndex>)>,
 }
 
-impl Target {
+impl FileToCheck {
     pub(crate) fn new(file: FileHash, located: Located, held: ChunkSet, list: ChunkList) -> Self {
         Self {
             file,
@@ -52,11 +52,11 @@ impl Target {
     }
 }
 
-impl Shared {
+impl Work {
     /// What can be checked of a file; `None` if nothing of it is held, or if its chunk list is not
     /// known and cannot be made. A stale file of the user's is read in full: it may be right again.
-    pub(crate) fn target(&self, file: FileHash) -> Result<Option<Target>, StoreError> {
-        let located = self.locate(file)?;
+    pub(crate) fn target(&self, file: FileHash) -> Result<Option<FileToCheck>, StoreError> {
+        let located = self.files.locate(file)?;
         let mut held = located.held();
         if located.is_external() {
             held = ChunkSet::full(chunk_count(located.size()));
@@ -67,18 +67,18 @@ impl Shared {
         let Some(list) = self.list_or_make(file)? else {
             return Ok(None);
         };
-        let mut target = Target::new(file, located, held, list);
-        target.before = self.source(file, &target.located)?.signature();
+        let mut target = FileToCheck::new(file, located, held, list);
+        target.before = self.files.source(file, &target.located)?.signature();
         Ok(Some(target))
     }
 
     /// Reads targets in full, rejects what is wrong, and records which of them are right.
     pub(crate) fn check_all(
         &self,
-        targets: &[Target],
+        targets: &[FileToCheck],
         observer: &dyn Observer,
     ) -> Result<Checked, StoreError> {
-        let bytes = targets.iter().map(Target::bytes).sum();
+        let bytes = targets.iter().map(FileToCheck::bytes).sum();
         let meter = Meter::new(observer, targets.len() as u64, bytes);
         let wrong: Vec<_> = targets
             .iter()
@@ -110,11 +110,11 @@ impl Shared {
     /// The chunks of a span that are held and wrong, and how many bytes were read for that.
     fn check_span(
         &self,
-        target: &Target,
+        target: &FileToCheck,
         span: &Span,
         buffer: &mut AlignedBytes,
     ) -> Result<(Vec<ChunkIndex>, u64), StoreError> {
-        let source = self.source(target.file, &target.located)?;
+        let source = self.files.source(target.file, &target.located)?;
         let mut wrong = Vec::new();
         let mut bytes_read = 0;
         for index in span.chunks.clone().filter(|n| target.held.contains(*n)) {
@@ -132,7 +132,7 @@ impl Shared {
     /// right. Returns the chunks that were rejected.
     pub(crate) fn conclude(
         &self,
-        target: &Target,
+        target: &FileToCheck,
         suspected: &[ChunkIndex],
     ) -> Result<Vec<ChunkIndex>, StoreError> {
         if !suspected.is_empty() {
@@ -140,7 +140,7 @@ impl Shared {
             let is_stale = target.located.is_external() && target.located.held().is_empty();
             return match is_stale {
                 true => Ok(suspected.to_vec()),
-                false => self.reject(target.file, suspected),
+                false => self.commits.reject(target.file, suspected),
             };
         }
         match &target.located {
@@ -148,12 +148,14 @@ impl Shared {
                 (target.held.iter()).for_each(|n| partial.prove(ChunkIndex(n)));
             }
             Located::Stored(_) => {
-                let now = self.source(target.file, &target.located)?.signature();
+                let now = self.files.source(target.file, &target.located)?.signature();
                 // If it changed while it was read, it is not known which signature is right.
                 let signature = now.filter(|_| now == target.before);
-                self.queue.push_check(target.file, Check::now(signature));
+                self.files
+                    .queue
+                    .push_check(target.file, Check::now(signature));
                 // What the cache has open may be what lay there before.
-                self.drop_handle(target.file, 0);
+                self.files.drop_handle(target.file, 0);
             }
             Located::Missing | Located::Waiting(_) => {}
         }
@@ -163,16 +165,16 @@ impl Shared {
     /// The chunk list of a file; that of a complete file which lost its list is made anew. If that
     /// cannot be, because its bytes are wrong, the file is no longer held.
     pub(crate) fn list_or_make(&self, file: FileHash) -> Result<Option<ChunkList>, StoreError> {
-        if let Some(list) = self.chunk_list(file)? {
+        if let Some(list) = self.files.chunk_list(file)? {
             return Ok(Some(list));
         }
-        let located = self.locate(file)?;
+        let located = self.files.locate(file)?;
         if !matches!(located, Located::Stored(_)) {
             return Ok(None);
         }
-        let hashed = match self.source(file, &located)? {
+        let hashed = match self.files.source(file, &located)? {
             Source::File(handle) => {
-                match parallel::hash(&*handle, &self.home.owned(file), located.size()) {
+                match parallel::hash(&*handle, &self.files.home.owned(file), located.size()) {
                     Err(StoreError::Io { source, .. }) if is_loss(&source) => None,
                     hashed => hashed?,
                 }
@@ -181,20 +183,14 @@ impl Shared {
         };
         match hashed.filter(|list| list.file() == file) {
             Some(list) => {
-                self.queue.push_list(&list);
+                self.files.queue.push_list(&list);
                 Ok(Some(list))
             }
             None => {
-                self.reject_unlisted(file)?;
+                self.commits.reject_unlisted(file)?;
                 Ok(None)
             }
         }
-    }
-
-    /// The signature at which a file was last found to be right: that of its record, unless a newer
-    /// one waits for its commit.
-    pub(crate) fn known_signature(&self, file: FileHash, recorded: &Signature) -> Signature {
-        self.queue.signature(file).unwrap_or(*recorded)
     }
 
     /// Before bytes leave in a way that is not checked chunk by chunk, as a link or a clone: the file
@@ -203,7 +199,7 @@ impl Shared {
     /// # Errors
     /// [`StoreError::Incomplete`] if not all of it is held, or was until it was found to be wrong.
     pub(crate) fn prove_file(&self, file: FileHash) -> Result<(), StoreError> {
-        let located = self.locate(file)?;
+        let located = self.files.locate(file)?;
         if !located.held().is_full() {
             return Err(StoreError::Incomplete { file });
         }
@@ -215,8 +211,8 @@ impl Shared {
             },
             _ => None,
         };
-        let known = recorded.map(|recorded| self.known_signature(file, recorded));
-        let source = self.source(file, &located)?;
+        let known = recorded.map(|recorded| self.files.known_signature(file, recorded));
+        let source = self.files.source(file, &located)?;
         let right = match &source {
             // A file of one chunk, which is at hand: its hash is the proof.
             Source::Bytes(bytes) => blake3::hash(bytes).as_bytes() == file.as_bytes(),
@@ -237,7 +233,7 @@ impl Shared {
         let target = self.target(file)?.filter(|target| target.held.is_full());
         let target = target.ok_or(StoreError::Incomplete { file })?;
         let checked = self.check_all(&[target], &())?;
-        self.damage.deliver();
+        self.files.damage.deliver();
         if checked.wrong.is_empty() {
             Ok(())
         } else {
@@ -248,15 +244,15 @@ impl Shared {
     /// After the store gave an owned file another name or mode, and it was proven before that: its
     /// signature now is that of a right file, if nothing else about it changed.
     pub(crate) fn relinked(&self, file: FileHash) -> Result<(), StoreError> {
-        let located = self.locate(file)?;
+        let located = self.files.locate(file)?;
         let Located::Stored(record) = &located else {
             return Ok(());
         };
         let Place::Owned(right) = &record.place else {
             return Ok(());
         };
-        let known = self.known_signature(file, right);
-        if let Some(now) = self.source(file, &located)?.signature()
+        let known = self.files.known_signature(file, right);
+        if let Some(now) = self.files.source(file, &located)?.signature()
             && now != known
             && now.is_same_but_for_change(&known)
         {
@@ -264,7 +260,7 @@ impl Shared {
                 signature: Some(now),
                 at: record.checked,
             };
-            self.queue.push_check(file, check);
+            self.files.queue.push_check(file, check);
         }
         Ok(())
     }

@@ -3,12 +3,12 @@
 use hubless_content::{ChunkIndex, ChunkList, FileHash, GitBlobId, Sha256, chunk_count, chunk_len};
 
 use crate::{
-    Shared, Store,
     error::StoreError,
     files::located::Located,
     index::{DigestHasher, Digests},
     observer::Observer,
     parallel::Meter,
+    work::Work,
 };
 
 /// Digests of a file that is still fetched, computed as far as its chunks are held in order: what
@@ -43,13 +43,14 @@ pub enum Ahead {
     Done(Digests),
 }
 
-impl Store {
+impl Work {
     /// Takes up to `max` chunks into the digests of a file. Every chunk is verified on the way.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn digest_ahead(&self, ahead: &mut DigestsAhead, max: u32) -> Result<Ahead, StoreError> {
-        let list = self.chunk_list(ahead.file)?;
+    pub(crate) fn digest_ahead(
+        &self,
+        ahead: &mut DigestsAhead,
+        max: u32,
+    ) -> Result<Ahead, StoreError> {
+        let list = self.files.chunk_list(ahead.file)?;
         let Some(list) = list.filter(|list| list.size() == ahead.size) else {
             return Ok(Ahead::Waits);
         };
@@ -82,74 +83,58 @@ impl Store {
     }
 
     /// The digests of a file, if they are known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn digests(&self, file: FileHash) -> Result<Option<Digests>, StoreError> {
-        if let Some(waiting) = self.shared.queue.digests(file) {
+    pub(crate) fn digests(&self, file: FileHash) -> Result<Option<Digests>, StoreError> {
+        if let Some(waiting) = self.files.queue.digests(file) {
             return Ok(Some(waiting));
         }
-        self.shared.index.digests().get(file)
+        self.files.index.digests().get(file)
     }
 
     /// Keeps digests that were proven over the whole of a file that is held; durable with the next
     /// group commit. A digest that is known of another file stays with that one.
-    ///
-    /// # Errors
-    /// [`StoreError::Incomplete`] if not all of the file is held; others if the index fails.
-    pub fn put_digests(&self, file: FileHash, digests: Digests) -> Result<(), StoreError> {
-        if !self.shared.is_whole(file)? {
+    pub(crate) fn put_digests(&self, file: FileHash, digests: Digests) -> Result<(), StoreError> {
+        if !self.is_whole(file)? {
             return Err(StoreError::Incomplete { file });
         }
-        self.shared.queue.push_digests(file, digests);
+        self.files.queue.push_digests(file, digests);
         Ok(())
     }
 
     /// The file with this SHA-256, if its digests are known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn file_by_sha256(&self, sha256: Sha256) -> Result<Option<FileHash>, StoreError> {
+    pub(crate) fn file_by_sha256(&self, sha256: Sha256) -> Result<Option<FileHash>, StoreError> {
         let waiting = |digests: &Digests| digests.sha256 == sha256;
-        if let Some(file) = self.shared.queue.file_with(waiting) {
+        if let Some(file) = self.files.queue.file_with(waiting) {
             return Ok(Some(file));
         }
-        self.shared.index.digests().file_by_sha256(sha256)
+        self.files.index.digests().file_by_sha256(sha256)
     }
 
     /// The file that git calls this, if its digests are known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn file_by_git_blob(&self, git_blob: GitBlobId) -> Result<Option<FileHash>, StoreError> {
+    pub(crate) fn file_by_git_blob(
+        &self,
+        git_blob: GitBlobId,
+    ) -> Result<Option<FileHash>, StoreError> {
         let waiting = |digests: &Digests| digests.git_blob == git_blob;
-        if let Some(file) = self.shared.queue.file_with(waiting) {
+        if let Some(file) = self.files.queue.file_with(waiting) {
             return Ok(Some(file));
         }
-        self.shared.index.digests().file_by_git_blob(git_blob)
+        self.files.index.digests().file_by_git_blob(git_blob)
     }
 
     /// Up to `max` complete files whose digests are not known, in the order of their hashes, those
     /// after `after`. Fewer than `max` are the last ones.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn files_without_digests(
+    pub(crate) fn files_without_digests(
         &self,
         after: Option<FileHash>,
         max: usize,
     ) -> Result<Vec<FileHash>, StoreError> {
         self.flush()?;
-        self.shared.index.digests().files_without(after, max)
+        self.files.index.digests().files_without(after, max)
     }
 
     /// The digests of a file that is held: those that are known, or else found by reading it once,
     /// on this thread, and kept. Every chunk is verified on the way.
-    ///
-    /// # Errors
-    /// [`StoreError::Incomplete`] if not all of it is held, or was until it was found to be wrong;
-    /// [`StoreError::Cancelled`]; others if the disk or the index fails.
-    pub fn compute_digests(
+    pub(crate) fn compute_digests(
         &self,
         file: FileHash,
         observer: &dyn Observer,
@@ -158,7 +143,7 @@ impl Store {
             return Ok(known);
         }
         let incomplete = || StoreError::Incomplete { file };
-        let list = self.chunk_list(file)?.ok_or_else(incomplete)?;
+        let list = self.files.chunk_list(file)?.ok_or_else(incomplete)?;
         let meter = Meter::new(observer, 1, list.size());
         let mut hasher = DigestHasher::new(list.size());
         for index in (0..chunk_count(list.size())).map(ChunkIndex) {
@@ -172,11 +157,9 @@ impl Store {
         self.put_digests(file, digests)?;
         Ok(digests)
     }
-}
 
-impl Shared {
     fn is_whole(&self, file: FileHash) -> Result<bool, StoreError> {
-        Ok(match self.locate(file)? {
+        Ok(match self.files.locate(file)? {
             Located::Missing => false,
             Located::Waiting(_) => true,
             Located::Partial(partial) => partial.lock().held.is_full(),

@@ -17,12 +17,14 @@ use std::{
 use hubless_content::{ContentHash, FileHash};
 
 use crate::{
-    Shared, Store,
     error::StoreError,
     index::{Named, Place},
     pending::quota::Reservation,
     sync::lock,
-    work::gc::{BATCH_FILES, GcReport, Kept},
+    work::{
+        Work,
+        gc::{BATCH_FILES, GcReport, Kept},
+    },
 };
 
 /// Times that room is made for one file: other tasks may take what was freed for it.
@@ -57,13 +59,6 @@ struct State {
     futile: Option<(u64, Instant)>,
 }
 
-impl Store {
-    /// What was evicted since the store was opened.
-    pub fn evictions(&self) -> Evictions {
-        lock(&self.shared.evictor.0).done
-    }
-}
-
 /// Files that have their last use and their removal in common.
 struct Group {
     used: u64,
@@ -79,147 +74,6 @@ struct Candidate {
     used: u64,
     /// The group that was used last of those that have it.
     group: Option<usize>,
-}
-
-impl Shared {
-    /// Takes room within the quota, made if there is none. Not for callers that hold a lock of the
-    /// store.
-    pub(crate) fn reserve(&self, bytes: u64) -> Result<Reservation, StoreError> {
-        self.making_room(|| self.quota.reserve(bytes))
-    }
-
-    /// Runs `work`, which takes room; if there is none, makes some and runs it again. Not for
-    /// callers that hold a lock of the store.
-    pub(crate) fn making_room<T>(
-        &self,
-        work: impl Fn() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        for _ in 0..TRIES_MAX {
-            match work() {
-                Err(StoreError::Quota { needed, .. }) if self.make_room(needed)? => {}
-                outcome => return outcome,
-            }
-        }
-        work()
-    }
-
-    /// Whether there may be room now for so many bytes.
-    fn make_room(&self, needed: u64) -> Result<bool, StoreError> {
-        let _one_at_a_time = lock(&self.collecting);
-        let missing = self.quota.missing(needed);
-        if missing == 0 {
-            return Ok(true); // another task's pass made it
-        }
-        let began = Instant::now();
-        let made = !self.evictor.is_futile(missing, began) && {
-            self.in_use.lock().begin();
-            let outcome = self.evict(missing);
-            self.in_use.lock().since = None;
-            outcome?
-        };
-        if !made {
-            self.evictor.refuse(missing, began);
-        }
-        Ok(made)
-    }
-
-    /// Frees at least `missing` bytes, or nothing; whether it did.
-    fn evict(&self, missing: u64) -> Result<bool, StoreError> {
-        self.commit_before();
-        let named = self.index.revisions().named()?;
-        let mut kept = self.not_evicted(&named)?;
-        let groups = self.groups(&kept, &named)?;
-        let Some(victims) = choose(groups, missing, self.quota.limit() / SPARE_SHARE) else {
-            return Ok(false);
-        };
-        let mut report = GcReport::default();
-        for victim in &victims {
-            self.forget_models(victim.manifest.into_iter().collect(), &mut kept)?;
-            for batch in victim.files.chunks(BATCH_FILES) {
-                self.remove_files(batch, &mut kept, &mut report)?;
-            }
-        }
-        let models = victims.len() as u64;
-        let mut state = lock(&self.evictor.0);
-        state.done.models += models;
-        state.done.bytes += report.bytes;
-        tracing::info!(
-            models,
-            bytes = report.bytes,
-            "evicted what was not used for longest, to make room within the quota"
-        );
-        Ok(report.bytes > 0)
-    }
-
-    /// What pins, names of this node and tasks under way need.
-    fn not_evicted(&self, named: &[Named]) -> Result<Kept, StoreError> {
-        let mut kept = Kept::default();
-        for model in self.index.pins().all()? {
-            self.keep_model(&mut kept, model)?;
-        }
-        for named in named.iter().filter(|named| !named.of_upstream) {
-            self.keep_named(&mut kept, named)?;
-        }
-        let in_use = self.in_use.lock();
-        self.keep_touched(&mut kept, &in_use)?;
-        Ok(kept)
-    }
-
-    /// All that may go, in groups of files.
-    fn groups(&self, kept: &Kept, named: &[Named]) -> Result<Vec<Group>, StoreError> {
-        let mut files = self.candidates(kept)?;
-        // Files that nothing names are garbage, and go first.
-        let mut groups = Vec::new();
-        for revision in named {
-            let mut listed = Kept::default();
-            self.keep_named(&mut listed, revision)?;
-            join(&mut files, &mut groups, None, &listed.files);
-        }
-        let named: HashSet<_> = named.iter().filter_map(|named| named.model).collect();
-        for model in self.index.manifests().hashes()? {
-            if !named.contains(&model) && !kept.models.contains(&model) {
-                let mut listed = Kept::default();
-                self.keep_model(&mut listed, model)?;
-                join(&mut files, &mut groups, Some(model), &listed.files);
-            }
-        }
-        let mut garbage = Group::new(0, None);
-        for (file, candidate) in files {
-            let group = match candidate.group {
-                Some(group) => &mut groups[group],
-                None => &mut garbage,
-            };
-            group.bytes += candidate.bytes;
-            group.files.push(file);
-        }
-        groups.push(garbage);
-        groups.retain(|group| !group.files.is_empty());
-        Ok(groups)
-    }
-
-    /// The files of the store that may go, without those that take no room in it.
-    fn candidates(&self, kept: &Kept) -> Result<HashMap<FileHash, Candidate>, StoreError> {
-        let mut files =
-            self.index
-                .files()
-                .fold_with_use(HashMap::new, |files, file, record, used| {
-                    let is_users = matches!(record.place, Place::External(_));
-                    if !is_users && !kept.files.contains(&file) {
-                        let candidate = Candidate {
-                            bytes: record.bytes_owned(),
-                            used,
-                            group: None,
-                        };
-                        files.insert(file, candidate);
-                    }
-                })?;
-        self.uses.each(|file, used| {
-            if let Some(candidate) = files.get_mut(&file) {
-                candidate.used = candidate.used.max(used);
-            }
-        });
-        Ok(files)
-    }
 }
 
 /// Makes a group of those of `listed` that may go. A file of several groups belongs to the one that
@@ -286,6 +140,153 @@ impl Evictor {
         state.done.refused += 1;
         let took: Duration = began.elapsed();
         state.futile = Some((missing, Instant::now() + took * FUTILE_REST));
+    }
+}
+
+impl Work {
+    /// What was evicted since the store was opened.
+    pub(crate) fn evictions(&self) -> Evictions {
+        lock(&self.evictor.0).done
+    }
+
+    /// Takes room within the quota, made if there is none. Not for callers that hold a lock of the
+    /// store.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<Reservation, StoreError> {
+        self.making_room(|| self.files.quota.reserve(bytes))
+    }
+
+    /// Runs `work`, which takes room; if there is none, makes some and runs it again. Not for
+    /// callers that hold a lock of the store.
+    pub(crate) fn making_room<T>(
+        &self,
+        work: impl Fn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        for _ in 0..TRIES_MAX {
+            match work() {
+                Err(StoreError::Quota { needed, .. }) if self.make_room(needed)? => {}
+                outcome => return outcome,
+            }
+        }
+        work()
+    }
+
+    /// Whether there may be room now for so many bytes.
+    fn make_room(&self, needed: u64) -> Result<bool, StoreError> {
+        let _one_at_a_time = lock(&self.collecting);
+        let missing = self.files.quota.missing(needed);
+        if missing == 0 {
+            return Ok(true); // another task's pass made it
+        }
+        let began = Instant::now();
+        let made = !self.evictor.is_futile(missing, began) && {
+            self.in_use.lock().begin();
+            let outcome = self.evict(missing);
+            self.in_use.lock().since = None;
+            outcome?
+        };
+        if !made {
+            self.evictor.refuse(missing, began);
+        }
+        Ok(made)
+    }
+
+    /// Frees at least `missing` bytes, or nothing; whether it did.
+    fn evict(&self, missing: u64) -> Result<bool, StoreError> {
+        self.commit_before();
+        let named = self.files.index.revisions().named()?;
+        let mut kept = self.not_evicted(&named)?;
+        let groups = self.groups(&kept, &named)?;
+        let Some(victims) = choose(groups, missing, self.files.quota.limit() / SPARE_SHARE) else {
+            return Ok(false);
+        };
+        let mut report = GcReport::default();
+        for victim in &victims {
+            self.forget_models(victim.manifest.into_iter().collect(), &mut kept)?;
+            for batch in victim.files.chunks(BATCH_FILES) {
+                self.remove_files(batch, &mut kept, &mut report)?;
+            }
+        }
+        let models = victims.len() as u64;
+        let mut state = lock(&self.evictor.0);
+        state.done.models += models;
+        state.done.bytes += report.bytes;
+        tracing::info!(
+            models,
+            bytes = report.bytes,
+            "evicted what was not used for longest, to make room within the quota"
+        );
+        Ok(report.bytes > 0)
+    }
+
+    /// What pins, names of this node and tasks under way need.
+    fn not_evicted(&self, named: &[Named]) -> Result<Kept, StoreError> {
+        let mut kept = Kept::default();
+        for model in self.files.index.pins().all()? {
+            self.keep_model(&mut kept, model)?;
+        }
+        for named in named.iter().filter(|named| !named.of_upstream) {
+            self.keep_named(&mut kept, named)?;
+        }
+        let in_use = self.in_use.lock();
+        self.keep_touched(&mut kept, &in_use)?;
+        Ok(kept)
+    }
+
+    /// All that may go, in groups of files.
+    fn groups(&self, kept: &Kept, named: &[Named]) -> Result<Vec<Group>, StoreError> {
+        let mut files = self.candidates(kept)?;
+        // Files that nothing names are garbage, and go first.
+        let mut groups = Vec::new();
+        for revision in named {
+            let mut listed = Kept::default();
+            self.keep_named(&mut listed, revision)?;
+            join(&mut files, &mut groups, None, &listed.files);
+        }
+        let named: HashSet<_> = named.iter().filter_map(|named| named.model).collect();
+        for model in self.files.index.manifests().hashes()? {
+            if !named.contains(&model) && !kept.models.contains(&model) {
+                let mut listed = Kept::default();
+                self.keep_model(&mut listed, model)?;
+                join(&mut files, &mut groups, Some(model), &listed.files);
+            }
+        }
+        let mut garbage = Group::new(0, None);
+        for (file, candidate) in files {
+            let group = match candidate.group {
+                Some(group) => &mut groups[group],
+                None => &mut garbage,
+            };
+            group.bytes += candidate.bytes;
+            group.files.push(file);
+        }
+        groups.push(garbage);
+        groups.retain(|group| !group.files.is_empty());
+        Ok(groups)
+    }
+
+    /// The files of the store that may go, without those that take no room in it.
+    fn candidates(&self, kept: &Kept) -> Result<HashMap<FileHash, Candidate>, StoreError> {
+        let mut files =
+            self.files
+                .index
+                .files()
+                .fold_with_use(HashMap::new, |files, file, record, used| {
+                    let is_users = matches!(record.place, Place::External(_));
+                    if !is_users && !kept.files.contains(&file) {
+                        let candidate = Candidate {
+                            bytes: record.bytes_owned(),
+                            used,
+                            group: None,
+                        };
+                        files.insert(file, candidate);
+                    }
+                })?;
+        self.files.uses.each(|file, used| {
+            if let Some(candidate) = files.get_mut(&file) {
+                candidate.used = candidate.used.max(used);
+            }
+        });
+        Ok(files)
     }
 }
 

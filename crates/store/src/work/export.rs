@@ -1,7 +1,7 @@
 //! Export: from a model to a directory of the user's.
 //!
 //! First everything is proven that is to leave, then it is decided what of the target may be
-//! replaced, and only then files are written. How they get there is [`Target`]'s.
+//! replaced, and only then files are written. How they get there is [`ExportTarget`]'s.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,14 +16,16 @@ use hubless_content::{
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Shared, Store,
     disk::{DiskFile, Signature, dir::EntryKind},
     error::{IoContext, StoreError},
     files::{located::Located, source::Source},
     index::Place,
     observer::Observer,
     parallel::{self, Meter, read_chunks},
-    work::target::{Spot, Target, Written},
+    work::{
+        Work,
+        target::{ExportTarget, Spot, Written},
+    },
 };
 
 /// What is exported, and how.
@@ -63,68 +65,6 @@ pub struct Exported {
     pub replaced: u64,
 }
 
-impl Store {
-    /// Writes files of a model below `target`, which is made if it is not there, and makes them
-    /// durable. Files that are right already are left alone. A file of the same name with other
-    /// bytes is replaced only if the store has its bytes, as those of another revision, or if
-    /// [`ExportOptions::force`] is set: what the user wrote is not lost.
-    ///
-    /// A file is cloned if the file system can, else linked (then it is read-only), else copied.
-    /// The user's own files are never linked. No byte leaves that is not proven: a file that changed
-    /// since it was last found to be right is read and checked before, and a wrong chunk is no
-    /// longer held.
-    ///
-    /// # Errors
-    /// [`StoreError::UnknownModel`]; [`StoreError::Incomplete`] for a file that is not here, or of
-    /// which a chunk was found to be wrong: what is missing can be fetched then;
-    /// [`StoreError::WouldReplace`]; [`StoreError::UnsafeTarget`] and [`StoreError::SameName`] where
-    /// the target cannot take a file; others if a disk fails. Files that were exported until then
-    /// stay.
-    pub fn export(
-        &self,
-        model: ContentHash,
-        target: &Path,
-        options: &ExportOptions<'_>,
-        observer: &dyn Observer,
-    ) -> Result<Exported, StoreError> {
-        let outcome = self.export_model(model, target, options, observer);
-        self.shared.damage.deliver();
-        outcome
-    }
-
-    fn export_model(
-        &self,
-        model: ContentHash,
-        target: &Path,
-        options: &ExportOptions<'_>,
-        observer: &dyn Observer,
-    ) -> Result<Exported, StoreError> {
-        let manifest = self
-            .manifest(model)?
-            .ok_or(StoreError::UnknownModel { model })?;
-        let _guard = self.protect(model);
-        let entries: Vec<&ManifestEntry> = manifest
-            .entries()
-            .iter()
-            .filter(|entry| (options.wants)(&entry.path))
-            .collect();
-        let proven = self.shared.prove_all(&entries, options.verify)?;
-        let target = Target::open(&*self.shared.disk, target)?;
-        target.refuse_merged_names(&entries)?;
-        let bytes = entries.iter().map(|entry| entry.size).sum();
-        let meter = Meter::new(observer, entries.len() as u64, bytes);
-        let export = Export {
-            shared: &self.shared,
-            target,
-            proven,
-            exported: Exported::default(),
-            clones: true,
-        };
-        let steps = export.survey(&entries, options.force)?;
-        export.run(&steps, &meter)
-    }
-}
-
 /// What is to be done for one file.
 struct Step<'a> {
     entry: &'a ManifestEntry,
@@ -144,8 +84,8 @@ enum There {
 
 /// An export under way.
 struct Export<'a> {
-    shared: &'a Shared,
-    target: Target,
+    work: &'a Work,
+    target: ExportTarget,
     proven: ProvenChunks,
     exported: Exported,
     /// Whether the store's files can be cloned to the target, as far as is known.
@@ -196,7 +136,7 @@ impl Export<'_> {
             });
         }
         if there.kind == EntryKind::File {
-            if self.shared.is_stored_as(entry.hash, &there.signature)? {
+            if self.work.is_stored_as(entry.hash, &there.signature)? {
                 return Ok(There::Right);
             }
             let may_be_right = there.signature.size == entry.size;
@@ -204,7 +144,7 @@ impl Export<'_> {
                 if file == entry.hash {
                     return Ok(There::Right);
                 }
-                let located = self.shared.locate(file)?;
+                let located = self.work.files.locate(file)?;
                 if matches!(located, Located::Stored(record) if record.is_complete()) {
                     return Ok(There::Other(there.signature));
                 }
@@ -245,10 +185,10 @@ impl Export<'_> {
         before: Option<Signature>,
         buffer: &mut AlignedBytes,
     ) -> Result<(), StoreError> {
-        self.shared.uses.note(entry.hash);
+        self.work.files.uses.note(entry.hash);
         let origin = match self.proven.get(entry.hash) {
             Some(chunk) => Origin::Chunk(chunk),
-            None => self.shared.origin(entry.hash)?,
+            None => self.work.origin(entry.hash)?,
         };
         let spot = self.target.prepare(&entry.path)?;
         let cloned = match &origin {
@@ -262,7 +202,7 @@ impl Export<'_> {
         if let Origin::Owned(file, path) = &origin {
             self.clones = false;
             if spot.link_to(&**file, path, before)? {
-                return self.shared.relinked(entry.hash);
+                return self.work.relinked(entry.hash);
             }
         }
         let written = match &origin {
@@ -272,7 +212,7 @@ impl Export<'_> {
             })?,
             Origin::Owned(file, path) | Origin::External(file, path) => {
                 let from = (&**file, &**path);
-                self.shared.copy_out(entry.hash, from, &spot, buffer)?
+                self.work.copy_out(entry.hash, from, &spot, buffer)?
             }
         };
         self.exported.copied_bytes += entry.size;
@@ -329,7 +269,58 @@ enum Origin {
     External(Arc<dyn DiskFile>, PathBuf),
 }
 
-impl Shared {
+impl Work {
+    /// Writes files of a model below `target`, which is made if it is not there, and makes them
+    /// durable. Files that are right already are left alone. A file of the same name with other
+    /// bytes is replaced only if the store has its bytes, as those of another revision, or if
+    /// [`ExportOptions::force`] is set: what the user wrote is not lost.
+    pub(crate) fn export(
+        &self,
+        model: ContentHash,
+        target: &Path,
+        options: &ExportOptions<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Exported, StoreError> {
+        let outcome = self.export_model(model, target, options, observer);
+        self.files.damage.deliver();
+        outcome
+    }
+
+    fn export_model(
+        &self,
+        model: ContentHash,
+        target: &Path,
+        options: &ExportOptions<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Exported, StoreError> {
+        let manifest = self
+            .files
+            .index
+            .manifests()
+            .get(model)?
+            .ok_or(StoreError::UnknownModel { model })?;
+        let _guard = self.in_use.protect_model(model);
+        let entries: Vec<&ManifestEntry> = manifest
+            .entries()
+            .iter()
+            .filter(|entry| (options.wants)(&entry.path))
+            .collect();
+        let proven = self.prove_all(&entries, options.verify)?;
+        let target = ExportTarget::open(&*self.files.disk, target)?;
+        target.refuse_merged_names(&entries)?;
+        let bytes = entries.iter().map(|entry| entry.size).sum();
+        let meter = Meter::new(observer, entries.len() as u64, bytes);
+        let export = Export {
+            work: self,
+            target,
+            proven,
+            exported: Exported::default(),
+            clones: true,
+        };
+        let steps = export.survey(&entries, options.force)?;
+        export.run(&steps, &meter)
+    }
+
     /// Proves all files before any leaves, so that all that is missing is known at once. Chunks that
     /// are proven by it and have room in memory need not be read again.
     fn prove_all(
@@ -342,7 +333,7 @@ impl Shared {
         let is_inline = |size: u64| chunk_count(size) == 1;
         // The last chunks of a file may wait for a commit, which makes it a file to link to.
         for (file, _) in files.iter().filter(|(_, size)| !is_inline(**size)) {
-            if matches!(self.locate(*file)?, Located::Partial(_)) {
+            if matches!(self.files.locate(*file)?, Located::Partial(_)) {
                 self.commit()?;
                 break;
             }
@@ -352,7 +343,7 @@ impl Shared {
         for (file, size) in files {
             if !verify
                 && is_inline(size)
-                && let Some(chunk) = self.proven_inline(file, ChunkIndex(0))?
+                && let Some(chunk) = self.files.proven_inline(file, ChunkIndex(0))?
             {
                 chunks.keep(chunk);
                 continue;
@@ -371,25 +362,28 @@ impl Shared {
 
     /// Whether what has this signature is the very file that `file` is stored in.
     fn is_stored_as(&self, file: FileHash, there: &Signature) -> Result<bool, StoreError> {
-        let stored = self.source(file, &self.locate(file)?)?.signature();
+        let stored = self
+            .files
+            .source(file, &self.files.locate(file)?)?
+            .signature();
         Ok(stored.is_some_and(|stored| stored.is_same_file(there)))
     }
 
     fn origin(&self, file: FileHash) -> Result<Origin, StoreError> {
         let incomplete = StoreError::Incomplete { file };
-        if let Some(chunk) = self.proven_inline(file, ChunkIndex(0))? {
+        if let Some(chunk) = self.files.proven_inline(file, ChunkIndex(0))? {
             return Ok(Origin::Chunk(chunk));
         }
         self.prove_file(file)?;
-        let located = self.locate(file)?;
-        let source = self.source(file, &located)?;
+        let located = self.files.locate(file)?;
+        let source = self.files.source(file, &located)?;
         let place = match located {
             Located::Stored(record) if record.is_complete() => Some(record.place),
             _ => None,
         };
         match (source, place) {
             (Source::File(handle), Some(Place::Owned(_))) => {
-                Ok(Origin::Owned(handle, self.home.owned(file)))
+                Ok(Origin::Owned(handle, self.files.home.owned(file)))
             }
             (Source::File(handle), Some(Place::External(external))) => {
                 Ok(Origin::External(handle, external.path))
@@ -421,7 +415,7 @@ impl Shared {
             read_chunks(from, path, list.size(), 0..list.count(), buffer, copy)
         });
         match (&copied, wrong) {
-            (_, Some(index)) => drop(self.reject(file, &[index])?),
+            (_, Some(index)) => drop(self.commits.reject(file, &[index])?),
             // What cannot be read is damaged as well.
             (Err(StoreError::Io { path: at, .. }), None) if at == path => {
                 self.check_file(file)?;

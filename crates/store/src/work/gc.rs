@@ -10,12 +10,10 @@ use std::collections::HashSet;
 use hubless_content::{ContentHash, FileHash};
 
 use crate::{
-    Shared, Store,
-    error::{IoContext, StoreError},
-    files::{located::HandleKey, partial::PartialMap},
-    index::{Named, Place, Record},
+    error::StoreError,
+    index::Named,
     sync::lock,
-    work::in_use::InUseState,
+    work::{Work, in_use::InUseState},
 };
 
 /// Files removed by one transaction: few enough that nobody waits long for it.
@@ -38,33 +36,6 @@ pub struct GcReport {
     pub cached: u64,
 }
 
-impl Store {
-    /// Removes what no pinned or protected model and no repo reaches. The user's own files stay.
-    ///
-    /// # Errors
-    /// If the disk or the index fails; what was removed until then is removed.
-    pub fn gc(&self) -> Result<GcReport, StoreError> {
-        let _one_at_a_time = lock(&self.shared.collecting);
-        self.shared.in_use.lock().begin();
-        let outcome = self.shared.collect();
-        self.shared.in_use.lock().since = None;
-        outcome
-    }
-
-    /// Removes a file at once that came for nothing, unless a known model or a repo has it or
-    /// somebody works with it. Whether it was removed.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
-        let _one_at_a_time = lock(&self.shared.collecting);
-        self.shared.in_use.lock().begin();
-        let outcome = self.shared.discard(file);
-        self.shared.in_use.lock().since = None;
-        outcome
-    }
-}
-
 /// What stays, growing while the collection runs.
 #[derive(Default)]
 pub(crate) struct Kept {
@@ -72,14 +43,33 @@ pub(crate) struct Kept {
     pub(crate) files: HashSet<FileHash>,
 }
 
-impl Shared {
+impl Work {
+    /// Removes what no pinned or protected model and no repo reaches. The user's own files stay.
+    pub(crate) fn gc(&self) -> Result<GcReport, StoreError> {
+        let _one_at_a_time = lock(&self.collecting);
+        self.in_use.lock().begin();
+        let outcome = self.collect();
+        self.in_use.lock().since = None;
+        outcome
+    }
+
+    /// Removes a file at once that came for nothing, unless a known model or a repo has it or
+    /// somebody works with it. Whether it was removed.
+    pub(crate) fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
+        let _one_at_a_time = lock(&self.collecting);
+        self.in_use.lock().begin();
+        let outcome = self.discard_file(file);
+        self.in_use.lock().since = None;
+        outcome
+    }
+
     fn collect(&self) -> Result<GcReport, StoreError> {
         self.commit_before();
         let mut report = GcReport::default();
         let mut kept = self.reached(&mut report)?;
-        report.models = self.forget_models(self.index.manifests().hashes()?, &mut kept)?;
+        report.models = self.forget_models(self.files.index.manifests().hashes()?, &mut kept)?;
         let garbage: Vec<FileHash> = {
-            let mut files = self.index.files().all()?;
+            let mut files = self.files.index.files().all()?;
             files.retain(|file| !kept.files.contains(file));
             files
         };
@@ -89,11 +79,11 @@ impl Shared {
         Ok(report)
     }
 
-    fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
+    fn discard_file(&self, file: FileHash) -> Result<bool, StoreError> {
         self.commit_before();
         let mut report = GcReport::default();
         let mut kept = self.reached(&mut report)?;
-        for model in self.index.manifests().hashes()? {
+        for model in self.files.index.manifests().hashes()? {
             self.keep_model(&mut kept, model)?;
         }
         self.remove_files(&[file], &mut kept, &mut report)?;
@@ -111,11 +101,11 @@ impl Shared {
     /// What the pins and the repos reach; the report says how much that is.
     fn reached(&self, report: &mut GcReport) -> Result<Kept, StoreError> {
         let mut kept = Kept::default();
-        for model in self.index.pins().all()? {
+        for model in self.files.index.pins().all()? {
             report.pinned += 1;
             self.keep_model(&mut kept, model)?;
         }
-        for named in self.index.revisions().named()? {
+        for named in self.files.index.revisions().named()? {
             match named.of_upstream {
                 true => report.cached += 1,
                 false => report.named += 1,
@@ -135,7 +125,7 @@ impl Shared {
     }
 
     pub(crate) fn keep_model(&self, kept: &mut Kept, model: ContentHash) -> Result<(), StoreError> {
-        if let Some(manifest) = self.index.manifests().get(model)?
+        if let Some(manifest) = self.files.index.manifests().get(model)?
             && kept.models.insert(model)
         {
             kept.files
@@ -175,7 +165,7 @@ impl Shared {
         if models.is_empty() {
             return Ok(0);
         }
-        self.index.manifests().remove(&models)?;
+        self.files.index.manifests().remove(&models)?;
         Ok(models.len() as u64)
     }
 
@@ -185,7 +175,7 @@ impl Shared {
         kept: &mut Kept,
         report: &mut GcReport,
     ) -> Result<(), StoreError> {
-        let _no_commit_meanwhile = lock(&self.committing);
+        let _no_commit_meanwhile = self.commits.lock();
         let in_use = self.in_use.lock();
         self.keep_touched(kept, &in_use)?;
         let garbage: Vec<FileHash> = batch
@@ -193,53 +183,13 @@ impl Shared {
             .filter(|file| !kept.files.contains(file))
             .copied()
             .collect();
-        for (file, record) in self.forget_files(&garbage)? {
+        for (file, record) in self.commits.forget_files(&garbage)? {
             report.files += 1;
             report.bytes += record.bytes_owned();
             // The room is free when the file is gone, not when the index has forgotten it.
-            self.remove_file(file, &record)?;
-            self.quota.give_back(record.bytes_owned());
+            self.commits.remove_file(file, &record)?;
+            self.files.quota.give_back(record.bytes_owned());
         }
         Ok(())
-    }
-
-    /// Removes files from the index, and from memory at the same time: the lock keeps others from
-    /// loading one in between.
-    pub(crate) fn forget_files(
-        &self,
-        files: &[FileHash],
-    ) -> Result<Vec<(FileHash, Record)>, StoreError> {
-        let mut partials = self.partials.lock();
-        let removed = self.index.files().remove(files)?;
-        for file in files {
-            self.forget_in_memory(*file, &mut partials);
-            self.uses.forget(*file);
-        }
-        Ok(removed)
-    }
-
-    /// Whoever still works with the file looks again.
-    pub(crate) fn forget_in_memory(&self, file: FileHash, partials: &mut PartialMap) {
-        self.queue.forget_check(file);
-        let partial = partials.remove(&file);
-        if let Some(partial) = &partial {
-            partial.lock().removed = true;
-        }
-        let mut handles = lock(&self.handles);
-        for partial in [0, partial.map_or(0, |partial| partial.id)] {
-            handles.remove(HandleKey { file, partial });
-        }
-    }
-
-    pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {
-        let path = match record.place {
-            Place::Owned(_) => self.home.owned(file),
-            Place::Partial => self.home.partial(file),
-            Place::Inline | Place::External(_) => return Ok(()),
-        };
-        match self.disk.remove(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            outcome => outcome.context("remove", &path),
-        }
     }
 }

@@ -23,7 +23,6 @@ use hubless_content::{
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Shared, Store,
     commit::place::{Placed, TempFile},
     disk::{Access, DiskFile, Signature, clone_into},
     error::{IoContext, StoreError},
@@ -33,6 +32,7 @@ use crate::{
     parallel::{self, CvSlots, Meter, Span},
     sync::lock,
     work::{
+        Work,
         in_use::FilesGuard,
         walk::{Found, walk},
     },
@@ -62,46 +62,6 @@ pub struct Imported {
     pub bytes: u64,
 }
 
-impl Store {
-    /// Imports and pins a directory.
-    ///
-    /// # Errors
-    /// Those of kind [`Input`](crate::StoreErrorKind::Input) name the file that cannot be
-    /// imported; others if there is no room or a disk fails. Nothing is kept then.
-    pub fn import(
-        &self,
-        directory: &Path,
-        options: &ImportOptions,
-        observer: &dyn Observer,
-    ) -> Result<Imported, StoreError> {
-        let found = walk(directory, options.follow_links)?;
-        let import = Import {
-            shared: &self.shared,
-            in_place: options.in_place,
-            sizes_held: if options.in_place {
-                HashSet::new()
-            } else {
-                self.shared.sizes_held()?
-            },
-            guard: self.shared.in_use.protect_files(),
-            meter: Meter::new(observer, found.len() as u64, total_bytes(&found)),
-            jobs: found.into_iter().map(Job::new).collect(),
-            placed: Mutex::default(),
-        };
-        let sizes = import.jobs.iter().map(|job| job.found.size);
-        parallel::for_each(&parallel::spans(sizes), |span, buffer| {
-            import.span(span, buffer)
-        })?;
-        let manifest = import.manifest(directory)?;
-        import.finish(&manifest)?;
-        Ok(Imported {
-            hash: manifest.content_hash(),
-            files: manifest.entries().len() as u64,
-            bytes: manifest.bytes(),
-        })
-    }
-}
-
 fn total_bytes(found: &[Found]) -> u64 {
     found
         .iter()
@@ -110,7 +70,7 @@ fn total_bytes(found: &[Found]) -> u64 {
 }
 
 struct Import<'a> {
-    shared: &'a Shared,
+    work: &'a Work,
     in_place: bool,
     /// A file of such a size may be held already: it is hashed before it is copied.
     sizes_held: HashSet<u64>,
@@ -207,7 +167,8 @@ impl Import<'_> {
         }
         let Found { path, size, .. } = &job.found;
         let file = self
-            .shared
+            .work
+            .files
             .disk
             .open(path, Access::Read)
             .context("open", path)?;
@@ -243,7 +204,7 @@ impl Import<'_> {
         from: &dyn DiskFile,
         size: u64,
     ) -> Result<(TempFile, Arc<dyn DiskFile>, Cloned), StoreError> {
-        let (copy, handle) = self.shared.make_temporary(size)?;
+        let (copy, handle) = self.work.make_temporary(size)?;
         let cloned = clone_into(from, &*handle);
         if !cloned {
             handle.allocate(size).context("make", &copy.path)?;
@@ -256,8 +217,7 @@ impl Import<'_> {
         hasher.update(bytes);
         let hash = hasher.finish().file();
         self.guard.add(hash);
-        self.shared
-            .put_inline(hash, &Bytes::copy_from_slice(bytes))?;
+        self.work.put_inline(hash, &Bytes::copy_from_slice(bytes))?;
         *lock(&job.hash) = Some(hash);
         Ok(())
     }
@@ -270,7 +230,7 @@ impl Import<'_> {
     ) -> Result<(), StoreError> {
         let path = &job.found.path;
         // By its path, so that a file that was replaced shows too.
-        if self.shared.disk.signature(path).context("read", path)? != source.before {
+        if self.work.files.disk.signature(path).context("read", path)? != source.before {
             return Err(job.changed());
         }
         let size = job.found.size;
@@ -286,7 +246,8 @@ impl Import<'_> {
         *lock(&job.hash) = Some(file);
         self.guard.add(file);
         let is_owned = self
-            .shared
+            .work
+            .files
             .record(file)?
             .is_some_and(|record| record.is_owned());
         if is_owned || lock(&self.placed).contains_key(&file) {
@@ -363,23 +324,60 @@ impl Import<'_> {
     fn finish(self, manifest: &Manifest) -> Result<(), StoreError> {
         let placed = std::mem::take(&mut *lock(&self.placed));
         // A collection that began before the pin is there must see the model nevertheless.
-        let _guard = self.shared.in_use.protect_model(manifest.content_hash());
+        let _guard = self.work.in_use.protect_model(manifest.content_hash());
         // The payload of small files first: what the manifest names must be there.
-        self.shared.commit()?;
-        self.shared.place(placed, Some(manifest))
+        self.work.commit()?;
+        self.work.commits.place(placed, Some(manifest))
     }
 }
 
 /// Whether a copy shares its blocks with what it was made from, and is complete.
 struct Cloned(bool);
 
-impl Shared {
+impl Work {
+    /// Imports and pins a directory.
+    pub(crate) fn import(
+        &self,
+        directory: &Path,
+        options: &ImportOptions,
+        observer: &dyn Observer,
+    ) -> Result<Imported, StoreError> {
+        let found = walk(directory, options.follow_links)?;
+        let import = Import {
+            work: self,
+            in_place: options.in_place,
+            sizes_held: if options.in_place {
+                HashSet::new()
+            } else {
+                self.sizes_held()?
+            },
+            guard: self.in_use.protect_files(),
+            meter: Meter::new(observer, found.len() as u64, total_bytes(&found)),
+            jobs: found.into_iter().map(Job::new).collect(),
+            placed: Mutex::default(),
+        };
+        let sizes = import.jobs.iter().map(|job| job.found.size);
+        parallel::for_each(&parallel::spans(sizes), |span, buffer| {
+            import.span(span, buffer)
+        })?;
+        let manifest = import.manifest(directory)?;
+        import.finish(&manifest)?;
+        Ok(Imported {
+            hash: manifest.content_hash(),
+            files: manifest.entries().len() as u64,
+            bytes: manifest.bytes(),
+        })
+    }
+
     /// Sizes of the files that need not be copied again.
     fn sizes_held(&self) -> Result<HashSet<u64>, StoreError> {
-        self.index.files().fold(HashSet::new, |sizes, _, record| {
-            if record.is_owned() {
-                sizes.insert(record.size);
-            }
-        })
+        self.files
+            .index
+            .files()
+            .fold(HashSet::new, |sizes, _, record| {
+                if record.is_owned() {
+                    sizes.insert(record.size);
+                }
+            })
     }
 }

@@ -21,13 +21,13 @@ use hubless_content::{
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Store,
     commit::place::{Placed, TempFile},
     disk::{DiskFile, Signature},
     error::{IoContext, StoreError},
     index::{DigestHasher, Digests, Place, Record},
     pending::quota::Reservation,
     sync::lock,
+    work::Work,
 };
 
 /// What the bytes must be; what is `None` is not known.
@@ -43,7 +43,7 @@ pub struct Expected {
 
 /// A file that is coming in, its bytes in order.
 pub struct Incoming {
-    store: Store,
+    work: Arc<Work>,
     size: u64,
     list: FileHasher,
     digests: DigestHasher,
@@ -70,42 +70,6 @@ enum BodyPlace {
 enum Room {
     Memory(Reservation),
     File(TempFile),
-}
-
-impl Store {
-    /// Takes room for a file of `size` bytes that will come in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Quota`] and [`StoreError::NoSpace`] if there is no room,
-    /// [`StoreError::WrongSize`] if no file can have that size; others if the disk fails.
-    pub fn incoming(&self, size: u64) -> Result<Incoming, StoreError> {
-        if size > FILE_SIZE_MAX {
-            return Err(StoreError::WrongSize {
-                expected: size,
-                found: FILE_SIZE_MAX,
-            });
-        }
-        let (place, room) = if size <= CHUNK_SIZE as u64 {
-            let reservation = self.shared.reserve(size)?;
-            (
-                BodyPlace::Memory(Mutex::default()),
-                Room::Memory(reservation),
-            )
-        } else {
-            let (file, handle) = self.shared.make_temporary(size)?;
-            handle.allocate(size).context("make", &file.path)?;
-            (BodyPlace::File(handle, file.path.clone()), Room::File(file))
-        };
-        let written = AtomicU64::new(0);
-        Ok(Incoming {
-            store: self.clone(),
-            size,
-            list: FileHasher::new(),
-            digests: DigestHasher::new(size),
-            body: Arc::new(Body { written, place }),
-            room,
-        })
-    }
 }
 
 impl Incoming {
@@ -172,33 +136,28 @@ impl Incoming {
         check(expected, list.file(), digests)?;
         let file = list.file();
         proven(file);
-        let guard = self.store.protect_files();
+        let guard = self.work.in_use.protect_files();
         guard.add(file);
         match (self.room, &self.body.place) {
             (Room::Memory(reservation), BodyPlace::Memory(memory)) => {
                 // The index takes room of its own for them.
                 drop(reservation);
                 let bytes = Bytes::copy_from_slice(&lock(memory));
-                self.store.shared.put_inline(file, &bytes)?;
-                self.store.put_digests(file, digests)?;
+                self.work.put_inline(file, &bytes)?;
+                self.work.put_digests(file, digests)?;
             }
-            (Room::File(copy), _) => keep(&self.store, copy, list, digests)?,
+            (Room::File(copy), _) => keep(&self.work, copy, list, digests)?,
             (Room::Memory(_), BodyPlace::File(..)) => {} // never made
         }
-        self.store.shared.uses.note(file);
+        self.work.files.uses.note(file);
         Ok((file, digests))
     }
 }
 
-fn keep(
-    store: &Store,
-    copy: TempFile,
-    list: ChunkList,
-    digests: Digests,
-) -> Result<(), StoreError> {
+fn keep(work: &Work, copy: TempFile, list: ChunkList, digests: Digests) -> Result<(), StoreError> {
     let file = list.file();
-    if store.file(file)?.is_some_and(|info| info.complete) {
-        return store.put_digests(file, digests);
+    if work.files.file(file)?.is_some_and(|info| info.complete) {
+        return work.put_digests(file, digests);
     }
     copy.seal()?;
     let placed = Placed {
@@ -208,8 +167,8 @@ fn keep(
         digests: Some(digests),
     };
     // What waits for a commit may be older chunks of the same file.
-    store.flush()?;
-    store.shared.place(HashMap::from([(file, placed)]), None)
+    work.flush()?;
+    work.commits.place(HashMap::from([(file, placed)]), None)
 }
 
 fn check(expected: Expected, file: FileHash, digests: Digests) -> Result<(), StoreError> {
@@ -269,5 +228,37 @@ impl IncomingReader {
 impl std::fmt::Debug for Incoming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Incoming({} of {} bytes)", self.written(), self.size)
+    }
+}
+
+impl Work {
+    /// Takes room for a file of `size` bytes that will come in order.
+    pub(crate) fn incoming(self: &Arc<Self>, size: u64) -> Result<Incoming, StoreError> {
+        if size > FILE_SIZE_MAX {
+            return Err(StoreError::WrongSize {
+                expected: size,
+                found: FILE_SIZE_MAX,
+            });
+        }
+        let (place, room) = if size <= CHUNK_SIZE as u64 {
+            let reservation = self.reserve(size)?;
+            (
+                BodyPlace::Memory(Mutex::default()),
+                Room::Memory(reservation),
+            )
+        } else {
+            let (file, handle) = self.make_temporary(size)?;
+            handle.allocate(size).context("make", &file.path)?;
+            (BodyPlace::File(handle, file.path.clone()), Room::File(file))
+        };
+        let written = AtomicU64::new(0);
+        Ok(Incoming {
+            work: self.clone(),
+            size,
+            list: FileHasher::new(),
+            digests: DigestHasher::new(size),
+            body: Arc::new(Body { written, place }),
+            room,
+        })
     }
 }

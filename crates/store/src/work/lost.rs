@@ -12,35 +12,31 @@ use std::{
 use hubless_content::{ChunkSet, FileHash, chunk_count};
 
 use crate::{
-    Shared, Store,
     disk::{Access, is_loss},
     error::{IoContext, StoreError},
     files::located::Located,
     index::seconds_since_1970,
     parallel,
-    sync::lock,
+    work::Work,
 };
 
 /// How long a file that no model wants is kept: time to notice that a model is gone, and to add or
 /// get it again.
 const KEPT_FOR: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-impl Store {
+impl Work {
     /// Takes back those files in `lost/` that a known model has, and removes those that none had for
     /// two weeks. Returns how many were taken back, as a whole or in part.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn tidy_lost(&self) -> Result<u64, StoreError> {
-        let lost = self.shared.lost_files()?;
-        if lost.is_empty() || self.shared.index.is_read_only() {
+    pub(crate) fn tidy_lost(&self) -> Result<u64, StoreError> {
+        let lost = self.lost_files()?;
+        if lost.is_empty() || self.files.index.is_read_only() {
             return Ok(0);
         }
-        let wanted = self.shared.wanted()?;
+        let wanted = self.wanted()?;
         let mut taken_back = 0;
         for file in lost {
             if !wanted.contains(&file) {
-                self.shared.remove_lost_if_old(file)?;
+                self.remove_lost_if_old(file)?;
             } else if self.recover(file)? > 0 {
                 tracing::info!(%file, "a file that was put aside is the store's again");
                 taken_back += 1;
@@ -49,12 +45,10 @@ impl Store {
         self.flush()?;
         Ok(taken_back)
     }
-}
 
-impl Shared {
     fn lost_files(&self) -> Result<Vec<FileHash>, StoreError> {
-        let directory = self.home.losts();
-        let names = match self.disk.list(&directory) {
+        let directory = self.files.home.losts();
+        let names = match self.files.disk.list(&directory) {
             Err(error) if is_loss(&error) => return Ok(Vec::new()),
             names => names.context("list", &directory)?,
         };
@@ -64,10 +58,10 @@ impl Shared {
 
     /// The files of all known models and repos.
     fn wanted(&self) -> Result<HashSet<FileHash>, StoreError> {
-        let named = self.index.revisions().named()?.into_iter();
+        let named = self.files.index.revisions().named()?.into_iter();
         let mut wanted: HashSet<FileHash> = named.flat_map(|named| named.files).collect();
-        for model in self.index.manifests().hashes()? {
-            let manifest = self.index.manifests().get(model)?;
+        for model in self.files.index.manifests().hashes()? {
+            let manifest = self.files.index.manifests().get(model)?;
             let entries = manifest.iter().flat_map(|manifest| manifest.entries());
             wanted.extend(entries.map(|entry| entry.hash));
         }
@@ -75,16 +69,21 @@ impl Shared {
     }
 
     fn remove_lost_if_old(&self, file: FileHash) -> Result<(), StoreError> {
-        let path = self.home.lost(file);
+        let path = self.files.home.lost(file);
         // It was renamed when it was put aside.
-        let since = self.disk.signature(&path).context("read", &path)?.changed;
+        let since = self
+            .files
+            .disk
+            .signature(&path)
+            .context("read", &path)?
+            .changed;
         let Ok(since) = u64::try_from(since) else {
             return Ok(());
         };
         let until = since.saturating_add(KEPT_FOR.as_secs());
         if since > 0 && until < seconds_since_1970(SystemTime::now()) {
             tracing::info!(path = %path.display(), "removing a file that no model wants");
-            self.disk.remove(&path).context("remove", &path)?;
+            self.files.disk.remove(&path).context("remove", &path)?;
         }
         Ok(())
     }
@@ -92,15 +91,15 @@ impl Shared {
     /// Makes a file that was put aside a partial one of which no chunk is held, if it is there and
     /// its chunk list is known or can be made. True if it did.
     pub(crate) fn take_back_lost(&self, file: FileHash) -> Result<bool, StoreError> {
-        if self.index.is_read_only() {
+        if self.files.index.is_read_only() {
             return Ok(false);
         }
-        let path = self.home.lost(file);
-        let handle = match self.disk.open(&path, Access::Read) {
+        let path = self.files.home.lost(file);
+        let handle = match self.files.disk.open(&path, Access::Read) {
             Err(error) if is_loss(&error) => return Ok(false),
             handle => handle.context("open", &path)?,
         };
-        let list = match self.chunk_list(file)? {
+        let list = match self.files.chunk_list(file)? {
             Some(list) => Some(list),
             None => {
                 let size = handle.signature().context("read", &path)?.size;
@@ -113,33 +112,37 @@ impl Shared {
         let Some(list) = list.filter(|list| list.count() > 1) else {
             return Ok(false);
         };
-        let _no_commit_meanwhile = lock(&self.committing);
-        let partials = self.partials.lock();
-        if partials.contains_key(&file) || self.record(file)?.is_some() {
+        let _no_commit_meanwhile = self.commits.lock();
+        let partials = self.files.partials.lock();
+        if partials.contains_key(&file) || self.files.record(file)?.is_some() {
             return Ok(false);
         }
-        let reservation = self.quota.reserve(list.size())?;
-        let partial = self.home.partial(file);
+        let reservation = self.files.quota.reserve(list.size())?;
+        let partial = self.files.home.partial(file);
         if handle.links().context("read", &path)? > 1 {
             // Its other name is an export's, which is not ours to write to.
             let all = ChunkSet::full(chunk_count(list.size()));
-            self.copy_for_repair(&*handle, list.size(), &all, &partial)?;
-            self.disk.remove(&path).context("remove", &path)?;
+            self.commits
+                .copy_for_repair(&*handle, list.size(), &all, &partial)?;
+            self.files.disk.remove(&path).context("remove", &path)?;
         } else {
             handle
                 .set_read_only(false)
                 .context("make writable", &path)?;
-            self.disk.rename(&path, &partial).context("rename", &path)?;
+            self.files
+                .disk
+                .rename(&path, &partial)
+                .context("rename", &path)?;
         }
-        self.index.files().put_partial(&list)?;
+        self.files.index.files().put_partial(&list)?;
         reservation.keep();
         Ok(true)
     }
 
     /// A file that is not here, but may have been put aside: where it is then.
     pub(crate) fn locate_lost(&self, file: FileHash) -> Result<Located, StoreError> {
-        match self.locate(file)? {
-            Located::Missing if self.take_back_lost(file)? => self.locate(file),
+        match self.files.locate(file)? {
+            Located::Missing if self.take_back_lost(file)? => self.files.locate(file),
             located => Ok(located),
         }
     }

@@ -2,7 +2,7 @@
 
 use hubless_content::{ChunkSet, ContentHash, chunk_count};
 
-use crate::{Store, error::StoreError, index::Presence};
+use crate::{error::StoreError, index::Presence, work::Work};
 
 /// A model and how much of it is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,29 +23,23 @@ pub struct ModelInfo {
     pub in_place: bool,
 }
 
-impl Store {
+impl Work {
     /// All models that are known, complete or not, in the order of their hashes.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn models(&self) -> Result<Vec<ModelInfo>, StoreError> {
+    pub(crate) fn models(&self) -> Result<Vec<ModelInfo>, StoreError> {
         let mut models = Vec::new();
-        for model in self.shared.index.manifests().hashes()? {
+        for model in self.files.index.manifests().hashes()? {
             models.extend(self.model_info(model)?);
         }
         Ok(models)
     }
 
     /// What is known about one model.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn model_info(&self, model: ContentHash) -> Result<Option<ModelInfo>, StoreError> {
-        let Some(manifest) = self.shared.index.manifests().get(model)? else {
+    pub(crate) fn model_info(&self, model: ContentHash) -> Result<Option<ModelInfo>, StoreError> {
+        let Some(manifest) = self.files.index.manifests().get(model)? else {
             return Ok(None);
         };
         let entries = manifest.entries();
-        let chunks = self.shared.chunks_of(entries)?;
+        let chunks = self.files.chunks_of(entries)?;
         let held_bytes = entries
             .iter()
             .zip(&chunks)
@@ -56,18 +50,15 @@ impl Store {
             bytes: manifest.bytes(),
             held_bytes: held_bytes.sum(),
             complete: chunks.iter().all(Presence::is_all),
-            pinned: self.shared.index.pins().contains(model)?,
+            pinned: self.files.index.pins().contains(model)?,
             in_place: chunks.contains(&Presence::All { external: true }),
         }))
     }
 
     /// Which chunks of a model can be read: those of all its files one after the other, in the
     /// order of the manifest. `None` if the model is not known.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn model_held(&self, model: ContentHash) -> Result<Option<ChunkSet>, StoreError> {
-        let Some(manifest) = self.shared.index.manifests().get(model)? else {
+    pub(crate) fn model_held(&self, model: ContentHash) -> Result<Option<ChunkSet>, StoreError> {
+        let Some(manifest) = self.files.index.manifests().get(model)? else {
             return Ok(None);
         };
         let total = u32::try_from(manifest.chunks()).unwrap_or(u32::MAX);
@@ -76,7 +67,7 @@ impl Store {
         for (entry, held) in manifest
             .entries()
             .iter()
-            .zip(self.shared.chunks_of(manifest.entries())?)
+            .zip(self.files.chunks_of(manifest.entries())?)
         {
             let end = start.saturating_add(chunk_count(entry.size));
             match held {

@@ -6,33 +6,35 @@
 use hubless_content::{CommitId, ContentHash, Manifest, RepoId, Revision, Tree};
 
 use crate::{
-    Shared,
     error::StoreError,
     index::{RefChange, Repo},
-    work::in_use::{FilesGuard, Guard},
+    work::{
+        Work,
+        in_use::{FilesGuard, Guard},
+    },
 };
 
-impl Shared {
+impl Work {
     pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<ContentHash, StoreError> {
         let model = manifest.content_hash();
         self.in_use.lock().touch_model(model);
-        self.index.manifests().put(model, manifest)?;
+        self.files.index.manifests().put(model, manifest)?;
         Ok(model)
     }
 
     pub(crate) fn pin(&self, model: ContentHash) -> Result<(), StoreError> {
         let _guard = self.in_use.protect_model(model);
-        if self.index.manifests().get(model)?.is_none() {
+        if self.files.index.manifests().get(model)?.is_none() {
             return Err(StoreError::UnknownModel { model });
         }
-        self.index.pins().add(model)
+        self.files.index.pins().add(model)
     }
 
     pub(crate) fn remove_model(&self, model: ContentHash) -> Result<(), StoreError> {
-        if self.index.revisions().is_named(model)? {
+        if self.files.index.revisions().is_named(model)? {
             return Err(StoreError::Named { model });
         }
-        if self.index.manifests().remove_with_pin(model)? {
+        if self.files.index.manifests().remove_with_pin(model)? {
             Ok(())
         } else {
             Err(StoreError::UnknownModel { model })
@@ -48,7 +50,7 @@ impl Shared {
         refs: &[RefChange],
     ) -> Result<(), StoreError> {
         let _guard = self.protect_tree(&revision.tree)?;
-        let revisions = self.index.revisions();
+        let revisions = self.files.index.revisions();
         revisions.put(repo, new_repo, commit, revision, refs)
     }
 
@@ -58,7 +60,7 @@ impl Shared {
         let model = match tree {
             Tree::Content(model) => Some(self.in_use.protect_model(*model)),
             Tree::Listed(_) => {
-                let listed = self.index.revisions().listed_files(tree)?;
+                let listed = self.files.index.revisions().listed_files(tree)?;
                 listed.into_iter().for_each(|file| files.add(file));
                 None
             }

@@ -4,73 +4,14 @@ use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, chu
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Store,
     error::{IoContext, StoreError},
     files::{
         located::Located,
         partial::{Inserted, Partial},
     },
     parallel::read_chunks,
+    work::Work,
 };
-
-impl Store {
-    /// Looks for chunks of a partial file that were written but not committed, or of one that was put
-    /// aside because the index did not know it; verifies them, and returns how many are held again.
-    /// It needs the chunk list, and looks once per file; where nothing was written it does not read.
-    ///
-    /// # Errors
-    /// If the disk or the index fails.
-    pub fn recover(&self, file: FileHash) -> Result<u32, StoreError> {
-        let Located::Partial(partial) = self.shared.locate_lost(file)? else {
-            return Ok(0);
-        };
-        let Some(list) = self.chunk_list(file)? else {
-            return Ok(0);
-        };
-        let candidates = {
-            let mut state = partial.lock();
-            if std::mem::replace(&mut state.recovered, true) || state.published {
-                return Ok(0);
-            }
-            state.held.clone()
-        };
-        self.regain(&partial, &list, &candidates)
-    }
-
-    fn regain(
-        &self,
-        partial: &Partial,
-        list: &ChunkList,
-        held: &ChunkSet,
-    ) -> Result<u32, StoreError> {
-        let path = self.shared.home.partial(partial.file);
-        let handle = self.shared.partial_handle(partial)?;
-        let extents = handle.data_extents().context("read", &path)?;
-        let mut buffer = AlignedBytes::default();
-        let mut regained = 0;
-        for index in written_chunks(list.size(), extents).filter(|index| !held.contains(index.0)) {
-            let chunk = index.0..index.0 + 1;
-            read_chunks(
-                &*handle,
-                &path,
-                list.size(),
-                chunk,
-                &mut buffer,
-                |index, bytes| {
-                    let right = list.check(index, bytes).is_ok();
-                    if right && matches!(partial.insert(index), Inserted::New { .. }) {
-                        regained += 1;
-                        self.shared
-                            .queue
-                            .push_dirty(partial.file, bytes.len() as u64);
-                    }
-                    Ok(())
-                },
-            )?;
-        }
-        Ok(regained)
-    }
-}
 
 /// The chunks that have any byte in `extents`, ascending.
 fn written_chunks(
@@ -89,6 +30,62 @@ fn written_chunks(
         next = end.max(next);
         (first..end).map(ChunkIndex)
     })
+}
+
+impl Work {
+    /// Looks for chunks of a partial file that were written but not committed, or of one that was put
+    /// aside because the index did not know it; verifies them, and returns how many are held again.
+    /// It needs the chunk list, and looks once per file; where nothing was written it does not read.
+    pub(crate) fn recover(&self, file: FileHash) -> Result<u32, StoreError> {
+        let Located::Partial(partial) = self.locate_lost(file)? else {
+            return Ok(0);
+        };
+        let Some(list) = self.files.chunk_list(file)? else {
+            return Ok(0);
+        };
+        let candidates = {
+            let mut state = partial.lock();
+            if std::mem::replace(&mut state.recovered, true) || state.published {
+                return Ok(0);
+            }
+            state.held.clone()
+        };
+        self.regain(&partial, &list, &candidates)
+    }
+
+    fn regain(
+        &self,
+        partial: &Partial,
+        list: &ChunkList,
+        held: &ChunkSet,
+    ) -> Result<u32, StoreError> {
+        let path = self.files.home.partial(partial.file);
+        let handle = self.files.partial_handle(partial)?;
+        let extents = handle.data_extents().context("read", &path)?;
+        let mut buffer = AlignedBytes::default();
+        let mut regained = 0;
+        for index in written_chunks(list.size(), extents).filter(|index| !held.contains(index.0)) {
+            let chunk = index.0..index.0 + 1;
+            read_chunks(
+                &*handle,
+                &path,
+                list.size(),
+                chunk,
+                &mut buffer,
+                |index, bytes| {
+                    let right = list.check(index, bytes).is_ok();
+                    if right && matches!(partial.insert(index), Inserted::New { .. }) {
+                        regained += 1;
+                        self.files
+                            .queue
+                            .push_dirty(partial.file, bytes.len() as u64);
+                    }
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(regained)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! copy elsewhere is gone.
 
 use std::{
-    collections::{BTreeSet, BinaryHeap, VecDeque},
+    collections::{BinaryHeap, VecDeque},
     time::SystemTime,
 };
 
@@ -10,25 +10,12 @@ use hubless_content::{ChunkIndex, FileHash, chunk_len};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    Shared, Store, error::StoreError, files::located::Located, index::seconds_since_1970,
-    sync::lock,
+    error::StoreError, files::located::Located, index::seconds_since_1970, sync::lock, work::Work,
 };
 
 /// Files that one look through the index finds: few enough to be no memory, many enough that small
 /// files do not make each scrub look through all.
 const FOUND_MAX: usize = 1024;
-
-/// Files with another signature than recorded that are remembered; others wait for their turn.
-const TOUCHED_MAX: usize = 1024;
-
-/// What is to be scrubbed next.
-#[derive(Default)]
-pub(crate) struct Due {
-    /// Files that a reader saw to have another signature than recorded.
-    touched: BTreeSet<FileHash>,
-    /// Those whose last check is oldest, oldest first.
-    oldest: VecDeque<FileHash>,
-}
 
 /// What a scrub did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,30 +28,36 @@ pub struct Scrubbed {
     pub finished: bool,
 }
 
-impl Store {
+/// A time in the future is that of a clock that was wrong: such a file counts as never checked.
+fn not_in_future(checked: u64) -> u64 {
+    if checked > seconds_since_1970(SystemTime::now()) {
+        0
+    } else {
+        checked
+    }
+}
+
+impl Work {
     /// The complete file whose last full check is oldest and older than `before`, or one whose size,
     /// times, inode or device are no longer as after its last check; `None` if there is none.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn next_to_scrub(&self, before: SystemTime) -> Result<Option<FileHash>, StoreError> {
+    pub(crate) fn next_to_scrub(&self, before: SystemTime) -> Result<Option<FileHash>, StoreError> {
         let before = seconds_since_1970(before);
-        let touched = lock(&self.shared.due).touched.pop_first();
+        let touched = self.files.take_touched();
         if let Some(file) = touched
-            && self.shared.checked(file)?.is_some()
+            && self.checked(file)?.is_some()
         {
             return Ok(Some(file));
         }
         loop {
-            if lock(&self.shared.due).oldest.is_empty() {
-                let found = self.shared.oldest(before)?;
-                lock(&self.shared.due).oldest = found;
+            if lock(&self.due).is_empty() {
+                let found = self.oldest(before)?;
+                *lock(&self.due) = found;
             }
-            let Some(file) = lock(&self.shared.due).oldest.pop_front() else {
+            let Some(file) = lock(&self.due).pop_front() else {
                 return Ok(None);
             };
             // It may have been checked or removed since it was found.
-            if (self.shared.checked(file)?).is_some_and(|checked| checked < before) {
+            if (self.checked(file)?).is_some_and(|checked| checked < before) {
                 return Ok(Some(file));
             }
         }
@@ -72,22 +65,17 @@ impl Store {
 
     /// Checks one file and records that it was checked; rejects what is wrong. `pace` is called with
     /// the bytes of each chunk after it was read, and ends the check by returning false.
-    ///
-    /// # Errors
-    /// If the disk or the index fails. Damage is not an error.
-    pub fn scrub(
+    pub(crate) fn scrub(
         &self,
         file: FileHash,
         pace: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Scrubbed, StoreError> {
-        let outcome = self.shared.scrub(file, pace);
-        self.shared.damage.deliver();
+        let outcome = self.scrub_target(file, pace);
+        self.files.damage.deliver();
         outcome
     }
-}
 
-impl Shared {
-    fn scrub(
+    fn scrub_target(
         &self,
         file: FileHash,
         pace: &mut dyn FnMut(u64) -> bool,
@@ -97,7 +85,7 @@ impl Shared {
             scrubbed.finished = true;
             return Ok(scrubbed);
         };
-        let source = self.source(file, &target.located)?;
+        let source = self.files.source(file, &target.located)?;
         let mut buffer = AlignedBytes::default();
         let mut wrong = Vec::new();
         for index in target.held.iter().map(ChunkIndex) {
@@ -107,7 +95,7 @@ impl Shared {
             let len = chunk_len(target.list.size(), index).unwrap_or(0) as u64;
             scrubbed.bytes += len;
             if !pace(len) {
-                self.reject(file, &wrong)?;
+                self.commits.reject(file, &wrong)?;
                 return Ok(scrubbed);
             }
         }
@@ -117,18 +105,10 @@ impl Shared {
         Ok(scrubbed)
     }
 
-    /// A reader saw that a file has another signature than recorded.
-    pub(crate) fn note_touched(&self, file: FileHash) {
-        let mut due = lock(&self.due);
-        if due.touched.len() < TOUCHED_MAX {
-            due.touched.insert(file);
-        }
-    }
-
     /// When a complete file was last checked.
     fn checked(&self, file: FileHash) -> Result<Option<u64>, StoreError> {
-        let waiting = self.queue.checked_at(file);
-        Ok(match self.locate(file)? {
+        let waiting = self.files.queue.checked_at(file);
+        Ok(match self.files.locate(file)? {
             Located::Stored(record) if record.is_complete() => {
                 Some(waiting.unwrap_or_else(|| not_in_future(record.checked)))
             }
@@ -138,6 +118,7 @@ impl Shared {
 
     fn oldest(&self, before: u64) -> Result<VecDeque<FileHash>, StoreError> {
         let found = self
+            .files
             .index
             .files()
             .fold(BinaryHeap::new, |found, file, record| {
@@ -151,14 +132,5 @@ impl Shared {
             })?;
         let found = found.into_sorted_vec().into_iter();
         Ok(found.map(|(_, file)| FileHash::new(file)).collect())
-    }
-}
-
-/// A time in the future is that of a clock that was wrong: such a file counts as never checked.
-fn not_in_future(checked: u64) -> u64 {
-    if checked > seconds_since_1970(SystemTime::now()) {
-        0
-    } else {
-        checked
     }
 }

@@ -33,7 +33,7 @@ const SYNC_EACH_MAX: usize = 32;
 const SYNC_BATCH_FILES: usize = 16_384;
 
 /// The directory that is exported to.
-pub(crate) struct Target {
+pub(crate) struct ExportTarget {
     path: PathBuf,
     root: Arc<dyn Dir>,
     device: u64,
@@ -73,7 +73,7 @@ pub(crate) struct Spot {
     pub(crate) shown: PathBuf,
 }
 
-impl Target {
+impl ExportTarget {
     /// Opens the directory, and makes it if there is none.
     pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
         let root = disk.open_dir(path).context("open", path)?;
@@ -282,7 +282,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for ExportTarget {
     fn drop(&mut self) {
         for staged in &self.staged {
             if let Ok(Some(spot)) = self.find(&staged.path) {

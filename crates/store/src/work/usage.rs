@@ -1,8 +1,9 @@
 //! How much there is, without looking at each of it.
 
 use crate::{
-    Store,
     error::{IoContext, StoreError},
+    pending::quota::Usage,
+    work::Work,
 };
 
 /// How much a store has.
@@ -20,25 +21,36 @@ pub struct Totals {
     pub repos: u64,
 }
 
-impl Store {
+impl Work {
+    /// Bytes that the store takes, and may take.
+    pub(crate) fn usage(&self) -> Result<Usage, StoreError> {
+        let (bytes, quota) = self.files.quota.used_and_limit();
+        let externals = self.files.externals()?;
+        let external_bytes = externals.iter().map(|(_, record, _)| record.size);
+        Ok(Usage {
+            bytes,
+            external_bytes: external_bytes.sum(),
+            quota,
+        })
+    }
+
+    /// Sets how many bytes the store may take from now on. What it has beyond that stays.
+    pub(crate) fn set_quota(&self, quota: Option<u64>) {
+        self.files.quota.set_limit(quota);
+    }
+
     /// Whether the store works, and others could open it. If its directory was moved away or its
     /// disk unmounted, whoever has it open can go on for long, for nothing.
-    ///
-    /// # Errors
-    /// If the index is not where it was, or fails.
-    pub fn check(&self) -> Result<(), StoreError> {
-        let index = self.shared.home.index();
-        self.shared.disk.signature(&index).context("find", &index)?;
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let index = self.files.home.index();
+        self.files.disk.signature(&index).context("find", &index)?;
         self.totals().map(drop)
     }
 
     /// How much there is; takes the same short time however much that is.
-    ///
-    /// # Errors
-    /// If the index fails.
-    pub fn totals(&self) -> Result<Totals, StoreError> {
-        let (bytes, quota) = self.shared.quota.used_and_limit();
-        let counts = self.shared.index.counts()?;
+    pub(crate) fn totals(&self) -> Result<Totals, StoreError> {
+        let (bytes, quota) = self.files.quota.used_and_limit();
+        let counts = self.files.index.counts()?;
         Ok(Totals {
             bytes,
             quota,

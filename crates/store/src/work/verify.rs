@@ -8,12 +8,11 @@ use std::{
 use hubless_content::{ContentHash, FileHash};
 
 use crate::{
-    Shared, Store,
     error::StoreError,
-    files::located::Located,
+    files::{damage::Damaged, located::Located},
     index::Place,
     observer::Observer,
-    work::{check::Target, damage::Damaged},
+    work::{Work, check::FileToCheck},
 };
 
 /// What was found.
@@ -43,25 +42,33 @@ impl VerifyReport {
     }
 }
 
-impl Store {
+/// Where a file of the user's is that was stale already.
+fn stale_path(target: &FileToCheck) -> Option<PathBuf> {
+    match &target.located {
+        Located::Stored(record) => match &record.place {
+            Place::External(external) if external.stale => Some(external.path.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Work {
     /// Reads all stored bytes of a model, or of all files, and the index, and checks them. Wrong chunks are no
     /// longer held afterwards, so that fetching the model again fetches only them; external files
     /// that changed are no longer served, and those that are right again are. What was put aside and
     /// is wanted is taken back first.
-    ///
-    /// # Errors
-    /// [`StoreError::UnknownModel`]; others if the index fails. Damage is not an error.
-    pub fn verify(
+    pub(crate) fn verify(
         &self,
         model: Option<ContentHash>,
         observer: &dyn Observer,
     ) -> Result<VerifyReport, StoreError> {
         self.flush()?;
-        self.shared.index.check()?;
+        self.files.index.check()?;
         self.tidy_lost()?;
         let mut report = VerifyReport::default();
-        let targets = self.shared.targets(model, &mut report)?;
-        let checked = self.shared.check_all(&targets, observer)?;
+        let targets = self.targets(model, &mut report)?;
+        let checked = self.check_all(&targets, observer)?;
         report.files = targets.len() as u64;
         report.bytes = checked.bytes;
         for (number, chunks) in checked.wrong {
@@ -76,32 +83,20 @@ impl Store {
             }
         }
         self.flush()?;
-        self.shared.find_missing(model, &mut report)?;
+        self.find_missing(model, &mut report)?;
         Ok(report)
     }
-}
 
-/// Where a file of the user's is that was stale already.
-fn stale_path(target: &Target) -> Option<PathBuf> {
-    match &target.located {
-        Located::Stored(record) => match &record.place {
-            Place::External(external) if external.stale => Some(external.path.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-impl Shared {
     fn targets(
         &self,
         model: Option<ContentHash>,
         report: &mut VerifyReport,
-    ) -> Result<Vec<Target>, StoreError> {
+    ) -> Result<Vec<FileToCheck>, StoreError> {
         let files = match model {
-            None => self.index.files().all()?,
+            None => self.files.index.files().all()?,
             Some(model) => {
                 let manifest = self
+                    .files
                     .index
                     .manifests()
                     .get(model)?
@@ -115,7 +110,7 @@ impl Shared {
         for file in files {
             match self.target(file)? {
                 Some(target) => targets.push(target),
-                None if self.locate(file)?.held().is_empty() => {}
+                None if self.files.locate(file)?.held().is_empty() => {}
                 None => report.unlisted.push(file),
             }
         }
@@ -134,14 +129,14 @@ impl Shared {
         known.extend(&report.unlisted);
         let models = match model {
             Some(model) => vec![model],
-            None => self.index.manifests().hashes()?,
+            None => self.files.index.manifests().hashes()?,
         };
         for model in models {
             // One that was removed meanwhile lacks nothing.
-            let Some(manifest) = self.index.manifests().get(model)? else {
+            let Some(manifest) = self.files.index.manifests().get(model)? else {
                 continue;
             };
-            let chunks = self.chunks_of(manifest.entries())?;
+            let chunks = self.files.chunks_of(manifest.entries())?;
             for (entry, chunks) in manifest.entries().iter().zip(&chunks) {
                 if !chunks.is_all() && known.insert(entry.hash) {
                     report.missing.push(entry.hash);

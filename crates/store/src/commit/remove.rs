@@ -1,0 +1,53 @@
+//! Removing files: first from the index and from memory, then from the disk.
+//!
+//! A crash in between leaves a file that the index does not know, which opening the store puts aside.
+
+use hubless_content::FileHash;
+
+use crate::{
+    commit::Commits,
+    error::{IoContext, StoreError},
+    files::partial::PartialMap,
+    index::{Place, Record},
+};
+
+impl Commits {
+    /// Removes files from the index, and from memory at the same time: the lock keeps others from
+    /// loading one in between.
+    pub(crate) fn forget_files(
+        &self,
+        files: &[FileHash],
+    ) -> Result<Vec<(FileHash, Record)>, StoreError> {
+        let mut partials = self.files.partials.lock();
+        let removed = self.files.index.files().remove(files)?;
+        for file in files {
+            self.forget_in_memory(*file, &mut partials);
+            self.files.uses.forget(*file);
+        }
+        Ok(removed)
+    }
+
+    /// Whoever still works with the file looks again.
+    pub(crate) fn forget_in_memory(&self, file: FileHash, partials: &mut PartialMap) {
+        self.files.queue.forget_check(file);
+        let partial = partials.remove(&file);
+        if let Some(partial) = &partial {
+            partial.lock().removed = true;
+        }
+        for partial in [0, partial.map_or(0, |partial| partial.id)] {
+            self.files.drop_handle(file, partial);
+        }
+    }
+
+    pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {
+        let path = match record.place {
+            Place::Owned(_) => self.files.home.owned(file),
+            Place::Partial => self.files.home.partial(file),
+            Place::Inline | Place::External(_) => return Ok(()),
+        };
+        match self.files.disk.remove(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome.context("remove", &path),
+        }
+    }
+}
