@@ -40,13 +40,13 @@ impl Store {
 
     /// Sets how many bytes the store may take from now on. What it has beyond that stays.
     pub fn set_quota(&self, quota: Option<u64>) {
-        self.work.set_quota(quota)
+        self.work.set_quota(quota);
     }
 
     /// From now on `hook` is called for each file in which chunks were rejected, whichever way that
     /// was found; from any thread, outside the store's locks. It takes the place of an earlier one.
     pub fn on_damage(&self, hook: Arc<dyn Fn(&Damaged) + Send + Sync>) {
-        self.work.files.on_damage(hook)
+        self.work.files.on_damage(hook);
     }
 
     /// Chunks rejected since the store was opened.
