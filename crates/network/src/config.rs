@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libp2p::Multiaddr;
 
-use crate::{NetworkKey, RecordsConfig};
+use crate::{dht::records::RecordsConfig, transport::network_key::NetworkKey};
 
 /// How a node takes part in the network.
 #[derive(Debug, Clone)]

@@ -4,7 +4,10 @@ use std::{io, sync::Arc};
 
 use libp2p::{Multiaddr, PeerId, swarm::DialError};
 
-use crate::{Banned, ExchangeError, TransportSetupError};
+use crate::{
+    exchange::ExchangeError,
+    transport::{bans::Banned, security::TransportSetupError},
+};
 
 /// Why a node of the network did not start.
 #[derive(Debug, thiserror::Error)]

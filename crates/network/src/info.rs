@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::{Carrier, ExchangeError};
+use crate::{dht::announcing::DhtStatus, exchange::ExchangeError, shaping::shaper::Traffic};
 
 /// Who made a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,15 +40,6 @@ pub struct PeerInfo {
     pub round_trip: Option<Duration>,
 }
 
-/// A node that holds something, as far as the DHT knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider {
-    /// Who it is.
-    pub peer_id: PeerId,
-    /// Where it may be found; may be empty.
-    pub addresses: Vec<Multiaddr>,
-}
-
 /// Whether others can connect to this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Reachability {
@@ -74,25 +65,6 @@ impl fmt::Display for Reachability {
     }
 }
 
-/// A node's part in the DHT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DhtStatus {
-    /// Peers in the routing table.
-    pub routing_peers: usize,
-    /// Whether this node answers the questions of others.
-    pub is_server: bool,
-    /// Provider records kept for others.
-    pub records: usize,
-    /// Own keys.
-    pub keys: u64,
-    /// Own keys that were announced within the time that records live.
-    pub announced: u64,
-    /// Own keys that should have been announced by now.
-    pub backlog: u64,
-    /// How long the most overdue of them has waited, if that is worth a word.
-    pub behind: Option<Duration>,
-}
-
 /// What a node knows about its place in the network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkStatus {
@@ -106,17 +78,6 @@ pub struct NetworkStatus {
     pub peers: usize,
     /// Its part in the DHT.
     pub dht: DhtStatus,
-}
-
-/// Bytes by what carried them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Traffic(pub [(Carrier, u64); Carrier::ALL.len()]);
-
-impl Traffic {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        self.0.iter().map(|(_, bytes)| bytes).sum()
-    }
 }
 
 /// Payload bytes since the start.

@@ -27,59 +27,50 @@
 //! # }
 //! ```
 
-mod announcer;
-mod bans;
-mod behaviour;
-mod bucket;
-mod carrier;
 mod config;
+mod dht;
 mod error;
 mod exchange;
-mod fair;
 mod identity;
 mod info;
-mod lane;
-mod local_socket;
 mod network;
-mod network_key;
-mod places;
-mod reach;
-mod records;
-mod shaper;
+mod shaping;
 mod small_file;
-mod streams;
 mod ticket;
-mod tls;
 mod transport;
 mod worker;
 
 pub use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 pub use self::{
-    announcer::{Announcer, AnnouncerConfig, Priority},
-    bans::Banned,
-    carrier::Carrier,
     config::{ConnectionLimits, NetworkConfig},
+    dht::{
+        announcer::{Announcer, AnnouncerConfig, Priority},
+        announcing::DhtStatus,
+        lookups::Provider,
+        records::{
+            AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
+            Refused,
+        },
+    },
     error::{ConnectError, OpenError, StartError},
     exchange::{
         AnswerFrame, AnswerReceiver, AskSender, AskerGone, Exchange, ExchangeEnded, ExchangeError,
         ExchangeService, Incoming, Reply,
     },
     identity::{Identity, IdentityError},
-    info::{
-        Counters, DhtStatus, Direction, NetworkEvent, NetworkStatus, PeerInfo, Provider,
-        Reachability, Traffic,
-    },
+    info::{Counters, Direction, NetworkEvent, NetworkStatus, PeerInfo, Reachability},
     network::Network,
-    network_key::{NetworkKey, ParseNetworkKeyError},
-    places::{Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces},
-    reach::Reach,
-    records::{
-        AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
-        Refused,
-    },
+    shaping::shaper::Traffic,
     small_file::{open_regular, read_secret},
     ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError, peer_of},
-    tls::TlsSetupError,
-    transport::TransportSetupError,
+    transport::{
+        bans::Banned,
+        carrier::Carrier,
+        network_key::{NetworkKey, ParseNetworkKeyError},
+        places::{Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces},
+        reach::Reach,
+        security::TransportSetupError,
+        tls::TlsSetupError,
+    },
 };

@@ -23,7 +23,7 @@ use libp2p::{
     multiaddr::{self, Protocol},
 };
 
-use crate::reach::Reach;
+use crate::transport::reach::Reach;
 
 /// Addresses of one ticket: those of a few providers, each reachable in several ways.
 pub const TICKET_PEERS_MAX: usize = 16;

@@ -5,7 +5,7 @@
 //! `Origin` and `Sec-Fetch-Site` where a request comes from. Clients that are no browsers send
 //! neither.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -14,20 +14,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{
-    error::ApiError,
+use super::error::ApiError;
+use crate::{
+    config::GatewayConfig,
     token::{bearer, password},
 };
-use crate::{GatewayConfig, Shared};
 
 /// What a supervisor asks, which has no token.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(
+    State(config): State<Arc<GatewayConfig>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (headers, method) = (request.headers(), request.method());
-    let allowed = check_host(&app.config, request.uri(), headers)
-        .and_then(|host| check_origin(&app.config, &host, method, headers))
-        .and_then(|()| check_token(&app.config, request.uri().path(), headers));
+    let allowed = check_host(&config, request.uri(), headers)
+        .and_then(|host| check_origin(&config, &host, method, headers))
+        .and_then(|()| check_token(&config, request.uri().path(), headers));
     match allowed {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -152,7 +156,7 @@ fn check_token(config: &GatewayConfig, path: &str, headers: &HeaderMap) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::token::Token;
+    use crate::token::Token;
 
     fn config() -> GatewayConfig {
         GatewayConfig {

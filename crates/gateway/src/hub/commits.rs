@@ -9,8 +9,8 @@ use hubless_content::RepoId;
 use hubless_node::repos::PastCommit;
 use serde_json::{Value, json};
 
-use super::{ask::Ask, info::date};
-use crate::http::error::ApiError;
+use super::info::date;
+use crate::http::{context::RequestContext, error::ApiError};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -21,19 +21,19 @@ const PAGE: usize = 50;
 const PAGE_MAX: usize = 1000;
 
 pub(crate) async fn commits(
-    ask: &Ask,
+    cx: &RequestContext,
     repo: &RepoId,
     revision: &str,
 ) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(repo, revision).await?;
-    let history = ask.repos.commits(&resolved).await?;
-    let limit = ask.query.limit(PAGE, PAGE_MAX);
-    let page: usize = ask
+    let resolved = cx.resolve(repo, revision).await?;
+    let history = cx.repos.commits(&resolved).await?;
+    let limit = cx.query.limit(PAGE, PAGE_MAX);
+    let page: usize = cx
         .query
         .get("p")
         .and_then(|page| page.parse().ok())
         .unwrap_or(0);
-    let formatted = ask.query.all("expand").any(|field| field == "formatted");
+    let formatted = cx.query.all("expand").any(|field| field == "formatted");
     let author = resolved.repo.id.namespace().unwrap_or("hubless");
     let first = page.saturating_mul(limit);
     let shown = history.iter().skip(first).take(limit);
@@ -45,7 +45,7 @@ pub(crate) async fn commits(
     let headers = response.headers_mut();
     headers.insert(TOTAL_COUNT, HeaderValue::from(history.len()));
     if more {
-        let (name, value) = ask.next_link("p", &(page + 1).to_string());
+        let (name, value) = cx.next_link("p", &(page + 1).to_string());
         headers.insert(name, value);
     }
     Ok(response)

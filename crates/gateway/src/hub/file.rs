@@ -20,11 +20,8 @@ use hubless_node::{
     repos::{FileIds, RepoError, RepoFile, Resolved, pointer},
 };
 
-use super::ask::{Ask, REPO_COMMIT, commit_header};
-use crate::{
-    http::{error::ApiError, range},
-    ops::OpenStream,
-};
+use crate::http::context::{REPO_COMMIT, RequestContext, commit_header};
+use crate::http::{error::ApiError, metrics::OpenStream, range};
 
 const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
 const LINKED_SIZE: HeaderName = HeaderName::from_static("x-linked-size");
@@ -48,14 +45,14 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn file(
-    ask: &Ask,
+    cx: &RequestContext,
     method: &Method,
     request: &HeaderMap,
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(&wanted.repo, &wanted.revision).await?;
+    let resolved = cx.resolve(&wanted.repo, &wanted.revision).await?;
     let commit = commit_header(resolved.commit);
-    match of_revision(ask, method, request, &resolved, wanted).await {
+    match of_revision(cx, method, request, &resolved, wanted).await {
         Ok(mut response) => {
             response.headers_mut().insert(REPO_COMMIT, commit);
             Ok(response)
@@ -66,16 +63,16 @@ pub(crate) async fn file(
 }
 
 async fn of_revision(
-    ask: &Ask,
+    cx: &RequestContext,
     method: &Method,
     request: &HeaderMap,
     resolved: &Resolved,
     wanted: &Wanted,
 ) -> Result<Response, ApiError> {
-    let tree = ask.repos.tree(resolved).await?;
+    let tree = cx.repos.tree(resolved).await?;
     let missing = || ApiError::entry_not_found(&wanted.path);
     let file = tree.get(&wanted.path).ok_or_else(missing)?;
-    ask.repos.permit(resolved).await?;
+    cx.repos.permit(resolved).await?;
     let range = request
         .get(header::RANGE)
         .and_then(|range| range.to_str().ok());
@@ -85,7 +82,7 @@ async fn of_revision(
         range::Wanted::Part(part) => part.end - part.start <= METADATA_BYTES_MAX,
         _ => is_head,
     };
-    let ids = ask.repos.ids(resolved, &file, metadata_only).await?;
+    let ids = cx.repos.ids(resolved, &file, metadata_only).await?;
     if let FileIds::Large { sha256, .. } = ids
         && wanted.raw
     {
@@ -121,8 +118,8 @@ async fn of_revision(
         true => Body::empty(),
         false => {
             body(
-                ask.repos.open(resolved, &file, bytes).await?,
-                ask.http.stream(),
+                cx.repos.open(resolved, &file, bytes).await?,
+                cx.http.stream(),
             )
             .await?
         }

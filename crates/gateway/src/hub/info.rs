@@ -4,12 +4,15 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use hubless_content::{FileHasher, RepoId, RepoKind};
+use hubless_content::{CommitId, FileHasher, GitBlobId, ModelPath, RepoId, RepoKind, Sha256};
 use hubless_node::repos::{FileIds, RepoFile, RepoTree, Resolved};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::{ask::Ask, card::Card};
-use crate::http::error::ApiError;
+use crate::{
+    card::Card,
+    http::{context::RequestContext, error::ApiError},
+};
 
 /// Fields that `expand` may name, by kind. Those that this gateway does not know are left out.
 fn expandable(kind: RepoKind) -> &'static [&'static str] {
@@ -112,8 +115,8 @@ pub(crate) struct Fields {
 
 impl Fields {
     /// Reads the query.
-    pub(crate) fn new(ask: &Ask, kind: RepoKind) -> Result<Self, ApiError> {
-        let expand: Vec<String> = ask.query.all("expand").map(str::to_owned).collect();
+    pub(crate) fn new(cx: &RequestContext, kind: RepoKind) -> Result<Self, ApiError> {
+        let expand: Vec<String> = cx.query.all("expand").map(str::to_owned).collect();
         let known = expandable(kind);
         if expand.iter().any(|name| !known.contains(&name.as_str())) {
             let message = format!("\"expand\" must be one of [{}]", known.join(", "));
@@ -123,7 +126,7 @@ impl Fields {
         Ok(Self {
             siblings: names("siblings"),
             card: names("cardData"),
-            blobs: ask.query.is_on("blobs"),
+            blobs: cx.query.is_on("blobs"),
             expand,
         })
     }
@@ -136,124 +139,199 @@ impl Fields {
         }
     }
 
-    fn keep(&self, object: &mut Map<String, Value>) {
+    /// Of everything that is known of a repository, what was asked for.
+    fn of(&self, info: &RepoInfo) -> Map<String, Value> {
+        let Ok(Value::Object(mut object)) = serde_json::to_value(info) else {
+            unreachable!("a struct with named fields is an object");
+        };
         if !self.expand.is_empty() {
             object.retain(|key, _| {
                 key == "id" || key == "_id" || self.expand.iter().any(|name| name == key)
             });
         }
+        object
     }
 }
 
 pub(crate) async fn info(
-    ask: &Ask,
+    cx: &RequestContext,
     repo: &RepoId,
     revision: Option<&str>,
 ) -> Result<Response, ApiError> {
-    let mut fields = Fields::new(ask, repo.kind())?;
-    let resolved = ask.resolve(repo, revision.unwrap_or("HEAD")).await?;
+    let mut fields = Fields::new(cx, repo.kind())?;
+    let resolved = cx.resolve(repo, revision.unwrap_or("HEAD")).await?;
     if fields.expand.is_empty() {
         (fields.siblings, fields.card) = (true, true);
     }
-    let tree = ask.repos.tree(&resolved).await?;
-    let card = Card::read(&ask.repos, &resolved, &tree).await;
-    let object = object(ask, &resolved, Some(&tree), &card, &fields).await?;
+    let tree = cx.repos.tree(&resolved).await?;
+    let card = Card::read(&cx.repos, &resolved, &tree).await;
+    let object = object(cx, &resolved, Some(&tree), &card, &fields).await?;
     Ok(Json(object).into_response())
+}
+
+/// A repository as clients read it. Optional fields are left out where there is nothing to say.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RepoInfo {
+    /// An id that clients take for opaque.
+    #[serde(rename = "_id")]
+    internal_id: String,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_id: Option<String>,
+    author: Option<String>,
+    sha: CommitId,
+    private: bool,
+    disabled: bool,
+    gated: Gated,
+    created_at: String,
+    last_modified: String,
+    // A node knows only the downloads that it serves itself, and there are no accounts that could
+    // like something.
+    downloads: u64,
+    downloads_all_time: u64,
+    likes: u64,
+    trending_score: u64,
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_storage: Option<u64>,
+    #[serde(rename = "pipeline_tag", skip_serializing_if = "Option::is_none")]
+    pipeline_tag: Option<String>,
+    #[serde(rename = "library_name", skip_serializing_if = "Option::is_none")]
+    library_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sdk: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    card_data: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    siblings: Option<Vec<Sibling>>,
+}
+
+/// `false`, or how access is granted: the hub has two ways, and which one it is stays there.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Gated {
+    Not(bool),
+    By(&'static str),
+}
+
+/// A file of a repository.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sibling {
+    #[serde(rename = "rfilename")]
+    path: ModelPath,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    // Rather none than one that is not true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blob_id: Option<GitBlobId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lfs: Option<Lfs>,
+}
+
+/// What git holds in place of a large file.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Lfs {
+    sha256: Sha256,
+    size: u64,
+    pointer_size: u32,
+}
+
+impl RepoInfo {
+    fn new(resolved: &Resolved, card: &Card) -> Self {
+        let repo = &resolved.repo;
+        let (id, kind) = (repo.id.id(), repo.id.kind());
+        let text = |key: &str, of: RepoKind| {
+            let text = if kind == of { card.text(key) } else { None };
+            text.map(str::to_owned)
+        };
+        Self {
+            internal_id: internal_id(&repo.id),
+            id: id.to_owned(),
+            model_id: (kind == RepoKind::Model).then(|| id.to_owned()),
+            author: repo.id.namespace().map(str::to_owned),
+            sha: resolved.commit,
+            private: repo.private,
+            disabled: false,
+            gated: if repo.gated {
+                Gated::By("auto")
+            } else {
+                Gated::Not(false)
+            },
+            created_at: date(repo.created),
+            last_modified: date(resolved.revision.time),
+            downloads: 0,
+            downloads_all_time: 0,
+            likes: 0,
+            trending_score: 0,
+            tags: card.tags(),
+            used_storage: None,
+            pipeline_tag: text("pipeline_tag", RepoKind::Model),
+            library_name: text("library_name", RepoKind::Model),
+            sdk: text("sdk", RepoKind::Space),
+            card_data: None,
+            siblings: None,
+        }
+    }
 }
 
 /// The answer's object for one repository. Without the list of files, which only peers have, what
 /// depends on it is left out.
 pub(crate) async fn object(
-    ask: &Ask,
+    cx: &RequestContext,
     resolved: &Resolved,
     tree: Option<&RepoTree>,
     card: &Card,
     fields: &Fields,
 ) -> Result<Map<String, Value>, ApiError> {
-    let repo = &resolved.repo;
-    let (id, kind) = (repo.id.id(), repo.id.kind());
-    let gated = if repo.gated {
-        json!("auto")
-    } else {
-        json!(false)
-    };
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
-    put("_id", json!(internal_id(&repo.id)));
-    put("id", json!(id));
-    put("author", json!(repo.id.namespace()));
-    put("sha", json!(resolved.commit));
-    put("private", json!(repo.private));
-    put("disabled", json!(false));
-    put("gated", gated);
-    put("createdAt", json!(date(repo.created)));
-    put("lastModified", json!(date(resolved.revision.time)));
-    put("downloads", json!(0));
-    put("downloadsAllTime", json!(0));
-    put("likes", json!(0));
-    put("trendingScore", json!(0));
-    put("tags", json!(card.tags()));
+    let mut info = RepoInfo::new(resolved, card);
+    if fields.card {
+        info.card_data = card.data();
+    }
     if let Some(tree) = tree {
-        let bytes: u64 = tree.files().map(|file| file.size).sum();
-        put("usedStorage", json!(bytes));
-    }
-    match kind {
-        RepoKind::Model => {
-            put("modelId", json!(id));
-            for key in ["pipeline_tag", "library_name"] {
-                if let Some(text) = card.text(key) {
-                    put(key, json!(text));
-                }
-            }
-        }
-        RepoKind::Dataset => {}
-        RepoKind::Space => {
-            if let Some(sdk) = card.text("sdk") {
-                put("sdk", json!(sdk));
-            }
+        info.used_storage = Some(tree.files().map(|file| file.size).sum());
+        if fields.siblings {
+            info.siblings = Some(siblings(cx, resolved, tree, fields.blobs).await?);
         }
     }
-    if let Some(data) = card.data().filter(|_| fields.card) {
-        put("cardData", data);
-    }
-    if let Some(tree) = tree.filter(|_| fields.siblings) {
-        put(
-            "siblings",
-            siblings(ask, resolved, tree, fields.blobs).await?,
-        );
-    }
-    fields.keep(&mut object);
-    Ok(object)
+    Ok(fields.of(&info))
 }
 
 async fn siblings(
-    ask: &Ask,
+    cx: &RequestContext,
     resolved: &Resolved,
     tree: &RepoTree,
     blobs: bool,
-) -> Result<Value, ApiError> {
+) -> Result<Vec<Sibling>, ApiError> {
     let files: Vec<RepoFile> = tree.files().collect();
     if !blobs {
-        let names = files.iter().map(|file| json!({ "rfilename": file.path }));
+        let names = files.into_iter().map(|file| Sibling {
+            path: file.path,
+            size: None,
+            blob_id: None,
+            lfs: None,
+        });
         return Ok(names.collect());
     }
-    let ids = ask.repos.ids_of(resolved, &files).await?;
-    let siblings = files.iter().zip(ids).map(|(file, ids)| {
-        let mut sibling = json!({ "rfilename": file.path, "size": file.size });
-        // Rather none than one that is not true.
-        if let Some(oid) = ids.oid() {
-            sibling["blobId"] = json!(oid);
-        }
-        if let FileIds::Large {
-            sha256,
-            pointer_size,
-            ..
-        } = ids
-        {
-            sibling["lfs"] =
-                json!({ "sha256": sha256, "size": file.size, "pointerSize": pointer_size });
-        }
-        sibling
+    let ids = cx.repos.ids_of(resolved, &files).await?;
+    let siblings = files.into_iter().zip(ids).map(|(file, ids)| Sibling {
+        path: file.path,
+        size: Some(file.size),
+        blob_id: ids.oid(),
+        lfs: match ids {
+            FileIds::Large {
+                sha256,
+                pointer_size,
+                ..
+            } => Some(Lfs {
+                sha256,
+                size: file.size,
+                pointer_size,
+            }),
+            FileIds::Regular(_) | FileIds::Unknown(_) => None,
+        },
     });
     Ok(siblings.collect())
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use hubless_content::{CommitId, Revision};
 use hubless_node::repos::{RepoTree, Resolved};
 
-use super::ask::Ask;
-use crate::http::error::ApiError;
+use crate::http::{context::RequestContext, error::ApiError};
 
 /// Revisions that one answer looks back. What did not change in them is given to the oldest.
 const STEPS_MAX: usize = 100;
@@ -28,12 +27,12 @@ pub(super) type Commit = (CommitId, Arc<Revision>);
 
 /// For each entry of a state the revision that changed it last, as far as that is known here.
 pub(super) async fn last_commits(
-    ask: &Ask,
+    cx: &RequestContext,
     resolved: &Resolved,
     tree: &RepoTree,
     entries: Vec<Changed>,
 ) -> Result<Vec<Commit>, ApiError> {
-    let mut history = ask.repos.history(resolved).await?;
+    let mut history = cx.repos.history(resolved).await?;
     history.truncate(STEPS_MAX);
     let mut search = Search::new(entries);
     let mut newer = tree.clone();
@@ -43,7 +42,7 @@ pub(super) async fn last_commits(
         }
         let before = resolved.at(*commit, revision.clone());
         // Nobody waits for peers because of history.
-        let Some(older) = ask.repos.held_tree(&before).await? else {
+        let Some(older) = cx.repos.held_tree(&before).await? else {
             break;
         };
         search.step(step, &newer, &older);

@@ -9,12 +9,13 @@ use hubless_node::repos::{Repo, Search};
 use serde_json::{Map, Value};
 
 use super::{
-    ask::Ask,
-    card::Card,
     info::{self, Fields},
     order::{Order, Place},
 };
-use crate::http::error::ApiError;
+use crate::{
+    card::Card,
+    http::{context::RequestContext, error::ApiError},
+};
 
 /// Repositories of one page.
 const PAGE: usize = 100;
@@ -39,39 +40,39 @@ struct Wanted {
     limit: usize,
 }
 
-pub(crate) async fn list(ask: &Ask, kind: RepoKind) -> Result<Response, ApiError> {
-    let mut fields = Fields::new(ask, kind)?.without_blobs();
-    let full = ask.query.is_on("full");
+pub(crate) async fn list(cx: &RequestContext, kind: RepoKind) -> Result<Response, ApiError> {
+    let mut fields = Fields::new(cx, kind)?.without_blobs();
+    let full = cx.query.is_on("full");
     fields.siblings |= full;
-    fields.card |= full || ask.query.is_on("cardData");
+    fields.card |= full || cx.query.is_on("cardData");
     let wanted = Wanted {
         kind,
         search: Search {
-            words: ask.query.all("search").map(str::to_owned).collect(),
-            author: ask.query.get("author").map(str::to_owned),
+            words: cx.query.all("search").map(str::to_owned).collect(),
+            author: cx.query.get("author").map(str::to_owned),
         },
         fields,
-        limit: ask.query.limit(PAGE, PAGE_MAX),
+        limit: cx.query.limit(PAGE, PAGE_MAX),
     };
-    let (found, next) = match Order::read(&ask.query)? {
-        None => by_name(ask, &wanted).await?,
-        Some(order) => in_order(ask, &wanted, order).await?,
+    let (found, next) = match Order::read(&cx.query)? {
+        None => by_name(cx, &wanted).await?,
+        Some(order) => in_order(cx, &wanted, order).await?,
     };
     let mut response = Json(found).into_response();
     if let Some(next) = next {
-        let (name, value) = ask.next_link("cursor", &next);
+        let (name, value) = cx.next_link("cursor", &next);
         response.headers_mut().insert(name, value);
     }
     Ok(response)
 }
 
-async fn by_name(ask: &Ask, wanted: &Wanted) -> Result<Page, ApiError> {
-    let cursor = ask.query.get("cursor");
+async fn by_name(cx: &RequestContext, wanted: &Wanted) -> Result<Page, ApiError> {
+    let cursor = cx.query.get("cursor");
     let mut after = cursor.and_then(|id| RepoId::new(wanted.kind, id).ok());
     let (mut found, mut looked_at, mut more) = (Vec::new(), 0, true);
     while more && found.len() < wanted.limit && looked_at < CARDS_MAX {
         let room = wanted.limit - found.len();
-        let page = ask
+        let page = cx
             .repos
             .search(wanted.kind, &wanted.search, after.clone(), room)
             .await?;
@@ -79,24 +80,24 @@ async fn by_name(ask: &Ask, wanted: &Wanted) -> Result<Page, ApiError> {
         looked_at += page.len();
         for repo in page {
             after = Some(repo.id.clone());
-            found.extend(entry(ask, &repo, &wanted.fields).await?);
+            found.extend(entry(cx, &repo, &wanted.fields).await?);
         }
     }
     let next = after.filter(|_| more).map(|last| last.id().to_owned());
     Ok((found, next))
 }
 
-async fn in_order(ask: &Ask, wanted: &Wanted, order: Order) -> Result<Page, ApiError> {
-    let all = ask
+async fn in_order(cx: &RequestContext, wanted: &Wanted, order: Order) -> Result<Page, ApiError> {
+    let all = cx
         .repos
         .search(wanted.kind, &wanted.search, None, ORDERED_MAX)
         .await?;
     let mut places = Vec::with_capacity(all.len());
     for repo in all {
-        places.push((order.place(ask, &repo).await?, repo));
+        places.push((order.place(cx, &repo).await?, repo));
     }
     places.sort_by(|(left, _), (right, _)| order.compare(left, right));
-    let after = ask.query.get("cursor").and_then(Place::from_cursor);
+    let after = cx.query.get("cursor").and_then(Place::from_cursor);
     let is_behind = |place: &Place| {
         let after = after.as_ref();
         after.is_none_or(|after| order.compare(after, place).is_lt())
@@ -104,7 +105,7 @@ async fn in_order(ask: &Ask, wanted: &Wanted, order: Order) -> Result<Page, ApiE
     let mut found = Vec::new();
     let rest = places.iter().filter(|(place, _)| is_behind(place));
     for (number, (place, repo)) in rest.enumerate() {
-        found.extend(entry(ask, repo, &wanted.fields).await?);
+        found.extend(entry(cx, repo, &wanted.fields).await?);
         if found.len() >= wanted.limit || number >= CARDS_MAX {
             return Ok((found, Some(place.cursor())));
         }
@@ -114,22 +115,22 @@ async fn in_order(ask: &Ask, wanted: &Wanted, order: Order) -> Result<Page, ApiE
 
 /// A repository as lists show it, if its tags fit. One without a revision is not listed.
 async fn entry(
-    ask: &Ask,
+    cx: &RequestContext,
     repo: &Repo,
     fields: &Fields,
 ) -> Result<Option<Map<String, Value>>, ApiError> {
-    let Some(resolved) = ask.repos.head(&repo.id).await? else {
+    let Some(resolved) = cx.repos.head(&repo.id).await? else {
         return Ok(None);
     };
     // A list does not wait for peers: of a repository whose files are not known here, it has what
     // the name says.
-    let tree = ask.repos.held_tree(&resolved).await?;
+    let tree = cx.repos.held_tree(&resolved).await?;
     let card = match &tree {
-        Some(tree) => Card::read_held(&ask.repos, &resolved, tree).await,
+        Some(tree) => Card::read_held(&cx.repos, &resolved, tree).await,
         None => Card::default(),
     };
     let tags = card.tags();
-    let wanted = ask.query.all("filter").chain(ask.query.all("pipeline_tag"));
+    let wanted = cx.query.all("filter").chain(cx.query.all("pipeline_tag"));
     let wanted = wanted.flat_map(|filter| filter.split(','));
     if !wanted
         .into_iter()
@@ -138,6 +139,6 @@ async fn entry(
         return Ok(None);
     }
     Ok(Some(
-        info::object(ask, &resolved, tree.as_ref(), &card, fields).await?,
+        info::object(cx, &resolved, tree.as_ref(), &card, fields).await?,
     ))
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use hubless_node::repos::Repo;
 
-use super::ask::{Ask, Query};
+use crate::http::context::{Query, RequestContext};
 use crate::http::error::ApiError;
 
 /// Numbers that other hubs count of a repository. A node sees what it serves, not what the world
@@ -59,11 +59,11 @@ impl Order {
     }
 
     /// Where a repository stands.
-    pub(super) async fn place(self, ask: &Ask, repo: &Repo) -> Result<Place, ApiError> {
+    pub(super) async fn place(self, cx: &RequestContext, repo: &Repo) -> Result<Place, ApiError> {
         let value = match self.key {
             Key::Created => repo.created,
             Key::Modified => {
-                let head = ask.repos.head(&repo.id).await?;
+                let head = cx.repos.head(&repo.id).await?;
                 head.map_or(0, |head| head.revision.time)
             }
         };

@@ -7,11 +7,10 @@ use axum::{
 use hubless_content::{CommitId, RefName, RepoId};
 use serde_json::{Value, json};
 
-use super::ask::Ask;
-use crate::http::error::ApiError;
+use crate::http::{context::RequestContext, error::ApiError};
 
-pub(crate) async fn refs(ask: &Ask, repo: &RepoId) -> Result<Response, ApiError> {
-    let refs = ask.repos.refs(repo, &ask.caller).await?;
+pub(crate) async fn refs(cx: &RequestContext, repo: &RepoId) -> Result<Response, ApiError> {
+    let refs = cx.repos.refs(repo, &cx.caller).await?;
     let below = |prefix: &str| -> Vec<Value> {
         let of_kind = refs.iter().filter_map(|(name, commit)| {
             let short = name.as_str().strip_prefix(prefix)?;
@@ -24,7 +23,7 @@ pub(crate) async fn refs(ask: &Ask, repo: &RepoId) -> Result<Response, ApiError>
         "tags": below("refs/tags/"),
         "converts": below("refs/convert/"),
     });
-    if ask.query.is_on("include_prs") {
+    if cx.query.is_on("include_prs") {
         answer["pullRequests"] = below("refs/pr/").into();
     }
     Ok(Json(answer).into_response())

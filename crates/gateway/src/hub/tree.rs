@@ -12,11 +12,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    ask::{Ask, Query},
     info::date,
     last_commit::{Changed, last_commits},
 };
-use crate::http::error::ApiError;
+use crate::http::{
+    context::{Query, RequestContext},
+    error::ApiError,
+};
 
 /// Entries of one page; clients follow links to the next.
 const PAGE_MAX: usize = 1000;
@@ -35,29 +37,29 @@ pub(crate) enum Entry {
 }
 
 pub(crate) async fn tree(
-    ask: &Ask,
+    cx: &RequestContext,
     repo: &RepoId,
     revision: &str,
     path: &str,
 ) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(repo, revision).await?;
-    let tree = ask.repos.tree(&resolved).await?;
+    let resolved = cx.resolve(repo, revision).await?;
+    let tree = cx.repos.tree(&resolved).await?;
     if !path.is_empty() && !is_directory(&tree, path) {
         return Err(ApiError::entry_not_found(path));
     }
     let (limit, recursive) = (
-        ask.query.limit(PAGE_MAX, PAGE_MAX),
-        ask.query.is_on("recursive"),
+        cx.query.limit(PAGE_MAX, PAGE_MAX),
+        cx.query.is_on("recursive"),
     );
-    let after = ask.query.get("cursor");
+    let after = cx.query.get("cursor");
     let mut page = list(&tree, path, recursive, after, limit + 1);
     let more = page.len() > limit;
     page.truncate(limit);
     let last = page.last().map(|entry| path_of(&tree, entry));
-    let entries = shown(ask, &resolved, &tree, page, ask.query.is_on("expand")).await?;
+    let entries = shown(cx, &resolved, &tree, page, cx.query.is_on("expand")).await?;
     let mut response = Json(entries).into_response();
     if let Some(last) = last.filter(|_| more) {
-        let (name, value) = ask.next_link("cursor", &last);
+        let (name, value) = cx.next_link("cursor", &last);
         response.headers_mut().insert(name, value);
     }
     Ok(response)
@@ -141,7 +143,7 @@ pub(crate) fn list(
 
 /// Entries as clients read them.
 async fn shown(
-    ask: &Ask,
+    cx: &RequestContext,
     resolved: &Resolved,
     tree: &RepoTree,
     entries: Vec<Entry>,
@@ -154,9 +156,9 @@ async fn shown(
             Entry::Directory(_) => None,
         })
         .collect();
-    let ids = ask.repos.ids_of(resolved, &files).await?;
+    let ids = cx.repos.ids_of(resolved, &files).await?;
     let commits = match expand {
-        true => last_commits(ask, resolved, tree, changed(tree, &entries)).await?,
+        true => last_commits(cx, resolved, tree, changed(tree, &entries)).await?,
         false => Vec::new(),
     };
     let mut commits = commits.into_iter();
@@ -228,7 +230,7 @@ struct Paths {
 }
 
 pub(crate) async fn paths_info(
-    ask: &Ask,
+    cx: &RequestContext,
     repo: &RepoId,
     revision: &str,
     headers: &HeaderMap,
@@ -237,8 +239,8 @@ pub(crate) async fn paths_info(
     let bytes = axum::body::to_bytes(body, PATHS_BYTES_MAX).await;
     let bytes = bytes.map_err(|_| ApiError::bad_request("The body is too large or broken."))?;
     let wanted = read_paths(headers, &bytes)?;
-    let resolved = ask.resolve(repo, revision).await?;
-    let tree = ask.repos.tree(&resolved).await?;
+    let resolved = cx.resolve(repo, revision).await?;
+    let tree = cx.repos.tree(&resolved).await?;
     let found = wanted.paths.iter().filter_map(|path| {
         let path = path.trim_end_matches('/');
         let position = tree.position(path);
@@ -248,7 +250,7 @@ pub(crate) async fn paths_info(
         let is_directory = !path.is_empty() && is_directory(&tree, path);
         is_directory.then(|| Entry::Directory(path.to_owned()))
     });
-    let entries = shown(ask, &resolved, &tree, found.collect(), wanted.expand).await?;
+    let entries = shown(cx, &resolved, &tree, found.collect(), wanted.expand).await?;
     Ok(Json(entries).into_response())
 }
 

@@ -8,13 +8,12 @@ use axum::{
 use hubless_content::RepoId;
 use serde_json::json;
 
-use super::ask::Ask;
-use crate::http::error::ApiError;
+use crate::http::{context::RequestContext, error::ApiError};
 
 /// Whoever reaches the gateway is its one user: the guard has checked the gateway's token, and a
 /// token for another hub says nothing here.
-pub(crate) fn whoami(ask: &Ask) -> Result<Response, ApiError> {
-    if !ask.has_credentials {
+pub(crate) fn whoami(cx: &RequestContext) -> Result<Response, ApiError> {
+    if !cx.has_credentials {
         let message = "Invalid username or password.";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, message));
     }
@@ -39,14 +38,14 @@ pub(crate) fn whoami(ask: &Ask) -> Result<Response, ApiError> {
 }
 
 /// Succeeds if the caller may read the repository.
-pub(crate) async fn auth_check(ask: &Ask, repo: &RepoId) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(repo, "HEAD").await?;
-    ask.repos.permit(&resolved).await?;
+pub(crate) async fn auth_check(cx: &RequestContext, repo: &RepoId) -> Result<Response, ApiError> {
+    let resolved = cx.resolve(repo, "HEAD").await?;
+    cx.repos.permit(&resolved).await?;
     Ok(Json(json!({})).into_response())
 }
 
 /// Nobody likes anything here: likes belong to accounts, and there are none.
-pub(crate) async fn likers(ask: &Ask, repo: &RepoId) -> Result<Response, ApiError> {
-    ask.repos.repo(repo, &ask.caller).await?;
+pub(crate) async fn likers(cx: &RequestContext, repo: &RepoId) -> Result<Response, ApiError> {
+    cx.repos.repo(repo, &cx.caller).await?;
     Ok(Json(json!([])).into_response())
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 use hubless_node::Health;
 
-use crate::Shared;
+use crate::app::Shared;
 
 /// Whether the node lives. One that does not is to be started again.
 pub(super) async fn healthz(State(app): State<Shared>) -> Response {

@@ -25,8 +25,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{HttpMetrics, process::Process};
-use crate::Shared;
+use super::process::Process;
+use crate::{app::Shared, http::metrics::HttpMetrics};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

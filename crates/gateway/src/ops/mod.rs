@@ -8,15 +8,12 @@
 
 mod control;
 mod health;
-mod http_metrics;
 mod metrics;
 mod process;
-mod templates;
 
 use axum::{Router, routing::get};
 
-pub(crate) use self::http_metrics::{HttpMetrics, OpenStream, measure};
-use crate::Shared;
+use crate::app::Shared;
 
 pub(crate) fn routes(app: Shared) -> Router<Shared> {
     Router::new()

@@ -14,8 +14,8 @@ use super::{
     text, tree, urls,
 };
 use crate::{
-    http::error::ApiError,
-    hub::{ask::Ask, card},
+    card,
+    http::{context::RequestContext, error::ApiError},
 };
 
 /// Bytes of a text that is shown.
@@ -25,20 +25,20 @@ const TEXT_BYTES_MAX: u64 = 256 * 1024;
 const TENSORS_PAGE: usize = 2000;
 
 pub(crate) async fn blob(
-    ask: &Ask,
+    cx: &RequestContext,
     id: &RepoId,
     revision: &str,
     path: &str,
 ) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(id, revision).await?;
-    ask.repos.permit(&resolved).await?;
-    let tree = ask.repos.tree(&resolved).await?;
+    let resolved = cx.resolve(id, revision).await?;
+    cx.repos.permit(&resolved).await?;
+    let tree = cx.repos.tree(&resolved).await?;
     let missing = || ApiError::entry_not_found(path);
     let file = tree.get(path).ok_or_else(missing)?;
     let repo = &resolved.repo.id;
-    let is_held = ask.repos.is_held(&file).await;
-    let ids = ask.repos.ids(&resolved, &file, false).await?;
-    let inside = inside(ask, &resolved, revision, &file, is_held).await?;
+    let is_held = cx.repos.is_held(&file).await;
+    let ids = cx.repos.ids(&resolved, &file, false).await?;
+    let inside = inside(cx, &resolved, revision, &file, is_held).await?;
     let linked = Linked { repo, revision };
     let body = html! {
         (repo::head(repo, Some("Files")))
@@ -75,7 +75,7 @@ fn facts(file: &RepoFile, ids: &FileIds, is_held: bool) -> Markup {
 
 /// What can be shown of the file's inside, if it is here.
 async fn inside(
-    ask: &Ask,
+    cx: &RequestContext,
     resolved: &Resolved,
     revision: &str,
     file: &RepoFile,
@@ -84,13 +84,13 @@ async fn inside(
     if !is_held {
         return Ok(html! {});
     }
-    if let Some(of) = tensors::of_file(&ask.repos, file.clone()).await? {
-        return Ok(tensors_page(ask, resolved, revision, &of));
+    if let Some(of) = tensors::of_file(&cx.repos, file.clone()).await? {
+        return Ok(tensors_page(cx, resolved, revision, &of));
     }
     if file.size > TEXT_BYTES_MAX {
         return Ok(html! { p.muted { "It is too large to be shown here." } });
     }
-    let bytes = ask.repos.read_small(resolved, file).await?;
+    let bytes = cx.repos.read_small(resolved, file).await?;
     let Ok(text) = String::from_utf8(bytes) else {
         return Ok(html! { p.muted { "It is no text." } });
     };
@@ -105,8 +105,13 @@ async fn inside(
     Ok(html! { pre.file tabindex="0" { code { (text) } } })
 }
 
-fn tensors_page(ask: &Ask, resolved: &Resolved, revision: &str, of: &FileTensors) -> Markup {
-    let from = ask.query.get("from").and_then(|from| from.parse().ok());
+fn tensors_page(
+    cx: &RequestContext,
+    resolved: &Resolved,
+    revision: &str,
+    of: &FileTensors,
+) -> Markup {
+    let from = cx.query.get("from").and_then(|from| from.parse().ok());
     let from: usize = from.unwrap_or(0);
     let next = from.saturating_add(TENSORS_PAGE);
     let path = of.file.path.as_str();

@@ -5,16 +5,20 @@ use hubless_content::RepoId;
 use maud::html;
 
 use super::{layout::Page, repo, text, tree, urls};
-use crate::{http::error::ApiError, hub::ask::Ask};
+use crate::http::{context::RequestContext, error::ApiError};
 
 /// States of one page.
 const PAGE: usize = 100;
 
-pub(crate) async fn commits(ask: &Ask, id: &RepoId, revision: &str) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(id, revision).await?;
-    let history = ask.repos.commits(&resolved).await?;
+pub(crate) async fn commits(
+    cx: &RequestContext,
+    id: &RepoId,
+    revision: &str,
+) -> Result<Response, ApiError> {
+    let resolved = cx.resolve(id, revision).await?;
+    let history = cx.repos.commits(&resolved).await?;
     let repo = &resolved.repo.id;
-    let page = ask.query.get("p").and_then(|page| page.parse().ok());
+    let page = cx.query.get("p").and_then(|page| page.parse().ok());
     let page: usize = page.unwrap_or(0);
     let first = page.saturating_mul(PAGE);
     let more = first.saturating_add(PAGE) < history.len();

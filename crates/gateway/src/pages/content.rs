@@ -1,5 +1,7 @@
 //! The page of content by its address, named or not.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, State},
     http::StatusCode,
@@ -10,22 +12,21 @@ use hubless_node::repos::{RepoTree, Repos, Unnamed};
 use maud::{Markup, html};
 
 use super::{
-    files, home,
+    Pages, files, home,
     layout::Page,
     markdown::{self, Place},
     refusal, repo, tensors, text, urls,
 };
 use crate::{
-    Shared,
+    card::{self, Card},
     http::error::ApiError,
-    hub::card::{self, Card},
 };
 
 /// Files that the page lists.
 const FILES_SHOWN: usize = 500;
 
-pub(crate) async fn content(State(app): State<Shared>, Path(hash): Path<String>) -> Response {
-    match look(&app.node.repos(), &hash).await {
+pub(crate) async fn content(State(pages): State<Arc<Pages>>, Path(hash): Path<String>) -> Response {
+    match look(&pages.node.repos(), &hash).await {
         Ok(body) => Page {
             title: &hash,
             query: "",

@@ -1,6 +1,6 @@
 //! What changes, told to pages that are open: server-sent events.
 
-use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{RawQuery, State},
@@ -17,8 +17,8 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::live::Live;
-use crate::{Shared, hub::ask::Query};
+use super::{Pages, live::Live};
+use crate::http::context::Query;
 
 /// Time between two looks: what a person can follow.
 const EVERY: Duration = Duration::from_secs(1);
@@ -32,8 +32,8 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 /// The parts of a page by their ids.
 type Parts = BTreeMap<&'static str, String>;
 
-pub(crate) async fn events(State(app): State<Shared>, RawQuery(query): RawQuery) -> Response {
-    let Ok(permit) = app.pages.streams.clone().try_acquire_owned() else {
+pub(crate) async fn events(State(pages): State<Arc<Pages>>, RawQuery(query): RawQuery) -> Response {
+    let Ok(permit) = pages.streams.clone().try_acquire_owned() else {
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             [(header::RETRY_AFTER, RETRY_AFTER)],
@@ -46,7 +46,7 @@ pub(crate) async fn events(State(app): State<Shared>, RawQuery(query): RawQuery)
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let look = Look {
         of: query.get("content").and_then(|hash| hash.parse().ok()),
-        app,
+        pages,
         ticks,
         told: Parts::new(),
         _permit: permit,
@@ -69,7 +69,7 @@ pub(crate) async fn events(State(app): State<Shared>, RawQuery(query): RawQuery)
 
 /// One page's view of the node.
 struct Look {
-    app: Shared,
+    pages: Arc<Pages>,
     /// Only of this content.
     of: Option<ContentHash>,
     ticks: Interval,
@@ -84,7 +84,7 @@ impl Look {
         loop {
             tokio::select! {
                 _ = self.ticks.tick() => {}
-                () = self.app.stopping.cancelled() => return None,
+                () = self.pages.stopping.cancelled() => return None,
             }
             let parts = self.parts().await?;
             let changed: Parts = parts
@@ -101,7 +101,7 @@ impl Look {
     }
 
     async fn parts(&self) -> Option<Parts> {
-        let live = Live::look(&self.app).await.ok()?;
+        let live = Live::look(&self.pages).await.ok()?;
         let mut parts = Parts::from([("transfers", live.transfers(self.of).into_string())]);
         if self.of.is_none() {
             parts.insert("facts", live.facts().into_string());

@@ -1,5 +1,7 @@
 //! The first page: what this node holds and shares, and what it does now.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::StatusCode,
@@ -9,14 +11,14 @@ use hubless_content::RepoKind;
 use hubless_node::repos::Holding;
 use maud::{Markup, html};
 
-use super::{layout::Page, live::Live, refusal, text, urls};
-use crate::{Shared, http::error::ApiError};
+use super::{Pages, layout::Page, live::Live, refusal, text, urls};
+use crate::http::error::ApiError;
 
 /// Rows of what is held; search finds the rest.
 const HOLDINGS_SHOWN: usize = 200;
 
-pub(crate) async fn home(State(app): State<Shared>) -> Response {
-    match body(&app).await {
+pub(crate) async fn home(State(pages): State<Arc<Pages>>) -> Response {
+    match body(&pages).await {
         Ok(body) => Page {
             title: "",
             query: "",
@@ -27,9 +29,9 @@ pub(crate) async fn home(State(app): State<Shared>) -> Response {
     }
 }
 
-async fn body(app: &Shared) -> Result<Markup, ApiError> {
-    let live = Live::look(app).await?;
-    let holdings = app.node.repos().holdings().await?;
+async fn body(pages: &Pages) -> Result<Markup, ApiError> {
+    let live = Live::look(pages).await?;
+    let holdings = pages.node.repos().holdings().await?;
     Ok(html! {
         h1 { "This node" }
         div data-events="/events" {

@@ -10,8 +10,7 @@ use hubless_content::{ContentHash, RepoId};
 use hubless_node::api::{Failure, PeerDetails, Peers, Request, Status, Subject, Transfer};
 use maud::{Markup, html};
 
-use super::{call, text, urls};
-use crate::App;
+use super::{Pages, call, text, urls};
 
 /// How long the names of contents are believed: finding them reads every repo.
 const NAMES_KEPT: Duration = Duration::from_secs(10);
@@ -33,7 +32,7 @@ type NameMap = Arc<HashMap<ContentHash, RepoId>>;
 pub(crate) struct Names(Mutex<Option<(Instant, NameMap)>>);
 
 impl Names {
-    async fn get(&self, app: &App) -> NameMap {
+    async fn get(&self, pages: &Pages) -> NameMap {
         let known = self
             .0
             .lock()
@@ -44,7 +43,7 @@ impl Names {
         {
             return names;
         }
-        let names = match app.node.repos().names().await {
+        let names = match pages.node.repos().names().await {
             Ok(names) => Arc::new(names),
             Err(error) => {
                 tracing::warn!(%error, "names cannot be read");
@@ -65,13 +64,13 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) async fn look(app: &App) -> Result<Self, Failure> {
-        let status = call(&app.node, Request::Status).await?;
-        let Peers { peers } = call(&app.node, Request::Peers).await?;
+    pub(crate) async fn look(pages: &Pages) -> Result<Self, Failure> {
+        let status = call(&pages.node, Request::Status).await?;
+        let Peers { peers } = call(&pages.node, Request::Peers).await?;
         Ok(Self {
             status,
             peers,
-            names: app.pages.names.get(app).await,
+            names: pages.names.get(pages).await,
         })
     }
 

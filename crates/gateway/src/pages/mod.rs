@@ -11,7 +11,7 @@
 //! # Who talks to whom
 //! ```text
 //! router -> home, search, content, events (paths of their own)
-//! hub::route (a path that begins with a repo's name) -> repo, tree, blob, commits
+//! route (a path that begins with a repo's name) -> repo, tree, blob, commits
 //! ```
 
 mod assets;
@@ -42,8 +42,16 @@ use hubless_node::{
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Shared, http::error::ApiError, hub::ask::Ask};
+use crate::{
+    app::App,
+    http::{
+        context::{RequestContext, repo_id},
+        error::ApiError,
+    },
+    route::PageCall,
+};
 
 /// Event streams at once: each browser tab that shows a live page has one. They cost a look at the
 /// node's state a second each.
@@ -52,25 +60,25 @@ const STREAMS_MAX: usize = 64;
 /// Questions to swarms at once: each opens exchanges with some dozens of peers.
 const SWARMS_MAX: usize = 4;
 
-/// What pages share between requests.
+/// What the pages share between requests.
 pub(crate) struct Pages {
+    node: NodeHandle,
+    /// Ends event streams when the gateway stops.
+    stopping: CancellationToken,
     streams: Arc<Semaphore>,
     swarms: Semaphore,
     names: live::Names,
 }
 
-impl Default for Pages {
-    fn default() -> Self {
-        Self {
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            swarms: Semaphore::new(SWARMS_MAX),
-            names: live::Names::default(),
-        }
-    }
-}
-
 /// The pages with paths of their own.
-pub(crate) fn routes() -> Router<Shared> {
+pub(crate) fn routes<S>(app: &App) -> Router<S> {
+    let pages = Pages {
+        node: app.node.clone(),
+        stopping: app.stopping.clone(),
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        swarms: Semaphore::new(SWARMS_MAX),
+        names: live::Names::default(),
+    };
     Router::new()
         .route("/", get(home::home))
         .route("/search", get(search::search))
@@ -78,36 +86,29 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/static/{name}", get(assets::asset))
         .route("/content/{hash}", get(content::content))
         .route("/content/{hash}/swarm", get(swarm::swarm))
-}
-
-/// A page of a repo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Call {
-    /// What it is.
-    Card,
-    /// `/tree/{revision}[/{path}]`; the root has an empty path.
-    Tree(String, String),
-    /// `/blob/{revision}/{path}`
-    Blob(String, String),
-    /// `/commits/{revision}`
-    Commits(String),
+        .with_state(Arc::new(pages))
 }
 
 /// Answers with a page of a repo, or with one that says why there is none.
-pub(crate) async fn answer(ask: &Ask, kind: RepoKind, repo: &str, call: &Call) -> Response {
+pub(crate) async fn answer(
+    cx: &RequestContext,
+    kind: RepoKind,
+    repo: &str,
+    call: &PageCall,
+) -> Response {
     let page = async {
-        let repo = crate::hub::ask::repo_id(kind, repo)?;
-        page(ask, &repo, call).await
+        let repo = repo_id(kind, repo)?;
+        page(cx, &repo, call).await
     };
     page.await.unwrap_or_else(refusal)
 }
 
-async fn page(ask: &Ask, repo: &RepoId, call: &Call) -> Result<Response, ApiError> {
+async fn page(cx: &RequestContext, repo: &RepoId, call: &PageCall) -> Result<Response, ApiError> {
     match call {
-        Call::Card => repo::repo(ask, repo).await,
-        Call::Tree(revision, path) => tree::tree(ask, repo, revision, path).await,
-        Call::Blob(revision, path) => blob::blob(ask, repo, revision, path).await,
-        Call::Commits(revision) => commits::commits(ask, repo, revision).await,
+        PageCall::Card => repo::repo(cx, repo).await,
+        PageCall::Tree(revision, path) => tree::tree(cx, repo, revision, path).await,
+        PageCall::Blob(revision, path) => blob::blob(cx, repo, revision, path).await,
+        PageCall::Commits(revision) => commits::commits(cx, repo, revision).await,
     }
 }
 

@@ -15,11 +15,8 @@ use super::{
     text, urls,
 };
 use crate::{
-    http::error::ApiError,
-    hub::{
-        ask::Ask,
-        card::{self, Card},
-    },
+    card::{self, Card},
+    http::{context::RequestContext, error::ApiError},
 };
 
 /// How long a page waits for a list of files that has to come from peers.
@@ -51,31 +48,31 @@ struct Shown {
     states: usize,
 }
 
-pub(crate) async fn repo(ask: &Ask, id: &RepoId) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(id, "HEAD").await?;
-    let tree = tokio::time::timeout(TREE_WITHIN, ask.repos.tree(&resolved)).await;
+pub(crate) async fn repo(cx: &RequestContext, id: &RepoId) -> Result<Response, ApiError> {
+    let resolved = cx.resolve(id, "HEAD").await?;
+    let tree = tokio::time::timeout(TREE_WITHIN, cx.repos.tree(&resolved)).await;
     // Without its files, the page still says what is known.
     let tree = tree.ok().and_then(Result::ok);
     let (mut readme, mut tensors) = (None, Vec::new());
     if let Some(tree) = &tree {
-        readme = card::readme(&ask.repos, &resolved, tree).await;
-        if ask.repos.permit(&resolved).await.is_ok() {
-            tensors = tensors::of_tree(&ask.repos, tree).await?;
+        readme = card::readme(&cx.repos, &resolved, tree).await;
+        if cx.repos.permit(&resolved).await.is_ok() {
+            tensors = tensors::of_tree(&cx.repos, tree).await?;
         }
     }
-    let history = ask.repos.commits(&resolved).await?;
+    let history = cx.repos.commits(&resolved).await?;
     let commits = history.iter().take(COMMITS_SHOWN);
     let commits = commits.map(|commit| (commit.id, commit.title.clone(), commit.time));
     let shown = Shown {
         tree,
         readme,
         tensors,
-        refs: ask.repos.refs(id, &ask.caller).await?,
+        refs: cx.repos.refs(id, &cx.caller).await?,
         commits: commits.collect(),
         states: history.len(),
         resolved,
     };
-    let body = body(ask, &shown).await;
+    let body = body(cx, &shown).await;
     let page = Page {
         title: shown.resolved.repo.id.id(),
         query: "",
@@ -84,11 +81,11 @@ pub(crate) async fn repo(ask: &Ask, id: &RepoId) -> Result<Response, ApiError> {
     Ok(page.respond(StatusCode::OK))
 }
 
-async fn body(ask: &Ask, shown: &Shown) -> Markup {
+async fn body(cx: &RequestContext, shown: &Shown) -> Markup {
     let repo = &shown.resolved.repo.id;
     let hash = shown.resolved.revision.tree.content_hash();
     let card = shown.readme.as_deref().map(Card::parse).unwrap_or_default();
-    let files = files_section(ask, shown).await;
+    let files = files_section(cx, shown).await;
     html! {
         (head(repo, None))
         (tags(&card))
@@ -104,7 +101,7 @@ async fn body(ask: &Ask, shown: &Shown) -> Markup {
                 }
             }
             div.narrow {
-                (commands(repo, ask.origin()))
+                (commands(repo, cx.origin()))
                 (facts(shown, hash))
                 (revisions(shown))
                 (swarm(hash))
@@ -168,7 +165,7 @@ fn readme(shown: &Shown) -> Markup {
     html! { article.card aria-label="Card" { (markdown::render(card::body(text), &place)) } }
 }
 
-async fn files_section(ask: &Ask, shown: &Shown) -> Markup {
+async fn files_section(cx: &RequestContext, shown: &Shown) -> Markup {
     let Some(tree) = &shown.tree else {
         return html! {
             p.muted {
@@ -182,7 +179,7 @@ async fn files_section(ask: &Ask, shown: &Shown) -> Markup {
         repo,
         revision: MAIN,
     };
-    let rows = files::rows(&ask.repos, tree.files().take(FILES_SHOWN)).await;
+    let rows = files::rows(&cx.repos, tree.files().take(FILES_SHOWN)).await;
     html! {
         (files::table(&rows, Some(&linked)))
         @if tree.len() > FILES_SHOWN {

@@ -1,6 +1,9 @@
 //! Search over names, tags and cards of what this node knows. Nobody else is asked.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{RawQuery, State},
@@ -11,14 +14,10 @@ use hubless_content::{ContentHash, RepoId, RepoKind};
 use hubless_node::repos::{Repos, Search};
 use maud::{Markup, html};
 
-use super::{home, layout::Page, refusal, text, urls};
+use super::{Pages, home, layout::Page, refusal, text, urls};
 use crate::{
-    Shared,
-    http::error::ApiError,
-    hub::{
-        ask::Query,
-        card::{self, Card},
-    },
+    card::{self, Card},
+    http::{context::Query, error::ApiError},
 };
 
 /// Characters of a question.
@@ -61,7 +60,7 @@ struct Results {
     all: bool,
 }
 
-pub(crate) async fn search(State(app): State<Shared>, RawQuery(query): RawQuery) -> Response {
+pub(crate) async fn search(State(pages): State<Arc<Pages>>, RawQuery(query): RawQuery) -> Response {
     let query = Query::new(query.as_deref());
     let asked: String = query
         .get("q")
@@ -72,7 +71,7 @@ pub(crate) async fn search(State(app): State<Shared>, RawQuery(query): RawQuery)
     if let Ok(hash) = asked.trim().parse::<ContentHash>() {
         return Redirect::to(&urls::content(hash)).into_response();
     }
-    match find(&app.node.repos(), &words(&asked)).await {
+    match find(&pages.node.repos(), &words(&asked)).await {
         Ok(results) => Page {
             title: "Search",
             query: &asked,

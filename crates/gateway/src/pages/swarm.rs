@@ -1,5 +1,7 @@
 //! Who has how much of a content.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
@@ -10,21 +12,21 @@ use hubless_node::api::{Request, Swarm, SwarmMember};
 use maud::{Markup, html};
 
 use super::{
-    call,
+    Pages, call,
     layout::{self, Page},
     refusal, text,
 };
-use crate::{Shared, http::error::ApiError};
+use crate::http::error::ApiError;
 
 /// Seconds for those who have it to be found and to answer. Who looks waits no longer.
 const WITHIN_S: u64 = 5;
 
 pub(crate) async fn swarm(
-    State(app): State<Shared>,
+    State(pages): State<Arc<Pages>>,
     Path(hash): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let body = match look(&app, &hash).await {
+    let body = match look(&pages, &hash).await {
         Ok(part) => part,
         Err(error) => return refusal(error),
     };
@@ -43,18 +45,18 @@ pub(crate) async fn swarm(
     page.respond(StatusCode::OK)
 }
 
-async fn look(app: &Shared, hash: &str) -> Result<Markup, ApiError> {
+async fn look(pages: &Pages, hash: &str) -> Result<Markup, ApiError> {
     let hash: ContentHash = hash.parse().map_err(|_| ApiError::not_found())?;
-    if app.node.repos().content(hash).await?.is_none() {
+    if pages.node.repos().content(hash).await?.is_none() {
         return Err(ApiError::not_found());
     }
     let busy = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Others ask just now.");
-    let _permit = app.pages.swarms.try_acquire().map_err(|_| busy())?;
+    let _permit = pages.swarms.try_acquire().map_err(|_| busy())?;
     let request = Request::Swarm {
         hash,
         timeout_s: WITHIN_S,
     };
-    let swarm: Swarm = call(&app.node, request).await?;
+    let swarm: Swarm = call(&pages.node, request).await?;
     Ok(shown(&swarm))
 }
 

@@ -11,29 +11,26 @@ use super::{
     repo, text, urls,
 };
 use crate::{
-    http::error::ApiError,
-    hub::{
-        ask::Ask,
-        tree::{Entry, is_directory, list, path_of},
-    },
+    http::{context::RequestContext, error::ApiError},
+    hub::tree::{Entry, is_directory, list, path_of},
 };
 
 /// Entries of one page.
 const PAGE: usize = 500;
 
 pub(crate) async fn tree(
-    ask: &Ask,
+    cx: &RequestContext,
     repo: &RepoId,
     revision: &str,
     path: &str,
 ) -> Result<Response, ApiError> {
-    let resolved = ask.resolve(repo, revision).await?;
-    let tree = ask.repos.tree(&resolved).await?;
+    let resolved = cx.resolve(repo, revision).await?;
+    let tree = cx.repos.tree(&resolved).await?;
     if !path.is_empty() && !is_directory(&tree, path) {
         return Err(ApiError::entry_not_found(path));
     }
     let repo = &resolved.repo.id;
-    let mut entries = list(&tree, path, false, ask.query.get("cursor"), PAGE + 1);
+    let mut entries = list(&tree, path, false, cx.query.get("cursor"), PAGE + 1);
     let more = entries.len() > PAGE;
     entries.truncate(PAGE);
     let last = entries.last().map(|entry| path_of(&tree, entry));
@@ -43,7 +40,7 @@ pub(crate) async fn tree(
         path,
         tree: &tree,
     };
-    let rows = place.rows(ask, &entries).await;
+    let rows = place.rows(cx, &entries).await;
     let linked = Linked { repo, revision };
     let body = html! {
         (repo::head(repo, Some("Files")))
@@ -83,7 +80,7 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    async fn rows(&self, ask: &Ask, entries: &[Entry]) -> Vec<Row> {
+    async fn rows(&self, cx: &RequestContext, entries: &[Entry]) -> Vec<Row> {
         let mut rows = Vec::new();
         for entry in entries {
             let path = path_of(self.tree, entry);
@@ -95,7 +92,7 @@ impl Listing<'_> {
                 }
                 Entry::File(position) => {
                     if let Some(file) = self.tree.file(*position) {
-                        let is_held = ask.repos.is_held(&file).await;
+                        let is_held = cx.repos.is_held(&file).await;
                         rows.push(Row::File(name, file, is_held));
                     }
                 }

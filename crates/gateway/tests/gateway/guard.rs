@@ -44,6 +44,37 @@ async fn with_a_token_nobody_else_may_ask() {
 }
 
 #[tokio::test]
+async fn requests_are_counted_under_the_template_of_their_route_and_not_under_their_path() {
+    let hub = Hub::start(&[("a", b"x".as_slice())]).await;
+    hub.name("model", "o/n", &[]).await;
+    for path in [
+        "/static/secret.css",
+        "/api/hubless/names/model/o%2Fsecret",
+        "/o/n/resolve/secret/a",
+        "//secret",
+    ] {
+        hub.send(&format!("GET {path}"), &[], b"").await;
+    }
+    let metrics = hub.send("GET /metrics", &[], b"").await.body;
+    let metrics = String::from_utf8(metrics).unwrap();
+    for route in [
+        "/static/{name}",
+        "/api/hubless/names/{kind}/{name}",
+        "/{repo}/resolve/{revision}/{path}",
+        "other",
+    ] {
+        let counted = metrics.lines().any(|line| {
+            line.starts_with("hubless_http_requests_total{")
+                && line.contains(&format!("route=\"{route}\""))
+                && line.ends_with(" 1")
+        });
+        assert!(counted, "{route} is not in {metrics}");
+    }
+    assert!(!metrics.contains("secret"), "{metrics}");
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn an_address_for_others_needs_a_token() {
     let dir = tempfile::tempdir().unwrap();
     let node = start_node(dir.path()).await;

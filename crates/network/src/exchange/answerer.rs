@@ -28,9 +28,11 @@ use super::{
     writer::{FrameWriter, forward},
 };
 use crate::{
-    places::{Place, PlacesConfig, SharedPlaces},
-    shaper::Shapers,
-    streams::{Busy, Duplex, Link, Opened},
+    shaping::shaper::Shapers,
+    transport::{
+        places::{Place, PlacesConfig, SharedPlaces},
+        streams::{Busy, Duplex, Link, Opened},
+    },
 };
 
 /// Streams that one peer may hold open: for each of two fetches three lanes, and a stream beside each.

@@ -21,9 +21,11 @@ use super::{
     writer::{FrameWriter, forward},
 };
 use crate::{
-    carrier::Carrier,
-    shaper::Shapers,
-    streams::{Busy, Duplex, Link, Opened},
+    shaping::shaper::Shapers,
+    transport::{
+        carrier::Carrier,
+        streams::{Busy, Duplex, Link, Opened},
+    },
 };
 
 /// Asks that wait to be written. They are small; more would only make cancelling slower.

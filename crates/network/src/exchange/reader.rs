@@ -8,7 +8,7 @@ use hubless_memory::{Buffer, Buffers, KeptBuffers};
 use hubless_wire::{FrameError, FrameHead, header_len};
 use libp2p::PeerId;
 
-use crate::shaper::{Shaper, Turn};
+use crate::shaping::shaper::{Shaper, Turn};
 
 /// The buffer that headers are read through: hundreds of asks, or what one muxer frame holds.
 const BUFFER_BYTES: usize = 16 * 1024;

@@ -16,7 +16,7 @@ use super::{
     writer::FrameWriter,
     *,
 };
-use crate::shaper::Shaper;
+use crate::shaping::shaper::Shaper;
 
 fn shaper() -> Shaper {
     Shaper::new(None, None)

@@ -11,7 +11,7 @@ use hubless_wire::Frame;
 use libp2p::PeerId;
 use tokio::sync::mpsc;
 
-use crate::shaper::Shaper;
+use crate::shaping::shaper::Shaper;
 
 /// What is gathered before it is written. The muxer cuts writes into frames of this size, so whole
 /// ones leave no short frame behind.

@@ -20,18 +20,25 @@ use tracing::warn;
 
 use super::{Inner, Network};
 use crate::{
-    ExchangeService, Identity, NetworkConfig, RecordBatch, RecordDb, StartError,
-    TransportSetupError,
-    bans::Bans,
-    behaviour::Behaviour,
-    exchange::{Answerers, Askers},
-    lane::Lanes,
-    local_socket::LocalSocket,
-    reach::{is_quic, split_peer_id},
-    records::Records,
-    shaper::{Shaper, Shapers},
-    transport::{self, DialPolicy},
-    worker::{LOOKUPS_MAX, Listening, Worker, WorkerArgs},
+    config::NetworkConfig,
+    dht::{
+        lookups::LOOKUPS_MAX,
+        records::{RecordBatch, RecordDb, Records},
+    },
+    error::StartError,
+    exchange::{Answerers, Askers, ExchangeService},
+    identity::Identity,
+    shaping::shaper::{Shaper, Shapers},
+    transport::{
+        bans::Bans,
+        guard::DialPolicy,
+        lane::Lanes,
+        local_socket::LocalSocket,
+        reach::{is_quic, split_peer_id},
+        security::TransportSetupError,
+        stack,
+    },
+    worker::{Listening, Worker, WorkerArgs, behaviour::Behaviour},
 };
 
 /// Commands that wait for the event loop.
@@ -89,10 +96,14 @@ async fn begin(
         violations.clone(),
         tasks.clone(),
     );
+    let serve_lane = {
+        let answerers = answerers.clone();
+        move |peer, lane| answerers.accept(peer, lane)
+    };
     let lanes = Lanes::new(
         config.limits.lane_handshakes(),
         identity.keypair(),
-        answerers.clone(),
+        serve_lane,
         bans.clone(),
         tasks.clone(),
         stop.clone(),
@@ -211,7 +222,7 @@ fn build_swarm(
 ) -> Result<Swarm<Behaviour>, StartError> {
     let local = identity.peer_id();
     let (relay_transport, relay_client) = relay::client::new(local);
-    let transport = transport::build(
+    let transport = stack::build(
         identity,
         config.network_key,
         relay_transport,

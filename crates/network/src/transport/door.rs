@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use libp2p::{core::ConnectedPoint, tcp::tokio::TcpStream};
 
 use super::entrance::Arrivals;
-use crate::lane::Lanes;
+use super::lane::Lanes;
 
 /// Bytes that tell a TLS hello for certain. libp2p begins with `\x13/multistream`, and a private
 /// network with a random nonce, of which one in 2^56 looks like this.

@@ -22,7 +22,7 @@ use libp2p::{
 };
 use tracing::debug;
 
-use crate::{
+use super::{
     places::{Place, PlacesConfig, Prefix, SharedPlaces},
     reach::is_quic,
 };

@@ -17,7 +17,7 @@ use libp2p::{
     multiaddr::Protocol,
 };
 
-use crate::reach::{Reach, has_name, is_relayed, split_peer_id, way_to_relay};
+use super::reach::{Reach, has_name, is_relayed, split_peer_id, way_to_relay};
 
 /// Local addresses and names that were asked for; the oldest is forgotten.
 const ALLOWED_MAX: usize = 1024;

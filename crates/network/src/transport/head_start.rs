@@ -15,7 +15,7 @@ use libp2p::{
     },
 };
 
-use crate::reach::Reach;
+use super::reach::Reach;
 
 /// On this machine and local networks: several handshakes over TCP.
 const HEAD_START_LOCAL: Duration = Duration::from_millis(50);

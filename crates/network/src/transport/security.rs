@@ -8,11 +8,19 @@ use libp2p::{
     noise,
 };
 
-use super::TransportSetupError;
-use crate::{
-    Identity,
-    tls::{self, TlsError},
-};
+use super::tls::{self, TlsError, TlsSetupError};
+use crate::identity::Identity;
+
+/// Why there is no transport.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportSetupError {
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
+    /// Noise could not be set up.
+    #[error("cannot set up Noise")]
+    Noise(#[from] noise::Error),
+}
 
 const TLS: &str = "/tls/1.0.0";
 const NOISE: &str = "/noise";

@@ -113,7 +113,7 @@ impl Contacts {
 }
 
 fn named_in(address: &Multiaddr) -> Option<PeerId> {
-    crate::reach::split_peer_id(address.clone()).1
+    crate::transport::reach::split_peer_id(address.clone()).1
 }
 
 #[cfg(test)]

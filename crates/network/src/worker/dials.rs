@@ -8,7 +8,7 @@ use libp2p::{
 };
 use tokio::sync::oneshot;
 
-use crate::{Banned, ConnectError};
+use crate::{error::ConnectError, transport::bans::Banned};
 
 /// Dials that somebody waits for, in progress at once: as many as may be pending at all.
 const DIALS_MAX: usize = 256;

@@ -13,12 +13,16 @@ use libp2p::{
 };
 use tracing::{debug, trace, warn};
 
-use super::{ADDRESSES_PER_DIAL_MAX, LAN_PEERS_MAX, Worker, dial_options};
+use super::{
+    ADDRESSES_PER_DIAL_MAX, LAN_PEERS_MAX, Worker, behaviour::BehaviourEvent, dial_options,
+};
 use crate::{
-    NetworkEvent, Provider,
-    behaviour::BehaviourEvent,
-    reach::{is_meant_for_us, with_peer_id},
-    streams::{Inbound, Purpose},
+    dht::lookups::Provider,
+    info::NetworkEvent,
+    transport::{
+        reach::{is_meant_for_us, with_peer_id},
+        streams::{Inbound, Purpose},
+    },
 };
 
 /// Pings that may fail in a row. The third means that the other side is gone without a word.

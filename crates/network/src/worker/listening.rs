@@ -6,7 +6,7 @@ use std::{collections::HashSet, io};
 use libp2p::{Multiaddr, core::transport::ListenerId};
 use tokio::sync::oneshot;
 
-use crate::StartError;
+use crate::error::StartError;
 
 /// Reports once that all listeners of the start have an address, or that one failed before.
 pub(crate) struct Listening {

@@ -1,11 +1,10 @@
 //! The task that owns the swarm: commands and events in, actions on the swarm out.
 
-mod announcing;
+pub(crate) mod behaviour;
 mod contacts;
 mod dials;
 mod events;
 mod listening;
-mod lookups;
 mod peers;
 mod reachability;
 
@@ -33,28 +32,32 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+pub(crate) use self::listening::Listening;
 use self::{
-    announcing::Announcing,
+    behaviour::Behaviour,
     contacts::{Contacts, Kind},
     dials::{ConnectReply, Dials, connect_error},
-    lookups::Lookups,
     peers::Peers,
     reachability::Relays,
 };
-pub(crate) use self::{
-    listening::Listening,
-    lookups::{LOOKUPS_MAX, PROVIDERS_PER_LOOKUP_MAX},
-};
 use crate::{
-    AnnounceKey, ConnectError, DhtStatus, ExchangeError, NetworkConfig, NetworkEvent,
-    NetworkStatus, PeerInfo, Priority, Provider, Reachability, RecordBatch,
-    bans::Bans,
-    behaviour::Behaviour,
-    exchange::{Answerers, Violation},
-    lane::Lanes,
-    reach::{Reach, is_meant_for_us, is_quic, split_peer_id, with_peer_id},
-    streams::{Purpose, StreamReply},
-    transport::DialPolicy,
+    config::NetworkConfig,
+    dht::{
+        announcer::Priority,
+        announcing::{Announcing, DhtStatus},
+        lookups::{Lookups, Provider},
+        records::{AnnounceKey, RecordBatch},
+    },
+    error::ConnectError,
+    exchange::{Answerers, ExchangeError, Violation},
+    info::{NetworkEvent, NetworkStatus, PeerInfo, Reachability},
+    transport::{
+        bans::Bans,
+        guard::DialPolicy,
+        lane::Lanes,
+        reach::{Reach, is_meant_for_us, is_quic, split_peer_id, with_peer_id},
+        streams::{Purpose, StreamReply},
+    },
 };
 
 /// What is done from time to time is looked at this often.

@@ -6,7 +6,10 @@ use libp2p::{
     Multiaddr, PeerId, StreamProtocol, core::ConnectedPoint, identify, swarm::ConnectionId,
 };
 
-use crate::{Direction, PeerInfo, reach::Reach};
+use crate::{
+    info::{Direction, PeerInfo},
+    transport::reach::Reach,
+};
 
 /// Characters of an agent that are kept: its name and version.
 const AGENT_CHARS_MAX: usize = 64;

@@ -10,8 +10,8 @@ use tracing::{debug, info};
 
 use super::Worker;
 use crate::{
-    NetworkEvent, Reachability,
-    reach::{Reach, is_relayed},
+    info::{NetworkEvent, Reachability},
+    transport::reach::{Reach, is_relayed},
 };
 
 /// Relays that we ask for a place. One is enough; two, so that one may leave.
@@ -94,7 +94,8 @@ impl Worker {
         let relay = relays.find(|(peer, _)| !asked.contains(peer));
         drop(relays);
         let Some((peer, address)) = relay else { return };
-        let address = crate::reach::with_peer_id(address, peer).with(Protocol::P2pCircuit);
+        let address =
+            crate::transport::reach::with_peer_id(address, peer).with(Protocol::P2pCircuit);
         self.relays.asked.insert(peer);
         match self.swarm.listen_on(address) {
             Ok(listener) => {

@@ -11,7 +11,7 @@ use hubless_node::api::{Failure, FailureKind, Reply, Request};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::Shared;
+use crate::app::Shared;
 
 /// Bytes of a body: the longest has a few thousand globs.
 const BODY_BYTES_MAX: usize = 1024 * 1024;

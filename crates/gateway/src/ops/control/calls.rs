@@ -18,7 +18,7 @@ use super::{
     OPENAPI,
     answer::{Answer, Refused, ask, body, hash, result, shown, tell},
 };
-use crate::{Shared, hub::Query};
+use crate::{app::Shared, http::context::Query};
 
 /// Seconds that a search for providers takes, if nothing else is said.
 const SEARCH_SECONDS: u64 = 10;

@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::{Answer, Refused, body};
-use crate::Shared;
+use crate::app::Shared;
 
 /// Seconds without progress after which a fetch gives up, if nothing else is said.
 const PATIENCE_SECONDS: u64 = 30;

@@ -18,7 +18,7 @@ use axum::{
     routing::{MethodRouter, get, post, put},
 };
 
-use crate::{Shared, http::error::ApiError};
+use crate::{app::Shared, http::error::ApiError};
 
 /// The description, as it is given out.
 const OPENAPI: &str = include_str!("openapi.json");

@@ -1,7 +1,0 @@
-//! What holds for every request, whatever it asks.
-
-pub(crate) mod error;
-pub(crate) mod guard;
-pub(crate) mod range;
-pub(crate) mod request_id;
-pub(crate) mod token;

@@ -1,0 +1,136 @@
+//! Lanes: exchange streams on TLS connections of their own, without a muxer.
+//!
+//! Between two nodes that reach each other directly, the muxer is what bulk data pays most for. A
+//! lane carries one exchange stream over TCP and TLS 1.3 alone, to the same port that libp2p listens
+//! on. The bytes are described in `proto/lane.md`.
+//!
+//! # How
+//! The asker, who has dialled the peer over TCP, opens a libp2p stream of the protocol
+//! `/hubless/lane/1` and gets
+//! a *pass*: 16 random bytes, good for one lane, for a short time. It dials the same address again
+//! and shows the pass in its TLS hello. Both sides prove the identities that they have in libp2p.
+//!
+//! # Goals
+//! A lane is an appendix of a libp2p connection, and lives no longer: whatever refuses or closes
+//! that (a ban, a limit, a broken rule, a private network's key, the end) holds for lanes too. Who
+//! has no pass gets no byte and costs us one parse. Whatever goes wrong, the libp2p stream works.
+//!
+//! # Not here
+//! What is said on a lane (see `exchange`), telling TLS from libp2p on a fresh socket (see
+//! `transport`).
+
+mod accept;
+mod dial;
+mod passes;
+mod stream;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use libp2p::PeerId;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use self::dial::LaneError;
+use self::{dial::Failures, passes::Passes};
+use crate::transport::{
+    bans::Bans,
+    places::{PlacesConfig, SharedPlaces},
+    streams::Opened,
+    tls::{self, TlsSetupError},
+};
+
+/// What both sides say in the ALPN extension of a lane.
+const ALPN: &[u8] = b"hubless-lane/1";
+
+/// How long a pass is good for, and how long the handshake of a lane may take: several round trips
+/// over a bad link.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Takes over a lane that a peer has opened.
+type Accept = Box<dyn Fn(PeerId, Opened) + Send + Sync>;
+
+/// What a node needs for lanes, in both directions. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Lanes {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tls: tls::Config,
+    passes: Mutex<Passes>,
+    failures: Mutex<Failures>,
+    /// Open lanes by peer; bounded by the places for exchange streams.
+    open: Mutex<HashMap<PeerId, usize>>,
+    /// Handshakes that others began. One that has shown no good pass yet is idle.
+    handshakes: SharedPlaces,
+    accept: Accept,
+    bans: Bans,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Lanes {
+    /// `handshakes`: those that other nodes may have begun. `accept` gets each lane that another
+    /// node has opened.
+    pub(crate) fn new(
+        handshakes: u32,
+        keypair: &libp2p::identity::Keypair,
+        accept: impl Fn(PeerId, Opened) + Send + Sync + 'static,
+        bans: Bans,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Self, TlsSetupError> {
+        let shared = Shared {
+            tls: tls::Config::new(keypair, ALPN)?,
+            passes: Mutex::default(),
+            failures: Mutex::default(),
+            open: Mutex::default(),
+            handshakes: SharedPlaces::new(PlacesConfig::of_handshakes(handshakes as usize)),
+            accept: Box::new(accept),
+            bans,
+            tasks,
+            stop,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Lanes that are open with a peer now.
+    pub(crate) fn open_with(&self, peer: &PeerId) -> usize {
+        lock(&self.shared.open).get(peer).copied().unwrap_or(0)
+    }
+
+    fn count(&self, peer: PeerId) -> Counted {
+        *lock(&self.shared.open).entry(peer).or_default() += 1;
+        Counted {
+            shared: Arc::clone(&self.shared),
+            peer,
+        }
+    }
+}
+
+/// A lane among those that are open.
+struct Counted {
+    shared: Arc<Shared>,
+    peer: PeerId,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut open = lock(&self.shared.open);
+        if let Some(count) = open.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.peer);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
