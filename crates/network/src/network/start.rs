@@ -121,7 +121,8 @@ async fn begin(
     let is_on_all = config.listen.iter().any(is_any_ip);
     // Relays to be reached through are dialled where the owner says they are.
     policy.allow(&config.listen);
-    let (listening, listens) = Listening::new(listen(&mut swarm, &config)?);
+    let (addresses, addresses_out) = watch::channel(Vec::new());
+    let (listening, listens) = Listening::new(listen(&mut swarm, &config)?, addresses);
 
     for shaper in [shapers.up.clone(), shapers.down.clone()] {
         let stop = stop.clone();
@@ -129,7 +130,6 @@ async fn begin(
     }
     let (cmds, cmds_in) = mpsc::channel(CMDS_MAX);
     let (batches, batches_in) = mpsc::channel(BATCHES_MAX);
-    let (addresses, addresses_out) = watch::channel(Vec::new());
     let (events, _) = broadcast::channel(EVENTS_MAX);
     tasks.spawn(write_batches(db, batches_in));
 
@@ -143,7 +143,6 @@ async fn begin(
         cmds: cmds_in,
         violations: violations_in,
         batches,
-        addresses,
         events: events.clone(),
         stop: stop.clone(),
     };

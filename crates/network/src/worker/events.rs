@@ -1,26 +1,20 @@
-//! What the swarm tells, protocol by protocol.
+//! Events of the swarm, protocol by protocol.
 
-use std::{collections::HashMap, time::Instant};
+use std::collections::HashMap;
 
-use hubless_wire::KAD_PROTOCOL;
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    identify,
-    kad::{self, GetProvidersOk, InboundRequest, QueryResult},
-    mdns, ping,
+    identify, mdns, ping,
     swarm::{ConnectionId, DialError, SwarmEvent},
 };
 use tracing::{debug, trace, warn};
 
-use super::{
-    ADDRESSES_PER_DIAL_MAX, LAN_PEERS_MAX, Worker, behaviour::BehaviourEvent, dial_options,
-};
+use super::{Worker, behaviour::BehaviourEvent};
 use crate::{
-    dht::lookups::Provider,
     info::NetworkEvent,
     transport::{
-        reach::{is_meant_for_us, with_peer_id},
+        reach::with_peer_id,
         streams::{Inbound, Purpose},
     },
 };
@@ -71,7 +65,7 @@ impl Worker {
                 reason,
             } => {
                 warn!(?addresses, ?reason, "no longer listening");
-                self.relays.listener_closed(listener_id);
+                self.reach.listener_closed(listener_id);
                 self.listening.closed(listener_id, &addresses, reason);
                 self.publish_addresses();
                 self.update_reachability();
@@ -80,7 +74,7 @@ impl Worker {
             SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
                 self.update_reachability();
             }
-            other => trace!(?other, "an event of no consequence"),
+            other => trace!(?other, "ignored event"),
         }
     }
 
@@ -94,7 +88,10 @@ impl Worker {
                 Purpose::Exchange => self.answerers.accept(peer, opened),
                 Purpose::Lane => self.lanes.give_pass(peer, opened),
             },
-            BehaviourEvent::Kad(event) => self.on_kad(event),
+            BehaviourEvent::Kad(event) => {
+                self.dht
+                    .on_event(self.swarm.behaviour_mut(), event, &self.peers);
+            }
             BehaviourEvent::Identify(identify::Event::Received {
                 connection_id,
                 peer_id,
@@ -105,28 +102,27 @@ impl Worker {
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_discovered(found),
             BehaviourEvent::Mdns(mdns::Event::Expired(gone)) => {
                 for (peer, _) in gone {
-                    self.lan.remove(&peer);
+                    self.peers.remove_neighbour(&peer);
                 }
             }
-            BehaviourEvent::AutonatClient(event) => self.on_autonat(event),
-            other => trace!(?other, "an event of no consequence"),
+            BehaviourEvent::AutonatClient(event) => {
+                self.reach.on_autonat(event);
+                self.update_reachability();
+            }
+            other => trace!(?other, "ignored event"),
         }
     }
 
     fn on_connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
         let is_first = !self.peers.contains(&peer);
         self.peers.connected(peer, id, endpoint);
-        self.policy.met(self.peers.reach(peer, id));
-        self.dials.connected(peer, id);
-        if self.contacts.connected(peer, id) || self.lan.contains(&peer) {
-            self.swarm.behaviour_mut().streams.keep(peer, true);
+        let is_contact = self.dialer.connected(peer, id, self.peers.reach(peer, id));
+        let behaviour = self.swarm.behaviour_mut();
+        if is_contact || self.peers.is_neighbour(&peer) {
+            behaviour.streams.keep(peer, true);
         }
         if endpoint.is_dialer() {
-            self.swarm
-                .behaviour_mut()
-                .kad
-                .store_mut()
-                .mark_reachable(&peer);
+            behaviour.kad.store_mut().mark_reachable(&peer);
         }
         if is_first {
             let address = endpoint.get_remote_address().clone();
@@ -136,14 +132,12 @@ impl Worker {
     }
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, is_last: bool) {
-        self.peers.disconnected(peer, id);
-        if !is_last {
-            return;
+        let violation = self.peers.disconnected(peer, id);
+        if is_last {
+            self.dialer.disconnected(peer);
+            debug!(%peer, "disconnected");
+            self.emit(NetworkEvent::Disconnected { peer, violation });
         }
-        self.contacts.disconnected(peer, Instant::now());
-        debug!(%peer, "disconnected");
-        let violation = self.broken_rules.remove(&peer);
-        self.emit(NetworkEvent::Disconnected { peer, violation });
     }
 
     fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: DialError) {
@@ -151,35 +145,22 @@ impl Worker {
         if let (Some(peer), DialError::Transport(_) | DialError::WrongPeerId { .. }) =
             (peer, &error)
         {
-            self.swarm
-                .behaviour_mut()
-                .kad
-                .store_mut()
-                .mark_unreachable(&peer);
+            let kad = &mut self.swarm.behaviour_mut().kad;
+            kad.store_mut().mark_unreachable(&peer);
         }
-        self.contacts
-            .dial_failed(id, Instant::now(), rand::random());
-        self.dials.failed(id, error);
+        self.dialer.failed(id, error);
     }
 
     fn on_identified(&mut self, peer: PeerId, id: ConnectionId, info: &identify::Info) {
         self.peers.identified(peer, info);
-        let source = self.peers.reach(peer, id);
+        let reach = self.peers.reach(peer, id);
         let kad = &mut self.swarm.behaviour_mut().kad;
-        if info
-            .protocols
-            .iter()
-            .any(|protocol| protocol.as_ref() == KAD_PROTOCOL)
-        {
-            let meant = info
-                .listen_addrs
-                .iter()
-                .filter(|at| is_meant_for_us(at, source));
-            for address in meant.take(ADDRESSES_PER_DIAL_MAX) {
-                kad.add_address(&peer, address.clone());
-            }
-        } else {
-            kad.remove_peer(&peer);
+        self.dht.on_identified(kad, peer, info, reach);
+    }
+
+    fn update_reachability(&mut self) {
+        if let Some(now) = self.reach.update(&mut self.swarm) {
+            self.emit(NetworkEvent::Reachability(now));
         }
     }
 
@@ -209,90 +190,19 @@ impl Worker {
             peers.entry(peer).or_default().push(address);
         }
         for (peer, addresses) in peers {
-            if self.lan.len() >= LAN_PEERS_MAX && !self.lan.contains(&peer) {
+            if !self.peers.add_neighbour(peer) {
                 continue;
             }
-            self.lan.insert(peer);
-            self.policy
-                .allow(addresses.iter().take(ADDRESSES_PER_DIAL_MAX));
+            self.dialer.allow(&addresses);
             self.emit(NetworkEvent::Discovered {
                 peer,
                 addresses: addresses.clone(),
             });
             if self.swarm.is_connected(&peer) {
                 self.swarm.behaviour_mut().streams.keep(peer, true);
-            } else if let Err(error) = self.swarm.dial(dial_options(Some(peer), addresses)) {
-                debug!(%peer, %error, "cannot dial a peer of the local network");
+            } else {
+                self.dialer.dial_neighbour(&mut self.swarm, peer, addresses);
             }
-        }
-    }
-
-    fn on_kad(&mut self, event: kad::Event) {
-        match event {
-            kad::Event::InboundRequest {
-                request:
-                    InboundRequest::AddProvider {
-                        record: Some(record),
-                    },
-            } => self.on_provider_record(&record),
-            kad::Event::OutboundQueryProgressed {
-                id, result, step, ..
-            } => {
-                self.on_query(id, result);
-                if step.last {
-                    self.lookups.ended(id);
-                }
-            }
-            other => trace!(?other, "an event of no consequence"),
-        }
-    }
-
-    /// kad has checked that the provider itself sent the record.
-    fn on_provider_record(&mut self, record: &kad::ProviderRecord) {
-        let observed = self.peers.address(&record.provider);
-        let records = self.swarm.behaviour_mut().kad.store_mut();
-        if let Err(refused) = records.accept(record, observed) {
-            debug!(provider = %record.provider, %refused, "refused a provider record");
-        }
-    }
-
-    fn on_query(&mut self, query: kad::QueryId, result: QueryResult) {
-        match result {
-            QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { key, providers })) => {
-                for peer in self.lookups.unseen(query, providers) {
-                    self.on_provider(query, peer, &key);
-                }
-                if !self.lookups.is_wanted(query) {
-                    self.finish(query);
-                }
-            }
-            QueryResult::StartProviding(outcome) => {
-                let kad = &mut self.swarm.behaviour_mut().kad;
-                self.announcing.walked(kad, query, outcome.is_ok());
-            }
-            _ => {}
-        }
-    }
-
-    fn on_provider(&mut self, query: kad::QueryId, peer: PeerId, key: &kad::RecordKey) {
-        if peer == self.local || self.bans.is_banned(&peer) {
-            return;
-        }
-        let addresses = self.known_addresses(peer, key);
-        if !self.lookups.found(
-            query,
-            Provider {
-                peer_id: peer,
-                addresses,
-            },
-        ) {
-            self.finish(query);
-        }
-    }
-
-    fn finish(&mut self, query: kad::QueryId) {
-        if let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&query) {
-            query.finish();
         }
     }
 }

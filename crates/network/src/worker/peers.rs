@@ -1,12 +1,18 @@
-//! Who is connected, and what is known of them. Bounded by the limits on connections.
+//! The connected peers and what is known of them, bounded by the limits on connections, and the
+//! neighbours on the local network.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, core::ConnectedPoint, identify, swarm::ConnectionId,
 };
 
 use crate::{
+    exchange::ExchangeError,
     info::{Direction, PeerInfo},
     transport::reach::Reach,
 };
@@ -23,6 +29,9 @@ const PROTOCOL_BYTES_MAX: usize = 128;
 /// Addresses of a peer that are kept: of both kinds of IP and transport, here and outside.
 const LISTEN_ADDRESSES_MAX: usize = 8;
 
+/// Peers of the local network that are kept connected. In a larger one the DHT finds the others.
+const NEIGHBOURS_MAX: usize = 64;
+
 struct Connection {
     id: ConnectionId,
     address: Multiaddr,
@@ -38,12 +47,15 @@ struct Peer {
     listen_addresses: Vec<Multiaddr>,
     protocols: Vec<String>,
     round_trip: Option<Duration>,
+    /// The rule for which the peer is being disconnected.
+    broken_rule: Option<Arc<ExchangeError>>,
 }
 
-/// All connected peers.
+/// All connected peers, and the neighbours, connected or not.
 #[derive(Default)]
 pub(super) struct Peers {
     peers: HashMap<PeerId, Peer>,
+    neighbours: HashSet<PeerId>,
 }
 
 impl Peers {
@@ -78,14 +90,42 @@ impl Peers {
             .push(connection);
     }
 
-    pub(super) fn disconnected(&mut self, peer: PeerId, id: ConnectionId) {
-        let Some(known) = self.peers.get_mut(&peer) else {
-            return;
-        };
+    /// A connection was closed. For the last one of a peer: the rule that it broke, if any.
+    pub(super) fn disconnected(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+    ) -> Option<Arc<ExchangeError>> {
+        let known = self.peers.get_mut(&peer)?;
         known.connections.retain(|connection| connection.id != id);
-        if known.connections.is_empty() {
-            self.peers.remove(&peer);
+        if !known.connections.is_empty() {
+            return None;
         }
+        self.peers.remove(&peer)?.broken_rule
+    }
+
+    /// Keeps the rule for which a peer is disconnected.
+    pub(super) fn broke_rule(&mut self, peer: PeerId, rule: ExchangeError) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.broken_rule = Some(Arc::new(rule));
+        }
+    }
+
+    /// A peer was found on the local network. False if there are too many.
+    pub(super) fn add_neighbour(&mut self, peer: PeerId) -> bool {
+        if self.neighbours.len() >= NEIGHBOURS_MAX && !self.neighbours.contains(&peer) {
+            return false;
+        }
+        self.neighbours.insert(peer);
+        true
+    }
+
+    pub(super) fn remove_neighbour(&mut self, peer: &PeerId) {
+        self.neighbours.remove(peer);
+    }
+
+    pub(super) fn is_neighbour(&self, peer: &PeerId) -> bool {
+        self.neighbours.contains(peer)
     }
 
     pub(super) fn identified(&mut self, peer: PeerId, info: &identify::Info) {
@@ -153,7 +193,7 @@ impl Peers {
     pub(super) fn infos(&self) -> Vec<PeerInfo> {
         self.peers
             .iter()
-            .filter_map(|(id, peer)| info(*id, peer))
+            .filter_map(|(id, peer)| info(*id, peer, self.is_neighbour(id)))
             .collect()
     }
 
@@ -165,7 +205,7 @@ impl Peers {
     }
 }
 
-fn info(peer_id: PeerId, peer: &Peer) -> Option<PeerInfo> {
+fn info(peer_id: PeerId, peer: &Peer, is_local: bool) -> Option<PeerInfo> {
     let oldest = peer.connections.first()?;
     Some(PeerInfo {
         peer_id,
@@ -175,7 +215,7 @@ fn info(peer_id: PeerId, peer: &Peer) -> Option<PeerInfo> {
             .map(|connection| connection.address.clone())
             .collect(),
         listen_addresses: peer.listen_addresses.clone(),
-        is_local: false,
+        is_local,
         lanes: 0,
         direction: oldest.direction,
         is_relayed: peer

@@ -1,40 +1,45 @@
-//! Whether others can connect to us, and relays for when they cannot.
+//! Whether other nodes can connect to this one, and relays for when they cannot.
 
 use std::collections::HashSet;
 
 use libp2p::{
-    PeerId, autonat::v2 as autonat, core::transport::ListenerId, kad, multiaddr::Protocol,
-    relay::HOP_PROTOCOL_NAME,
+    Multiaddr, PeerId, Swarm, autonat::v2 as autonat, core::transport::ListenerId, kad,
+    multiaddr::Protocol, relay::HOP_PROTOCOL_NAME,
 };
 use tracing::{debug, info};
 
-use super::Worker;
+use super::{behaviour::Behaviour, peers::Peers};
 use crate::{
-    info::{NetworkEvent, Reachability},
-    transport::reach::{Reach, is_relayed},
+    info::Reachability,
+    transport::reach::{Reach, is_relayed, with_peer_id},
 };
 
-/// Relays that we ask for a place. One is enough; two, so that one may leave.
+/// Relays whose service this node reserves. One is enough; two, so that one may leave.
 const RELAYS_MAX: usize = 2;
 
-/// What is known about being reached.
+/// How this node can be reached, and the relays that it uses.
 #[derive(Default)]
-pub(super) struct Relays {
-    /// Whether somebody failed to reach us at a public address.
+pub(super) struct OwnReach {
+    now: Reachability,
+    /// Whether a peer failed to reach this node at a public address.
     is_unreachable: bool,
+    /// Listeners at relays.
     listeners: HashSet<ListenerId>,
     asked: HashSet<PeerId>,
 }
 
-impl Relays {
+impl OwnReach {
+    pub(super) fn now(&self) -> Reachability {
+        self.now
+    }
+
     pub(super) fn listener_closed(&mut self, listener: ListenerId) {
         if self.listeners.remove(&listener) && self.listeners.is_empty() {
             self.asked.clear();
         }
     }
-}
 
-impl Worker {
+    /// A peer has tried to reach this node. To be followed by [`update`](Self::update).
     pub(super) fn on_autonat(&mut self, event: autonat::client::Event) {
         let autonat::client::Event {
             tested_addr,
@@ -46,62 +51,63 @@ impl Worker {
             return;
         }
         debug!(address = %tested_addr, %server, reachable = result.is_ok(), "a peer dialled us");
-        self.relays.is_unreachable = result.is_err();
-        self.update_reachability();
+        self.is_unreachable = result.is_err();
     }
 
-    /// Finds out where we stand after something changed.
-    pub(super) fn update_reachability(&mut self) {
-        let now = self.assess();
-        if now == self.reachability {
-            return;
+    /// Applies what follows from the confirmed addresses and the last test; the new state if it
+    /// differs from the one before.
+    pub(super) fn update(&mut self, swarm: &mut Swarm<Behaviour>) -> Option<Reachability> {
+        let now = self.assess(swarm);
+        if now == self.now {
+            return None;
         }
-        info!(before = %self.reachability, %now, "reachability changed");
-        self.reachability = now;
-        let kad = &mut self.swarm.behaviour_mut().kad;
+        info!(before = %self.now, %now, "reachability changed");
+        self.now = now;
+        let kad = &mut swarm.behaviour_mut().kad;
         kad.set_mode(Some(match now {
             Reachability::Unknown | Reachability::Public => kad::Mode::Server,
             Reachability::Private | Reachability::Relayed => kad::Mode::Client,
         }));
         kad.store_mut()
             .keep_local_addresses(now != Reachability::Public);
-        self.emit(NetworkEvent::Reachability(now));
+        Some(now)
     }
 
-    fn assess(&self) -> Reachability {
-        if self.public_addresses().any(|address| !is_relayed(address)) {
+    fn assess(&self, swarm: &Swarm<Behaviour>) -> Reachability {
+        if public_addresses(swarm).any(|address| !is_relayed(address)) {
             Reachability::Public
-        } else if self.swarm.external_addresses().any(is_relayed) {
+        } else if swarm.external_addresses().any(is_relayed) {
             Reachability::Relayed
-        } else if self.relays.is_unreachable {
+        } else if self.is_unreachable {
             Reachability::Private
         } else {
             Reachability::Unknown
         }
     }
 
-    /// Asks peers that relay for a place, if we need one.
-    pub(super) fn seek_relays(&mut self) {
-        let is_needed = matches!(
-            self.reachability,
-            Reachability::Private | Reachability::Relayed
-        );
-        if !is_needed || self.relays.listeners.len() >= RELAYS_MAX {
+    /// Reserves service at a peer that relays, if this node cannot be reached without.
+    pub(super) fn seek_relays(&mut self, swarm: &mut Swarm<Behaviour>, peers: &Peers) {
+        let is_needed = matches!(self.now, Reachability::Private | Reachability::Relayed);
+        if !is_needed || self.listeners.len() >= RELAYS_MAX {
             return;
         }
-        let asked = &self.relays.asked;
-        let mut relays = self.peers.speaking(HOP_PROTOCOL_NAME);
-        let relay = relays.find(|(peer, _)| !asked.contains(peer));
-        drop(relays);
-        let Some((peer, address)) = relay else { return };
-        let address =
-            crate::transport::reach::with_peer_id(address, peer).with(Protocol::P2pCircuit);
-        self.relays.asked.insert(peer);
-        match self.swarm.listen_on(address) {
+        let mut relays = peers.speaking(HOP_PROTOCOL_NAME);
+        let Some((peer, address)) = relays.find(|(peer, _)| !self.asked.contains(peer)) else {
+            return;
+        };
+        let address = with_peer_id(address, peer).with(Protocol::P2pCircuit);
+        self.asked.insert(peer);
+        match swarm.listen_on(address) {
             Ok(listener) => {
-                self.relays.listeners.insert(listener);
+                self.listeners.insert(listener);
             }
             Err(error) => debug!(%peer, %error, "cannot ask this relay"),
         }
     }
+}
+
+/// Confirmed addresses that are of use to other nodes: peers on the same machine confirm local ones.
+pub(super) fn public_addresses(swarm: &Swarm<Behaviour>) -> impl Iterator<Item = &Multiaddr> {
+    let external = swarm.external_addresses();
+    external.filter(|address| Reach::of(address) == Some(Reach::Public))
 }
