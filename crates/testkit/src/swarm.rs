@@ -1,4 +1,4 @@
-//! A swarm in virtual time: the real scheduler in every peer, links with rates and latencies
+//! A swarm in virtual time: the real fetch in every peer, links with rates and latencies
 //! between them, and peers that are slow, leave or lie.
 //!
 //! One seed gives one history, so a failure replays from the seed that it prints:
@@ -11,20 +11,26 @@
 //! ```
 //!
 //! # What is simulated
-//! Each peer sends one chunk at a time at its upload rate; the real [`Uploads`] choose which. A chunk then passes the latency
-//! and the receiver's download rate. Messages without a chunk take the latency and no room. A
-//! cancel takes back what waits, not what is being sent. Bytes are a number for each chunk, which
-//! receivers check.
+//! Each fetching peer runs a whole [`Fetch`]: it is named peers, dials them, asks for the manifest and the
+//! chunk list, and then for chunks. Each peer sends one chunk at a time at its upload rate; the real
+//! [`Uploads`] choose which. A chunk then passes the latency and the receiver's download rate.
+//! Messages without a chunk take the latency and no room. A cancel takes back what waits, not what is
+//! being sent. Bytes are a number for each chunk, which receivers check; the store is a list of them.
 //!
+//! At first a fetching peer knows the complete peers: its caller named them, and walks of the DHT name
+//! them again. Sources name the others, and a peer that is asked for the model learns who asks.
+//!
+//! [`Fetch`]: hubless_fetch::Fetch
 //! [`Uploads`]: hubless_scheduler::Uploads
 
+mod connections;
+mod holdings;
 mod peer;
 mod world;
 
 use std::time::Duration;
 
 use hubless_content::CHUNK_SIZE;
-use hubless_scheduler::{BanReason, Order};
 
 use self::world::World;
 
@@ -46,10 +52,25 @@ pub struct PeerSpec {
     pub latency: Duration,
     /// Whether it has all chunks at the start, and fetches nothing.
     pub complete: bool,
+    /// What it fetches for.
+    pub purpose: Purpose,
     /// Whether all chunks that it sends are wrong.
     pub lies: bool,
+    /// Whether the manifests and chunk lists that it sends are wrong.
+    pub forges: bool,
     /// When it goes, if it does.
     pub leaves: Option<Leave>,
+}
+
+/// What a peer fetches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// All files of the model, as `get` does: the rarest chunks first.
+    Files,
+    /// One file, as the gateway does: in order.
+    File,
+    /// A reader that reads all bytes from the beginning, some ahead, as fast as they come.
+    Reader,
 }
 
 /// When and how a peer goes.
@@ -78,7 +99,9 @@ impl Default for PeerSpec {
             download: 50e6,
             latency: Duration::from_millis(5),
             complete: false,
+            purpose: Purpose::Files,
             lies: false,
+            forges: false,
             leaves: None,
         }
     }
@@ -89,7 +112,7 @@ impl Default for PeerSpec {
 pub struct Happened {
     /// Since the start.
     pub at: Duration,
-    /// To whom.
+    /// To which peer.
     pub peer: PeerIndex,
     /// What.
     pub what: What,
@@ -102,14 +125,18 @@ pub enum What {
     Kept(u32, PeerIndex),
     /// A chunk came that was here already.
     Wasted(u32, PeerIndex),
+    /// A wrong chunk came.
+    Wrong(u32, PeerIndex),
     /// Another peer was banned.
-    Banned(PeerIndex, BanReason),
-    /// It asked nobody, and no neighbour had what it lacked.
-    Starved,
+    Banned(PeerIndex),
+    /// Nothing came for long.
+    Stalled,
     /// It left.
     Left,
     /// It has all chunks.
     Finished,
+    /// It gave up.
+    Failed,
 }
 
 /// A swarm to be: see [`swarm`].
@@ -119,7 +146,6 @@ pub struct Swarm {
     chunks: u32,
     neighbours: usize,
     announce_every: Duration,
-    order: Order,
     complete: Vec<PeerSpec>,
     fetching: Vec<PeerSpec>,
 }
@@ -132,7 +158,6 @@ pub fn swarm(seed: Seed) -> Swarm {
         chunks: 64,
         neighbours: 32,
         announce_every: Duration::from_millis(10),
-        order: Order::RarestFirst,
         complete: vec![PeerSpec {
             complete: true,
             ..PeerSpec::default()
@@ -183,12 +208,6 @@ impl Swarm {
         self
     }
 
-    /// In which order peers ask.
-    pub fn order(mut self, order: Order) -> Self {
-        self.order = order;
-        self
-    }
-
     /// Changes `count` of the fetching peers, beginning with the one after `from` others.
     pub fn change(mut self, from: usize, count: usize, change: impl Fn(&mut PeerSpec)) -> Self {
         self.fetching
@@ -224,6 +243,11 @@ impl Run {
     /// All that happened.
     pub fn history(&self) -> &[Happened] {
         &self.history
+    }
+
+    /// How many peers gave up.
+    pub fn failed(&self) -> usize {
+        self.count(|what| what == What::Failed)
     }
 
     /// How many peers finished.
@@ -271,11 +295,11 @@ impl Run {
     /// Chunks that came a second time or were wrong, as a share of those that were kept.
     pub fn wasted_ratio(&self) -> f64 {
         let kept = self.count(|what| matches!(what, What::Kept(..))).max(1);
-        let wasted = |what| matches!(what, What::Wasted(..) | What::Banned(..));
+        let wasted = |what| matches!(what, What::Wasted(..) | What::Wrong(..));
         self.count(wasted) as f64 / kept as f64
     }
 
-    /// How often somebody was banned.
+    /// How often a peer was banned.
     pub fn bans(&self) -> usize {
         self.count(|what| matches!(what, What::Banned(..)))
     }

@@ -1,6 +1,5 @@
-//! The scheduler in virtual time: rules, properties, and simulated swarms.
+//! The scheduler in virtual time: rules and properties.
 
 mod behaviour;
 mod duplicates;
 mod properties;
-mod swarm;

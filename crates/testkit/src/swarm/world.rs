@@ -1,74 +1,55 @@
-//! The world of one run: its peers, its time, and what happens between them.
+//! The world of one run: its peers, its time, and what their fetches decide.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeSet, BinaryHeap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
-use hubless_content::{CHUNK_SIZE, ChunkSet};
-use hubless_scheduler::{Input, Output, Scheduler, SchedulerConfig, SourceId};
+use hubless_content::{CHUNK_SIZE, FileHash, Manifest, ManifestEntry};
+use hubless_fetch::{Input, Output, WalkEnded, WalkKey};
 
 use super::{
     Happened, Leave, LeaveWhen, PeerIndex, PeerSpec, Run, Swarm, What,
-    peer::{Peer, Token, is_right},
+    connections::{Answer, Request, candidate},
+    holdings::Token,
+    peer::{Link, Model, Peer},
 };
 
 /// Virtual time after which a run ends, finished or not.
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
+/// How long a walk through the DHT takes.
+const WALK_TIME: Duration = Duration::from_millis(500);
+
 /// What is due at some time.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    /// A neighbour's hello with what it holds.
-    Hello {
+pub(super) enum Event {
+    Request {
+        link: Link,
         to: PeerIndex,
-        from: PeerIndex,
-        held: Vec<u32>,
-    },
-    /// News for neighbours that hear it at the same time, one after the other: most events of a
-    /// large swarm would be of this kind if each had its own.
-    Gained {
-        to: Vec<PeerIndex>,
-        from: PeerIndex,
-        chunks: Vec<u32>,
-    },
-    /// A complete peer sends a chunk to somebody else for the first time; told as [`Event::Gained`].
-    OnTheWay {
-        to: Vec<PeerIndex>,
-        from: PeerIndex,
-        chunk: u32,
-    },
-    Ask {
-        to: PeerIndex,
-        from: PeerIndex,
-        chunk: u32,
-    },
-    Cancel {
-        to: PeerIndex,
-        from: PeerIndex,
-        chunk: u32,
-    },
-    /// The stream to a neighbour closed.
-    Closed {
-        to: PeerIndex,
-        from: PeerIndex,
-    },
-    Started {
-        to: PeerIndex,
-        from: PeerIndex,
-        chunk: u32,
+        request: Request,
     },
     Answer {
-        to: PeerIndex,
-        from: PeerIndex,
+        link: Link,
+        answer: Answer,
+    },
+    /// New chunks of a peer, or chunks that a complete one sends for the first time.
+    Inform {
+        links: Vec<Link>,
+        by: PeerIndex,
+        chunks: Vec<u32>,
+        on_the_way: bool,
+    },
+    Started {
+        link: Link,
+        chunk: u32,
+    },
+    Chunk {
+        link: Link,
         chunk: u32,
         token: Token,
-    },
-    NotHere {
-        to: PeerIndex,
-        from: PeerIndex,
-        chunk: u32,
     },
     /// A peer sent the last byte of a chunk.
     SentAll {
@@ -76,6 +57,11 @@ enum Event {
     },
     Announce {
         by: PeerIndex,
+    },
+    /// A walk of a peer ends, and names the complete peers if it was for the model.
+    Walked {
+        peer: PeerIndex,
+        finds: bool,
     },
     Wake {
         peer: PeerIndex,
@@ -88,38 +74,31 @@ enum Event {
 
 /// The running swarm.
 pub(super) struct World {
-    swarm: Swarm,
-    now: Duration,
+    pub(super) swarm: Swarm,
+    pub(super) model: Model,
+    pub(super) now: Duration,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
     scheduled: u64,
-    peers: Vec<Peer>,
+    pub(super) peers: Vec<Peer>,
     /// Peers that are to finish and have not.
     unfinished: BTreeSet<PeerIndex>,
     history: Vec<Happened>,
-    /// Whether somebody leaves when the last peer holds some share.
+    /// Whether a peer leaves when the last one holds some share.
     leaves_by_share: bool,
 }
 
 impl World {
     pub(super) fn new(swarm: Swarm) -> Self {
         let mut chance = Chance(swarm.seed.0);
+        let model = model(swarm.chunks);
         let specs = swarm.complete.iter().chain(&swarm.fetching).copied();
         let mut peers: Vec<Peer> = specs
-            .map(|spec| {
-                let scheduler = (!spec.complete).then(|| {
-                    let order = swarm.order;
-                    let config = SchedulerConfig {
-                        seed: chance.next(),
-                        order,
-                        ..SchedulerConfig::default()
-                    };
-                    Scheduler::new(config, &ChunkSet::full(swarm.chunks))
-                });
-                Peer::new(spec, swarm.chunks, scheduler)
-            })
+            .enumerate()
+            .map(|(own, spec)| Peer::new(own, spec, &model, chance.next()))
             .collect();
         connect(&mut peers, swarm.neighbours, &mut chance);
-        let stays = |spec: &PeerSpec| !spec.complete && spec.leaves.is_none() && !spec.lies;
+        let is_honest = |spec: &PeerSpec| !spec.lies && !spec.forges;
+        let stays = |spec: &PeerSpec| !spec.complete && spec.leaves.is_none() && is_honest(spec);
         let unfinished = (0..peers.len())
             .filter(|&peer| stays(&peers[peer].spec))
             .collect();
@@ -131,6 +110,7 @@ impl World {
         Self {
             leaves_by_share,
             swarm,
+            model,
             now: Duration::ZERO,
             events: BinaryHeap::new(),
             scheduled: 0,
@@ -142,14 +122,7 @@ impl World {
 
     pub(super) fn run(mut self) -> Run {
         for peer in 0..self.peers.len() {
-            self.say_hello(peer);
-            if let Some(Leave {
-                when: LeaveWhen::At(at),
-                ..
-            }) = self.peers[peer].spec.leaves
-            {
-                self.schedule(at, Event::Leave { peer });
-            }
+            self.begin(peer);
         }
         while let Some(Reverse((at, _, event))) = self.events.pop() {
             if at > TIME_MAX || self.unfinished.is_empty() {
@@ -158,7 +131,7 @@ impl World {
             self.now = at;
             self.happen(event);
         }
-        let poisoned = self.peers.iter().map(Peer::poisoned).sum();
+        let poisoned = self.peers.iter().map(|peer| peer.holdings.poisoned()).sum();
         let specs = self.peers.iter().map(|peer| peer.spec).collect();
         let Swarm { seed, chunks, .. } = self.swarm;
         Run {
@@ -170,149 +143,217 @@ impl World {
         }
     }
 
+    /// A peer begins: its caller names the complete ones.
+    fn begin(&mut self, peer: PeerIndex) {
+        if let Some(Leave {
+            when: LeaveWhen::At(at),
+            ..
+        }) = self.peers[peer].spec.leaves
+        {
+            self.schedule(at, Event::Leave { peer });
+        }
+        self.execute_all(peer);
+        for complete in 0..self.swarm.complete.len() {
+            self.handle(peer, Input::PeerNamed(candidate(complete)));
+        }
+    }
+
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Hello { to, from, held } => self.hello(to, from, &held),
-            Event::Gained { to, from, chunks } => {
-                let ranges: Vec<_> = chunks.iter().map(|&chunk| chunk..chunk + 1).collect();
-                for to in to {
-                    let gained = Input::SourceGained(source(from), ranges.clone());
-                    self.tell_from(to, from, gained);
-                }
-            }
-            Event::OnTheWay { to, from, chunk } => {
-                for to in to {
-                    let input = Input::OnTheWay(std::iter::once(chunk..chunk + 1).collect());
-                    self.tell_from(to, from, input);
-                }
-            }
-            Event::Ask { to, from, chunk } => self.asked(to, from, chunk),
-            Event::Cancel { to, from, chunk } => self.peers[to].uploads.cancel(from, chunk),
-            Event::Closed { to, from } => {
-                self.peers[to].uploads.forget(from);
-                self.tell_from(to, from, Input::SourceGone(source(from)));
-                self.peers[to].neighbours.remove(&from);
-            }
-            Event::Started { to, from, chunk } => {
-                if !self.peers[from].gone {
-                    self.tell_from(
-                        to,
-                        from,
-                        Input::Started {
-                            source: source(from),
-                            chunk,
-                        },
-                    );
-                }
-            }
-            Event::Answer {
-                to,
-                from,
-                chunk,
-                token,
-            } => self.answered(to, from, chunk, token),
-            Event::NotHere { to, from, chunk } => {
-                let refusal = hubless_scheduler::Refusal::NotHere;
-                let refused = Input::Refused {
-                    source: source(from),
-                    chunk,
-                    refusal,
-                };
-                self.tell_from(to, from, refused);
-            }
+            Event::Request { link, to, request } => self.requested(link, to, request),
+            Event::Answer { link, answer } => self.answered(link, answer),
+            Event::Inform {
+                links,
+                by,
+                chunks,
+                on_the_way,
+            } => self.informed(&links, by, &chunks, on_the_way),
+            Event::Started { link, chunk } => self.started(link, chunk),
+            Event::Chunk { link, chunk, token } => self.chunk_came(link, chunk, token),
             Event::SentAll { by } => {
-                self.peers[by].sending = false;
+                self.peers[by].serving.is_sending = false;
                 self.send_next(by);
             }
             Event::Announce { by } => self.announce(by),
+            Event::Walked { peer, finds } => self.walked(peer, finds),
             Event::Wake { peer, at } => {
                 if self.peers[peer].wake_at == Some(at) {
                     self.peers[peer].wake_at = None;
-                    self.tell(peer, Input::Tick);
+                    self.handle(peer, Input::Tick);
                 }
             }
             Event::Leave { peer } => self.leave(peer),
         }
     }
 
-    // Peers and their neighbours.
+    fn walked(&mut self, peer: PeerIndex, finds: bool) {
+        let found = if finds { self.swarm.complete.len() } else { 0 };
+        for complete in 0..found {
+            self.handle(peer, Input::PeerNamed(candidate(complete)));
+        }
+        let ended = WalkEnded {
+            providers: found as u32,
+            among_others: true,
+        };
+        self.handle(peer, Input::WalkEnded(ended));
+    }
 
-    fn say_hello(&mut self, from: PeerIndex) {
-        let held = self.peers[from].held();
-        for to in self.peers[from].neighbours.clone() {
-            self.send(
-                from,
-                to,
-                Event::Hello {
-                    to,
-                    from,
-                    held: held.clone(),
-                },
-            );
+    // The fetch of a peer.
+
+    /// Reports to the fetch of a peer what happened, and does what it decides.
+    pub(super) fn handle(&mut self, peer: PeerIndex, input: Input<PeerIndex, ()>) {
+        let now = self.now;
+        let Peer { fetch, gone, .. } = &mut self.peers[peer];
+        if let Some(fetch) = fetch.as_mut().filter(|_| !*gone) {
+            fetch.handle(now, input);
+            self.execute_all(peer);
         }
     }
 
-    fn hello(&mut self, to: PeerIndex, from: PeerIndex, held: &[u32]) {
-        let mut set = ChunkSet::empty(self.swarm.chunks);
-        held.iter().for_each(|&chunk| {
-            set.insert(chunk);
-        });
-        self.tell_from(to, from, Input::SourceJoined(source(from)));
-        self.tell_from(to, from, Input::SourceHas(source(from), set));
+    fn execute_all(&mut self, peer: PeerIndex) {
+        let Some(fetch) = &mut self.peers[peer].fetch else {
+            return;
+        };
+        let outputs: Vec<_> = std::iter::from_fn(|| fetch.poll_output()).collect();
+        let mut inputs = VecDeque::new();
+        for output in outputs {
+            self.execute(peer, output, &mut inputs);
+        }
+        inputs
+            .into_iter()
+            .for_each(|input| self.handle(peer, input));
+        self.wake(peer);
     }
 
-    fn announce(&mut self, by: PeerIndex) {
-        let chunks = std::mem::take(&mut self.peers[by].to_announce);
-        let all: Vec<PeerIndex> = self.peers[by].neighbours.iter().copied().collect();
-        self.send_to_all(by, &all, |to| Event::Gained {
-            to,
-            from: by,
-            chunks: chunks.clone(),
-        });
-    }
-
-    /// Sends the same to many, as one event for all that get it at the same time.
-    fn send_to_all(
+    fn execute(
         &mut self,
-        by: PeerIndex,
-        all: &[PeerIndex],
-        event: impl Fn(Vec<PeerIndex>) -> Event,
+        peer: PeerIndex,
+        output: Output<PeerIndex, ()>,
+        inputs: &mut VecDeque<Input<PeerIndex, ()>>,
     ) {
-        let mut rest = all;
-        while let Some(&next) = rest.first() {
-            let latency = self.latency(by, next);
-            let is_same = |&&to: &&PeerIndex| self.latency(by, to) == latency;
-            let (same, others) = rest.split_at(rest.iter().take_while(is_same).count());
-            rest = others;
-            self.send(by, next, event(same.to_vec()));
+        let link = |source| Link { from: peer, source };
+        match output {
+            Output::Join => inputs.push_back(Input::Joined(true)),
+            Output::Walk(key) => {
+                let finds = key == WalkKey::Target;
+                self.schedule(self.now + WALK_TIME, Event::Walked { peer, finds });
+            }
+            Output::Connect(source, dial) => self.dial(link(source), dial.peer),
+            Output::Close(source) => self.close(link(source)),
+            Output::Send(source, command) => self.command(link(source), &command),
+            Output::StoreManifest(_) => {}
+            Output::Plan(_) => {
+                self.peers[peer].holdings.has_manifest = true;
+                let chunks = match &self.peers[peer].reader {
+                    None => 0..self.model.chunks,
+                    Some(_) => 0..0,
+                };
+                let planned = self.peers[peer].plan(chunks, &self.model);
+                inputs.push_back(Input::Planned(planned));
+                inputs.extend(self.first_read(peer));
+            }
+            Output::PlanRead { file, request } => {
+                let at = |bytes: u64| (bytes / CHUNK_SIZE as u64) as u32;
+                let chunks = at(request.bytes.start)..at(request.bytes.end);
+                inputs.push_back(Input::ReadPlanned {
+                    file,
+                    next: request.next,
+                    planned: self.peers[peer].plan(chunks, &self.model),
+                });
+            }
+            Output::Ban(other) => self.ban(peer, other),
+            Output::Stalled => self.note(peer, What::Stalled),
+            Output::Finish(result) => {
+                let what = match result {
+                    Ok(_) => What::Finished,
+                    Err(_) => What::Failed,
+                };
+                self.note(peer, what);
+                self.unfinished.remove(&peer);
+                self.peers[peer].fetch = None;
+                let dialled: Vec<_> = self.peers[peer].dialled.keys().copied().collect();
+                dialled
+                    .into_iter()
+                    .for_each(|source| self.close(link(source)));
+            }
         }
     }
+
+    /// Has a peer woken when its fetch wants to be.
+    fn wake(&mut self, peer: PeerIndex) {
+        let Some(fetch) = &self.peers[peer].fetch else {
+            return;
+        };
+        let at = fetch.next_wake().max(self.now);
+        // A wake that comes too early does no harm; a new event for each later one would.
+        if self.peers[peer].wake_at.is_none_or(|wake_at| at < wake_at) {
+            self.peers[peer].wake_at = Some(at);
+            self.schedule(at, Event::Wake { peer, at });
+        }
+    }
+
+    fn ban(&mut self, peer: PeerIndex, other: PeerIndex) {
+        self.note(peer, What::Banned(other));
+        let serving = &mut self.peers[peer].serving;
+        serving.banned.insert(other);
+        let accepted = serving.accepted.keys().copied();
+        let of_other: Vec<Link> = accepted.filter(|link| link.from == other).collect();
+        of_other
+            .into_iter()
+            .for_each(|link| self.hang_up(peer, link));
+    }
+
+    // Readers.
+
+    fn first_read(&mut self, peer: PeerIndex) -> Option<Input<PeerIndex, ()>> {
+        let Peer {
+            reader, holdings, ..
+        } = &mut self.peers[peer];
+        let chunks = reader.as_mut()?.read(holdings, self.model.chunks)?;
+        Some(Input::ReadWanted(self.model.read(&chunks)))
+    }
+
+    /// The reader of a peer goes on with what came.
+    pub(super) fn read(&mut self, peer: PeerIndex) {
+        if let Some(input) = self.first_read(peer) {
+            self.handle(peer, input);
+        }
+        let chunks = self.model.chunks;
+        let is_at_end = |reader: &super::peer::Reader| reader.is_at_end(chunks);
+        if self.peers[peer].reader.as_ref().is_some_and(is_at_end) {
+            self.handle(peer, Input::ReadersLeft);
+        }
+    }
+
+    // Peers that leave.
 
     fn leave(&mut self, peer: PeerIndex) {
         if self.peers[peer].gone {
             return;
         }
         self.note(peer, What::Left);
-        let silent = self.peers[peer]
-            .spec
-            .leaves
-            .is_some_and(|leave| leave.silent);
-        if !silent {
-            for to in self.peers[peer].neighbours.clone() {
-                self.send(peer, to, Event::Closed { to, from: peer });
+        let leaves = self.peers[peer].spec.leaves;
+        if !leaves.is_some_and(|leave| leave.silent) {
+            let dialled: Vec<_> = self.peers[peer].dialled.keys().copied().collect();
+            for source in dialled {
+                self.close(Link { from: peer, source });
+            }
+            let accepted: Vec<Link> = self.peers[peer].serving.accepted.keys().copied().collect();
+            for link in accepted {
+                self.hang_up(peer, link);
             }
         }
         self.peers[peer].gone = true;
     }
 
-    fn leave_if_due(&mut self) {
+    pub(super) fn leave_if_due(&mut self) {
         if !self.leaves_by_share {
             return;
         }
         let Some(last) = self.peers.last() else {
             return;
         };
-        let share = f64::from(last.held_count()) / f64::from(self.swarm.chunks.max(1));
+        let share = f64::from(last.holdings.count()) / f64::from(self.swarm.chunks.max(1));
         let due = |peer: &Peer| {
             let leave = peer.spec.leaves.map(|leave| leave.when);
             matches!(leave, Some(LeaveWhen::LastPeerHolds(least)) if share >= least) && !peer.gone
@@ -323,192 +364,25 @@ impl World {
         leaving.into_iter().for_each(|peer| self.leave(peer));
     }
 
-    // Chunks.
-
-    fn asked(&mut self, to: PeerIndex, from: PeerIndex, chunk: u32) {
-        let peer = &mut self.peers[to];
-        if peer.gone || !peer.neighbours.contains(&from) {
-            return;
-        }
-        if peer.token(chunk).is_none() {
-            return self.send(
-                to,
-                from,
-                Event::NotHere {
-                    to: from,
-                    from: to,
-                    chunk,
-                },
-            );
-        }
-        peer.uploads.ask(from, chunk);
-        self.send_next(to);
-    }
-
-    /// Begins to send the next chunk, if none is being sent.
-    fn send_next(&mut self, by: PeerIndex) {
-        let peer = &mut self.peers[by];
-        if peer.gone || peer.sending {
-            return;
-        }
-        let Some((to, chunk)) = peer.uploads.take_next(|_| true) else {
-            return;
-        };
-        peer.sending = true;
-        if peer.spec.complete && peer.uploads.sendings(chunk) == 1 {
-            let neighbours = peer.neighbours.iter().copied();
-            let others: Vec<PeerIndex> = neighbours.filter(|&other| other != to).collect();
-            self.send_to_all(by, &others, |to| Event::OnTheWay {
-                to,
-                from: by,
-                chunk,
-            });
-        }
-        let peer = &self.peers[by];
-        let token = peer.token(chunk).unwrap_or_default();
-        let sending = Duration::from_secs_f64(CHUNK_SIZE as f64 / peer.spec.upload);
-        let latency = self.latency(by, to);
-        let (sent_at, arrives) = (self.now + sending, self.now + latency);
-        let receiver = &mut self.peers[to];
-        let receiving = Duration::from_secs_f64(CHUNK_SIZE as f64 / receiver.spec.download);
-        let begins = receiver.download_free.max(arrives);
-        receiver.download_free = begins + receiving;
-        let here = receiver.download_free.max(sent_at + latency);
-        self.schedule(sent_at, Event::SentAll { by });
-        self.schedule(
-            begins,
-            Event::Started {
-                to,
-                from: by,
-                chunk,
-            },
-        );
-        self.schedule(
-            here,
-            Event::Answer {
-                to,
-                from: by,
-                chunk,
-                token,
-            },
-        );
-    }
-
-    fn answered(&mut self, to: PeerIndex, from: PeerIndex, chunk: u32, token: Token) {
-        // What a peer was sending when it left never arrives.
-        if self.peers[from].gone || !self.peers[to].neighbours.contains(&from) {
-            return;
-        }
-        let source = source(from);
-        if !is_right(chunk, token) {
-            return self.tell(to, Input::Wrong { source, chunk });
-        }
-        if self.peers[to].keep(chunk, token) {
-            self.note(to, What::Kept(chunk, from));
-            if self.peers[to].to_announce.len() == 1 {
-                self.schedule(
-                    self.now + self.swarm.announce_every,
-                    Event::Announce { by: to },
-                );
-            }
-            self.leave_if_due();
-        } else {
-            self.note(to, What::Wasted(chunk, from));
-        }
-        self.tell(
-            to,
-            Input::Received {
-                source,
-                chunk,
-                bytes: CHUNK_SIZE as u32,
-            },
-        );
-    }
-
-    // The scheduler of a peer.
-
-    fn tell_from(&mut self, to: PeerIndex, from: PeerIndex, input: Input) {
-        if self.peers[to].neighbours.contains(&from) {
-            self.tell(to, input);
-        }
-    }
-
-    fn tell(&mut self, to: PeerIndex, input: Input) {
-        let peer = &mut self.peers[to];
-        let Some(scheduler) = peer.scheduler.as_mut().filter(|_| !peer.gone) else {
-            return;
-        };
-        scheduler.handle(self.now, input);
-        let outputs: Vec<Output> = std::iter::from_fn(|| scheduler.poll_output()).collect();
-        for output in outputs {
-            self.act(to, output);
-        }
-    }
-
-    fn act(&mut self, peer: PeerIndex, output: Output) {
-        match output {
-            Output::Request(SourceId(other), chunk) => {
-                let to = other as PeerIndex;
-                self.send(
-                    peer,
-                    to,
-                    Event::Ask {
-                        to,
-                        from: peer,
-                        chunk,
-                    },
-                );
-            }
-            Output::Cancel(SourceId(other), chunk) => {
-                let to = other as PeerIndex;
-                self.send(
-                    peer,
-                    to,
-                    Event::Cancel {
-                        to,
-                        from: peer,
-                        chunk,
-                    },
-                );
-            }
-            Output::Ban(SourceId(other), reason) => {
-                let to = other as PeerIndex;
-                self.note(peer, What::Banned(to, reason));
-                self.peers[peer].neighbours.remove(&to);
-                self.peers[peer].uploads.forget(to);
-                self.send(peer, to, Event::Closed { to, from: peer });
-            }
-            Output::WakeAt(at) => {
-                self.peers[peer].wake_at = Some(at);
-                self.schedule(at, Event::Wake { peer, at });
-            }
-            Output::Starved => self.note(peer, What::Starved),
-            Output::Done => {
-                self.note(peer, What::Finished);
-                self.unfinished.remove(&peer);
-            }
-        }
-    }
-
     // Time and links.
 
-    fn latency(&self, from: PeerIndex, to: PeerIndex) -> Duration {
+    pub(super) fn latency(&self, from: PeerIndex, to: PeerIndex) -> Duration {
         self.peers[from].spec.latency + self.peers[to].spec.latency
     }
 
-    fn send(&mut self, from: PeerIndex, to: PeerIndex, event: Event) {
+    pub(super) fn send(&mut self, from: PeerIndex, to: PeerIndex, event: Event) {
         if !self.peers[from].gone {
             self.schedule(self.now + self.latency(from, to), event);
         }
     }
 
-    fn schedule(&mut self, at: Duration, event: Event) {
+    pub(super) fn schedule(&mut self, at: Duration, event: Event) {
         self.scheduled += 1;
         self.events
             .push(Reverse((at.max(self.now), self.scheduled, event)));
     }
 
-    fn note(&mut self, peer: PeerIndex, what: What) {
+    pub(super) fn note(&mut self, peer: PeerIndex, what: What) {
         self.history.push(Happened {
             at: self.now,
             peer,
@@ -517,12 +391,25 @@ impl World {
     }
 }
 
-fn source(peer: PeerIndex) -> SourceId {
-    SourceId(peer as u32)
+/// One file of so many chunks.
+fn model(chunks: u32) -> Model {
+    let file = FileHash::new([7; 32]);
+    let entry = ManifestEntry {
+        path: "model.bin".parse().expect("a path"),
+        size: u64::from(chunks) * CHUNK_SIZE as u64,
+        hash: file,
+    };
+    let manifest = Manifest::new(vec![entry]).expect("a manifest");
+    Model {
+        manifest: Arc::new(manifest),
+        chunks,
+        file,
+    }
 }
 
-/// Connects each fetching peer with all complete ones, with the one before it (so that the graph
-/// is one), and with random others until it chose half of `neighbours`: the other half chose it.
+/// Makes neighbours of each fetching peer and the one before it (so that the graph is one), and
+/// random others until it chose half of `neighbours`: the other half chose it. All know the complete
+/// ones.
 fn connect(peers: &mut [Peer], neighbours: usize, chance: &mut Chance) {
     let complete = peers.iter().filter(|peer| peer.spec.complete).count();
     let fetching = peers.len() - complete;

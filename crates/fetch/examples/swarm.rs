@@ -1,5 +1,5 @@
 //! Compares whole swarms with the shortest possible time, for a number of seeds:
-//! `cargo run --release -p hubless-scheduler --example swarm PEERS CHUNKS NEIGHBOURS SEEDS`.
+//! `cargo run --release -p hubless-fetch --example swarm PEERS CHUNKS NEIGHBOURS SEEDS`.
 
 use std::time::Duration;
 

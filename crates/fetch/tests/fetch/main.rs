@@ -1,0 +1,3 @@
+//! Whole fetches in virtual time.
+
+mod swarm;
