@@ -30,7 +30,7 @@ mod tree;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use hubless_content::{ContentHash, FileHash, ManifestEntry};
+use hubless_content::{ContentHash, FileHash};
 pub use hubless_store::{PastCommit, Repo, RepoOrigin};
 use hubless_transfer::{Digester, Failure, FailureKind, Fetches, fetch::StoredStream};
 pub use hubless_upstream::{Caller, RepoError};
@@ -86,88 +86,55 @@ impl Repos {
         range: Range<u64>,
     ) -> Result<FileStream, RepoError> {
         self.permit(resolved).await?;
-        let stored = |model, entry: &ManifestEntry| {
-            StoredStream::new(self.fetches.clone(), model, entry.clone(), range.clone())
-        };
+        let stored =
+            |model, entry| StoredStream::new(self.fetches.clone(), model, entry, range.clone());
         if let Some((model, entry)) = resolved.addressed(file) {
-            let stored = stored(Some(model), &entry).refusing_early();
-            return Ok(FileStream::stored(
-                &self.fetches,
-                stored,
-                entry,
-                range,
-                None,
-            ));
+            let stored = stored(Some(model), entry).refusing_early();
+            return Ok(FileStream::stored(&self.fetches, stored, range, None));
         }
         let origin = resolved.origin(file);
         let upstream = self.upstream.clone().zip(Some(origin.clone()));
-        let held = self.store(move |store| find_held(store, origin.expected, origin.size));
-        let held = held.await?;
-        let entry = ManifestEntry {
-            path: file.path.clone(),
-            size: file.size,
-            hash: held.or(file.hash).unwrap_or(FileHash::new([0; 32])),
-        };
-        if held.is_some() {
-            let stored = stored(None, &entry);
-            return Ok(FileStream::stored(
-                &self.fetches,
-                stored,
-                entry,
-                range,
-                upstream,
-            ));
+        let (expected, size) = (origin.expected, origin.size);
+        let held = self.store(move |store| find_held(store, expected, size));
+        if let Some(held) = held.await? {
+            let stored = stored(None, origin.entry(held));
+            return Ok(FileStream::stored(&self.fetches, stored, range, upstream));
         }
-        let model = self.model_of_peers(resolved, file).await?;
-        match (model, upstream) {
-            (Some(model), None) => {
-                let stored = stored(Some(model), &entry).refusing_early();
-                Ok(FileStream::stored(
-                    &self.fetches,
-                    stored,
-                    entry,
-                    range,
-                    None,
-                ))
+        match (self.model_of_peers(resolved, file).await?, upstream) {
+            (Some((model, hash)), None) => {
+                let stored = stored(Some(model), origin.entry(hash)).refusing_early();
+                Ok(FileStream::stored(&self.fetches, stored, range, None))
             }
-            (Some(model), Some(upstream)) if !upstream.0.peerless().has(model) => {
-                let stored = stored(Some(model), &entry).with_patience(PEERS_WITHIN);
-                Ok(FileStream::stored(
-                    &self.fetches,
-                    stored,
-                    entry,
-                    range,
-                    Some(upstream),
-                ))
+            (Some((model, hash)), Some(upstream)) if !upstream.0.no_peers().has(model) => {
+                let stored = stored(Some(model), origin.entry(hash)).with_patience(PEERS_WITHIN);
+                let stored = FileStream::stored(&self.fetches, stored, range, Some(upstream));
+                Ok(stored)
             }
-            (_, Some((upstream, origin))) => Ok(FileStream::pulled(
-                &self.fetches,
-                upstream,
-                origin,
-                entry,
-                range,
-            )),
+            (_, Some((upstream, origin))) => {
+                Ok(FileStream::pulled(&self.fetches, upstream, origin, range))
+            }
             (None, None) => Err(not_here(file)),
         }
     }
 
-    /// The model with which peers may have a file of a listing: if all its files are known by their
-    /// hashes, everybody may have them, and there are peers.
+    /// The model with which peers may have a file of a listing, and the file's hash: if all its files
+    /// are known by their hashes, every peer may have them, and there are peers.
     async fn model_of_peers(
         &self,
         resolved: &Resolved,
         file: &RepoFile,
-    ) -> Result<Option<ContentHash>, RepoError> {
-        if file.hash.is_none() || is_restricted(&resolved.repo) || !self.fetches.has_peers().await {
+    ) -> Result<Option<(ContentHash, FileHash)>, RepoError> {
+        let Some(hash) = file.hash else {
+            return Ok(None);
+        };
+        if is_restricted(&resolved.repo) || !self.fetches.has_peers().await {
             return Ok(None);
         }
         let revision = resolved.revision.clone();
-        let model = self
-            .fetches
-            .cx
-            .blocking
-            .run(move || revision.tree.content_hash());
-        Ok(model.await.map_err(Failure::from)?)
+        let blocking = &self.fetches.cx.blocking;
+        let model = blocking.run(move || revision.tree.content_hash()).await;
+        let model = model.map_err(Failure::from)?;
+        Ok(model.map(|model| (model, hash)))
     }
 
     /// Whether all bytes of a file are here.

@@ -41,13 +41,8 @@ impl Repos {
             hash,
         };
         let all = 0..file.size;
-        let stored = StoredStream::new(
-            self.fetches.clone(),
-            Some(content),
-            entry.clone(),
-            all.clone(),
-        );
-        read_all(FileStream::stored(&self.fetches, stored, entry, all, None)).await
+        let stored = StoredStream::new(self.fetches.clone(), Some(content), entry, all.clone());
+        read_all(FileStream::stored(&self.fetches, stored, all, None)).await
     }
 }
 

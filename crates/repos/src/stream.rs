@@ -1,20 +1,16 @@
-//! The bytes of a file of a repo, wherever they come from.
+//! The bytes of a file of a repo, whatever their source.
 
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use hubless_content::ManifestEntry;
-use hubless_transfer::{Failure, FailureKind, Fetches, fetch::StoredStream};
-
-use hubless_upstream::{Body, Origin, Pulled, PulledStream, Upstream};
+use hubless_transfer::{Failure, Fetches, fetch::StoredStream};
+use hubless_upstream::{Body, Origin, PullError, Pulled, PulledStream, Upstream, UpstreamError};
 
 /// A range of a file. What comes from the store or from peers was verified, each piece of it; what
 /// the upstream sends is passed on as it comes, and proven before the end.
 pub struct FileStream {
     fetches: Arc<Fetches>,
-    entry: ManifestEntry,
-    at: u64,
-    end: u64,
+    range: Range<u64>,
     source: Source,
     /// Where the bytes can be had if the source fails.
     upstream: Option<(Arc<Upstream>, Origin)>,
@@ -27,9 +23,26 @@ const CHANGES_MAX: u32 = 3;
 
 enum Source {
     Stored(Box<StoredStream>),
-    Pulled(PulledStream),
-    /// Past the store: a part of a file that nobody wants as a whole, or there is no room.
+    Pulled(Box<PulledStream>),
+    /// Past the store: a part of a file that no client wants as a whole, or there is no room.
     Passed(Box<Body>),
+}
+
+/// Why a source gives no more.
+enum SourceError {
+    Stored(Failure),
+    Pulled(Arc<PullError>),
+    Passed(UpstreamError),
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Stored(failure) => failure,
+            SourceError::Pulled(error) => Self::from(&*error),
+            SourceError::Passed(error) => Self::from(&error),
+        }
+    }
 }
 
 impl FileStream {
@@ -37,36 +50,29 @@ impl FileStream {
     pub(super) fn stored(
         fetches: &Arc<Fetches>,
         stored: StoredStream,
-        entry: ManifestEntry,
         range: Range<u64>,
         upstream: Option<(Arc<Upstream>, Origin)>,
     ) -> Self {
         Self {
             fetches: fetches.clone(),
-            entry,
-            at: range.start,
-            end: range.end,
+            range,
             source: Source::Stored(Box::new(stored)),
             upstream,
             changes: 0,
         }
     }
 
-    /// What is to come from the upstream. `entry` need not have the right hash.
+    /// What is to come from the upstream.
     pub(super) fn pulled(
         fetches: &Arc<Fetches>,
         upstream: Arc<Upstream>,
         origin: Origin,
-        entry: ManifestEntry,
         range: Range<u64>,
     ) -> Self {
-        let source = from_upstream(fetches, &upstream, &origin, range.clone());
         Self {
             fetches: fetches.clone(),
-            entry,
-            at: range.start,
-            end: range.end,
-            source,
+            source: from_upstream(fetches, &upstream, &origin, range.clone()),
+            range,
             upstream: Some((upstream, origin)),
             changes: 0,
         }
@@ -75,65 +81,81 @@ impl FileStream {
     /// The next bytes; `None` at the end.
     ///
     /// # Errors
-    /// If nobody gives them, or what came was not what the upstream says of the file: then not all
-    /// was given.
+    /// If no source gives them, or what came was not what the upstream says of the file: then not
+    /// all was given.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
-            let next = match &mut self.source {
-                Source::Stored(stored) => stored.next().await,
-                Source::Passed(body) => body.next().await.map_err(Failure::from),
-                Source::Pulled(pulled) => match pulled.next().await {
-                    Ok(Some(Pulled::Bytes(bytes))) => Ok(Some(bytes)),
-                    Ok(Some(Pulled::InStore(file))) => {
-                        self.entry.hash = file;
-                        let (entry, rest) = (self.entry.clone(), self.at..self.end);
-                        let stored = StoredStream::new(self.fetches.clone(), None, entry, rest);
-                        self.source = Source::Stored(Box::new(stored));
-                        continue;
-                    }
-                    Ok(None) => Ok(None),
-                    Err(failure) => Err(failure),
-                },
-            };
-            match next {
+            match self.piece().await {
                 Ok(Some(bytes)) => {
-                    self.at += bytes.len() as u64;
+                    self.range.start += bytes.len() as u64;
                     return Ok(Some(bytes));
                 }
-                Err(failure) => self.change(failure)?,
-                end => return end,
+                Ok(None) => return Ok(None),
+                Err(error) => self.change(error)?,
+            }
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, SourceError> {
+        loop {
+            match &mut self.source {
+                Source::Stored(stored) => return stored.next().await.map_err(SourceError::Stored),
+                Source::Passed(body) => return body.next().await.map_err(SourceError::Passed),
+                Source::Pulled(pulled) => {
+                    match pulled.next().await.map_err(SourceError::Pulled)? {
+                        Some(Pulled::Bytes(bytes)) => return Ok(Some(bytes)),
+                        Some(Pulled::InStore(entry)) => {
+                            let (fetches, rest) = (self.fetches.clone(), self.range.clone());
+                            let stored = StoredStream::new(fetches, None, entry, rest);
+                            self.source = Source::Stored(Box::new(stored));
+                        }
+                        None => return Ok(None),
+                    }
+                }
             }
         }
     }
 
     /// Goes on from another source, if there is one that helps.
-    fn change(&mut self, failure: Failure) -> Result<(), Failure> {
-        let Some((upstream, origin)) = &self.upstream else {
+    fn change(&mut self, error: SourceError) -> Result<(), Failure> {
+        self.changes += 1;
+        let other = match self.changes {
+            0..=CHANGES_MAX => self.other_source(&error),
+            _ => None,
+        };
+        let failure = Failure::from(error);
+        let Some(source) = other else {
             return Err(failure);
         };
-        self.changes += 1;
-        let rest = self.at..self.end;
-        self.source = match self.source {
-            _ if self.changes > CHANGES_MAX => return Err(failure),
-            Source::Stored(ref stored) => {
-                stored
-                    .model()
-                    .inspect(|model| upstream.peerless().note(*model));
-                from_upstream(&self.fetches, upstream, origin, rest)
+        tracing::debug!(%failure, "another source is asked for a file");
+        self.source = source;
+        Ok(())
+    }
+
+    fn other_source(&self, error: &SourceError) -> Option<Source> {
+        let (upstream, origin) = self.upstream.as_ref()?;
+        let rest = self.range.clone();
+        match error {
+            SourceError::Stored(_) => {
+                if let Source::Stored(stored) = &self.source
+                    && let Some(model) = stored.model()
+                {
+                    upstream.no_peers().note(model);
+                }
+                Some(from_upstream(&self.fetches, upstream, origin, rest))
             }
-            // No room to keep it, but the client can have it.
-            Source::Pulled(_) if failure.kind == FailureKind::NoSpace => {
-                Source::Passed(Box::new(origin.body(&self.fetches, upstream, rest)))
+            // It cannot be kept, but the client can have it.
+            SourceError::Pulled(error) if error.is_for_lack_of_room() => {
+                let body = origin.body(&self.fetches, upstream, rest);
+                Some(Source::Passed(Box::new(body)))
             }
             // Peers may have it, but only the whole of it is proven.
-            Source::Passed(_) if failure.kind == FailureKind::Network => {
+            SourceError::Passed(error) if !error.is_refusal() => {
                 let pulled = PulledStream::wait(&self.fetches, upstream, origin, rest);
-                Source::Pulled(pulled.ok_or(failure.clone())?)
+                pulled.map(|pulled| Source::Pulled(Box::new(pulled)))
             }
-            Source::Pulled(_) | Source::Passed(_) => return Err(failure),
-        };
-        tracing::debug!(%failure, path = %self.entry.path, "another source is asked");
-        Ok(())
+            SourceError::Pulled(_) | SourceError::Passed(_) => None,
+        }
     }
 }
 
@@ -144,7 +166,7 @@ fn from_upstream(
     range: Range<u64>,
 ) -> Source {
     match PulledStream::join(fetches, upstream, origin, range.clone()) {
-        Some(pulled) => Source::Pulled(pulled),
+        Some(pulled) => Source::Pulled(Box::new(pulled)),
         None => Source::Passed(Box::new(origin.body(fetches, upstream, range))),
     }
 }

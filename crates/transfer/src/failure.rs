@@ -119,6 +119,12 @@ pub fn sentence(error: &dyn Error) -> String {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for Failure {
+    fn from(error: &StoreError) -> Self {
         let kind = match error.kind() {
             StoreErrorKind::NotFound => FailureKind::NotFound,
             StoreErrorKind::Locked | StoreErrorKind::Conflict => FailureKind::Busy,
@@ -128,7 +134,7 @@ impl From<StoreError> for Failure {
             StoreErrorKind::Io => FailureKind::Other,
             StoreErrorKind::Cancelled => FailureKind::Interrupted,
         };
-        let message = match &error {
+        let message = match error {
             StoreError::Quota {
                 needed,
                 quota,
@@ -140,7 +146,7 @@ impl From<StoreError> for Failure {
             error => sentence(error),
         };
         let failure = Self::new(kind, message);
-        match store_hint(&error) {
+        match store_hint(error) {
             Some(hint) => failure.hint(hint),
             None => failure,
         }

@@ -190,7 +190,7 @@ impl Body {
         let wait = error
             .retry_after()
             .unwrap_or(RETRY_FIRST * (1 << self.failures.min(6)) / 2);
-        let hopeless = !(broke_off || error.is_passing());
+        let hopeless = !(broke_off || error.is_temporary());
         if hopeless || self.failures >= tries || wait > wait_max {
             return Err(error);
         }

@@ -149,8 +149,7 @@ impl Client {
         range: Option<Range<u64>>,
         bytes: u64,
     ) -> Result<Answer, UpstreamError> {
-        let place = self.files.of(bytes).take(repo).await;
-        let place = place.map_err(UpstreamError::Here)?;
+        let place = self.files.of(bytes).take(repo).await?;
         self.get(place, SILENCE_MAX, url, token, range).await
     }
 
@@ -198,7 +197,7 @@ impl Client {
         let mut tries = 1;
         loop {
             let error = match self.json_once(repo, url.clone(), token).await {
-                Err(error) if error.is_passing() && tries < METADATA_TRIES => error,
+                Err(error) if error.is_temporary() && tries < METADATA_TRIES => error,
                 answered => return answered,
             };
             let wait = error.retry_after().unwrap_or(RETRY_FIRST * tries * tries);
@@ -217,8 +216,7 @@ impl Client {
         url: Url,
         token: Option<&str>,
     ) -> Result<(T, Option<Url>), UpstreamError> {
-        let place = self.questions.take(repo).await;
-        let place = place.map_err(UpstreamError::Here)?;
+        let place = self.questions.take(repo).await?;
         let silence = QUESTION_SILENCE_MAX;
         let mut answer = self.get(place, silence, url, token, None).await?;
         let next = next_page(&answer.response);

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use hubless_content::ModelPath;
-use hubless_store::StoreError;
 use hubless_transfer::{Failure, FailureKind, sentence};
 use reqwest::StatusCode;
 
 use crate::RepoError;
 
-/// Seconds that a client is told to wait if the upstream does not say.
+/// Seconds that a client is asked to wait if the upstream does not say.
 const BUSY_DEFAULT: Duration = Duration::from_secs(5);
 
-/// What to look at if no connection comes about.
+/// What to check if no connection comes about.
 const WHEN_UNREACHABLE: &str = "check `upstream`, the proxy variables if there is a proxy, and \
     SSL_CERT_FILE if no public authority signed its certificate";
 
@@ -23,45 +21,51 @@ pub enum UpstreamError {
     /// No connection, or it broke off.
     #[error("the upstream {host} cannot be reached")]
     Unreachable {
+        /// The host, with its port.
         host: String,
+        /// Why.
         source: reqwest::Error,
     },
     /// It was reached, and said nothing.
     #[error("the upstream {host} said nothing for {} s", after.as_secs())]
-    Silent { host: String, after: Duration },
+    Silent {
+        /// The host, with its port.
+        host: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// It answered that it will not.
     #[error("the upstream answered {status}: {message}")]
     Refused {
+        /// The status of its answer.
         status: StatusCode,
         /// What it says in `X-Error-Code`.
         code: Option<String>,
+        /// Its reason, in its words.
         message: String,
         /// When to ask again.
         retry_after: Option<Duration>,
     },
     /// It leads to a host that may not be contacted.
     #[error("the upstream leads to {host}, which is none of its hosts")]
-    ForbiddenHost { host: String },
+    ForbiddenHost {
+        /// The host, with its port.
+        host: String,
+    },
     /// It leads from one place to the next without an end.
     #[error("the upstream redirects without an end")]
     Redirects,
-    /// A file that it sent is not the one that it lists.
-    #[error("the upstream sent other bytes of {path:?} than it lists: {source}")]
-    WrongFile { path: ModelPath, source: StoreError },
     /// What it sent is not what a hub sends; holds what is wrong.
     #[error("the upstream's answer makes no sense: {0}")]
     Malformed(String),
-    /// This node could not keep it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// This node failed or stops.
-    #[error("{0}")]
-    Here(Failure),
+    /// The node stops.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl UpstreamError {
-    /// Whether the same question may have an answer a little later.
-    pub(super) fn is_passing(&self) -> bool {
+    /// Whether the same request may succeed a little later.
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             // One that said nothing for long has had its time.
             Self::Unreachable { source, .. } => !source.is_timeout(),
@@ -73,12 +77,26 @@ impl UpstreamError {
                     )
             }
             Self::Silent { .. }
-            | Self::WrongFile { .. }
             | Self::ForbiddenHost { .. }
             | Self::Redirects
             | Self::Malformed(_)
-            | Self::Store(_)
-            | Self::Here(_) => false,
+            | Self::Interrupted => false,
+        }
+    }
+
+    /// Whether the answer is a no, to this caller or to any: no other source may give it then.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(
+                *status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND
+            ),
+            Self::ForbiddenHost { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Redirects
+            | Self::Malformed(_)
+            | Self::Interrupted => false,
         }
     }
 
@@ -132,46 +150,58 @@ impl UpstreamError {
     }
 }
 
-impl From<UpstreamError> for Failure {
-    fn from(error: UpstreamError) -> Self {
-        let message = sentence(&error);
+impl From<&UpstreamError> for Failure {
+    fn from(error: &UpstreamError) -> Self {
+        let failure = Self::new(kind(error), sentence(error));
         match error {
-            UpstreamError::Store(error) => error.into(),
-            UpstreamError::Here(failure) => failure,
             UpstreamError::Unreachable { .. } | UpstreamError::Silent { .. } => {
-                Self::new(FailureKind::Network, message).hint(WHEN_UNREACHABLE)
+                failure.hint(WHEN_UNREACHABLE)
             }
-            UpstreamError::ForbiddenHost { .. } => Self::new(FailureKind::Denied, message)
-                .hint("if that is right, name the host with --upstream-host"),
+            UpstreamError::ForbiddenHost { .. } => {
+                failure.hint("if that is right, name the host with --upstream-host")
+            }
             UpstreamError::Refused {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 retry_after,
                 ..
-            } => Self::new(FailureKind::Network, message)
-                .retry_after(retry_after.unwrap_or(BUSY_DEFAULT)),
-            UpstreamError::Refused { status, .. } => Self::new(
-                match status {
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureKind::Denied,
-                    StatusCode::NOT_FOUND => FailureKind::NotFound,
-                    _ => FailureKind::Network,
-                },
-                message,
-            ),
-            UpstreamError::Redirects
+            } => failure.retry_after(retry_after.unwrap_or(BUSY_DEFAULT)),
+            UpstreamError::Refused { .. }
+            | UpstreamError::Redirects
             | UpstreamError::Malformed(_)
-            | UpstreamError::WrongFile { .. } => Self::new(FailureKind::Network, message),
+            | UpstreamError::Interrupted => failure,
         }
+    }
+}
+
+fn kind(error: &UpstreamError) -> FailureKind {
+    match error {
+        UpstreamError::ForbiddenHost { .. } => FailureKind::Denied,
+        UpstreamError::Refused { status, .. } => match *status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureKind::Denied,
+            StatusCode::NOT_FOUND => FailureKind::NotFound,
+            _ => FailureKind::Network,
+        },
+        UpstreamError::Unreachable { .. }
+        | UpstreamError::Silent { .. }
+        | UpstreamError::Redirects
+        | UpstreamError::Malformed(_) => FailureKind::Network,
+        UpstreamError::Interrupted => FailureKind::Interrupted,
     }
 }
 
 impl From<UpstreamError> for RepoError {
     fn from(error: UpstreamError) -> Self {
         match error {
-            UpstreamError::Store(_) | UpstreamError::Here(_) => Self::Failed {
-                failure: error.into(),
+            UpstreamError::Interrupted => Self::Failed {
+                failure: Failure::from(&error),
             },
-            _ => Self::Unavailable {
-                failure: error.into(),
+            UpstreamError::Unreachable { .. }
+            | UpstreamError::Silent { .. }
+            | UpstreamError::Refused { .. }
+            | UpstreamError::ForbiddenHost { .. }
+            | UpstreamError::Redirects
+            | UpstreamError::Malformed(_) => Self::Unavailable {
+                failure: Failure::from(&error),
             },
         }
     }

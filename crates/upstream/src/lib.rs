@@ -4,8 +4,8 @@
 //! ```text
 //! repos::resolve -> lookup: name -> commit, its files listed      JSON over HTTP, kept in the store
 //! repos::permit  -> lookup: may this caller have the files?       asked of the upstream, per token
-//! repos::open    -> held: from the store, whoever brought it
-//!                   else pull, once for all readers: from peers who claim to have it, and by a
+//! repos::open    -> held: from the store, whatever its source
+//!                   else pull, once for all readers: from peers that claim to have it, and by a
 //!                   ranged GET -> store::Incoming -> the store
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! The upstream is the authority for what a name means, so a client gets its bytes as they come,
 //! as it would without this node; but the last of them only when SHA-256 or git's SHA-1 of all is
 //! what the upstream's listing said, and only then the file is kept and announced. Of what peers
-//! claim to be the file, a client gets nothing before that ([`peers`]). A caller's token
+//! claim to be the file, a client gets nothing before that ([`pull`]). A caller's token
 //! goes to the upstream and nowhere else ([`client`]); no other host is contacted ([`hosts`]).
 //!
 //! # Not here
@@ -24,16 +24,14 @@ mod caller;
 mod client;
 mod complete;
 mod error;
-mod fill;
 mod hosts;
-mod known;
 mod lookup;
 mod metadata;
-mod peerless;
-mod peers;
+mod no_peers;
 mod pull;
 mod repo_error;
 mod room;
+mod ttl_cache;
 
 use std::sync::{
     Arc,
@@ -48,13 +46,13 @@ pub use self::hosts::{ParseUpstreamUrlError, UpstreamUrl};
 pub use self::{
     body::Body,
     caller::Caller,
+    error::UpstreamError,
     lookup::{commit, history, permit, refresh_refs},
-    pull::{Origin, Pulled, PulledStream, expected, find_held},
+    no_peers::NoPeersCache,
+    pull::{Origin, PullError, Pulled, PulledStream, expected, find_held},
     repo_error::RepoError,
 };
-use self::{
-    client::Client, complete::Missing, hosts::Hosts, known::Known, peerless::Peerless, pull::Pulls,
-};
+use self::{client::Client, complete::Missing, hosts::Hosts, pull::Pulls, ttl_cache::TtlCache};
 
 /// Histories remembered, some 200 KB each at most.
 const HISTORIES_MAX: usize = 100;
@@ -68,13 +66,13 @@ pub struct Upstream {
     client: Client,
     /// So that hashes of tokens say nothing outside this process.
     salt: [u8; 32],
-    commits: Known<(RepoId, String, Asker), CommitId>,
-    refs: Known<(RepoId, Asker), ()>,
-    access: Known<(RepoId, Asker), ()>,
-    histories: Known<(RepoId, CommitId, Asker), Arc<Vec<PastCommit>>>,
+    commits: TtlCache<(RepoId, String, Asker), CommitId>,
+    refs: TtlCache<(RepoId, Asker), ()>,
+    access: TtlCache<(RepoId, Asker), ()>,
+    histories: TtlCache<(RepoId, CommitId, Asker), Arc<Vec<PastCommit>>>,
     pulls: Pulls,
     missing: Missing,
-    peerless: Peerless,
+    no_peers: NoPeersCache,
     bytes_received: AtomicU64,
     /// What peers must not have.
     withheld: Withheld,
@@ -101,13 +99,13 @@ impl Upstream {
         Ok(Arc::new(Self {
             client: Client::new(hosts)?,
             salt: rand::random(),
-            commits: Known::default(),
-            refs: Known::default(),
-            access: Known::default(),
-            histories: Known::at_most(HISTORIES_MAX),
+            commits: TtlCache::default(),
+            refs: TtlCache::default(),
+            access: TtlCache::default(),
+            histories: TtlCache::at_most(HISTORIES_MAX),
             pulls: Pulls::default(),
             missing: Missing::default(),
-            peerless: Peerless::default(),
+            no_peers: NoPeersCache::default(),
             bytes_received: AtomicU64::new(0),
             withheld,
             keep_deleted,
@@ -125,8 +123,8 @@ impl Upstream {
     }
 
     /// Models that no peer gave lately.
-    pub fn peerless(&self) -> &Peerless {
-        &self.peerless
+    pub fn no_peers(&self) -> &NoPeersCache {
+        &self.no_peers
     }
 
     fn asker(&self, token: Option<&str>) -> Asker {

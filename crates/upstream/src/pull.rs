@@ -1,49 +1,58 @@
-//! Bringing one file of an upstream into the store, once for all who wait for it: from peers who
-//! claim to have it, or from the upstream itself, whichever has it first.
+//! Bringing one file of an upstream into the store, once for all who wait for it: from peers that
+//! claim to have it, and from the upstream itself.
 //!
-//! A pull goes on while somebody reads, and some seconds longer: a client that lost its connection
-//! then finds it still under way. Readers follow behind what is written, but get the last chunk
-//! only from the store, when the whole file was what the upstream's listing said: who got a wrong
-//! byte never gets the end. If the upstream gives nothing, they wait until what peers gave is
-//! proven, and the pull goes on without them. What came of a pull that ended early is kept for a
-//! while for the next one.
+//! # Where things are
+//! | module | what it does |
+//! |---|---|
+//! | [`state`] | decides: the table of states, without I/O |
+//! | [`candidates`] | what peers claim the file to be, and what is tried next |
+//! | [`driver`] | the task of a pull: does what the state decides |
+//! | [`download`] | the upstream's part: one GET, written aside in order |
+//! | [`trial`], [`fill`] | the peers' part: the fetch of a claimed file, and the upstream's chunks in it |
+//! | [`shared`] | the state between driver, writer and readers |
+//! | [`reader`] | what one client reads |
+//! | [`kept`] | what came of a pull that ended early, for the next one |
 
+mod candidates;
+mod download;
+mod driver;
+mod error;
+mod fill;
 mod kept;
-mod worker;
+mod reader;
+mod shared;
+mod state;
+mod trial;
 
 use std::{
     collections::HashMap,
     ops::Range,
-    sync::{Arc, Mutex, OnceLock, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use hubless_content::{
-    CHUNK_SIZE, CommitId, FileHash, GitBlobId, Lfs, ManifestEntry, ModelPath, RepoId, Sha256,
+    CommitId, FileHash, GitBlobId, Lfs, ManifestEntry, ModelPath, RepoId, Sha256,
 };
-use hubless_store::{Expected, IncomingReader, Store, StoreError};
-use hubless_transfer::{
-    Failure, FailureKind, Fetches, Live, Subject, fetch::StoredStream, interrupted,
-};
-use tokio::sync::watch;
+use hubless_store::{Expected, Store, StoreError};
+use hubless_transfer::{Fetches, Live, Subject};
 
-use self::kept::Kept;
+use self::{
+    candidates::Listing,
+    driver::Driver,
+    kept::Kept,
+    shared::{Join, Reader, Shared},
+};
+pub use self::{
+    error::PullError,
+    reader::{Pulled, PulledStream},
+};
 use super::{Body, Upstream, room::Rooms};
 
 /// Files that are written at once, short and long ones each, each by a thread. Snapshots of four
 /// clients.
 const PULLS_MAX: usize = 32;
 
-/// Bytes that a reader takes at once.
-const READ_BYTES: usize = 4 * CHUNK_SIZE;
-
-/// Files up to this size are pulled as a whole, whatever part of them is asked for.
-const WHOLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// A reader joins a pull that has come so near to where it begins: some seconds on a slow line.
-const AHEAD_MAX: u64 = 8 * 1024 * 1024;
-
-/// A file of an upstream, and for whom it is.
+/// A file of an upstream, and which callers may have it.
 #[derive(Clone)]
 pub struct Origin {
     /// The repo.
@@ -89,8 +98,17 @@ impl Origin {
         }
     }
 
-    /// Has those who look see that it comes, unless it is not for all of them.
-    pub(super) fn show(&self, fetches: &Fetches, upstream: Option<String>) -> Option<Live> {
+    /// The file under a file hash that it has, or is claimed to have.
+    pub fn entry(&self, file: FileHash) -> ManifestEntry {
+        ManifestEntry {
+            path: self.path.clone(),
+            size: self.size,
+            hash: file,
+        }
+    }
+
+    /// Lists the download as a transfer, unless the repo is private or gated.
+    fn show(&self, fetches: &Fetches, upstream: Option<String>) -> Option<Live> {
         let subject = Subject::File {
             repo: self.repo.clone(),
             path: self.path.clone(),
@@ -99,7 +117,7 @@ impl Origin {
         (!self.restricted).then(|| fetches.transfers.begin(subject))
     }
 
-    /// Its bytes as they come, kept nowhere.
+    /// Its bytes as the upstream sends them, not kept.
     pub fn body(
         &self,
         fetches: &Arc<Fetches>,
@@ -118,10 +136,10 @@ impl Origin {
     }
 }
 
-/// The pulls under way; as many as there are files that somebody reads, which the gateway's
-/// connections bound.
+/// The pulls under way; as many as there are files with a reader, which the gateway's connections
+/// bound.
 pub(super) struct Pulls {
-    running: Mutex<HashMap<PullKey, Weak<Pull>>>,
+    running: Mutex<HashMap<PullKey, Arc<Shared>>>,
     rooms: Rooms,
     kept: Kept,
 }
@@ -136,264 +154,54 @@ impl Default for Pulls {
     }
 }
 
-/// How far a pull has come.
-#[derive(Debug, Clone)]
-pub(super) enum State {
-    Coming(Coming),
-    /// All of it is in the store, and proven.
-    Done(FileHash),
-    Failed(Failure),
-}
-
-/// What can be read of a file that comes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Coming {
-    /// So many bytes that the upstream sent.
-    written: u64,
-    /// What is held of this file.
-    chunks_of: Option<FileHash>,
-    /// The upstream does not give it: who wants a part waits for all of it.
-    only_peers: bool,
-    /// Nothing more from the upstream is shown.
-    sealed: bool,
-}
-
-impl Coming {
-    fn wrote(&mut self, written: u64) {
-        if !self.sealed {
-            self.written = written;
-        }
-    }
-}
-
-impl State {
-    /// Shows readers the chunks of a file, or none any more; false if the pull has ended.
-    pub(super) fn show(&mut self, file: Option<FileHash>) -> bool {
-        self.change(|coming| coming.chunks_of = file)
-    }
-
-    /// Whether what the upstream sent is still of use.
-    fn wants_rest(&self) -> bool {
-        match self {
-            Self::Coming(coming) => !coming.sealed,
-            Self::Done(_) => false,
-            Self::Failed(_) => true,
+impl Pulls {
+    /// Forgets a pull that has ended, unless another one took its place.
+    fn forget(&self, key: &PullKey, ended: &Arc<Shared>) {
+        let mut running = self.running();
+        if running.get(key).is_some_and(|now| Arc::ptr_eq(now, ended)) {
+            running.remove(key);
         }
     }
 
-    fn change(&mut self, change: impl FnOnce(&mut Coming)) -> bool {
-        match self {
-            Self::Coming(coming) => change(coming),
-            Self::Done(_) | Self::Failed(_) => return false,
-        }
-        true
+    fn running(&self) -> MutexGuard<'_, HashMap<PullKey, Arc<Shared>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A file that comes, as those who wait for it see it.
-pub(super) struct Pull {
-    state: watch::Receiver<State>,
-    reader: OnceLock<IncomingReader>,
-}
-
-/// A reader of a pull.
-pub struct PulledStream {
-    fetches: Arc<Fetches>,
-    pull: Arc<Pull>,
-    state: watch::Receiver<State>,
-    entry: ManifestEntry,
-    at: u64,
-    end: u64,
-    /// The file whose chunks were given before it was proven.
-    believed: Option<FileHash>,
-}
-
-/// What a reader gets.
-pub enum Pulled {
-    /// The next bytes.
-    Bytes(Bytes),
-    /// The rest is to be read from the store.
-    InStore(FileHash),
-}
-
-impl Pull {
-    /// What the upstream sent, proven or not, as soon as it sends.
-    pub(super) fn came(&self) -> Option<IncomingReader> {
-        self.reader.get().cloned()
-    }
-
-    /// Whether a reader that begins at an offset gets something soon, or nowhere else.
-    fn is_near(&self, offset: u64) -> bool {
-        match *self.state.borrow() {
-            State::Coming(Coming {
-                written,
-                only_peers,
-                ..
-            }) => only_peers || offset <= written.saturating_add(AHEAD_MAX),
-            State::Done(_) => true,
-            State::Failed(_) => false,
-        }
-    }
-
-    fn has_failed(&self) -> bool {
-        matches!(*self.state.borrow(), State::Failed(_))
-    }
-
-    /// Whether its readers wait for a proof: they get nothing before, so that they leave does not
-    /// say that they do not want it.
-    pub(super) fn is_only_peers(&self) -> bool {
-        matches!(*self.state.borrow(), State::Coming(coming) if coming.only_peers)
-    }
-}
-
-impl PulledStream {
-    /// Reads a file that comes in, begun if nobody else did. `None` for a part that would have to
-    /// wait for what comes before it: whoever reads a header of a large file does not want all.
-    pub fn join(
-        fetches: &Arc<Fetches>,
-        upstream: &Arc<Upstream>,
-        origin: &Origin,
-        range: Range<u64>,
-    ) -> Option<Self> {
-        let is_whole = range == (0..origin.size) || origin.size <= WHOLE_BYTES_MAX;
-        let pull = pull(fetches, upstream, origin, is_whole)?;
-        let is_near = pull.is_near(range.start);
-        is_near.then(|| Self::new(fetches, pull, origin, range))
-    }
-
-    /// Reads a part of a file that can only be had as a whole.
-    pub fn wait(
-        fetches: &Arc<Fetches>,
-        upstream: &Arc<Upstream>,
-        origin: &Origin,
-        range: Range<u64>,
-    ) -> Option<Self> {
-        let pull = pull(fetches, upstream, origin, true)?;
-        Some(Self::new(fetches, pull, origin, range))
-    }
-
-    fn new(fetches: &Arc<Fetches>, pull: Arc<Pull>, origin: &Origin, range: Range<u64>) -> Self {
-        Self {
-            fetches: fetches.clone(),
-            state: pull.state.clone(),
-            pull,
-            entry: ManifestEntry {
-                path: origin.path.clone(),
-                size: origin.size,
-                hash: FileHash::new([0; 32]),
-            },
-            at: range.start,
-            end: range.end,
-            believed: None,
-        }
-    }
-
-    /// The next bytes; `None` at the end of the range.
-    ///
-    /// # Errors
-    /// If nobody gives them, or gave wrong ones.
-    pub async fn next(&mut self) -> Result<Option<Pulled>, Failure> {
-        loop {
-            if self.at >= self.end {
-                return Ok(None);
-            }
-            let state = self.state.borrow_and_update().clone();
-            let coming = match state {
-                State::Coming(coming) => coming,
-                State::Done(file) if self.believed.is_some_and(|other| other != file) => {
-                    return Err(self.misled());
-                }
-                State::Done(file) => return Ok(Some(Pulled::InStore(file))),
-                State::Failed(failure) => return Err(failure),
-            };
-            if let Some(bytes) = self.look(coming).await? {
-                self.at += bytes.len() as u64;
-                return Ok(Some(Pulled::Bytes(bytes)));
-            }
-            self.state.changed().await.map_err(|_| interrupted())?;
-        }
-    }
-
-    /// What can be read now: the last chunk only when all are proven.
-    async fn look(&mut self, coming: Coming) -> Result<Option<Bytes>, Failure> {
-        let before_last = self.entry.size.saturating_sub(CHUNK_SIZE as u64);
-        let end = before_last.min(self.end);
-        let readable = coming.written.min(end);
-        if self.at < readable {
-            return self.read(readable).await.map(Some);
-        }
-        let Some(file) = coming.chunks_of.filter(|_| self.at < end) else {
-            return Ok(None);
-        };
-        let entry = ManifestEntry {
-            hash: file,
-            ..self.entry.clone()
-        };
-        let rest = StoredStream::new(self.fetches.clone(), None, entry, self.at..end);
-        let held = rest.held().await?;
-        if held.is_some() {
-            self.believed = Some(file);
-        }
-        Ok(held)
-    }
-
-    async fn read(&self, readable: u64) -> Result<Bytes, Failure> {
-        let reader = self.pull.came().ok_or_else(interrupted)?;
-        let (at, left) = (self.at, readable - self.at);
-        let len = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
-        let read = self
-            .fetches
-            .cx
-            .blocking
-            .run(move || reader.read(at, len))
-            .await;
-        Ok(read??)
-    }
-
-    fn misled(&self) -> Failure {
-        let message = format!(
-            "{:?} is not what a member of the network said",
-            self.entry.path
-        );
-        Failure::new(FailureKind::Integrity, message).hint("download it again from the beginning")
-    }
-}
-
-/// The pull of a file that is under way, or a new one if it may begin.
-fn pull(
+/// A reader of the pull that is under way, or of a new one if it may begin. With `near`, where its
+/// range begins, only if it gets something soon.
+fn join_or_begin(
     fetches: &Arc<Fetches>,
     upstream: &Arc<Upstream>,
     origin: &Origin,
+    near: Option<u64>,
     may_begin: bool,
-) -> Option<Arc<Pull>> {
-    let mut running = upstream.pulls.running.lock().ok()?;
-    running.retain(|_, pull| pull.strong_count() > 0);
+) -> Option<Reader> {
+    let mut running = upstream.pulls.running();
     let key = origin.key();
-    let alive = running.get(&key).and_then(Weak::upgrade);
-    let alive = alive.filter(|pull| !pull.has_failed());
-    if alive.is_some() || !may_begin {
-        return alive;
+    match running.get(&key).map(|shared| shared.join(near)) {
+        Some(Join::Joined(reader)) => return Some(reader),
+        Some(Join::Far) => return None,
+        Some(Join::Over) | None if !may_begin => return None,
+        Some(Join::Over) | None => {}
     }
-    let pull = begin(fetches, upstream, origin);
-    running.insert(key, Arc::downgrade(&pull));
-    Some(pull)
-}
-
-fn begin(fetches: &Arc<Fetches>, upstream: &Arc<Upstream>, origin: &Origin) -> Arc<Pull> {
-    let (state, told) = watch::channel(State::Coming(Coming::default()));
-    let pull = Arc::new(Pull {
-        state: told,
-        reader: OnceLock::new(),
-    });
-    let worker = worker::Worker {
-        fetches: fetches.clone(),
-        upstream: upstream.clone(),
-        origin: origin.clone(),
-        pull: pull.clone(),
-        state: Arc::new(state),
+    let shared = Shared::new(
+        origin.size,
+        Listing {
+            file: origin.expected.file,
+            has_sha256: origin.expected.sha256.is_some(),
+            members_only: fetches.known_peers.is_private,
+        },
+    );
+    let Join::Joined(reader) = shared.join(near) else {
+        return None;
     };
-    fetches.cx.tasks.spawn(worker.run());
-    pull
+    fetches
+        .cx
+        .tasks
+        .spawn(Driver::new(fetches, upstream, origin, &shared).run());
+    running.insert(key, shared);
+    Some(reader)
 }
 
 /// What the bytes of a listed file must be.
@@ -406,7 +214,7 @@ pub fn expected(file: Option<FileHash>, lfs: Option<Lfs>, git_blob: Option<GitBl
     }
 }
 
-/// The file of the store that is what an upstream lists, whoever brought it.
+/// The file of the store that is what an upstream lists, from whatever source it came.
 pub fn find_held(
     store: &Store,
     expected: Expected,

@@ -6,8 +6,9 @@ use std::{
 };
 
 use hubless_content::RepoId;
-use hubless_transfer::{Failure, interrupted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::UpstreamError;
 
 /// What is so short is quick even on a slow line: configurations, tokenizers, the headers of
 /// weights. It has a room of its own, so that it does not wait for weights that take hours.
@@ -40,13 +41,13 @@ impl Room {
     ///
     /// # Errors
     /// Never as long as the room exists.
-    pub(super) async fn take(&self, repo: &RepoId) -> Result<Place, Failure> {
+    pub(super) async fn take(&self, repo: &RepoId) -> Result<Place, UpstreamError> {
         // The share comes first: a request that waits for that holds no place.
         let share = self.share_of(repo).acquire_owned().await;
         let place = self.places.clone().acquire_owned().await;
         Ok(Place {
-            _share: share.map_err(|_| interrupted())?,
-            _place: place.map_err(|_| interrupted())?,
+            _share: share.map_err(|_| UpstreamError::Interrupted)?,
+            _place: place.map_err(|_| UpstreamError::Interrupted)?,
         })
     }
 

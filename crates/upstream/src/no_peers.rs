@@ -13,23 +13,23 @@ use tokio::time::Instant;
 const HOLDS: Duration = Duration::from_secs(30);
 
 /// Models remembered.
-const PEERLESS_MAX: usize = 1000;
+const MODELS_MAX: usize = 1000;
 
 /// Models that no peer gave, and since when.
 #[derive(Default)]
-pub struct Peerless(Mutex<HashMap<ContentHash, Instant>>);
+pub struct NoPeersCache(Mutex<HashMap<ContentHash, Instant>>);
 
-impl Peerless {
-    /// Nobody gave it just now.
+impl NoPeersCache {
+    /// Notes that no peer gave it just now.
     pub fn note(&self, model: ContentHash) {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.retain(|_, since| since.elapsed() < HOLDS);
-        if since.len() < PEERLESS_MAX {
+        if since.len() < MODELS_MAX {
             since.insert(model, Instant::now());
         }
     }
 
-    /// Whether nobody gave it lately.
+    /// Whether no peer gave it lately.
     pub fn has(&self, model: ContentHash) -> bool {
         let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since

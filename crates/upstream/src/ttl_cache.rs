@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::RepoError;
 
 /// Answers remembered. Clients choose what is asked, so they would make it grow.
-const KNOWN_MAX: usize = 10_000;
+const ANSWERS_MAX: usize = 10_000;
 
 /// How long an answer holds: branches move, access is given and taken.
 const HOLDS: Duration = Duration::from_secs(60);
@@ -77,23 +77,23 @@ impl Drop for Caller {
 }
 
 /// Answers by what was asked.
-pub(super) struct Known<K, V> {
+pub(super) struct TtlCache<K, V> {
     asked: Mutex<HashMap<K, Asked<V>>>,
     max: usize,
     look_every: Duration,
 }
 
-impl<K, V> Default for Known<K, V> {
+impl<K, V> Default for TtlCache<K, V> {
     fn default() -> Self {
         Self {
             asked: Mutex::default(),
-            max: KNOWN_MAX,
+            max: ANSWERS_MAX,
             look_every: LOOK_EVERY,
         }
     }
 }
 
-impl<K, V> Known<K, V>
+impl<K, V> TtlCache<K, V>
 where
     K: Eq + Hash + Clone,
     V: Clone + Send + Sync + 'static,
@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn asked_once_however_many_wait() {
-        let (known, tasks) = (Known::default(), TaskTracker::new());
+        let (known, tasks) = (TtlCache::default(), TaskTracker::new());
         let asked = Arc::new(AtomicU32::new(0));
         let ask = || {
             let asked = asked.clone();
@@ -216,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_leaves_does_not_end_what_others_wait_for() {
-        let (known, tasks) = (Known::default(), TaskTracker::new());
+        let (known, tasks) = (TtlCache::default(), TaskTracker::new());
         let (go, wait) = tokio::sync::watch::channel(false);
         let ask = || {
             let mut wait = wait.clone();
@@ -235,9 +235,9 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_hangs_ends_when_its_callers_have_left() {
         let look_every = Duration::from_millis(20);
-        let known = Known {
+        let known = TtlCache {
             look_every,
-            ..Known::default()
+            ..TtlCache::default()
         };
         let tasks = TaskTracker::new();
         let place = Arc::new(());
@@ -261,10 +261,10 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_made_for_new_answers() {
-        let (known, tasks) = (Known::default(), TaskTracker::new());
-        for key in 0..KNOWN_MAX + 10 {
+        let (known, tasks) = (TtlCache::default(), TaskTracker::new());
+        for key in 0..ANSWERS_MAX + 10 {
             let _ = known.get(key, &tasks, || async { Ok(()) }).await;
         }
-        assert!(known.lock().len() <= KNOWN_MAX);
+        assert!(known.lock().len() <= ANSWERS_MAX);
     }
 }

@@ -13,18 +13,19 @@ use hubless_transfer::{
 };
 use tokio::sync::watch;
 
-use super::pull::{Pull, State};
+use super::shared::Shared;
 
-/// Chunks that are looked at before it is looked how far the upstream is: 16 MiB.
+/// Chunks that are checked before the upstream's progress is read again: 16 MiB.
 const CHUNKS_AT_ONCE: u32 = 64;
 
 /// Gives a fetch of a file of `size` bytes what the upstream sends of it. Ends only if it cannot.
 pub(super) async fn fill(
     external: ExternalChunks,
     size: u64,
-    pull: &Pull,
-    mut state: watch::Receiver<State>,
+    mut stored: watch::Receiver<u64>,
+    shared: &Shared,
 ) -> Result<Infallible, Failure> {
+    let mut changes = shared.changes();
     let mut filling = Filling {
         external,
         size,
@@ -33,12 +34,13 @@ pub(super) async fn fill(
         alone: false,
     };
     loop {
-        state.borrow_and_update();
-        if let Some(came) = pull.came().filter(|_| filling.external.is_ready()) {
-            filling.step(&came, pull.is_only_peers()).await?;
+        if let Some(body) = shared.body().filter(|_| filling.external.is_ready()) {
+            filling.step(&body, shared.is_of_peers_only()).await?;
         }
-        if state.changed().await.is_err() {
-            return std::future::pending().await;
+        // With the first stored chunk, chunks can be proven.
+        tokio::select! {
+            () = changes.next() => {}
+            Ok(()) = stored.changed() => {}
         }
     }
 }
@@ -46,37 +48,37 @@ pub(super) async fn fill(
 struct Filling {
     external: ExternalChunks,
     size: u64,
-    /// The first chunk that was not looked at.
+    /// The first chunk that was not checked.
     next: u32,
     begun: bool,
-    /// Peers know that they are alone.
+    /// Peers are asked for all that is left: the upstream sends no more.
     alone: bool,
 }
 
 impl Filling {
-    async fn step(&mut self, came: &IncomingReader, only_peers: bool) -> Result<(), Failure> {
+    async fn step(&mut self, body: &IncomingReader, is_of_peers_only: bool) -> Result<(), Failure> {
         if !self.begun {
             self.begun = true;
             self.external.ask_peers_for_the_end().await;
         }
-        let end = self.whole_chunks(came.written());
+        let end = self.whole_chunks(body.written());
         while self.next < end {
             let chunks = self.next..end.min(self.next.saturating_add(CHUNKS_AT_ONCE));
             self.next = chunks.end;
             for chunk in self.external.missing(chunks).await? {
-                self.give(chunk, came).await?;
+                self.give(chunk, body).await?;
             }
         }
-        if only_peers && !self.alone {
+        if is_of_peers_only && !self.alone {
             self.alone = true;
             self.external.ask_peers_from(self.next).await;
         }
         Ok(())
     }
 
-    async fn give(&self, chunk: ChunkIndex, came: &IncomingReader) -> Result<(), Failure> {
-        let came = came.clone();
-        let read = move || came.read(chunk_offset(chunk), CHUNK_SIZE);
+    async fn give(&self, chunk: ChunkIndex, body: &IncomingReader) -> Result<(), Failure> {
+        let body = body.clone();
+        let read = move || body.read(chunk_offset(chunk), CHUNK_SIZE);
         match self.external.put(chunk, read).await? {
             PutOutcome::Held => Ok(()),
             // One of the two sends another file, and the digest of the whole shows which.
@@ -85,9 +87,9 @@ impl Filling {
     }
 
     fn whole_chunks(&self, bytes: u64) -> u32 {
-        match bytes == self.size {
-            true => chunk_count(self.size),
-            false => u32::try_from(bytes / CHUNK_SIZE as u64).unwrap_or(u32::MAX),
+        if bytes == self.size {
+            return chunk_count(self.size);
         }
+        u32::try_from(bytes / CHUNK_SIZE as u64).unwrap_or(u32::MAX)
     }
 }
