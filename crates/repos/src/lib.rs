@@ -132,8 +132,7 @@ impl Repos {
         }
         let revision = resolved.revision.clone();
         let blocking = &self.fetches.cx.blocking;
-        let model = blocking.run(move || revision.tree.content_hash()).await;
-        let model = model.map_err(Failure::from)?;
+        let model = blocking.run(move || revision.tree.content_hash()).await?;
         Ok(model.map(|model| (model, hash)))
     }
 
@@ -152,8 +151,7 @@ impl Repos {
         + 'static,
     ) -> Result<T, RepoError> {
         let store = self.fetches.cx.store.clone();
-        let result = self.fetches.cx.blocking.run(move || call(&store)).await;
-        Ok(result.map_err(Failure::from)?.map_err(Failure::from)?)
+        Ok(self.fetches.cx.blocking.run(move || call(&store)).await??)
     }
 }
 

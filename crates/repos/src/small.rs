@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hubless_content::{ContentHash, ManifestEntry};
-use hubless_transfer::{Failure, fetch::StoredStream};
+use hubless_transfer::fetch::StoredStream;
 
 use super::{FileStream, RepoError, RepoFile, Repos, Resolved};
 
@@ -53,11 +53,11 @@ async fn read_all(mut stream: FileStream) -> Result<Vec<u8>, RepoError> {
         while let Some(piece) = stream.next().await? {
             bytes.extend_from_slice(&piece);
         }
-        Ok::<_, Failure>(bytes)
+        Ok::<_, RepoError>(bytes)
     };
     let read = tokio::time::timeout(READ_WITHIN, read).await;
     let late = || RepoError::Busy {
         retry_after: Duration::from_secs(1),
     };
-    Ok(read.map_err(|_| late())??)
+    read.map_err(|_| late())?
 }

@@ -4,7 +4,9 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use hubless_transfer::{Failure, Fetches, fetch::StoredStream};
-use hubless_upstream::{Body, Origin, PullError, Pulled, PulledStream, Upstream, UpstreamError};
+use hubless_upstream::{
+    Body, Origin, PullError, Pulled, PulledStream, RepoError, Upstream, UpstreamError,
+};
 
 /// A range of a file. What comes from the store or from peers was verified, each piece of it; what
 /// the upstream sends is passed on as it comes, and proven before the end.
@@ -35,12 +37,12 @@ enum SourceError {
     Passed(UpstreamError),
 }
 
-impl From<SourceError> for Failure {
+impl From<SourceError> for RepoError {
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Stored(failure) => failure,
+            SourceError::Stored(failure) => failure.into(),
             SourceError::Pulled(error) => Self::from(&*error),
-            SourceError::Passed(error) => Self::from(&error),
+            SourceError::Passed(error) => Self::of_file(&error),
         }
     }
 }
@@ -83,7 +85,7 @@ impl FileStream {
     /// # Errors
     /// If no source gives them, or what came was not what the upstream says of the file: then not
     /// all was given.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, RepoError> {
         loop {
             match self.piece().await {
                 Ok(Some(bytes)) => {
@@ -117,17 +119,17 @@ impl FileStream {
     }
 
     /// Goes on from another source, if there is one that helps.
-    fn change(&mut self, error: SourceError) -> Result<(), Failure> {
+    fn change(&mut self, error: SourceError) -> Result<(), RepoError> {
         self.changes += 1;
         let other = match self.changes {
             0..=CHANGES_MAX => self.other_source(&error),
             _ => None,
         };
-        let failure = Failure::from(error);
+        let error = RepoError::from(error);
         let Some(source) = other else {
-            return Err(failure);
+            return Err(error);
         };
-        tracing::debug!(%failure, "another source is asked for a file");
+        tracing::debug!(%error, "another source is asked for a file");
         self.source = source;
         Ok(())
     }

@@ -150,6 +150,38 @@ impl UpstreamError {
     }
 }
 
+impl RepoError {
+    /// As an answer about a file of a repo that the upstream has listed.
+    pub fn of_file(error: &UpstreamError) -> Self {
+        match error {
+            UpstreamError::Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after,
+                ..
+            } => Self::TooManyRequests {
+                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
+            },
+            UpstreamError::Refused {
+                status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN,
+                ..
+            }
+            | UpstreamError::ForbiddenHost { .. } => Self::Denied {
+                message: sentence(error),
+            },
+            UpstreamError::Interrupted => Self::Failed {
+                failure: error.into(),
+            },
+            UpstreamError::Unreachable { .. }
+            | UpstreamError::Silent { .. }
+            | UpstreamError::Refused { .. }
+            | UpstreamError::Redirects
+            | UpstreamError::Malformed(_) => Self::Unavailable {
+                failure: error.into(),
+            },
+        }
+    }
+}
+
 impl From<&UpstreamError> for Failure {
     fn from(error: &UpstreamError) -> Self {
         let failure = Self::new(kind(error), sentence(error));

@@ -6,7 +6,7 @@ use hubless_content::{CommitId, RefName, RepoId, Revision, Tree};
 use hubless_store::{
     COMMIT_PREFIX_MIN, PastCommit, RefChange, Repo, RepoOrigin, Store, StoreError,
 };
-use hubless_transfer::{Blocking, Failure, Fetches};
+use hubless_transfer::{Blocking, Fetches};
 
 use super::{Upstream, error::UpstreamError, metadata};
 use crate::{Caller, RepoError};
@@ -205,12 +205,11 @@ impl Question {
             }
             store.put_revision(&id, commit, &revision, &[])
         };
-        let put = Blocking::run_long(put).await.map_err(Failure::from)?;
-        put.map_err(|error| match error {
+        Blocking::run_long(put).await?.map_err(|error| match error {
             StoreError::Revision { source, .. } => {
                 UpstreamError::Malformed(format!("its list of files: {source}")).into()
             }
-            error => Failure::from(error).into(),
+            error => error.into(),
         })
     }
 
@@ -278,8 +277,7 @@ impl Question {
         call: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RepoError> {
         let store = self.fetches.cx.store.clone();
-        let result = self.fetches.cx.blocking.run(move || call(&store)).await;
-        Ok(result.map_err(Failure::from)?.map_err(Failure::from)?)
+        Ok(self.fetches.cx.blocking.run(move || call(&store)).await??)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hubless_content::CommitId;
-use hubless_transfer::{Failure, FailureKind};
+use hubless_store::{StoreError, StoreErrorKind};
+use hubless_transfer::{Aborted, Failure, FailureKind};
 
 /// Why a repo, or something in it, cannot be had.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -73,6 +74,40 @@ pub enum RepoError {
     },
 }
 
+impl From<StoreError> for RepoError {
+    fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for RepoError {
+    fn from(error: &StoreError) -> Self {
+        let failure = Failure::from(error);
+        match error.kind() {
+            // What is stored is not what it should be: the caller's request was right.
+            StoreErrorKind::NotFound | StoreErrorKind::Corrupt | StoreErrorKind::Integrity => {
+                Self::Unavailable { failure }
+            }
+            StoreErrorKind::Locked
+            | StoreErrorKind::Conflict
+            | StoreErrorKind::NoSpace
+            | StoreErrorKind::Quota
+            | StoreErrorKind::Input
+            | StoreErrorKind::Io
+            | StoreErrorKind::Cancelled => Self::Failed { failure },
+        }
+    }
+}
+
+impl From<Aborted> for RepoError {
+    fn from(error: Aborted) -> Self {
+        Self::Failed {
+            failure: error.into(),
+        }
+    }
+}
+
+/// A failure of a fetch.
 impl From<Failure> for RepoError {
     fn from(failure: Failure) -> Self {
         if let Some(seconds) = failure.retry_after {

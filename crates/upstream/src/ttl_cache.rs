@@ -161,11 +161,18 @@ fn begin<V: Clone + Send + Sync + 'static>(
         };
         (answer, Instant::now())
     });
-    let failed = || (Some(Err(interrupted().into())), Instant::now());
+    let failed = || (Some(Err(stopped())), Instant::now());
     let answered = asked.map(move |outcome| outcome.unwrap_or_else(|_| failed()));
     Asked {
         waiting: answered.boxed().shared(),
         callers,
+    }
+}
+
+/// The task of a request ends early only with the node.
+fn stopped() -> RepoError {
+    RepoError::Failed {
+        failure: interrupted(),
     }
 }
 

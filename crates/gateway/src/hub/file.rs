@@ -16,7 +16,6 @@ use futures::{
 use hubless_content::RepoId;
 use hubless_node::{
     FileStream,
-    api::Failure,
     repos::{FileIds, RepoError, RepoFile, Resolved, pointer},
 };
 
@@ -128,7 +127,7 @@ async fn of_revision(
 }
 
 /// The next bytes of a file and what comes behind them.
-type Next = BoxFuture<'static, Result<Option<(Bytes, FileStream)>, Failure>>;
+type Next = BoxFuture<'static, Result<Option<(Bytes, FileStream)>, RepoError>>;
 
 fn next(mut stream: FileStream) -> Next {
     async move { Ok(stream.next().await?.map(|bytes| (bytes, stream))) }.boxed()
@@ -139,7 +138,7 @@ fn next(mut stream: FileStream) -> Next {
 async fn body(stream: FileStream, sent: OpenStream) -> Result<Body, ApiError> {
     let mut first = next(stream);
     let first = match tokio::time::timeout(FIRST_BYTES_WITHIN, &mut first).await {
-        Ok(Err(failure)) => return Err(RepoError::from(failure).into()),
+        Ok(Err(error)) => return Err(error.into()),
         Ok(begun) => future::ready(begun).boxed(),
         Err(_) => first,
     };
@@ -150,7 +149,7 @@ async fn body(stream: FileStream, sent: OpenStream) -> Result<Body, ApiError> {
                 tracing::warn!(%error, "an answer is broken off");
             })?;
             let come = come.inspect(|(bytes, _)| sent.count(bytes.len()));
-            Ok::<_, Failure>(come.map(|(bytes, stream)| (bytes, (next(stream), sent))))
+            Ok::<_, RepoError>(come.map(|(bytes, stream)| (bytes, (next(stream), sent))))
         },
     )))
 }

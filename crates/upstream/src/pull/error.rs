@@ -2,9 +2,9 @@
 
 use hubless_content::ModelPath;
 use hubless_store::{StoreError, StoreErrorKind};
-use hubless_transfer::{Aborted, Failure, FailureKind, sentence};
+use hubless_transfer::{Aborted, Failure, FailureKind, interrupted, sentence};
 
-use crate::UpstreamError;
+use crate::{RepoError, UpstreamError};
 
 /// Why a pull did not bring its file, or why one of its readers does not get all of it.
 #[derive(Debug, thiserror::Error)]
@@ -79,19 +79,30 @@ impl PullError {
     }
 }
 
-impl From<&PullError> for Failure {
+impl From<&PullError> for RepoError {
     fn from(error: &PullError) -> Self {
         match error {
-            PullError::Upstream(error) => error.into(),
-            PullError::OtherFile { .. } => Self::new(FailureKind::Network, sentence(error)),
-            PullError::WrongBytes { .. } => Self::new(FailureKind::Integrity, sentence(error))
-                .hint("download it again from the beginning: the right ones are here now"),
-            PullError::Misled { .. } => Self::new(FailureKind::Integrity, sentence(error))
-                .hint("download it again from the beginning"),
-            PullError::Chunks(failure) => failure.clone(),
+            PullError::Upstream(error) => Self::of_file(error),
+            PullError::Chunks(failure) => failure.clone().into(),
             PullError::Store(error) => error.into(),
-            PullError::Aborted(_) => Self::new(FailureKind::Other, sentence(error)),
-            PullError::Interrupted => Self::new(FailureKind::Interrupted, sentence(error)),
+            // The caller's request was right, and so is this node.
+            PullError::OtherFile { .. } => Self::Unavailable {
+                failure: Failure::new(FailureKind::Network, sentence(error)),
+            },
+            PullError::WrongBytes { .. } => Self::Unavailable {
+                failure: Failure::new(FailureKind::Integrity, sentence(error))
+                    .hint("download it again from the beginning: the right ones are here now"),
+            },
+            PullError::Misled { .. } => Self::Unavailable {
+                failure: Failure::new(FailureKind::Integrity, sentence(error))
+                    .hint("download it again from the beginning"),
+            },
+            PullError::Aborted(_) => Self::Failed {
+                failure: Failure::new(FailureKind::Other, sentence(error)),
+            },
+            PullError::Interrupted => Self::Failed {
+                failure: interrupted(),
+            },
         }
     }
 }
