@@ -1,6 +1,10 @@
-//! The crates import each other only as `docs/architecture.md` says.
+//! The crates, and the modules inside them, import each other only as `docs/architecture.md` says.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Crates by layer: each may import those of lower layers, not its own.
 const LAYERS: [&[&str]; 12] = [
@@ -149,6 +153,123 @@ fn the_pure_crates_know_no_sockets_files_or_clocks() {
                 "{} must stay pure: no {name}",
                 found.name
             );
+        }
+    }
+}
+
+/// Modules by layer, lowest first, of the crates that hold them: a top-level module of a crate may
+/// `use` modules of lower layers and itself, not those beside or above it. What the root of a crate
+/// defines belongs to the last layer.
+const MODULES: [(&str, &[&[&str]]); 1] = [(
+    "store",
+    &[
+        &["error", "locks", "lru", "observer"],
+        &["disk"],
+        &["parallel"],
+        &["index"],
+        &["pending"],
+        &["files"],
+        &["commit"],
+        &["work"],
+        &["facade", "open"],
+    ],
+)];
+
+/// The paths that begin with `crate` in the `use` items of a file, without those of its tests.
+fn crate_paths(items: &[syn::Item], paths: &mut Vec<Vec<String>>) {
+    for item in items {
+        match item {
+            syn::Item::Use(item) => leaves(&item.tree, &mut Vec::new(), paths),
+            syn::Item::Mod(module) if !is_test(&module.attrs) => {
+                let items = module.content.as_ref().map(|(_, items)| &items[..]);
+                crate_paths(items.unwrap_or_default(), paths);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_test(attributes: &[syn::Attribute]) -> bool {
+    let is_test = |attribute: &syn::Attribute| match &attribute.meta {
+        syn::Meta::List(list) => {
+            list.path.is_ident("cfg") && list.tokens.to_string().contains("test")
+        }
+        _ => false,
+    };
+    attributes.iter().any(is_test)
+}
+
+fn leaves(tree: &syn::UseTree, path: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
+    match tree {
+        syn::UseTree::Path(part) => {
+            path.push(part.ident.to_string());
+            leaves(&part.tree, path, paths);
+            path.pop();
+        }
+        syn::UseTree::Group(group) => {
+            group
+                .items
+                .iter()
+                .for_each(|tree| leaves(tree, path, paths));
+        }
+        syn::UseTree::Name(syn::UseName { ident })
+        | syn::UseTree::Rename(syn::UseRename { ident, .. }) => {
+            paths.push([&path[..], &[ident.to_string()]].concat());
+        }
+        syn::UseTree::Glob(_) => paths.push(path.clone()),
+    }
+    paths.retain(|path| path.first().is_some_and(|first| first == "crate"));
+}
+
+/// All source files below `folder`.
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+#[test]
+fn modules_import_only_modules_of_lower_layers() {
+    for (name, layers) in MODULES {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(name)
+            .join("src");
+        let layer_of = |module: &str| layers.iter().position(|layer| layer.contains(&module));
+        let mut files = Vec::new();
+        sources(&folder, &mut files);
+        for file in files {
+            let path = file.strip_prefix(&folder).expect("a file of the crate");
+            let first = path.iter().next().expect("a path").to_string_lossy();
+            let module = first.trim_end_matches(".rs");
+            if module == "lib" {
+                continue;
+            }
+            let own = layer_of(module).unwrap_or_else(|| {
+                panic!(
+                    "{name}: module `{module}` is in no layer: add it to MODULES in tests/layers.rs"
+                )
+            });
+            let text = fs::read_to_string(&file).expect("a source file");
+            let parsed = syn::parse_file(&text).expect("a source file that parses");
+            let mut paths = Vec::new();
+            crate_paths(&parsed.items, &mut paths);
+            for imported in paths {
+                let to = imported.get(1).map_or("", String::as_str);
+                let other = layer_of(to).unwrap_or(layers.len() - 1);
+                assert!(
+                    to == module || other < own || (layer_of(to).is_none() && own == other),
+                    "{name}/src/{}: `{module}` must not import `{}`; it may import {:?}",
+                    path.display(),
+                    imported.join("::"),
+                    layers[..own].concat()
+                );
+            }
         }
     }
 }

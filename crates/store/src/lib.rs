@@ -27,12 +27,12 @@ mod error;
 mod facade;
 mod files;
 mod index;
+mod locks;
 mod lru;
 mod observer;
 mod open;
 mod parallel;
 mod pending;
-mod sync;
 mod work;
 
 use std::sync::Arc;

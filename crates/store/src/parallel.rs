@@ -22,8 +22,8 @@ use hubless_memory::AlignedBytes;
 use crate::{
     disk::DiskFile,
     error::{IoContext, StoreError},
+    locks::lock,
     observer::{Observer, Progress},
-    sync::lock,
 };
 
 /// Chunks of a span: 4 MiB, long enough to be read ahead, short enough to share a small file.

@@ -15,7 +15,7 @@ use crate::{
     error::{IoContext, StoreError},
     files::partial::Partial,
     index::{Batch, FileRow, Place, Record},
-    sync::lock,
+    locks::lock,
 };
 
 /// A partial file as it is committed.
@@ -61,7 +61,7 @@ impl Snapshot {
 
 impl Commits {
     pub(crate) fn commit_once(&self) -> Result<(), StoreError> {
-        let _one_at_a_time = lock(&self.committing);
+        let _one_at_a_time = self.committing.lock();
         let Some(batch) = self.files.queue.begin() else {
             return Ok(());
         };

@@ -10,18 +10,18 @@ pub(crate) mod place;
 mod reject;
 mod remove;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use crate::{
     files::{Files, partial::Partial},
-    sync::lock,
+    locks::{Rank, Ranked, RankedGuard, lock},
 };
 
 /// The commit lock, and what is done under it.
 pub(crate) struct Commits {
     files: Arc<Files>,
     /// Held by the task that commits or moves a file from one state to another.
-    committing: Mutex<()>,
+    committing: Ranked<()>,
     /// Complete partial files with chunks that the index claims and this process has not verified.
     unproven: Mutex<Vec<Arc<Partial>>>,
 }
@@ -30,14 +30,14 @@ impl Commits {
     pub(crate) fn new(files: Arc<Files>) -> Self {
         Self {
             files,
-            committing: Mutex::new(()),
+            committing: Ranked::new(Rank::Committing, ()),
             unproven: Mutex::default(),
         }
     }
 
     /// Keeps commits and moves of files away until the guard is dropped.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
-        lock(&self.committing)
+    pub(crate) fn lock(&self) -> RankedGuard<'_, ()> {
+        self.committing.lock()
     }
 
     /// Takes the complete partial files that wait for their chunks to be verified.

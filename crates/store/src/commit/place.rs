@@ -15,7 +15,6 @@ use crate::{
     error::{IoContext, StoreError},
     index::{Digests, Place, PlacedRow, Record},
     pending::quota::Reservation,
-    sync::lock,
 };
 
 /// A file that is about to be known.
@@ -63,7 +62,7 @@ impl Commits {
         manifest: Option<&Manifest>,
     ) -> Result<(), StoreError> {
         self.files.index.writable()?;
-        let _no_commit_meanwhile = lock(&self.committing);
+        let _no_commit_meanwhile = self.committing.lock();
         let outcome = self.publish_placed(&placed, manifest);
         if outcome.is_err() {
             self.take_back(&placed);

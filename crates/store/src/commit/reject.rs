@@ -16,7 +16,6 @@ use crate::{
     files::{damage::Damaged, located::Located, partial::Partial},
     index::Place,
     parallel,
-    sync::lock,
 };
 
 /// Chunks that are read again while others wait for the commit lock: some 10 ms of a disk.
@@ -32,7 +31,7 @@ impl Commits {
     ) -> Result<Vec<ChunkIndex>, StoreError> {
         let mut rejected = Vec::new();
         for group in suspected.chunks(CHUNKS_PER_LOCK) {
-            let _no_commit_meanwhile = lock(&self.committing);
+            let _no_commit_meanwhile = self.committing.lock();
             rejected.extend(self.reject_locked(file, group)?);
         }
         Ok(rejected)
@@ -191,7 +190,7 @@ impl Commits {
     /// Holds a complete file no longer that has no chunk list, and whose bytes as a whole are wrong.
     /// They stay: with the list, [`Store::recover`] finds the chunks that are right.
     pub(crate) fn reject_unlisted(&self, file: FileHash) -> Result<(), StoreError> {
-        let _no_commit_meanwhile = lock(&self.committing);
+        let _no_commit_meanwhile = self.committing.lock();
         let located = self.files.locate(file)?;
         let Located::Stored(record) = &located else {
             return Ok(());

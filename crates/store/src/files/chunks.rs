@@ -13,7 +13,6 @@ use crate::{
     error::{IoContext, StoreError},
     files::{Files, handles::HandleKey, located::Located, partial::Partial},
     index::{External, Place},
-    sync::lock,
 };
 
 /// A chunk as it was read.
@@ -31,7 +30,7 @@ impl Files {
     /// to be right. Takes no lock that is held while a disk works.
     pub(crate) fn read_at_once(&self, file: FileHash, index: ChunkIndex) -> Option<(Bytes, u64)> {
         let key = HandleKey { file, partial: 0 };
-        let open = || lock(&self.handles).get(key);
+        let open = || self.handles.lock().get(key);
         let handle = open()?;
         let record = self.record(file).ok()??;
         let mut buffer = self.buffers.take(chunk_len(record.size, index)?);
@@ -174,7 +173,7 @@ impl Files {
             file,
             partial: partial.id,
         };
-        lock(&self.handles).insert(key, handle, 1);
+        self.handles.lock().insert(key, handle, 1);
         Ok(partial)
     }
 

@@ -15,7 +15,7 @@ use crate::{
         Files,
         partial::{Partial, PartialState},
     },
-    sync::lock,
+    locks::lock,
 };
 
 /// Files with another signature than recorded that are remembered; others wait for their turn.

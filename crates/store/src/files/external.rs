@@ -10,7 +10,6 @@ use crate::{
     files::{Files, handles::HandleKey},
     index::{External, Place, Record},
     parallel,
-    sync::lock,
 };
 
 /// A file of the user's own that is served no more, or again.
@@ -141,7 +140,7 @@ impl Files {
         let new = Record::new(known.size, Place::External(external.clone()));
         let put = self.index.files().replace(file, known, &new)?;
         // The path may lead to another file now.
-        lock(&self.handles).remove(HandleKey { file, partial: 0 });
+        self.handles.lock().remove(HandleKey { file, partial: 0 });
         Ok(put)
     }
 

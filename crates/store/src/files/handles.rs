@@ -8,7 +8,6 @@ use crate::{
     disk::{Access, DiskFile, is_loss},
     error::{IoContext, StoreError},
     files::{Files, partial::Partial},
-    sync::lock,
 };
 
 /// Open files, unless the caller has fewer descriptors: a store never needs more than this, and a few.
@@ -30,12 +29,12 @@ impl Files {
         access: Access,
         path: impl FnOnce() -> PathBuf,
     ) -> Result<Arc<dyn DiskFile>, StoreError> {
-        if let Some(handle) = lock(&self.handles).get(key) {
+        if let Some(handle) = self.handles.lock().get(key) {
             return Ok(handle);
         }
         let path = path();
         let handle = self.disk.open(&path, access).context("open", &path)?;
-        lock(&self.handles).insert(key, handle.clone(), 1);
+        self.handles.lock().insert(key, handle.clone(), 1);
         Ok(handle)
     }
 
@@ -73,7 +72,7 @@ impl Files {
                 self.home_is_there()?;
                 self.lose_all(partial, &mut state);
                 let handle = self.make_partial_file(partial.file, state.size)?;
-                lock(&self.handles).insert(key, handle.clone(), 1);
+                self.handles.lock().insert(key, handle.clone(), 1);
                 Ok(handle)
             }
             opened => opened,
@@ -81,6 +80,6 @@ impl Files {
     }
 
     pub(crate) fn drop_handle(&self, file: FileHash, partial: u64) {
-        lock(&self.handles).remove(HandleKey { file, partial });
+        self.handles.lock().remove(HandleKey { file, partial });
     }
 }

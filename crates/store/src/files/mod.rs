@@ -24,9 +24,9 @@ use hubless_memory::Buffers;
 use crate::{
     disk::{Disk, DiskFile, home::Home},
     index::Index,
+    locks::{Rank, Ranked},
     lru::Lru,
     pending::{queue::Queue, quota::Quota, uses::Uses},
-    sync::lock,
 };
 use damage::DamageReports;
 use handles::HandleKey;
@@ -43,7 +43,7 @@ pub(crate) struct Files {
     pub(crate) partials: Partials,
     pub(crate) damage: DamageReports,
     buffers: Buffers,
-    handles: Mutex<Lru<HandleKey, Arc<dyn DiskFile>>>,
+    handles: Ranked<Lru<HandleKey, Arc<dyn DiskFile>>>,
     /// Files that a reader found to have another signature than recorded.
     touched: Mutex<BTreeSet<FileHash>>,
 }
@@ -63,10 +63,10 @@ impl Files {
             queue: Queue::default(),
             quota: Arc::new(quota),
             uses: Uses::default(),
-            partials: Partials::default(),
+            partials: Partials::new(),
             damage: DamageReports::default(),
             buffers: Buffers::default(),
-            handles: Mutex::new(Lru::new(handles_max)),
+            handles: Ranked::new(Rank::Handles, Lru::new(handles_max)),
             touched: Mutex::default(),
         }
     }
@@ -74,7 +74,7 @@ impl Files {
     /// Drops all open and partial files, when the store is closed.
     pub(crate) fn close(&self) {
         self.index.close();
-        lock(&self.handles).clear();
+        self.handles.lock().clear();
         self.partials.lock().clear();
     }
 }

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -17,7 +17,7 @@ use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count};
 use crate::{
     disk::Disk,
     error::{IoContext, StoreError},
-    sync::lock,
+    locks::{Rank, Ranked, RankedGuard},
 };
 
 /// Partial files kept in memory beyond those in use. A bitmap is 32 KiB for 64 GiB.
@@ -26,9 +26,8 @@ const CACHED_MAX: usize = 1024;
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// The partial files that are in memory.
-#[derive(Default)]
 pub(crate) struct Partials {
-    map: Mutex<PartialMap>,
+    map: Ranked<PartialMap>,
     /// Files were made whose names are not durable yet.
     new_names: AtomicBool,
 }
@@ -36,9 +35,16 @@ pub(crate) struct Partials {
 pub(crate) type PartialMap = HashMap<FileHash, Arc<Partial>>;
 
 impl Partials {
-    /// All of them, locked: nobody can load, make or drop one meanwhile.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, PartialMap> {
-        lock(&self.map)
+    pub(super) fn new() -> Self {
+        Self {
+            map: Ranked::new(Rank::Partials, PartialMap::new()),
+            new_names: AtomicBool::new(false),
+        }
+    }
+
+    /// All of them, locked: no other task loads, makes or drops one meanwhile.
+    pub(crate) fn lock(&self) -> RankedGuard<'_, PartialMap> {
+        self.map.lock()
     }
 
     /// A file was made: its name has to be durable before the index may claim chunks of it.
@@ -59,7 +65,7 @@ impl Partials {
     pub(crate) fn trim(&self) {
         let mut map = self.lock();
         if map.len() > CACHED_MAX {
-            // Whoever else has one got it under this lock, so the count cannot rise meanwhile.
+            // Other tasks get one under this lock only, so the count cannot rise meanwhile.
             map.retain(|_, partial| Arc::strong_count(partial) > 1 || partial.lock().dirty);
         }
     }
@@ -70,7 +76,7 @@ pub(crate) struct Partial {
     pub(crate) file: FileHash,
     /// Never the same twice in a process, and never 0.
     pub(crate) id: u64,
-    state: Mutex<PartialState>,
+    state: Ranked<PartialState>,
 }
 
 pub(crate) struct PartialState {
@@ -85,7 +91,7 @@ pub(crate) struct PartialState {
     pub(crate) published: bool,
     /// It was searched for chunks that the index does not know.
     pub(crate) recovered: bool,
-    /// It was removed; whoever still has it must look again.
+    /// It was removed; a task that still has it must locate the file again.
     pub(crate) removed: bool,
 }
 
@@ -127,12 +133,12 @@ impl Partial {
         Self {
             file,
             id,
-            state: Mutex::new(state),
+            state: Ranked::new(Rank::Partial, state),
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, PartialState> {
-        lock(&self.state)
+    pub(crate) fn lock(&self) -> RankedGuard<'_, PartialState> {
+        self.state.lock()
     }
 
     pub(crate) fn holds(&self, index: ChunkIndex) -> bool {

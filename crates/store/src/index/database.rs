@@ -25,7 +25,7 @@ use crate::{
         backend::IndexFile,
         salvage::{self, Loss},
     },
-    sync::{read, write},
+    locks::{read, write},
 };
 
 /// Memory that redb may use. Its pages are few: bulk bytes lie in files.

@@ -8,7 +8,7 @@ use redb::ReadableTable;
 use crate::{
     error::StoreError,
     index::{Index, database::IndexError, tables},
-    sync::lock,
+    locks::lock,
 };
 
 /// Files of all manifests that are kept decoded, some 150 bytes each.

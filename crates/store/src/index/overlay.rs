@@ -8,7 +8,7 @@ use std::{
 
 use redb::StorageBackend;
 
-use crate::{disk::DiskFile, index::backend::IndexFile, sync::lock};
+use crate::{disk::DiskFile, index::backend::IndexFile, locks::lock};
 
 /// Bytes of a block: what is written is kept in whole ones.
 const BLOCK: u64 = 4096;

@@ -15,7 +15,7 @@ use hubless_content::{ChunkList, FileHash};
 use crate::{
     disk::Signature,
     index::{Batch, Check, Digests, RecordChange},
-    sync::lock,
+    locks::lock,
 };
 
 /// Bytes after which a commit begins. Large enough that its two or three syncs (some

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::{error::StoreError, sync::lock};
+use crate::{error::StoreError, locks::lock};
 
 /// What the store takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

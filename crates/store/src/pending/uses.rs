@@ -11,7 +11,7 @@ use std::{
 
 use hubless_content::FileHash;
 
-use crate::sync::lock;
+use crate::locks::lock;
 
 /// Files whose last use is in memory: some 5 MB. The use of more of them between two commits is not
 /// noted.

@@ -12,9 +12,9 @@ use crate::{
     error::StoreError,
     files::{located::Located, source::Source},
     index::{Check, Place, Presence},
+    locks::lock,
     observer::Observer,
     parallel::{self, Meter, Span},
-    sync::lock,
     work::Work,
 };
 

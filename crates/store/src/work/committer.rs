@@ -13,7 +13,7 @@ use hubless_content::ChunkIndex;
 use crate::{
     error::{IoContext, StoreError},
     files::{located::Located, partial::Partial},
-    sync::lock,
+    locks::lock,
     work::{Work, check::FileToCheck},
 };
 
@@ -94,7 +94,7 @@ impl Work {
         if !self.commits.has_unproven() {
             return Ok(());
         }
-        let _one_at_a_time = lock(&self.proving);
+        let _one_at_a_time = self.proving.lock();
         self.prove_complete()?;
         self.commits.commit_once()
     }

@@ -19,8 +19,8 @@ use hubless_content::{ContentHash, FileHash};
 use crate::{
     error::StoreError,
     index::{Named, Place},
+    locks::lock,
     pending::quota::Reservation,
-    sync::lock,
     work::{
         Work,
         gc::{BATCH_FILES, GcReport, Kept},
@@ -172,7 +172,7 @@ impl Work {
 
     /// Whether there may be room now for so many bytes.
     fn make_room(&self, needed: u64) -> Result<bool, StoreError> {
-        let _one_at_a_time = lock(&self.collecting);
+        let _one_at_a_time = self.collecting.lock();
         let missing = self.files.quota.missing(needed);
         if missing == 0 {
             return Ok(true); // another task's pass made it

@@ -12,7 +12,6 @@ use hubless_content::{ContentHash, FileHash};
 use crate::{
     error::StoreError,
     index::Named,
-    sync::lock,
     work::{Work, in_use::InUseState},
 };
 
@@ -46,7 +45,7 @@ pub(crate) struct Kept {
 impl Work {
     /// Removes what no pinned or protected model and no repo reaches. The user's own files stay.
     pub(crate) fn gc(&self) -> Result<GcReport, StoreError> {
-        let _one_at_a_time = lock(&self.collecting);
+        let _one_at_a_time = self.collecting.lock();
         self.in_use.lock().begin();
         let outcome = self.collect();
         self.in_use.lock().since = None;
@@ -56,7 +55,7 @@ impl Work {
     /// Removes a file at once that came for nothing, unless a known model or a repo has it or
     /// somebody works with it. Whether it was removed.
     pub(crate) fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
-        let _one_at_a_time = lock(&self.collecting);
+        let _one_at_a_time = self.collecting.lock();
         self.in_use.lock().begin();
         let outcome = self.discard_file(file);
         self.in_use.lock().since = None;

@@ -28,9 +28,9 @@ use crate::{
     error::{IoContext, StoreError},
     files::external::external_record,
     index::{Place, Record},
+    locks::lock,
     observer::Observer,
     parallel::{self, CvSlots, Meter, Span},
-    sync::lock,
     work::{
         Work,
         in_use::FilesGuard,

@@ -1,27 +1,55 @@
-//! What garbage collection must not touch because somebody works with it right now.
+//! What garbage collection must not touch because a task works with it right now.
 //!
 //! A collection first finds what the pins reach, then removes the rest bit by bit while imports
 //! and fetches go on. Whatever was in use at any moment of that time is kept, also when its guard
 //! is gone before the collection comes to it: its pin may be newer than the collection's view.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard},
+    collections::{HashMap, HashSet, hash_map::Entry},
+    hash::Hash,
+    sync::{Arc, Mutex},
 };
 
 use hubless_content::{ContentHash, FileHash};
 
-use crate::sync::lock;
+use crate::locks::{Rank, Ranked, RankedGuard, lock};
 
-#[derive(Default)]
 pub(crate) struct InUse {
-    state: Mutex<InUseState>,
+    state: Ranked<InUseState>,
+}
+
+/// How often each key is in use; one that is not takes no room.
+struct Counter<K>(HashMap<K, u32>);
+
+impl<K> Default for Counter<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Copy + Eq + Hash> Counter<K> {
+    fn add(&mut self, key: K) {
+        *self.0.entry(key).or_default() += 1;
+    }
+
+    fn remove(&mut self, key: K) {
+        if let Entry::Occupied(mut entry) = self.0.entry(key) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = K> {
+        self.0.keys().copied()
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct InUseState {
-    files: HashMap<FileHash, u32>,
-    models: HashMap<ContentHash, u32>,
+    files: Counter<FileHash>,
+    models: Counter<ContentHash>,
     /// While a collection runs: what was in use since it began.
     pub(crate) since: Option<Touched>,
 }
@@ -33,13 +61,19 @@ pub(crate) struct Touched {
 }
 
 impl InUse {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, InUseState> {
-        lock(&self.state)
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Ranked::new(Rank::InUse, InUseState::default()),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> RankedGuard<'_, InUseState> {
+        self.state.lock()
     }
 
     pub(crate) fn protect_model(self: &Arc<Self>, model: ContentHash) -> Guard {
         let mut state = self.lock();
-        *state.models.entry(model).or_default() += 1;
+        state.models.add(model);
         state.touch_model(model);
         Guard {
             in_use: self.clone(),
@@ -58,8 +92,8 @@ impl InUse {
 impl InUseState {
     /// A collection begins; what is in use now is kept.
     pub(crate) fn begin(&mut self) {
-        let files = self.files.keys().copied().collect();
-        let models = self.models.keys().copied().collect();
+        let files = self.files.keys().collect();
+        let models = self.models.keys().collect();
         self.since = Some(Touched { files, models });
     }
 
@@ -79,13 +113,7 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let mut state = self.in_use.lock();
-        if let Some(count) = state.models.get_mut(&self.model) {
-            *count -= 1;
-            if *count == 0 {
-                state.models.remove(&self.model);
-            }
-        }
+        self.in_use.lock().models.remove(self.model);
     }
 }
 
@@ -101,7 +129,7 @@ impl FilesGuard {
     pub fn add(&self, file: FileHash) {
         lock(&self.files).push(file);
         let mut state = self.in_use.lock();
-        *state.files.entry(file).or_default() += 1;
+        state.files.add(file);
         if let Some(since) = &mut state.since {
             since.files.insert(file);
         }
@@ -112,12 +140,7 @@ impl Drop for FilesGuard {
     fn drop(&mut self) {
         let mut state = self.in_use.lock();
         for file in lock(&self.files).iter() {
-            if let Some(count) = state.files.get_mut(file) {
-                *count -= 1;
-                if *count == 0 {
-                    state.files.remove(file);
-                }
-            }
+            state.files.remove(*file);
         }
     }
 }

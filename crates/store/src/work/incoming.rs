@@ -25,8 +25,8 @@ use crate::{
     disk::{DiskFile, Signature},
     error::{IoContext, StoreError},
     index::{DigestHasher, Digests, Place, Record},
+    locks::lock,
     pending::quota::Reservation,
-    sync::lock,
     work::Work,
 };
 

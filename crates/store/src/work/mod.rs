@@ -34,7 +34,12 @@ use std::{
 
 use hubless_content::FileHash;
 
-use crate::{commit::Commits, files::Files, lru::Lru};
+use crate::{
+    commit::Commits,
+    files::Files,
+    locks::{Rank, Ranked},
+    lru::Lru,
+};
 use evict::Evictor;
 use in_use::InUse;
 use read::{LISTS_IN_USE_CVS, ListsInUse};
@@ -49,9 +54,9 @@ pub(crate) struct Work {
     /// The files whose last check is oldest, oldest first.
     due: Mutex<VecDeque<FileHash>>,
     /// Held by the one garbage collection or eviction that runs.
-    collecting: Mutex<()>,
+    collecting: Ranked<()>,
     /// Held while chunks of complete partial files are verified.
-    proving: Mutex<()>,
+    proving: Ranked<()>,
 }
 
 impl Work {
@@ -60,12 +65,12 @@ impl Work {
         Self {
             commits: Commits::new(files.clone()),
             files,
-            in_use: Arc::default(),
+            in_use: Arc::new(InUse::new()),
             evictor: Evictor::default(),
             lists: Mutex::new(Lru::new(LISTS_IN_USE_CVS)),
             due: Mutex::default(),
-            collecting: Mutex::new(()),
-            proving: Mutex::new(()),
+            collecting: Ranked::new(Rank::Collecting, ()),
+            proving: Ranked::new(Rank::Proving, ()),
         }
     }
 }

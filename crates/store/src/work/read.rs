@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_offset};
 
-use crate::{error::StoreError, files::chunks::Read, lru::Lru, sync::lock, work::Work};
+use crate::{error::StoreError, files::chunks::Read, locks::lock, lru::Lru, work::Work};
 
 /// Times a chunk is read again when what was wrong with it turns out to be gone: its file moved while
 /// it was read.

@@ -10,7 +10,7 @@ use hubless_content::{ChunkIndex, FileHash, chunk_len};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    error::StoreError, files::located::Located, index::seconds_since_1970, sync::lock, work::Work,
+    error::StoreError, files::located::Located, index::seconds_since_1970, locks::lock, work::Work,
 };
 
 /// Files that one look through the index finds: few enough to be no memory, many enough that small
