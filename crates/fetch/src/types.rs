@@ -267,7 +267,7 @@ pub struct Progress<P> {
     pub bytes_total: u64,
     /// The peers that are at it, connections of one peer together.
     pub sources: Vec<SourceProgress<P>>,
-    /// Only while nothing comes.
+    /// Present only while no bytes arrive.
     pub stall: Option<Stall<P>>,
     /// Whether it waits until a reader asks for something, or only planned.
     pub is_idle: bool,

@@ -16,8 +16,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The pause after a connection could not be accepted. File descriptors run out for as long as other
-/// connections live; without a pause the loop would do nothing but fail.
+/// The pause after a connection could not be accepted. File descriptors run out for as long as
+/// other connections live; without a pause the loop would spin on errors.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// The time from one logged error to the next: ten errors a second would fill the log.
@@ -25,7 +25,7 @@ const LOG_EVERY: Duration = Duration::from_secs(30);
 
 /// A listening socket.
 pub trait Listen {
-    /// What it accepts.
+    /// The type of its connections.
     type Stream: Send + 'static;
 
     /// The next connection, and the address of its client.
@@ -51,7 +51,7 @@ impl Listen for UnixListener {
 }
 
 /// Accepts connections until it is cancelled, and returns those that are still served then. `name`
-/// is what the log calls the listener.
+/// is the listener's name in the log.
 pub async fn run<L, F>(
     name: &'static str,
     listener: L,
@@ -95,7 +95,7 @@ where
     }
 }
 
-/// Says which errors are logged: one in [`LOG_EVERY`].
+/// Limits the logged errors to one in [`LOG_EVERY`].
 #[derive(Default)]
 struct ErrorLog {
     logged: Option<Instant>,
@@ -103,7 +103,7 @@ struct ErrorLog {
 }
 
 impl ErrorLog {
-    /// Notes an error. If it is to be logged: how many were not, since the last one that was.
+    /// Records an error. If it is to be logged, returns the number of unlogged errors before it.
     fn note(&mut self, now: Instant) -> Option<u64> {
         if self.logged.is_some_and(|at| now < at + LOG_EVERY) {
             self.silent += 1;

@@ -1,4 +1,4 @@
-//! Addresses as people write them: in the configuration and with `--peer`.
+//! Parses addresses of the configuration and of `--peer`.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ pub(crate) fn addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, F
     texts.iter().map(parse).collect()
 }
 
-/// `HOST:PORT`, as other programs have it, as a multiaddr.
+/// The multiaddr of `HOST:PORT`, the form of other programs.
 fn as_multiaddr(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         let kind = if address.is_ipv4() { "ip4" } else { "ip6" };

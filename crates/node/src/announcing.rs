@@ -1,4 +1,4 @@
-//! Keeps what is announced equal to what is held.
+//! Keeps the announced keys equal to the held content.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::{config::AnnouncePolicy, core::Core};
 
-/// Changes are gathered for so long: an import of a thousand models is one look at the store.
+/// Changes are gathered for so long, so that an import of a thousand models reads the store once.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Runs until the node stops.
@@ -40,13 +40,13 @@ async fn announce(core: &Arc<Core>) {
     .await;
     match (keys, core.network()) {
         (Ok(Ok(keys)), Ok(network)) => network.set_announced(keys).await,
-        (Ok(Err(error)), _) => warn!(%error, "cannot tell what to announce"),
-        (Err(error), _) => warn!(%error, "cannot tell what to announce"),
+        (Ok(Err(error)), _) => warn!(%error, "cannot determine the keys to announce"),
+        (Err(error), _) => warn!(%error, "cannot determine the keys to announce"),
         (_, Err(_)) => {}
     }
 }
 
-/// What to announce, the most useful first: whoever fetches a model looks for its content hash.
+/// The keys to announce, the most useful first: a fetch searches for the content hash of a model.
 fn keys(
     store: &hubless_store::Store,
     policy: AnnouncePolicy,

@@ -1,4 +1,4 @@
-//! What can be asked of a node, and what it answers.
+//! The requests to a node, and its replies.
 //!
 //! The same types serve callers in this process and, as JSON, callers on the Unix socket
 //! (`node.sock` in the home directory). Results serialize to what `--json` prints: scripts rely on
@@ -22,7 +22,7 @@ pub use hubless_transfer::{
 
 pub use self::{models::*, status::*};
 
-/// One thing to do.
+/// A request to a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
@@ -89,30 +89,30 @@ pub enum Request {
     Transfers,
     /// The connected peers. Result: [`Peers`].
     Peers,
-    /// Who provides a content or file hash. Result: [`Providers`].
+    /// Find the providers of a content or file hash. Result: [`Providers`].
     Providers {
         /// A content hash or a file hash.
         hash: ContentHash,
         /// Seconds until the search ends.
         timeout_s: u64,
     },
-    /// Who claims to hold the file that another hub calls so. Result: [`Claims`].
+    /// Find the peers that claim to hold the file with an alias. Result: [`Claims`].
     Claims {
-        /// What it is called.
+        /// The alias.
         alias: Alias,
         /// Addresses of peers to ask, each ending in `/p2p/<peer id>`.
         peers: Vec<String>,
         /// Seconds until the search ends.
         timeout_s: u64,
     },
-    /// Who has how much of a model. Result: [`Swarm`].
+    /// How much of a model each connected member of its swarm has. Result: [`Swarm`].
     Swarm {
         /// The model.
         hash: ContentHash,
-        /// Seconds until those who did not answer are given up.
+        /// Seconds after which peers that did not answer are given up.
         timeout_s: u64,
     },
-    /// A text with which others fetch a model without the DHT. Result: [`TicketText`].
+    /// A text with which other nodes fetch a model without the DHT. Result: [`TicketText`].
     Ticket {
         /// The model.
         hash: ContentHash,
@@ -143,7 +143,7 @@ pub enum Request {
         /// A commit id or the beginning of one.
         revision: String,
     },
-    /// What a name leads to. Result: [`ResolvedName`].
+    /// The content of a name. Result: [`ResolvedName`].
     NameResolve {
         /// The repo.
         repo: RepoId,
@@ -155,17 +155,17 @@ pub enum Request {
         /// The model.
         hash: ContentHash,
     },
-    /// Set a key in `config.toml`, and in the running node if it takes it at once. Result:
+    /// Set a key in `config.toml`, and in the running node if the key can change there. Result:
     /// [`Configured`].
     Configure {
         /// The key.
         key: String,
-        /// The value, in the form that the environment has; none for the default.
+        /// The value, in the form of the environment variables; none for the default.
         value: Option<String>,
     },
 }
 
-/// What to fetch, and where to put it.
+/// The content to fetch, and the directory for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GetRequest {
     /// The model.
@@ -178,7 +178,7 @@ pub struct GetRequest {
     pub include: Vec<String>,
     /// Globs of paths not to fetch.
     pub exclude: Vec<String>,
-    /// Only tell what would be fetched.
+    /// Only report what would be fetched.
     pub dry_run: bool,
     /// Seconds to wait without progress.
     pub timeout_s: u64,
@@ -191,45 +191,45 @@ pub struct GetRequest {
     pub force: bool,
 }
 
-/// What comes back for a request: any number of events and data, then one result or failure.
+/// A reply to a request: any number of events and data, then one result or failure.
 #[derive(Debug)]
 pub enum Reply {
-    /// Something happened.
+    /// An event of the running work.
     Event(Event),
-    /// The next bytes of the asked file.
+    /// The next bytes of the requested file.
     Data(bytes::Bytes),
-    /// The end: it worked. The result type is named at the request.
+    /// The end, with success. The result type is named at the request.
     Done(serde_json::Value),
-    /// The end: it did not.
+    /// The end, with a failure.
     Failed(Failure),
 }
 
-/// Something that happened on the way.
+/// An event of the running work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// How far a long work has come.
+    /// Progress of long work.
     Progress {
-        /// What is done now.
+        /// The current phase.
         state: State,
-        /// Bytes that are hashed, or fetched and verified.
+        /// Bytes that were hashed, or fetched and verified.
         bytes_verified: u64,
         /// Bytes in all; 0 as long as it is not known.
         bytes_total: u64,
         /// Peers that take part.
         sources: u32,
-        /// Only while nothing comes.
+        /// Present only while no bytes arrive.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stall: Option<Stall>,
     },
-    /// How far the writing to the target directory has come; all is verified by then.
+    /// Progress of writing to the target directory; all bytes are verified by then.
     Export {
-        /// Bytes that are linked, cloned or copied.
+        /// Bytes that were linked, cloned or copied.
         bytes_exported: u64,
         /// Bytes in all.
         bytes_total: u64,
     },
-    /// Something that does not stop the work but that a person should know.
+    /// A warning that does not stop the work.
     Warning {
         /// A sentence.
         message: String,

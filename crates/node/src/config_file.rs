@@ -9,8 +9,8 @@ use toml_edit::{DocumentMut, Item, Value};
 
 use crate::config::{CONFIG_FILE, ConfigError, check_key, parse, read_text};
 
-/// Sets a key to a value, given as text in the form that the environment has: lists with commas,
-/// texts without quotes. Makes the file if there is none.
+/// Sets a key to a value, given as text in the form of the environment variables: lists with
+/// commas, texts without quotes. Creates the file if it is missing.
 ///
 /// # Errors
 /// [`ConfigError`] if the key or the value is not known, or the file has a mistake, cannot be read
@@ -38,7 +38,7 @@ pub fn set(home: &Path, key: &str, text: &str) -> Result<(), ConfigError> {
     })
 }
 
-/// Takes a key out, so that its default holds.
+/// Removes a key, so that its default applies.
 ///
 /// # Errors
 /// As [`set`].
@@ -60,7 +60,7 @@ fn change(home: &Path, edit: impl FnOnce(&mut DocumentMut)) -> Result<(), Config
     write(home, &path, &document.to_string()).map_err(|source| ConfigError::Write { path, source })
 }
 
-/// Puts the whole text in place at once. A link to a file elsewhere stays one.
+/// Replaces the whole file atomically. A symbolic link stays one.
 fn write(home: &Path, path: &Path, text: &str) -> io::Result<()> {
     fs::create_dir_all(home)?;
     let place = match fs::canonicalize(path) {

@@ -1,4 +1,4 @@
-//! The configuration of a running node: what holds, and changes of it.
+//! The configuration of a running node: current values, and changes.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
 use hubless_transfer::Blocking;
 
 impl NodeHandle {
-    /// The configuration that holds now; limits as they were changed last.
+    /// The current configuration, with changed limits.
     pub fn config(&self) -> Config {
         let (up, down) = self.core.limits();
         Config {
@@ -24,7 +24,7 @@ impl NodeHandle {
     }
 }
 
-/// Sets or unsets a key in `config.toml`; limits hold at once.
+/// Sets or unsets a key in `config.toml`; limits change at once.
 pub(crate) async fn configure(
     core: &Arc<Core>,
     key: String,

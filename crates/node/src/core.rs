@@ -1,4 +1,4 @@
-//! What all requests of one node share, and the order in which it starts and stops.
+//! The shared state of all requests of one node, and the order of its start and stop.
 
 use std::{
     path::Path,
@@ -37,22 +37,22 @@ pub(crate) struct Core {
     pub(crate) home: Home,
     pub(crate) config: Config,
     pub(crate) identity: Identity,
-    /// How many file descriptors each part may use.
+    /// The limit of file descriptors of each part.
     pub(crate) descriptors: Descriptors,
-    /// The limits that hold now, up and down: those of the configuration until they are changed.
+    /// The current limits, up and down: those of the configuration until they are changed.
     limits: Mutex<(Option<u64>, Option<u64>)>,
     pub(crate) cx: Arc<Context>,
     pub(crate) fetches: Arc<Fetches>,
     pub(crate) digester: Digester,
-    /// What peers must not have.
+    /// The files that peers must not get.
     pub(crate) withheld: Withheld,
-    /// Set when the node joined the network; until then it only works on its store.
+    /// Set when the node joined the network; before, it works on its store only.
     online: OnceCell<Online>,
 }
 
-/// What a node has once it joined the network.
+/// The parts of a node that has joined the network.
 struct Online {
-    /// The hub outside, if there is one.
+    /// The upstream, if there is one.
     upstream: Option<Arc<Upstream>>,
 }
 
@@ -94,7 +94,7 @@ impl Core {
         }))
     }
 
-    /// Joins the network, if that is not done. What works on the store alone goes without.
+    /// Joins the network, if it has not joined yet. Requests that need only the store skip this.
     ///
     /// # Errors
     /// If an address cannot be listened on, or the configuration makes no sense.
@@ -127,12 +127,12 @@ impl Core {
         Ok(Online { upstream })
     }
 
-    /// The hub outside, if there is one and this process joined the network.
+    /// The upstream, if there is one and this process joined the network.
     pub(crate) fn upstream(&self) -> Option<&Arc<Upstream>> {
         self.online.get()?.upstream.as_ref()
     }
 
-    /// The names of the node; those of the upstream too, if this process joined the network.
+    /// The repos of the node, including those of the upstream if this process joined the network.
     pub(crate) fn repos(&self) -> Repos {
         let upstream = self.upstream().cloned();
         Repos::new(self.fetches.clone(), self.digester.clone(), upstream)
@@ -146,7 +146,7 @@ impl Core {
         self.cx.network()
     }
 
-    /// Changes a limit; it holds at once.
+    /// Changes a limit, with immediate effect.
     pub(crate) fn limit(&self, limit: Limit, rate: Option<u64>) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         match limit {
@@ -158,7 +158,7 @@ impl Core {
         }
     }
 
-    /// The limits that hold now, up and down.
+    /// The current limits, up and down.
     pub(crate) fn limits(&self) -> (Option<u64>, Option<u64>) {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,7 +185,7 @@ impl Core {
         })
     }
 
-    /// Stops in order: those who use the network, the network, the store.
+    /// Stops in order: the users of the network, the network, the store.
     pub(crate) async fn stop(&self) {
         self.cx.cancel.cancel();
         self.cx.tasks.close();
@@ -203,7 +203,7 @@ impl Core {
     }
 }
 
-/// The peers of the configuration. What is no address is refused when the node joins the network.
+/// The peers of the configuration. Invalid addresses are refused when the node joins the network.
 fn known_peers(config: &Config) -> KnownPeers {
     let peers = config.peers.iter();
     KnownPeers {

@@ -1,18 +1,18 @@
-//! File descriptors: how many the process may have, and how many of them each of its parts.
+//! File descriptors: the limit of the process, and its division among the parts of the node.
 //!
-//! A socket or file that cannot be opened fails whatever needs it, and not what holds too many. So
-//! each part has a number of its own, and together they stay below the limit of the process.
+//! When descriptors run out, the next operation that needs one fails, not the part that holds too
+//! many. So each part has a limit of its own, and together they stay below that of the process.
 
 use hubless_network::{ConnectionLimits, PlacesConfig};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What has no part of its own: standard streams, the runtime's polls and signals, listening
-/// sockets, the index and its lock, and files that are imported or exported now.
+/// Descriptors outside these parts: standard streams, the runtime's polls and signals, listening
+/// sockets, the index and its lock, and files that are being imported or exported.
 const REST: usize = 24;
 
 /// The least and the most descriptors of each part.
 ///
-/// The least lets a part do one thing at a time; with the most, another bound comes first.
+/// With the least a part can do one operation at a time; with the most another bound applies first.
 #[derive(Debug, Clone, Copy)]
 struct Wish {
     min: usize,
@@ -22,11 +22,10 @@ struct Wish {
 /// Connections over HTTP: a hundred clients that download 8 files each.
 const HTTP: Wish = Wish { min: 4, max: 1024 };
 
-/// Connections over HTTP that are answered only about health.
+/// Additional connections over HTTP for health requests only.
 const HTTP_RESERVE: Wish = Wish { min: 2, max: 16 };
 
-/// Requests of commands on this machine: each may hold some megabytes; people and scripts need a
-/// few.
+/// Requests of commands on this machine: each may hold some megabytes, and few run at once.
 const CONTROL: Wish = Wish { min: 2, max: 256 };
 
 /// Connections with peers, handshakes and lanes included.
@@ -35,18 +34,18 @@ const PEERS: Wish = Wish { min: 22, max: 2240 };
 /// Files of the store that are kept open: opening one costs more than reading a chunk of it.
 const FILES: Wish = Wish { min: 6, max: 128 };
 
-/// Connections with the upstream: pulls and questions.
+/// Connections with the upstream: pulls and metadata requests.
 const UPSTREAM: Wish = Wish { min: 4, max: 64 };
 
 /// Places over HTTP that one address prefix may have: eight clients that download 8 files each.
 const HTTP_PREFIX: usize = 64;
 
-/// How many file descriptors each part of the process may use.
+/// The limit of file descriptors of each part of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Descriptors {
     /// Connections over HTTP.
     pub(crate) http: usize,
-    /// Beside them, those that are answered only about health.
+    /// Additional connections over HTTP for health requests only.
     pub(crate) http_reserve: usize,
     /// Connections of the control socket.
     pub(crate) control: usize,
@@ -54,12 +53,12 @@ pub(crate) struct Descriptors {
     pub(crate) peers: usize,
     /// Open files of the store.
     pub(crate) files: usize,
-    /// Whether some part got less than the most it can use.
+    /// Whether a part got less than it can use.
     pub(crate) is_short: bool,
 }
 
 impl Descriptors {
-    /// Raises the limit of this process as far as it may be raised, and divides it.
+    /// Raises the limit of this process as far as possible, and divides it.
     pub(crate) fn claim() -> Self {
         let limit = raise();
         let divided = Self::divide(limit);
@@ -75,8 +74,8 @@ impl Descriptors {
         divided
     }
 
-    /// Divides a number of descriptors: to each part the least that it needs, and what is left in
-    /// proportion to what more it can use.
+    /// Divides a number of descriptors: each part gets the least that it needs, and a share of the
+    /// rest in proportion to its additional need.
     fn divide(limit: usize) -> Self {
         let parts = [HTTP, HTTP_RESERVE, CONTROL, PEERS, FILES, UPSTREAM];
         let least: usize = parts.iter().map(|part| part.min).sum();
@@ -93,14 +92,14 @@ impl Descriptors {
         }
     }
 
-    /// The bounds of the network, as they are or lower.
+    /// The bounds of the network, reduced if descriptors are few.
     pub(crate) fn connections(&self) -> ConnectionLimits {
         let descriptors = u32::try_from(self.peers).unwrap_or(u32::MAX);
         ConnectionLimits::default().within(descriptors)
     }
 
-    /// The places over HTTP: half of them for this machine, from which proxies connect too, and few
-    /// for each other address prefix.
+    /// The places over HTTP: up to half of them for this machine, from which proxies connect too,
+    /// and few for each other address prefix.
     pub(crate) fn http_places(&self) -> PlacesConfig {
         let (total, reserve) = (self.http + self.http_reserve, self.http_reserve);
         let share = |places: usize| (places + reserve).min(total);
@@ -112,7 +111,7 @@ impl Descriptors {
         }
     }
 
-    /// The places of the control socket, which only one user reaches.
+    /// The places of the control socket, which only one user can open.
     pub(crate) fn control_places(&self) -> PlacesConfig {
         PlacesConfig {
             total: self.control,
@@ -123,8 +122,8 @@ impl Descriptors {
     }
 }
 
-/// Raises the soft limit to the hard one: the soft one is low for programs that use `select`. The
-/// limit that holds then.
+/// Raises the soft limit to the hard one, and returns it. The default soft limit is low for the
+/// sake of programs that use `select`.
 fn raise() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -138,7 +137,7 @@ fn raise() -> usize {
             current
         }
     };
-    // `None` is no limit at all.
+    // `None`: unlimited.
     limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     })
@@ -167,7 +166,7 @@ mod tests {
             assert!(sum(&divided) <= limit, "{limit}: {divided:?}");
             assert!(divided.http >= 4 && divided.files >= 6, "{divided:?}");
         }
-        // Below what is needed each part can still do one thing at a time.
+        // Below the minimum each part can still do one operation at a time.
         assert_eq!(Descriptors::divide(16), Descriptors::divide(64));
     }
 

@@ -1,4 +1,4 @@
-//! Watches files that are referenced in place: one that changed is no longer what was announced.
+//! Watches files that are referenced in place: a changed file is no longer announced.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::core::Core;
 
-/// Time between two looks. A look is one `stat` a file; serving checks by itself, so this bounds
+/// Interval of the checks. A check is one `stat` a file; serving checks by itself, so this bounds
 /// only how long a changed file stays announced.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -27,7 +27,8 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Files are put aside only when a store is opened, so once is enough.
+/// Takes back files from `lost/`. Files are put there only when a store is opened, so once is
+/// enough.
 async fn tidy(core: &Arc<Core>) {
     let store = core.cx.store.clone();
     match Blocking::run_long(move || store.tidy_lost()).await {

@@ -1,5 +1,5 @@
-//! Whether a node works: for supervisors, who restart what does not live and send nobody to what is
-//! not ready.
+//! Health of a node, for supervisors, which restart a node that is not alive and route no clients
+//! to one that is not ready.
 
 use std::time::Duration;
 
@@ -8,40 +8,40 @@ use tokio::time::timeout;
 
 use crate::{core::Core, node::NodeHandle};
 
-/// How long a part of the node may take for an answer. A busy disk takes tenths of a second;
-/// supervisors wait some seconds.
+/// Time limit of a check. A busy disk takes tenths of a second; supervisors wait some seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// What was looked at, and whether all of it is well.
+/// The result of all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Health {
-    /// Whether each check is.
+    /// Whether all checks passed.
     pub ok: bool,
     /// The checks.
     pub checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What.
     pub name: &'static str,
-    /// Whether it is well.
+    /// Whether it passed.
     pub ok: bool,
-    /// Why it is not.
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl NodeHandle {
-    /// Whether the node lives: its event loop and its store answer, and the store is where it was.
+    /// Whether the node is alive: its event loop and its store respond, and the index is where it
+    /// was.
     pub async fn alive(&self) -> Health {
         let (network, store) = tokio::join!(event_loop(&self.core), store(&self.core));
         health(vec![network, store])
     }
 
-    /// Whether the node can do its work: it lives, listens, and has found somebody if it was told
-    /// of anybody.
+    /// Whether the node can do its work: it is alive, listens, and is connected to a peer if the
+    /// configuration names any.
     pub async fn ready(&self) -> Health {
         let mut checks = self.alive().await.checks;
         let listening = self.core.network().map(|network| {
@@ -105,16 +105,19 @@ async fn store(core: &Core) -> Check {
     check("store", reason)
 }
 
-/// Why the node is alone that should not be. One that was told of nobody waits for others.
+/// Why the node has no connection, if the configuration names peers. Without configured peers, a
+/// node without connections is ready.
 async fn joined(core: &Core) -> Option<String> {
     let config = &core.config;
-    let told = config.bootstrap.len() + config.peers.len();
-    if told == 0 {
+    let configured = config.bootstrap.len() + config.peers.len();
+    if configured == 0 {
         return None;
     }
     let peers = async { Some(core.network().ok()?.status().await.peers) };
     match timeout(ANSWER_WITHIN, peers).await {
-        Ok(Some(0)) => Some(format!("none of the {told} configured nodes is connected")),
+        Ok(Some(0)) => Some(format!(
+            "none of the {configured} configured nodes is connected"
+        )),
         Ok(_) => None,
         Err(_) => Some(late()),
     }
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
     use crate::{config::Config, home::Home};
 
-    /// More calls of the store than can be under way.
+    /// More store calls than can run at once.
     const CALLS: usize = 100;
 
     async fn core(dir: &tempfile::TempDir) -> Arc<Core> {
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(store(&core).await, check("store", Some(late())));
         drop(release);
         waiting.await;
-        // On a busy machine it may be late once more.
+        // On a busy machine it may be late again.
         while store(&core).await != check("store", None) {}
         core.stop().await;
     }

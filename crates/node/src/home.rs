@@ -1,4 +1,4 @@
-//! What lies where in a home directory.
+//! The paths in a home directory.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ impl Home {
         self.0.join("node.sock")
     }
 
-    /// Where `get` puts a model that was not asked for elsewhere.
+    /// The directory of a model that `get` exports without `-o`.
     pub(crate) fn export(&self, model: ContentHash) -> PathBuf {
         self.0.join("models").join(model.to_string())
     }

@@ -1,13 +1,13 @@
-//! The one process that has a home directory open, and how others find it.
+//! The one process that has a home directory open, and how other processes find it.
 //!
-//! `serve`, `seed` and each command without a node go the same way: connect to the process that has
-//! the home directory open, or open it and listen for others. So a long `get` locks out no other
+//! `serve`, `seed` and each command without a node do the same: connect to the process that has the
+//! home directory open, or open it and listen for other processes. So a long `get` blocks no other
 //! command: they send it their requests.
 //!
 //! ```text
 //! find: connect -> Found::Occupied (requests go there)
-//!       open the store, listen -> Found::Opened (this process does the work, and that of others)
-//!       the store is locked, no socket -> it starts or ends just now: try again
+//!       open the store, listen -> Found::Opened (this process does the work, also for others)
+//!       the store is locked, no socket -> its process starts or ends: try again
 //! ```
 
 use std::{sync::Arc, time::Duration};
@@ -22,8 +22,8 @@ use crate::{
     home::Home,
 };
 
-/// How long the store may be locked while its process does not listen: one that starts opens the
-/// store first, one that ends closes it last. Both take tenths of a second.
+/// How long the store may be locked while its process does not listen: a starting process opens the
+/// store first, an ending one closes it last. Both take tenths of a second.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Time between two tries.
@@ -32,16 +32,16 @@ const TRY_EVERY: Duration = Duration::from_millis(50);
 /// A home directory that this process has open.
 pub(crate) struct Host {
     pub(crate) core: Arc<Core>,
-    /// Without it, the work of other commands has to wait: a home directory that cannot be written,
-    /// or whose path is too long for a socket.
+    /// `None` in a home directory that cannot be written, or whose path is too long for a socket:
+    /// other commands then wait until this process ends.
     control: Option<Server>,
 }
 
 /// Which process has the home directory open.
 pub(crate) enum Found {
-    /// Another one.
+    /// Another process.
     Occupied(Connection),
-    /// This one.
+    /// This process.
     Opened(Host),
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn find(home: &Home, config: &Config, me: &Occupant) -> Result<
     let end = Instant::now() + SETTLES_WITHIN;
     loop {
         match control::connect(&home.socket()).await? {
-            // A command is about to end, most often: a node that serves cannot use it.
+            // Usually a command that is about to end: a serving node cannot work through it.
             Some(found) if me.serves && !found.occupant.serves && Instant::now() < end => {}
             Some(found) => return Ok(Found::Occupied(found)),
             None => match Host::open(home, config, me).await {
@@ -94,15 +94,15 @@ impl Host {
         self.control.as_ref().map_or(0, Server::connected)
     }
 
-    /// Ends when this process works for no other command.
+    /// Waits until this process works for no other command.
     pub(crate) async fn without_guests(&self) {
         if let Some(control) = &self.control {
             control.idle().await;
         }
     }
 
-    /// Stops in order; the home directory can be opened again at once. What others asked for and is
-    /// not done, they ask the next process for.
+    /// Stops in order; the home directory can be opened again at once. Other commands send their
+    /// unfinished requests to the next process.
     pub(crate) async fn stop(self) {
         self.core.cx.cancel.cancel();
         if let Some(control) = self.control {

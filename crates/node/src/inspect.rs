@@ -1,4 +1,4 @@
-//! Requests that only look.
+//! Read-only requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,10 +23,11 @@ use crate::{
     text::{count, size},
 };
 
-/// How long others are searched for what this node holds itself: the answer is known without them.
+/// How long other providers are searched for content that this node holds: one provider is known
+/// without a search.
 const OTHERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Providers gathered for one answer; a person or script can use no more.
+/// Providers gathered for one reply; a person or script can use no more.
 const PROVIDERS_MAX: usize = 1000;
 
 pub(crate) async fn list(core: &Arc<Core>) -> Result<Models, Failure> {
@@ -75,7 +76,7 @@ fn details(store: &Store, hash: ContentHash) -> Result<ModelDetails, StoreError>
     })
 }
 
-/// The files as they are shown.
+/// The files of a manifest as results.
 pub(crate) fn files(manifest: &Manifest) -> Vec<FileDetails> {
     let file = |entry: &hubless_content::ManifestEntry| FileDetails {
         path: entry.path.clone(),
@@ -137,7 +138,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
     })
 }
 
-/// The fetches under way.
+/// The running fetches.
 pub(crate) fn transfers(core: &Core) -> Transfers {
     Transfers {
         transfers: core.fetches.transfers.list(),
@@ -158,7 +159,7 @@ pub(crate) async fn peers(core: &Arc<Core>) -> Result<Peers, Failure> {
     })
 }
 
-/// What is told while peers are looked for.
+/// The progress event of a search for peers.
 const FINDING: Event = Event::Progress {
     state: State::FindingProviders,
     bytes_verified: 0,
@@ -204,7 +205,7 @@ pub(crate) async fn providers(
     Ok(Providers { providers, own })
 }
 
-/// Whether anything of a model, or all of a file, is held.
+/// Whether any part of a model, or all of a file, is held.
 fn holds(store: &Store, hash: ContentHash) -> Result<bool, StoreError> {
     let file = store.file(FileHash::new(*hash.as_bytes()))?;
     let is_file = file.is_some_and(|file| file.complete);
@@ -309,10 +310,10 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
     Ok(Why { hash, facts })
 }
 
-/// A fetch counts as held back by a limit from this share of it on: it is never met to the byte.
+/// Share of a limit from which on a fetch counts as limited by it: the rate never equals the limit.
 const LIMIT_SHARE: f64 = 0.85;
 
-/// What a fetch of it does now, and what holds it back.
+/// The state of a fetch of the model, and its bottleneck.
 fn transfer_facts(transfer: &Transfer, limit_down: Option<u64>) -> Vec<String> {
     let rate = transfer.bytes_per_second;
     let mut facts = vec![format!(

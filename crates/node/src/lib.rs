@@ -1,18 +1,18 @@
 //! The composition: a node that publishes, fetches, serves and mirrors models.
 //!
-//! `store`, `scheduler` and `network` do not know each other; they meet here. What people and
-//! programs can ask of a node is one list, [`api::Request`], answered in the same way by a node in
-//! this process and by one that runs elsewhere on the same home directory ([`Session`] chooses).
+//! `store`, `scheduler` and `network` do not know each other; they meet here. All requests to a
+//! node are one list, [`api::Request`], answered in the same way by a node in this process and by
+//! another process on the same home directory ([`Session`] chooses).
 //!
-//! # Who talks to whom
+//! # Data flow
 //! ```text
-//! Session -> host (which process has the home open) -> (Unix socket ->) control -> publish / fetch / inspect -> store, network
+//! Session -> host (finds the process) -> (Unix socket ->) control -> requests -> store, network
 //! gateway -> repos -> store, fetch (peers), upstream (HTTP)
 //! network -> serve -> store
 //! store changes -> announcing -> network (DHT)
-//! store changes -> digesting -> store (what other hubs call the files)
-//! scrubbing -> store (what is at rest is checked)
-//! store damage -> repairing -> announcing, fetch (what is kept comes back)
+//! store changes -> digesting -> store (aliases of the files)
+//! scrubbing -> store (stored bytes are verified)
+//! store damage -> repairing -> announcing, fetch (pinned and named content is fetched again)
 //! ```
 
 pub mod accept;

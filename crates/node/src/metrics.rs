@@ -1,4 +1,4 @@
-//! What operators watch: a snapshot of the counters and of what their owners know.
+//! Metrics for operators: a snapshot of the counters and of the state of the parts.
 
 use std::time::Duration;
 
@@ -8,16 +8,15 @@ use tokio::time::timeout;
 
 use crate::node::NodeHandle;
 
-/// How long a part of the node may take to tell of itself; a snapshot without it is better than
-/// none.
+/// Time limit for the state of a part; a snapshot without it is better than none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// The counters of a node since its start, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
-    /// Payload given to peers, by what carried it.
+    /// Payload sent to peers, by carrier.
     pub sent: Vec<(&'static str, u64)>,
-    /// Payload taken from peers, by what carried it.
+    /// Payload received from peers, by carrier.
     pub received: Vec<(&'static str, u64)>,
     /// Bytes of files that the upstream sent.
     pub from_upstream: u64,
@@ -27,11 +26,11 @@ pub struct Metrics {
     pub stored_chunks_rejected: u64,
     /// Stored bytes that were checked in the background.
     pub scrubbed_bytes: u64,
-    /// Peers that were banned for it.
+    /// Peers that were banned for wrong bytes.
     pub bans: u64,
     /// Peers that are banned now.
     pub banned: u64,
-    /// Asks of peers for chunks that are being answered.
+    /// Chunk requests of peers that are being answered.
     pub uploads: u64,
     /// Fetches.
     pub fetches: FetchMetrics,
@@ -39,22 +38,22 @@ pub struct Metrics {
     pub peers: u64,
     /// The DHT's part.
     pub dht: DhtMetrics,
-    /// The store's part, if it told of itself in time.
+    /// The store's part, if it responded in time.
     pub store: Option<StoreMetrics>,
 }
 
 /// The fetches of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchMetrics {
-    /// Under way.
+    /// Running.
     pub open: u64,
-    /// That came to their end.
+    /// Completed.
     pub done: u64,
-    /// That ended without all that was wanted.
+    /// Ended without all wanted content.
     pub failed: u64,
-    /// Whose caller went away.
+    /// Ended because the caller left.
     pub cancelled: u64,
-    /// Times that one got nothing for 10 s.
+    /// Times that a fetch received nothing for 10 s.
     pub stalls: u64,
 }
 
@@ -63,24 +62,24 @@ pub struct FetchMetrics {
 pub struct DhtMetrics {
     /// Peers in the routing table.
     pub routing_peers: u64,
-    /// Provider records kept for others.
+    /// Provider records kept for other nodes.
     pub records: u64,
     /// Own keys.
     pub keys: u64,
     /// Own keys that were announced within the time that records live.
     pub announced: u64,
-    /// Own keys that should have been announced by now.
+    /// Own keys whose announcement is overdue.
     pub backlog: u64,
-    /// How long the most overdue of them has waited.
+    /// How long the most overdue of them has been due.
     pub behind: Duration,
 }
 
-/// What a store holds.
+/// The content of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreMetrics {
     /// Bytes in the store, without files that are referenced in place.
     pub bytes: u64,
-    /// The most it may hold.
+    /// The quota, if there is one.
     pub quota: Option<u64>,
     /// Models, complete or not.
     pub models: u64,
@@ -88,12 +87,12 @@ pub struct StoreMetrics {
     pub files: u64,
     /// Names.
     pub names: u64,
-    /// What was evicted to make room within the quota.
+    /// Content that was evicted to make room within the quota.
     pub evictions: Evictions,
 }
 
 impl NodeHandle {
-    /// What the node counts and knows of itself now. It never waits for long.
+    /// A snapshot of the metrics. Never waits longer than the time limits of the parts.
     pub async fn metrics(&self) -> Metrics {
         let counters = &self.core.cx.counters;
         let network = self.core.network().ok();

@@ -19,13 +19,13 @@ use crate::{
     requests, scrubbing,
 };
 
-/// A serving node: it answers peers, announces what it holds, and takes requests on the control
-/// socket. Stop it with [`Node::stop`]; a node that is dropped ends without order.
+/// A serving node: it answers peers, announces its content, and accepts requests on the control
+/// socket. Stop it with [`Node::stop`]; a dropped node does not stop in order.
 pub struct Node {
     host: Host,
 }
 
-/// Why a node cannot have the home directory.
+/// The failure of a node whose home directory another process uses.
 fn occupied(home: &Home, occupant: &Occupant) -> Failure {
     let home = home.path().display();
     if occupant.serves {
@@ -65,7 +65,7 @@ impl Node {
         self.host.core.identity.peer_id().to_string()
     }
 
-    /// Where the node can be dialled; each address ends in `/p2p/<peer id>`.
+    /// The addresses on which the node can be dialled; each ends in `/p2p/<peer id>`.
     pub fn addresses(&self) -> Vec<String> {
         let network = self.host.core.network();
         let addresses = network
@@ -77,13 +77,13 @@ impl Node {
     /// Sends a request.
     ///
     /// # Errors
-    /// None now; it has the same shape as [`Session::call`](crate::Session::call).
+    /// None at present; the signature is that of [`Session::call`](crate::Session::call).
     pub async fn call(&self, request: Request) -> Result<Replies, Failure> {
         Ok(requests::spawn(self.host.core.clone(), request))
     }
 
-    /// What others in this process ask the node through, as a gateway does. They are to end before
-    /// the node is stopped.
+    /// A handle for other parts of this process, such as a gateway. They must end before the node
+    /// is stopped.
     pub fn handle(&self) -> NodeHandle {
         NodeHandle {
             core: self.host.core.clone(),
@@ -100,7 +100,8 @@ impl Node {
     }
 }
 
-/// Not async, so that what it spawns is compiled here and not in each crate that starts a node.
+/// Not async, so that the spawned futures are compiled here and not in each crate that starts a
+/// node.
 fn work_in_background(core: &Arc<Core>) {
     core.cx.tasks.spawn(announcing::run(core.clone()));
     core.cx.tasks.spawn(externals::run(core.clone()));
@@ -113,7 +114,7 @@ fn work_in_background(core: &Arc<Core>) {
     }
 }
 
-/// A way to a running node. Cloning is cheap.
+/// A handle to a running node. Cloning is cheap.
 #[derive(Clone)]
 pub struct NodeHandle {
     pub(crate) core: Arc<Core>,
@@ -136,7 +137,7 @@ impl NodeHandle {
         self.core.repos()
     }
 
-    /// The places of connections over HTTP, as many as there are file descriptors for.
+    /// The places for connections over HTTP, limited by the file descriptors.
     pub fn http_places(&self) -> PlacesConfig {
         self.core.descriptors.http_places()
     }

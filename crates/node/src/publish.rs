@@ -1,4 +1,4 @@
-//! Requests that change what is held: add, remove, pin, collect.
+//! Requests that change the held content: add, remove, pin, collect.
 
 use std::{
     path::PathBuf,
@@ -21,19 +21,18 @@ use crate::{
     replies::ReplySink,
 };
 
-/// Names of a model that are shown to who wants to remove it.
+/// Names of a model that the failure of its removal lists.
 const NAMES_SHOWN_MAX: usize = 5;
 
-/// How often the caller hears of progress. Each time wakes a thread, which costs as much as a small
-/// file does.
+/// Interval of progress events. Each one wakes a thread, which costs as much as a small file.
 const TELL_EVERY: Duration = Duration::from_millis(50);
 
-/// Passes the progress of store work on, now and then and at its end.
+/// Forwards the progress of store work at an interval, and at its end.
 pub(crate) struct SinkObserver {
     sink: ReplySink,
     event: fn(Progress) -> Event,
     began: Instant,
-    /// From when on the next progress is told, in milliseconds since the beginning.
+    /// When the next progress event is due, in milliseconds since the beginning.
     next: AtomicU64,
 }
 
@@ -118,7 +117,8 @@ pub(crate) async fn remove(core: &Arc<Core>, hash: ContentHash) -> Result<(), Fa
     Ok(())
 }
 
-/// Forgets the content of a revision, so that garbage collection frees what nothing else has.
+/// Removes the content of a revision, so that garbage collection frees files that nothing else
+/// needs.
 pub(crate) async fn remove_revision(
     core: &Arc<Core>,
     repo: RepoId,
@@ -128,7 +128,7 @@ pub(crate) async fn remove_revision(
     if let Some(hash) = removed.hash {
         let (store, home) = (core.cx.store.clone(), core.home.clone());
         match Blocking::run_long(move || remove_model(&store, &home, hash)).await? {
-            // Another revision needs it, or it never came.
+            // Another revision needs it, or it was never fetched.
             Ok(()) | Err(StoreError::Named { .. } | StoreError::UnknownModel { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -137,7 +137,7 @@ pub(crate) async fn remove_revision(
     Ok(removed)
 }
 
-/// Forgets a model, and what `get` put into the home directory.
+/// Removes a model, and its export by `get` in the home directory.
 ///
 /// # Errors
 /// As [`Store::remove`].
@@ -161,7 +161,7 @@ pub(crate) fn remove_model(
 fn named(store: &Store, hash: ContentHash) -> Result<Failure, StoreError> {
     let names = names_of(store, hash, NAMES_SHOWN_MAX)?;
     let Some(first) = names.first() else {
-        return Ok(StoreError::Named { model: hash }.into()); // the last one goes at this moment
+        return Ok(StoreError::Named { model: hash }.into()); // its last name is being removed
     };
     let all: Vec<String> = names.iter().map(ToString::to_string).collect();
     let message = format!("model {hash} is a revision of {}", all.join(", "));

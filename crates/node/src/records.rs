@@ -4,7 +4,7 @@ use hubless_network::{RecordBatch, RecordDb};
 use hubless_store::Store;
 use tracing::warn;
 
-/// What `network` sees of the store.
+/// The record store for `network`.
 pub(crate) struct StoreRecords(Store);
 
 impl StoreRecords {

@@ -1,8 +1,7 @@
-//! What follows when stored chunks are found to be wrong, whichever way: by a reader, by a peer that
-//! rejected them, by a check.
+//! Repairs wrong stored chunks, whether a reader, a peer that rejected them, or a check found them.
 //!
-//! The store holds them no longer. The operator learns which file of which model it is; what is
-//! announced follows what is held; and what a pin or a name keeps is fetched again in the background.
+//! The store no longer holds them. The log names file and model for the operator; announcements
+//! follow the held content; and pinned or named content is fetched again in the background.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
@@ -18,22 +17,22 @@ use tracing::{debug, info, warn};
 
 use crate::{api::Failure, core::Core};
 
-/// Chunks of one report that are logged one by one: of a disk that fails, the first say enough.
+/// Chunks of one report that are logged one by one: for a failing disk, the first suffice.
 const LOGGED_MAX: usize = 16;
 
-/// Files that wait to be repaired. More are found again by the next check.
+/// Files that wait to be repaired. The next check finds the others again.
 const WAITING_MAX: usize = 256;
 
-/// When a repair is tried again that found no peer.
+/// Delay before a repair that found no peer is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(3600);
 
 /// A damaged file of a model.
 struct Lost {
     model: ContentHash,
     entry: ManifestEntry,
-    /// The bytes that were wrong.
+    /// The ranges of wrong bytes.
     ranges: Vec<Range<u64>>,
-    /// A pin or a name keeps it, and strangers may be asked for it.
+    /// Whether a pin or a name keeps it, and strangers may be asked for it.
     is_wanted: bool,
 }
 
@@ -56,7 +55,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     cancel.run_until_cancelled(work).await;
 }
 
-/// Logs what is damaged, and queues what is to be repaired.
+/// Logs damaged chunks, and queues their files for repair.
 async fn report(core: &Arc<Core>, damaged: Damaged, queue: &mpsc::Sender<Lost>) {
     let (store, withheld, found) = (
         core.cx.store.clone(),
@@ -78,7 +77,7 @@ async fn report(core: &Arc<Core>, damaged: Damaged, queue: &mpsc::Sender<Lost>) 
             warn!(%model, path = %entry.path, chunks, "more stored chunks are wrong");
         }
     }
-    // The user's own file was changed by the user: a copy of what it was is made for a reader only.
+    // The user changed the own file: only a reader causes a copy of the old bytes to be fetched.
     if let Some(lost) = lost.into_iter().find(|lost| lost.is_wanted)
         && !damaged.external
         && queue.try_send(lost).is_err()
@@ -87,7 +86,7 @@ async fn report(core: &Arc<Core>, damaged: Damaged, queue: &mpsc::Sender<Lost>) 
     }
 }
 
-/// The places of a file in the models that are known.
+/// The places of a file in the known models.
 fn lost(store: &Store, withheld: &Withheld, damaged: &Damaged) -> Result<Vec<Lost>, StoreError> {
     let mut all = Vec::new();
     for model in store.models()? {
@@ -109,7 +108,7 @@ fn lost(store: &Store, withheld: &Withheld, damaged: &Damaged) -> Result<Vec<Los
     Ok(all)
 }
 
-/// The bytes of chunks, those of consecutive ones together.
+/// The byte ranges of chunks, merged for consecutive ones.
 fn ranges(chunks: &[ChunkIndex], size: u64) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for chunk in chunks {
@@ -123,7 +122,7 @@ fn ranges(chunks: &[ChunkIndex], size: u64) -> Vec<Range<u64>> {
     ranges
 }
 
-/// Fetches again what was lost, one file after the other, while nothing else is under way.
+/// Fetches lost chunks again, one file after the other, while no foreground work runs.
 async fn repair(core: Arc<Core>, mut waiting: mpsc::Receiver<Lost>) {
     let cancel = core.cx.cancel.clone();
     let mut later: VecDeque<(Instant, Lost)> = VecDeque::new();
@@ -144,7 +143,7 @@ async fn repair(core: Arc<Core>, mut waiting: mpsc::Receiver<Lost>) {
     cancel.run_until_cancelled(work).await;
 }
 
-/// The next file to repair: one that was just lost, or one whose time has come again.
+/// The next file to repair: a newly damaged one, or one whose retry is due.
 async fn next(
     waiting: &mut mpsc::Receiver<Lost>,
     later: &mut VecDeque<(Instant, Lost)>,
@@ -158,7 +157,7 @@ async fn next(
     }
 }
 
-/// Reads what was lost, as a reader would: what is not here is fetched, and nothing else.
+/// Reads the lost ranges as a reader would, which fetches only missing chunks.
 async fn fetch(core: &Arc<Core>, lost: &Lost) -> Result<(), Failure> {
     let (store, model) = (core.cx.store.clone(), lost.model);
     let known = core

@@ -1,4 +1,4 @@
-//! The two ends between a request's caller and its worker.
+//! The channel between a request's caller and its worker.
 
 use bytes::Bytes;
 use hubless_transfer::ProgressSink;
@@ -7,10 +7,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::api::{Event, Failure, Reply};
 
-/// Replies on the way to the caller. Data pieces are at most a chunk, so this is 4 MiB.
+/// Queued replies. Data pieces are at most a chunk, so this is 4 MiB.
 const REPLIES_MAX: usize = 16;
 
-/// What comes back for one request. Dropping it cancels the work.
+/// The replies to one request. Dropping it cancels the work.
 #[derive(Debug)]
 pub struct Replies {
     receiver: mpsc::Receiver<Reply>,
@@ -31,7 +31,7 @@ pub(crate) struct ReplySink {
     cancel: CancellationToken,
 }
 
-/// Both ends. The work is also to stop when `parent` is cancelled.
+/// Both ends. The work is also cancelled with `parent`.
 pub(crate) fn replies(parent: &CancellationToken) -> (ReplySink, Replies) {
     let (sender, receiver) = mpsc::channel(REPLIES_MAX);
     let cancel = parent.child_token();
@@ -46,7 +46,7 @@ pub(crate) fn replies(parent: &CancellationToken) -> (ReplySink, Replies) {
 }
 
 impl ReplySink {
-    /// Sends an event, or drops it when the caller is slow: the next one says more.
+    /// Sends an event, or drops it if the caller is slow: a later one has newer figures.
     pub(crate) fn event(&self, event: Event) {
         let _ = self.sender.try_send(Reply::Event(event));
     }
@@ -54,7 +54,7 @@ impl ReplySink {
     /// Sends the next bytes.
     ///
     /// # Errors
-    /// If the caller went away.
+    /// If the caller left.
     pub(crate) async fn data(&self, bytes: Bytes) -> Result<(), Failure> {
         self.sender
             .send(Reply::Data(bytes))
@@ -71,13 +71,12 @@ impl ReplySink {
         let _ = self.sender.send(reply).await;
     }
 
-    /// Passes a reply on.
+    /// Forwards a reply.
     pub(crate) async fn forward(&self, reply: Reply) -> Result<(), Failure> {
         self.sender.send(reply).await.map_err(|_| interrupted())
     }
 
-    /// Whether the caller went away, or the node stops.
-    /// Where a fetch reports its progress for the caller, until the caller leaves.
+    /// The sink for a fetch's progress, until the caller leaves.
     pub(crate) fn of_fetch(&self) -> ProgressSink {
         let sink = self.clone();
         ProgressSink::new(self.cancel.clone(), move |progress| {
@@ -91,15 +90,16 @@ impl ReplySink {
         })
     }
 
+    /// Whether the caller left, or the node stops.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 
-    /// Ends when the caller goes away, or the node stops.
+    /// Waits until the caller leaves or the node stops.
     pub(crate) async fn cancelled(&self) {
         self.cancel.cancelled().await;
     }
 }
 
-/// The caller went away, or the node stops.
+/// The failure when the caller left or the node stops.
 pub(crate) use hubless_transfer::interrupted;

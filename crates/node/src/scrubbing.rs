@@ -1,8 +1,9 @@
-//! Checks what is at rest, in the background: silent damage is found while others still have a copy.
+//! Verifies stored files in the background, so that silent damage is found while other nodes still
+//! have a copy.
 //!
-//! The store knows when each file was checked last, so a restart changes nothing: the oldest check
-//! comes first, and a file that seems to have been written to before all others. What is found to be
-//! wrong goes the way of all damage (`repairing`).
+//! The store records the last check of each file, so a restart changes nothing: files that seem to
+//! have been written to come first, then the file with the oldest check. Damage is handled by
+//! `repairing`.
 
 use std::{
     sync::Arc,
@@ -19,10 +20,11 @@ use crate::core::Core;
 /// Bytes a second at most: a twentieth of what a disk reads, and 1 TB in 14 hours.
 const BYTES_PER_SECOND: f64 = 20_000_000.0;
 
-/// How far it may be ahead of that rate before it rests.
+/// How far it may run ahead of that rate before it rests.
 const AHEAD_MAX: Duration = Duration::from_millis(100);
 
-/// How long it waits when nothing is due: files that seem to have been written to are found so late.
+/// Wait when no file is due, which bounds the delay until a file that seems to have been written to
+/// is found.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs until the node stops.
@@ -40,13 +42,13 @@ pub(crate) async fn run(core: Arc<Core>, every: Duration) {
     cancel.run_until_cancelled(work).await;
 }
 
-/// The file that is due, if one is.
+/// The file whose check is due, if any.
 async fn next(core: &Arc<Core>, every: Duration) -> Option<FileHash> {
     let before = SystemTime::now().checked_sub(every)?;
     let store = core.cx.store.clone();
     let due = Blocking::run_long(move || store.next_to_scrub(before)).await;
     due.ok()?.unwrap_or_else(|error| {
-        warn!(%error, "cannot tell which files are to be checked");
+        warn!(%error, "cannot list the files whose check is due");
         None
     })
 }

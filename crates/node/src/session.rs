@@ -1,5 +1,5 @@
-//! Where a command's requests go: to the process that has the home directory open, or to a node in
-//! this process for as long as the command lasts.
+//! The destination of a command's requests: the process that has the home directory open, or a node
+//! in this process for as long as the command runs.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::{
     requests,
 };
 
-/// What a command needs of a node, if none runs.
+/// The parts of a node that a command needs, if no node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// Its store.
@@ -31,8 +31,8 @@ enum Place {
 }
 
 impl Session {
-    /// Finds the process that has the home directory open, or opens it. `command` is what others
-    /// are told that this process does, such as `get`.
+    /// Finds the process that has the home directory open, or opens it. `command` is this process's
+    /// command for messages of other processes, such as `get`.
     ///
     /// # Errors
     /// If no process has it open and it cannot be opened, or the network not be joined.
@@ -88,7 +88,7 @@ impl Session {
         }
     }
 
-    /// Whether requests go to a node that serves until it is stopped.
+    /// Whether requests go to a serving node.
     pub fn is_served(&self) -> bool {
         matches!(&self.0, Place::Remote(client) if client.occupant().serves)
     }
@@ -112,7 +112,7 @@ impl Session {
         }
     }
 
-    /// Ends when this process works for no other command.
+    /// Waits until this process works for no other command.
     pub async fn without_guests(&self) {
         match &self.0 {
             Place::Remote(_) => {}
@@ -120,8 +120,8 @@ impl Session {
         }
     }
 
-    /// Ends what this process opened. Its own work under way is cancelled; that of others goes on in
-    /// the process that opens the home directory next.
+    /// Stops the node of this process, if it opened one. Its own running work is cancelled; work
+    /// for other commands continues in the process that opens the home directory next.
     pub async fn close(self) {
         if let Place::Local(host) = self.0 {
             host.stop().await;

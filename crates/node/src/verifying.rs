@@ -1,4 +1,4 @@
-//! `verify`: stored bytes are hashed again, and what is wrong is told in terms of models and paths.
+//! `verify`: hashes stored bytes again, and reports wrong ones by model and path.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,7 +18,7 @@ use crate::{
     replies::ReplySink,
 };
 
-/// Files that are listed as absent: a person reads a few of them, and a script the counts.
+/// Limit of the files that are listed as absent: a person reads a few, a script the counts.
 const ABSENT_MAX: usize = 1000;
 
 pub(crate) async fn verify(
@@ -93,7 +93,7 @@ fn describe(
     })
 }
 
-/// Where a file that is shared in place lies, or lay.
+/// The path of a file that is or was shared in place.
 fn path_in_place(store: &Store, file: FileHash) -> Result<Option<PathBuf>, StoreError> {
     Ok(match store.file(file)?.map(|info| info.place) {
         Some(FilePlace::External(path)) => Some(path),
@@ -101,7 +101,7 @@ fn path_in_place(store: &Store, file: FileHash) -> Result<Option<PathBuf>, Store
     })
 }
 
-/// Where files stand in models: the first place of each.
+/// The first place of each file in a model.
 fn places(
     store: &Store,
     model: Option<ContentHash>,

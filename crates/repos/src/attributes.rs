@@ -1,4 +1,4 @@
-//! Which files a hub keeps as large ones: by `.gitattributes`, by size, by content.
+//! Decides which files a hub stores as large files: by `.gitattributes`, by size, by content.
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use hubless_transfer::REGULAR_BYTES_MAX;
@@ -6,8 +6,8 @@ use hubless_transfer::REGULAR_BYTES_MAX;
 /// Patterns of a file that are read; the hub's own file has some forty.
 const PATTERNS_MAX: usize = 1000;
 
-/// Endings of the files that the hub marks as large in a new repository. A directory of somebody
-/// that was never on a hub has no `.gitattributes`.
+/// Extensions of the files that the hub marks as large in a new repository, for a directory that
+/// was never on a hub and has no `.gitattributes`.
 const LARGE_ENDINGS: [&str; 35] = [
     ".7z",
     ".arrow",
@@ -50,12 +50,12 @@ const LARGE_ENDINGS: [&str; 35] = [
 pub(super) struct Attributes(Option<Vec<(GlobMatcher, bool)>>);
 
 impl Attributes {
-    /// Reads `.gitattributes`; without one, a new repository's rules hold.
+    /// Reads `.gitattributes`; without one, the rules of a new repository apply.
     pub(super) fn new(text: Option<&str>) -> Self {
         Self(text.map(|text| text.lines().filter_map(rule).take(PATTERNS_MAX).collect()))
     }
 
-    /// Whether the file at `path` is a large one.
+    /// Whether the file at `path` is a large file.
     pub(super) fn is_large(&self, path: &str, size: u64) -> bool {
         if size > REGULAR_BYTES_MAX {
             return true;
@@ -83,7 +83,7 @@ fn rule(line: &str) -> Option<(GlobMatcher, bool)> {
     Some((glob(pattern)?, large))
 }
 
-/// A pattern without a slash fits a name in any directory.
+/// A pattern without a slash matches a name in any directory.
 fn glob(pattern: &str) -> Option<GlobMatcher> {
     let anchored = match pattern.strip_prefix('/') {
         Some(rest) => rest.to_owned(),

@@ -1,4 +1,4 @@
-//! What a node holds, as people look at it: by name where there is one, by content hash else.
+//! The held content of a node, for lists: by name where there is one, else by content hash.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,13 +7,13 @@ use hubless_store::{ModelInfo, Repo, Store, StoreError};
 
 use super::{RepoError, Repos};
 
-/// Repos and models that are looked at for one answer: what a mirror knows is far below.
+/// Repos and models that are read for one list: a mirror knows far fewer.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// Something that a node holds, or all of whose parts it knows.
+/// Content that a node holds, or whose files it knows.
 #[derive(Debug, Clone)]
 pub struct Holding {
-    /// What it is called; `None` for content without a name.
+    /// Its name; `None` for content without a name.
     pub repo: Option<RepoId>,
     /// Its content, if its address is known.
     pub hash: Option<ContentHash>,
@@ -23,7 +23,7 @@ pub struct Holding {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The bytes that are here.
+    /// The held bytes.
     pub held_bytes: u64,
     /// Whether garbage collection keeps it.
     pub pinned: bool,
@@ -32,7 +32,7 @@ pub struct Holding {
 /// Content by its address.
 #[derive(Debug, Clone)]
 pub struct Unnamed {
-    /// How much of it is here.
+    /// The held part of it.
     pub summary: ModelInfo,
     /// Its files.
     pub manifest: std::sync::Arc<Manifest>,
@@ -41,8 +41,8 @@ pub struct Unnamed {
 }
 
 impl Repos {
-    /// What this node holds: named content first, the newest at the top, then what has no name, the
-    /// largest at the top. What is not for everybody is left out.
+    /// The held content: named content first, the newest at the top, then content without a name,
+    /// the largest at the top. Private and gated content is left out.
     ///
     /// # Errors
     /// If the store fails.
@@ -50,7 +50,7 @@ impl Repos {
         self.store(holdings).await
     }
 
-    /// Content by its address, if its list of files is here and it is for everybody.
+    /// Content by its address, if its list of files is held and it is neither private nor gated.
     ///
     /// # Errors
     /// If the store fails.

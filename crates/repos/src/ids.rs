@@ -1,11 +1,12 @@
-//! What clients of a hub call a file: git's SHA-1, and the SHA-256 of a large one.
+//! The ids that clients of a hub use for a file: git's SHA-1, and the SHA-256 of a large file.
 //!
-//! Of a file that is here they are found in the background after an import, and kept; asked for
-//! before that, they are computed now, within the time that clients wait for an answer. Of a file
-//! that is not here, peers that hold it claim them ([`hubless_transfer::Claimed`]): no byte of the file moves.
+//! For a held file they are computed in the background after an import, and stored; a request
+//! before that computes them at once, within the time that clients wait. For a file that is not
+//! held, peers that hold it claim them ([`hubless_transfer::Claimed`]), without transferring the
+//! file.
 //!
-//! Where no peer knows them, a file of one chunk is fetched, and a larger one is called by its own
-//! hash, which stays the same as long as it is not here (decision 12).
+//! If no peer knows them, a file of one chunk is fetched, and a larger one gets its own hash as its
+//! id, which stays the same until it is held (decision 12).
 
 use std::time::Duration;
 
@@ -24,46 +25,47 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{RepoError, RepoFile, Repos, Resolved, attributes::Attributes};
 
-/// Clients wait 10 s for the answer to a question about a file.
+/// Time limit of a metadata request about a file: clients wait 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 
-/// Who wants the bytes waits no longer for the ids than a disk takes for a file of some MiB.
+/// Time limit of the ids for a request that also gets the bytes: the time that a disk needs for a
+/// file of some MiB.
 const ANSWER_SOON: Duration = Duration::from_millis(200);
 
-/// How long peers may take to say what a file is called: to connect, and the 2 s in which they may
-/// compute it.
+/// Time limit of peers' claims about a file: to connect, and the 2 s in which they may compute
+/// them.
 const CLAIMED_WITHIN: Duration = Duration::from_secs(3);
 
-/// The same for who wants the bytes too, which come from the same peers.
+/// The same for a request that also gets the bytes, which come from the same peers.
 const CLAIMED_SOON: Duration = Duration::from_secs(1);
 
-/// How long a question about a file waits for a peer that has it. A peer that answers later finds
-/// the fetch still under way, and clients ask again.
+/// How long a metadata request waits for a peer that has the file. The fetch keeps running, so a
+/// repeated request finds a peer that answers later.
 const HOLDER_WITHIN: Duration = Duration::from_secs(3);
 
-/// A file whose ids no peer knows is fetched for them up to this size: one chunk.
+/// Largest file that is fetched for its ids if no peer knows them: one chunk.
 const FETCH_FOR_IDS_MAX: u64 = CHUNK_SIZE as u64;
 
-/// What a list fetches in all of such files: the configurations and tokenizers of a model, which
-/// the client that lists it is about to download.
+/// Limit of the bytes of such files that a list fetches: the configurations and tokenizers of a
+/// model, which the client that lists it is about to download.
 const FETCH_FOR_LIST_MAX: u64 = 8 * 1024 * 1024;
 
-/// How long a list waits for that; the rest of its time is for peers and for computing.
+/// How long a list waits for these fetches; the rest of its time is for peers and for computing.
 const LIST_FETCHED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Files that a list fetches at once: round trips overlap, and the queue of the shared fetch is not filled.
 const LIST_FETCHES_MAX: usize = 16;
 
-/// How long an answer waits for `.gitattributes`, which is fetched if it is not here.
+/// How long a response waits for `.gitattributes`, which is fetched if it is not held.
 const ATTRIBUTES_WITHIN: Duration = Duration::from_secs(3);
 
 /// Bytes of `.gitattributes` that are read.
 const ATTRIBUTES_BYTES_MAX: u64 = 256 * 1024;
 
-/// What git writes where there is no object.
+/// Git's id for "no object".
 const NO_OBJECT: &str = "0000000000000000000000000000000000000000";
 
-/// What a hub calls a file.
+/// The ids that a hub uses for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileIds {
     /// A regular file.
@@ -72,13 +74,13 @@ pub enum FileIds {
     Large {
         /// SHA-256 of the content.
         sha256: Sha256,
-        /// What git calls the pointer.
+        /// Git's id of the pointer.
         pointer: GitBlobId,
         /// Bytes of the pointer.
         pointer_size: u32,
     },
-    /// The file is not here, or was not read yet, and no peer says what it is called: only its
-    /// address is known.
+    /// The file is not held, or was not read yet, and no peer claims its ids: only its address is
+    /// known.
     Unknown(Option<FileHash>),
 }
 
@@ -92,7 +94,7 @@ impl FileIds {
         }
     }
 
-    /// What git holds at the path: 40 digits, if it is known.
+    /// Git's object at the path: 40 digits, if it is known.
     pub fn oid(&self) -> Option<GitBlobId> {
         match self {
             Self::Regular(id) => Some(*id),
@@ -101,15 +103,15 @@ impl FileIds {
         }
     }
 
-    /// As [`FileIds::oid`] for clients that must be given something: zeros, as git has it, where
-    /// nothing is known.
+    /// As [`FileIds::oid`] for clients that require a value: zeros, git's "no object", if it is not
+    /// known.
     pub fn oid_or_zeros(&self) -> String {
         self.oid()
             .map_or_else(|| NO_OBJECT.into(), |id| id.to_string())
     }
 
-    /// What identifies the content: 40 digits of a regular file, 64 of a large one or of one whose
-    /// ids are not known, which is called by its own hash.
+    /// The id of the content: 40 digits for a regular file, 64 for a large one, and for a file with
+    /// unknown ids its BLAKE3.
     pub fn etag(&self) -> String {
         match self {
             Self::Regular(id) => id.to_string(),
@@ -119,22 +121,22 @@ impl FileIds {
     }
 }
 
-/// The text that git holds in place of a large file.
+/// The pointer that git stores in place of a large file.
 pub fn pointer(sha256: Sha256, size: u64) -> String {
     format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n")
 }
 
-/// What is known of a file's digests.
+/// The state of a file's digests.
 enum Known {
-    /// Computed here.
+    /// Computed on this node.
     Proven(Named),
-    /// The file is here, but was not read yet; what a peer claimed before.
+    /// The file is held, but was not read yet; an earlier claim of a peer.
     NotRead(Option<Named>),
-    /// The file is not here; what a peer claims.
+    /// The file is not held; a claim of a peer.
     NotHere(Option<Named>),
 }
 
-/// What a file is called, and whether it begins as text does.
+/// The digests of a file, and whether it begins as text.
 #[derive(Debug, Clone, Copy)]
 struct Named {
     digests: Digests,
@@ -154,9 +156,9 @@ impl From<FileDigests> for Named {
 }
 
 impl Repos {
-    /// The ids of a file. A caller that is `patient`, because it asks for nothing else, waits for
-    /// peers and the disk as long as clients do; no bytes of the file are fetched, unless it has one
-    /// chunk and no peer knows what it is called.
+    /// The ids of a file. A `patient` caller, which requests only metadata, waits for peers and the
+    /// disk as long as clients do. No bytes of the file are fetched, unless it has one chunk and no
+    /// peer knows its ids.
     ///
     /// # Errors
     /// If the store fails, or if the caller is patient and no peer has the file.
@@ -188,8 +190,8 @@ impl Repos {
         Ok(ids.pop().unwrap_or(FileIds::Unknown(file.hash)))
     }
 
-    /// The ids of files, as many as are known or can be had while a client waits: from what is held,
-    /// and from peers.
+    /// The ids of files, as far as they are known, or can be computed or claimed by peers while a
+    /// client waits.
     ///
     /// # Errors
     /// If the store fails.
@@ -207,8 +209,8 @@ impl Repos {
         self.ids_until(resolved, files, start + ANSWER_WITHIN).await
     }
 
-    /// Waits until a peer that has some of a file's model is connected; returns at once if the file
-    /// is here, or comes from a hub.
+    /// Waits until a peer that has some of the file's model is connected; returns at once if the
+    /// file is held or comes from a hub.
     async fn expect_holder(&self, resolved: &Resolved, file: &RepoFile) -> Result<(), RepoError> {
         let Some((model, entry)) = resolved.addressed(file) else {
             return Ok(());
@@ -221,7 +223,7 @@ impl Repos {
             .await?)
     }
 
-    /// Asks peers what those of the files are called that are neither here nor claimed.
+    /// Requests the ids of files that are neither held nor claimed from peers.
     async fn ask_peers(
         &self,
         resolved: &Resolved,
@@ -243,7 +245,7 @@ impl Repos {
         Ok(())
     }
 
-    /// Those of the files that are neither here nor claimed.
+    /// The files that are neither held nor claimed.
     async fn unnamed(
         &self,
         resolved: &Resolved,
@@ -266,7 +268,7 @@ impl Repos {
         .await
     }
 
-    /// Fetches those of the files that have one chunk and are not called anything.
+    /// Fetches the files of one chunk whose ids are unknown.
     async fn fetch_small(&self, resolved: &Resolved, files: &[RepoFile]) -> Result<(), RepoError> {
         let mut small = self.unnamed(resolved, files).await?;
         small.retain(|(_, entry)| entry.size <= FETCH_FOR_IDS_MAX);
@@ -286,14 +288,14 @@ impl Repos {
                 range,
             ))
         });
-        // That no peer gives one of them is no error: its ids are not known then.
+        // A file that no peer sends is not an error: its ids stay unknown.
         stream::iter(reads)
             .for_each_concurrent(LIST_FETCHES_MAX, |read| async { drop(read.await) })
             .await;
         Ok(())
     }
 
-    /// What is fetched in time; the rest is done without.
+    /// Waits for the fetches up to the time limit; the ids of other files stay unknown.
     async fn in_time(
         &self,
         deadline: Instant,
@@ -337,7 +339,7 @@ impl Repos {
         Ok(all)
     }
 
-    /// What a file is called: proven if it is here and can be read in time, else as a peer claims.
+    /// The digests of a file: proven if it is held and can be read in time, else a peer's claim.
     async fn named(&self, hash: FileHash, deadline: Instant) -> Result<Option<Named>, RepoError> {
         match self.known(hash).await? {
             Known::Proven(named) => Ok(Some(named)),
@@ -349,7 +351,7 @@ impl Repos {
                         Known::Proven(named) => Some(named),
                         Known::NotRead(claimed) | Known::NotHere(claimed) => claimed,
                     }),
-                    // In time or not at all: the client gets an answer without.
+                    // Too late for this client, which gets a response without them.
                     Ok(Err(_)) | Err(_) => Ok(claimed),
                 }
             }
@@ -365,7 +367,7 @@ impl Repos {
         Ok(known)
     }
 
-    /// The rules of a revision. If it has a file of them that cannot be had in time, the rules of a
+    /// The rules of a revision. If its `.gitattributes` cannot be fetched in time, the rules of a
     /// new repository.
     async fn attributes(&self, resolved: &Resolved) -> Result<Attributes, RepoError> {
         let Tree::Content(_) = resolved.revision.tree else {
@@ -386,7 +388,7 @@ impl Repos {
     }
 }
 
-/// What another hub says about a file.
+/// The ids of a file as another hub lists them.
 fn listed(file: &RepoFile) -> Option<FileIds> {
     match (file.lfs, file.git_blob) {
         (

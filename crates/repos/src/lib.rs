@@ -1,6 +1,6 @@
 //! Repos: names for content, as clients of a hub see them.
 //!
-//! # The way of a request
+//! # The path of a request
 //! ```text
 //! resolve: name + revision -> Resolved (commit, revision)       redb, and the upstream if need be
 //! tree:    Resolved -> RepoTree (paths, sizes, file hashes)     the manifest, from peers if need be
@@ -10,9 +10,9 @@
 //! ```
 //!
 //! # Where repos come from
-//! Those that were named here have revisions with a manifest ([`Tree::Content`]). Those of the
-//! upstream have what it lists ([`Tree::Listed`]): files known by SHA-256 or git's SHA-1, and by
-//! their own hash once somebody had them.
+//! Repos that were named on this node have revisions with a manifest ([`Tree::Content`]). Repos of
+//! the upstream have its listing ([`Tree::Listed`]): files known by SHA-256 or git's SHA-1, and by
+//! their BLAKE3 once a node has computed it.
 //!
 //! [`Tree::Content`]: hubless_content::Tree::Content
 //! [`Tree::Listed`]: hubless_content::Tree::Listed
@@ -46,8 +46,8 @@ pub use self::{
 };
 use hubless_upstream::{Upstream, expected, find_held};
 
-/// How long peers may take to give something before the upstream is asked instead; its first byte
-/// must come within the 10 s that clients wait.
+/// How long peers may take to send a first chunk before the upstream is asked instead, whose first
+/// byte must arrive within the 10 s that clients wait.
 const PEERS_WITHIN: Duration = Duration::from_secs(6);
 
 /// The repos of a node. Cloning is cheap.
@@ -55,7 +55,7 @@ const PEERS_WITHIN: Duration = Duration::from_secs(6);
 pub struct Repos {
     fetches: Arc<Fetches>,
     digester: Digester,
-    /// The hub outside, if there is one.
+    /// The upstream, if there is one.
     upstream: Option<Arc<Upstream>>,
 }
 
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Repos {
 }
 
 impl Repos {
-    /// The repos of the node of `fetches`; those that are not known here are asked of `upstream`.
+    /// The repos of the node of `fetches`; unknown ones are requested from `upstream`.
     pub fn new(fetches: Arc<Fetches>, digester: Digester, upstream: Option<Arc<Upstream>>) -> Self {
         Self {
             fetches,
@@ -75,10 +75,11 @@ impl Repos {
         }
     }
 
-    /// The bytes `range` of a file: from the store if it is there, else from peers or the upstream.
+    /// The bytes `range` of a file: from the store if it is held, else from peers or the upstream.
     ///
     /// # Errors
-    /// As [`Repos::permit`], or if it is neither here nor known to anybody who can be asked.
+    /// As [`Repos::permit`], or if it is not held and neither peers nor the upstream can be asked
+    /// for it.
     pub async fn open(
         &self,
         resolved: &Resolved,
@@ -136,7 +137,7 @@ impl Repos {
         Ok(model.map(|model| (model, hash)))
     }
 
-    /// Whether all bytes of a file are here.
+    /// Whether all bytes of a file are held.
     pub async fn is_held(&self, file: &RepoFile) -> bool {
         let (wanted, size) = (expected(file.hash, file.lfs, file.git_blob), file.size);
         let held = self.store(move |store| find_held(store, wanted, size));
@@ -155,7 +156,7 @@ impl Repos {
     }
 }
 
-/// A file of another hub, when none is asked.
+/// The error for a file of another hub, if no upstream is configured.
 fn not_here(file: &RepoFile) -> RepoError {
     let message = format!("{:?} is not here, and no upstream is asked", file.path);
     RepoError::Unavailable {

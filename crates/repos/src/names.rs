@@ -11,16 +11,15 @@ use hubless_transfer::{Blocking, Failure, FailureKind};
 pub use self::types::*;
 use super::{Caller, RepoError, Repos, resolve::commit_of};
 
-/// Names that one list has; more are for a search.
+/// Limit of names in one list; a search finds more.
 const NAMES_MAX: usize = 100_000;
 
-/// Tries to put a revision behind the last one of a branch. Each miss means that the revision of
-/// another writer got in, and at most 16 store calls run at once: so many misses in a row mean that
-/// writers keep coming.
+/// Attempts to append a revision to a branch. Each failure means that another writer appended one,
+/// and at most 16 store calls run at once: so many failures in a row mean continuous writing.
 const TRIES_MAX: usize = 1000;
 
 impl Repos {
-    /// Gives content a name: a revision behind the last one of a branch.
+    /// Gives content a name: appends a revision to a branch.
     ///
     /// # Errors
     /// If the name is that of a hub, the message is too long, or the store fails.
@@ -32,7 +31,7 @@ impl Repos {
         Ok(named)
     }
 
-    /// All names that are known here.
+    /// All names that this node knows.
     ///
     /// # Errors
     /// If the store fails.
@@ -57,7 +56,7 @@ impl Repos {
         })
     }
 
-    /// Forgets a ref of a name, or without one the whole name.
+    /// Removes a ref of a name, or the whole name if no ref is given.
     ///
     /// # Errors
     /// If it is not known here, or the store fails.
@@ -88,8 +87,7 @@ impl Repos {
         })
     }
 
-    /// Forgets the content of a revision, which stays in the history. The model is the caller's to
-    /// remove.
+    /// Removes the content of a revision, which stays in the history. The caller removes the model.
     ///
     /// # Errors
     /// If a ref leads to the revision, it is not known here, or the store fails.
@@ -141,7 +139,7 @@ impl Repos {
     }
 }
 
-/// Puts a revision behind the branch's last one, whichever that is when it is written.
+/// Appends a revision to a branch, after whichever revision is the last at the time of writing.
 fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
     for _ in 0..TRIES_MAX {
         if let Some(named) = put_if_unmoved(store, request)? {
@@ -152,9 +150,9 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
     Err(Failure::new(FailureKind::Busy, message).hint("run the same command again"))
 }
 
-/// Puts a revision behind the branch's last one; `None` if another writer moved the branch
-/// meanwhile. A branch that holds the content already keeps its revision, so that naming the same
-/// thing again changes nothing.
+/// Appends a revision to a branch; `None` if another writer moved the branch meanwhile. A branch
+/// that has the content already keeps its revision, so that naming the same content again changes
+/// nothing.
 fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Failure> {
     let NameSet {
         repo,
@@ -211,7 +209,7 @@ fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Fai
     }))
 }
 
-/// What to say if nothing of the content is here: another node may have it, or it was mistyped.
+/// The warning if no byte of the content is held: another node may have it, or the hash is wrong.
 fn nothing_here(store: &Store, hash: ContentHash) -> Result<Option<String>, StoreError> {
     let known = store.model_info(hash)?;
     let is_here = known.is_some_and(|model| model.held_bytes > 0 || model.complete);
@@ -223,7 +221,7 @@ fn nothing_here(store: &Store, hash: ContentHash) -> Result<Option<String>, Stor
     }))
 }
 
-/// The branch moves from where it was seen; a tag moves wherever it was.
+/// The ref changes: the branch moves only from its last read revision, a tag from any.
 fn ref_changes(request: &NameSet, to: CommitId, seen: Option<CommitId>) -> Vec<RefChange> {
     let branch = RefChange::set(request.branch.clone(), to).if_at(seen);
     let tags = request.tags.iter();
@@ -231,7 +229,7 @@ fn ref_changes(request: &NameSet, to: CommitId, seen: Option<CommitId>) -> Vec<R
     [branch].into_iter().chain(tags).collect()
 }
 
-/// A name that a hub gives is not given here.
+/// Refuses a name that belongs to a hub.
 fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
     let Some(Repo {
         id,
@@ -246,7 +244,7 @@ fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
         .hint("choose another name, or `hubless name rm` it first"))
 }
 
-/// The revision that comes behind `head`, and its id.
+/// The revision after `head`, and its id.
 fn next_revision(
     request: &NameSet,
     head: Option<CommitId>,
@@ -304,7 +302,7 @@ fn names(store: &Store) -> Result<Vec<NameRef>, StoreError> {
     Ok(names)
 }
 
-/// Up to `max` names that a model is, or was, a revision of.
+/// Up to `max` names of which a model is or was a revision.
 ///
 /// # Errors
 /// If the store fails.
@@ -370,7 +368,7 @@ fn forget_content(
     Ok(RevisionRemoved { commit, hash })
 }
 
-/// Why the content of what a ref leads to is not removed.
+/// The failure to remove the content of a revision that a ref points to.
 fn led_to(repo: &RepoId, commit: CommitId, name: &RefName) -> Failure {
     let message = format!("{name} of {repo} leads to revision {commit}");
     let option = match name.as_str().starts_with("refs/tags/") {

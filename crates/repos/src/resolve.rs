@@ -1,4 +1,4 @@
-//! From a name and a revision, as a client writes them, to one state of a repo.
+//! Resolves a name and a revision, as a client writes them, to one state of a repo.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,23 +11,23 @@ use hubless_upstream::{Origin, Upstream};
 /// How long the upstream may take if there is a last known state: clients wait 10 s in all.
 const ANSWER_WITH_HELD: Duration = Duration::from_secs(3);
 
-/// How long it may take if there is nothing else. A long listing goes on behind that, and whoever
-/// asks again finds it.
+/// How long it may take if no state is known. A long listing continues after that, and a repeated
+/// request finds it.
 const ANSWER_WITHOUT: Duration = Duration::from_secs(9);
 
-/// Revisions that a history is followed back for.
+/// Limit of revisions of a history.
 const HISTORY_MAX: usize = 10_000;
 
 /// One state of a repo.
 #[derive(Debug, Clone)]
 pub struct Resolved {
-    /// What is known about the repo; its name in the spelling that is shown.
+    /// The repo's properties; its name in the displayed spelling.
     pub repo: Arc<Repo>,
     /// The revision's id.
     pub commit: CommitId,
     /// The revision.
     pub revision: Arc<Revision>,
-    /// Who may have it.
+    /// Its access.
     pub(super) caller: Caller,
 }
 
@@ -41,8 +41,7 @@ impl Resolved {
         }
     }
 
-    /// The model that a file is in, and the file's place there; `None` if its content has no
-    /// address yet.
+    /// The model of a file, and the file's place in it; `None` if the content has no address yet.
     pub(super) fn addressed(&self, file: &RepoFile) -> Option<(ContentHash, ManifestEntry)> {
         let Tree::Content(model) = self.revision.tree else {
             return None;
@@ -55,7 +54,7 @@ impl Resolved {
         Some((model, entry))
     }
 
-    /// Where the upstream has a file, and what it says of it.
+    /// The location of a file at the upstream, and its listed properties.
     pub(super) fn origin(&self, file: &RepoFile) -> Origin {
         Origin {
             repo: self.repo.id.clone(),
@@ -71,11 +70,12 @@ impl Resolved {
 
 impl Repos {
     /// The state of a repo that `revision` names: a branch, a tag, a full ref, a commit id or the
-    /// beginning of one; `HEAD` is the branch main. What is not known here, or may have moved, is
-    /// asked of the upstream; if that cannot be reached, the last known state counts.
+    /// beginning of one; `HEAD` is the branch main. Unknown revisions, and refs that may have
+    /// moved, are requested from the upstream; if that cannot be reached, the last known state
+    /// counts.
     ///
     /// # Errors
-    /// [`RepoError::NoRepo`] and [`RepoError::NoRevision`]; others that the upstream says.
+    /// [`RepoError::NoRepo`] and [`RepoError::NoRevision`]; others that the upstream returns.
     pub async fn resolve(
         &self,
         repo: &RepoId,
@@ -100,7 +100,7 @@ impl Repos {
         Ok(resolved)
     }
 
-    /// As [`Repos::resolve`] for whoever may see everything, from what is known here.
+    /// As [`Repos::resolve`] for a caller with all rights, from this node's data alone.
     pub(super) async fn resolve_held(
         &self,
         repo: &RepoId,
@@ -114,7 +114,7 @@ impl Repos {
         self.store(move |store| find(store, &id, &text)).await
     }
 
-    /// The upstream, for all but what was named here.
+    /// The upstream, for repos that were not named on this node.
     fn upstream_for(&self, found: &Found) -> Option<&Arc<Upstream>> {
         let is_local = found
             .repo()
@@ -131,7 +131,7 @@ impl Repos {
         caller: &Caller,
     ) -> Result<Resolved, RepoError> {
         let held = match found {
-            // A commit is what it is for ever.
+            // A commit never changes.
             Found::Revision(held) if held.commit.to_string() == revision => {
                 return Ok(*held);
             }
@@ -166,8 +166,8 @@ impl Repos {
         }
     }
 
-    /// Whether the caller may have the files of what it resolved. Those of a private or gated repo
-    /// only if the upstream says so.
+    /// Checks that the caller may get the files of a resolved state. For a private or gated repo
+    /// the upstream decides.
     ///
     /// # Errors
     /// [`RepoError::Gated`], [`RepoError::NoRepo`], or that the upstream cannot be asked.
@@ -191,7 +191,7 @@ impl Repos {
         }
     }
 
-    /// What is known about a repo.
+    /// The properties of a repo.
     ///
     /// # Errors
     /// [`RepoError::NoRepo`], and as [`Repos::resolve`].
@@ -206,7 +206,7 @@ impl Repos {
         known.ok_or(RepoError::NoRepo)
     }
 
-    /// What is known here about a repo.
+    /// The properties of a repo from this node's data.
     pub(super) async fn held_repo(&self, id: &RepoId) -> Result<Option<Repo>, RepoError> {
         let id = id.clone();
         self.store(move |store| store.repo(&id)).await
@@ -238,7 +238,7 @@ impl Repos {
         self.store(move |store| store.refs(&repo.id)).await
     }
 
-    /// A state and those before it, newest first, along first parents, as far as they are known.
+    /// A state and its predecessors, newest first, along first parents, as far as they are known.
     ///
     /// # Errors
     /// If the store fails.
@@ -252,8 +252,8 @@ impl Repos {
 }
 
 impl Repos {
-    /// What is said about a state and those before it, newest first: of a repo of the upstream what
-    /// that says, or said when it was last asked.
+    /// The history of a state, newest first. For a repo of the upstream it is the upstream's
+    /// history, or its last known one.
     ///
     /// # Errors
     /// If the store fails.
@@ -299,7 +299,7 @@ impl Repos {
     }
 }
 
-/// What is said about a revision; clients need a title.
+/// A revision as a history entry; clients need a title.
 fn past(id: CommitId, revision: &Revision) -> PastCommit {
     let title = match revision.title.as_str() {
         "" => format!("commit {}", &id.to_string()[..7]),
@@ -314,12 +314,12 @@ fn past(id: CommitId, revision: &Revision) -> PastCommit {
     }
 }
 
-/// Whether only some callers may have a repo's files.
+/// Whether a repo's files are given only to some callers.
 pub(super) fn is_restricted(repo: &Repo) -> bool {
     repo.private || repo.gated
 }
 
-/// What is known here of a name and a revision.
+/// The result of a look-up in this node's data.
 enum Found {
     Revision(Box<Resolved>),
     /// The content of this revision was removed.
@@ -370,7 +370,7 @@ fn find(store: &Store, id: &RepoId, revision: &str) -> Result<Found, StoreError>
     })
 }
 
-/// When names clash: a full ref, then a branch, a tag, a commit id.
+/// The order for ambiguous names: a full ref, then a branch, a tag, a commit id.
 pub(super) fn commit_of(
     store: &Store,
     repo: &RepoId,

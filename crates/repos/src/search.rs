@@ -5,18 +5,18 @@ use hubless_store::Repo;
 
 use super::{RepoError, Repos, Resolved};
 
-/// Repos that are read from the store at once.
+/// Repos that are read from the store in one call.
 const BATCH: usize = 1000;
 
-/// Repos that one search looks at: what a mirror knows is far below, and the search ends.
+/// Repos that one search reads: a mirror knows far fewer, and the limit ends the search.
 const LOOKED_AT_MAX: usize = 100_000;
 
-/// What is searched for.
+/// The conditions of a search.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// All of these are in the name, in any case.
+    /// The name contains all of these, in any case.
     pub words: Vec<String>,
-    /// What stands before the slash, in any case.
+    /// The part before the slash, in any case.
     pub author: Option<String>,
 }
 
@@ -35,8 +35,8 @@ impl Search {
 }
 
 impl Repos {
-    /// Up to `max` repos of a kind that fit, ordered by name, those after `after`; private ones
-    /// are left out.
+    /// Up to `max` matching repos of a kind after `after`, ordered by name; private ones are left
+    /// out.
     ///
     /// # Errors
     /// If the store fails.
@@ -71,7 +71,7 @@ impl Repos {
         Ok(found)
     }
 
-    /// The newest state of a repo's main branch that is known here, if there is one.
+    /// The newest state of a repo's main branch in this node's data, if there is one.
     ///
     /// # Errors
     /// If the store fails.

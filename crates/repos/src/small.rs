@@ -1,4 +1,4 @@
-//! Small files as a whole, such as cards and configurations.
+//! Reads small files completely, such as cards and configurations.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use hubless_transfer::fetch::StoredStream;
 
 use super::{FileStream, RepoError, RepoFile, Repos, Resolved};
 
-/// Clients wait 10 s for an answer, which may need more than one file.
+/// Time limit of one file: clients wait 10 s for a response, which may need more than one file.
 const READ_WITHIN: Duration = Duration::from_secs(6);
 
 impl Repos {
-    /// A small file as a whole, within the time that a client waits.
+    /// Reads a small file completely, within the time that a client waits.
     ///
     /// # Errors
-    /// If it cannot be had in time.
+    /// If it cannot be fetched in time.
     pub async fn read_small(
         &self,
         resolved: &Resolved,
@@ -26,7 +26,7 @@ impl Repos {
     /// As [`Repos::read_small`], of content by its address.
     ///
     /// # Errors
-    /// If it cannot be had in time.
+    /// If it cannot be fetched in time.
     pub async fn read_small_of(
         &self,
         content: ContentHash,
@@ -46,7 +46,7 @@ impl Repos {
     }
 }
 
-/// All of a small file, within the time that a client waits.
+/// Reads a stream to its end, within the time that a client waits.
 async fn read_all(mut stream: FileStream) -> Result<Vec<u8>, RepoError> {
     let read = async {
         let mut bytes = Vec::new();

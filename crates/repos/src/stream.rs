@@ -8,19 +8,19 @@ use hubless_upstream::{
     Body, Origin, PullError, Pulled, PulledStream, RepoError, Upstream, UpstreamError,
 };
 
-/// A range of a file. What comes from the store or from peers was verified, each piece of it; what
-/// the upstream sends is passed on as it comes, and proven before the end.
+/// A range of a file. Bytes from the store or from peers are verified, piece by piece; bytes of the
+/// upstream are passed on as they arrive, and proven before the end.
 pub struct FileStream {
     fetches: Arc<Fetches>,
     range: Range<u64>,
     source: Source,
-    /// Where the bytes can be had if the source fails.
+    /// Alternatives if the source fails.
     upstream: Option<(Arc<Upstream>, Origin)>,
     changes: u32,
 }
 
-/// Changes of the source. From the store to the upstream, and past the store; more of them only
-/// where what was just stored cannot be read.
+/// Limit of source changes: from the store to the upstream, and to one that bypasses the store.
+/// More are needed only if newly stored bytes cannot be read.
 const CHANGES_MAX: u32 = 3;
 
 enum Source {
@@ -48,7 +48,7 @@ impl From<SourceError> for RepoError {
 }
 
 impl FileStream {
-    /// What is in the store, or comes into it from peers.
+    /// Bytes in the store, or fetched into it from peers.
     pub(super) fn stored(
         fetches: &Arc<Fetches>,
         stored: StoredStream,
@@ -118,7 +118,7 @@ impl FileStream {
         }
     }
 
-    /// Goes on from another source, if there is one that helps.
+    /// Continues from another source, if there is a suitable one.
     fn change(&mut self, error: SourceError) -> Result<(), RepoError> {
         self.changes += 1;
         let other = match self.changes {
@@ -151,7 +151,7 @@ impl FileStream {
                 let body = origin.body(&self.fetches, upstream, rest);
                 Some(Source::Passed(Box::new(body)))
             }
-            // Peers may have it, but only the whole of it is proven.
+            // Peers may have it, but only the complete file can be proven.
             SourceError::Passed(error) if !error.is_refusal() => {
                 let pulled = PulledStream::wait(&self.fetches, upstream, origin, rest);
                 pulled.map(|pulled| Source::Pulled(Box::new(pulled)))

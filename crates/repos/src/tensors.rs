@@ -1,4 +1,4 @@
-//! Tensors of files of weights that are here as a whole.
+//! Tensors of completely held files of weights.
 
 use std::io::{self, Read};
 
@@ -9,8 +9,8 @@ use hubless_store::Store;
 use super::{RepoError, RepoFile, Repos};
 
 impl Repos {
-    /// What the header of a file of weights says; `None` if the file is of no such format or not
-    /// here as a whole. A header that lies is told, and is no error of this node.
+    /// The header of a file of weights; `None` if the file has another format or is not held
+    /// completely. A malformed header is a result, and no error of this node.
     ///
     /// # Errors
     /// If the store fails.

@@ -10,29 +10,29 @@ use super::{RepoError, Repos, Resolved};
 /// A file of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepoFile {
-    /// Where it is.
+    /// Its path.
     pub path: ModelPath,
     /// Its bytes.
     pub size: u64,
-    /// Its address here, if it is known.
+    /// Its BLAKE3, if it is known.
     pub hash: Option<FileHash>,
-    /// What another hub says git holds there.
+    /// Git's id of the file or its pointer, as another hub lists it.
     pub git_blob: Option<GitBlobId>,
-    /// What another hub says about it as a large file.
+    /// Its properties as a large file, as another hub lists them.
     pub lfs: Option<Lfs>,
 }
 
 /// The files of a revision, sorted by the bytes of their paths. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub enum RepoTree {
-    /// Those of a manifest.
+    /// The files of a manifest.
     Manifest(Arc<Manifest>),
-    /// Those that another hub lists.
+    /// The files that another hub lists.
     Listed(Arc<Revision>),
 }
 
 impl RepoTree {
-    /// How many files there are.
+    /// The number of files.
     pub fn len(&self) -> usize {
         match self {
             Self::Manifest(manifest) => manifest.entries().len(),
@@ -40,7 +40,7 @@ impl RepoTree {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -108,7 +108,7 @@ fn listed(revision: &Revision) -> &[TreeEntry] {
 }
 
 impl Repos {
-    /// The files of a revision, if they are known here; nobody is asked.
+    /// The files of a revision from this node's data; no peer is asked.
     ///
     /// # Errors
     /// If the store fails.
@@ -120,10 +120,10 @@ impl Repos {
         Ok(held.map(RepoTree::Manifest))
     }
 
-    /// The files of a revision. Those of a model that is not here come from peers.
+    /// The files of a revision. A manifest that is not held is fetched from peers.
     ///
     /// # Errors
-    /// [`RepoError::Unavailable`] if nobody has it.
+    /// [`RepoError::Unavailable`] if no peer has it.
     pub async fn tree(&self, resolved: &Resolved) -> Result<RepoTree, RepoError> {
         match (self.held_tree(resolved).await?, &resolved.revision.tree) {
             (None, Tree::Content(model)) => {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Short store calls under way at once. Two disks' worth of queue; more would only wait in the
-/// kernel, each with a chunk in memory.
+/// Short store calls that run at once: the queues of two disks. More would only wait in the kernel,
+/// each with a chunk in memory.
 const SHORT_CALLS_MAX: usize = 16;
 
 /// Runs store calls on threads that may block.
@@ -24,7 +24,7 @@ impl Default for Blocking {
 pub struct Aborted;
 
 impl Blocking {
-    /// A call of at most some milliseconds: reading, checking or writing a chunk, a look-up.
+    /// Runs a call of at most some milliseconds: reading, checking or writing a chunk, a look-up.
     pub async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,
@@ -33,7 +33,8 @@ impl Blocking {
         tokio::task::spawn_blocking(call).await.map_err(|_| Aborted)
     }
 
-    /// A call that may take minutes, such as an import. Bounded by the requests under way.
+    /// Runs a call that may take minutes, such as an import. The number of running requests bounds
+    /// them.
     pub async fn run_long<T: Send + 'static>(
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Aborted> {

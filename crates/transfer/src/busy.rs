@@ -1,8 +1,8 @@
-//! Work that goes before what is done in the background.
+//! Tracks foreground work, to which background work yields.
 
 use tokio::sync::watch;
 
-/// Counts the imports and fetches under way. Cloning is cheap.
+/// Counts running imports and fetches. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Busy(watch::Sender<usize>);
 
@@ -12,7 +12,7 @@ impl Default for Busy {
     }
 }
 
-/// Such work is under way as long as this exists.
+/// Guard of one import or fetch; it counts until this is dropped.
 #[derive(Debug)]
 pub struct BusyGuard(watch::Sender<usize>);
 
@@ -23,18 +23,18 @@ impl Drop for BusyGuard {
 }
 
 impl Busy {
-    /// Such work begins.
+    /// Counts one import or fetch from now on.
     pub fn begin(&self) -> BusyGuard {
         self.0.send_modify(|count| *count += 1);
         BusyGuard(self.0.clone())
     }
 
-    /// Whether any is under way.
+    /// Whether any import or fetch runs.
     pub fn is_busy(&self) -> bool {
         *self.0.borrow() > 0
     }
 
-    /// Waits until there is none.
+    /// Waits until none runs.
     pub async fn idle(&self) {
         // Fails only without a sender, and `self` is one.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;

@@ -1,12 +1,13 @@
-//! What peers claim that other hubs call files which are not here.
+//! Claims of peers about the aliases of files that are not held.
 //!
-//! Clients of a hub ask for SHA-256 and git's id of a file before they ask for its bytes. A peer that
-//! holds the file has computed both; that it tells the truth is proven by the bytes of the whole
-//! file and by nothing else. Until then a claim is what clients see. When the digests were computed
-//! here, the claim is dropped, and if it was wrong the peer is banned: digests are computed over
-//! verified bytes, so damage makes no wrong ones. A claim is never told on to peers.
+//! Clients of a hub request SHA-256 and git's id of a file before its bytes. A peer that holds the
+//! file has computed both, but only the bytes of the whole file prove them. Until then clients see
+//! the claim. Once the digests were computed on this node, the claim is dropped, and if it was
+//! wrong the peer is banned: digests are computed over verified bytes, so damage causes no wrong
+//! ones. A claim is never passed on to peers.
 //!
-//! Claims live in memory: after a restart peers are asked again, and honest ones say the same.
+//! Claims are kept in memory: after a restart peers are asked again, and honest ones answer the
+//! same.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -18,18 +19,18 @@ use hubless_network::PeerId;
 use hubless_store::{Digests, Store, StoreError};
 use hubless_wire::FileDigests;
 
-/// Claims that are kept: 20 MB, for the files of thousands of repos. When there are more, all are
-/// forgotten, and peers are asked again.
+/// Limit of kept claims: 20 MB, for the files of thousands of repos. When it is reached, all are
+/// dropped, and peers are asked again.
 const CLAIMS_MAX: usize = 100_000;
 
-/// What peers claim. A file has one claim at most.
+/// The claims of peers. A file has at most one claim.
 #[derive(Debug, Default)]
 pub struct Claimed(Mutex<Claims>);
 
 #[derive(Debug, Default)]
 struct Claims {
     files: HashMap<FileHash, Claim>,
-    /// The file that has this SHA-256 by a claim.
+    /// The file that is claimed to have this SHA-256.
     sha256s: HashMap<Sha256, FileHash>,
 }
 
@@ -39,25 +40,25 @@ struct Claim {
     peer: PeerId,
 }
 
-/// What became of a claim that a peer made.
+/// The outcome of a claim that a peer made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made {
-    /// It is kept, or an earlier one is.
+    /// It is kept, or an earlier claim is.
     Kept,
-    /// It contradicts what another file is called, and nothing shows which is right: neither is kept.
+    /// It contradicts the claim about another file, and neither is proven: neither is kept.
     Doubtful,
     /// It is certainly wrong.
     Wrong,
 }
 
 impl Claimed {
-    /// What a file is called by a claim.
+    /// The claimed aliases of a file.
     pub fn get(&self, file: FileHash) -> Option<FileDigests> {
         self.claims().files.get(&file).map(|claim| claim.digests)
     }
 
-    /// Takes a peer's claim about a file. The first claim about a file stays: a second opinion would
-    /// prove nothing, since peers cost nothing.
+    /// Records a peer's claim about a file. The first claim about a file stays: a second opinion
+    /// would prove nothing, since an attacker creates peers at no cost.
     ///
     /// # Errors
     /// If the store fails.
@@ -68,19 +69,20 @@ impl Claimed {
         digests: FileDigests,
         peer: PeerId,
     ) -> Result<Made, StoreError> {
-        // No two files have one SHA-256, so what is proven of another file refutes the claim.
+        // No two files have one SHA-256, so the proof for another file refutes the claim.
         let is_other = |other: Option<FileHash>| other.is_some_and(|other| other != file);
         if is_other(store.file_by_sha256(digests.sha256)?) {
             return Ok(Made::Wrong);
         }
-        // Two files can be made that have one git id: both claims may be true.
+        // SHA-1 has collisions: two files may have one git id, and both claims may be true.
         if is_other(store.file_by_git_blob(digests.git_blob)?) {
             return Ok(Made::Doubtful);
         }
         Ok(self.claims().make(file, Claim { digests, peer }))
     }
 
-    /// Drops the claim about a file, whose digests are known now; the peer whose claim was wrong.
+    /// Drops the claim about a file whose digests are known now; returns the peer if its claim was
+    /// wrong.
     pub fn prove(&self, file: FileHash, proven: Digests) -> Option<PeerId> {
         let claim = self.claims().remove(file)?;
         let Claim { digests, peer } = claim;
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(make(other, 2, liar), Made::Kept);
         assert_eq!(make(third, 2, liar), Made::Wrong, "one peer, two files");
 
-        // What is held is proven: a claim against it is a lie at once.
+        // The digests of a held file are proven: a claim that contradicts them is refuted at once.
         let source = tempfile::tempdir().unwrap();
         std::fs::write(source.path().join("a"), b"held").unwrap();
         store

@@ -1,4 +1,4 @@
-//! What all parts of a node that move bytes share. It imports none of them.
+//! The state shared by all parts of a node that transfer bytes. It imports none of them.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -17,8 +17,8 @@ use crate::{
     failure::{Failure, FailureKind},
 };
 
-/// How long a peer that sent wrong bytes stays banned. Long enough that a lie costs more than it
-/// gains; short enough that a repaired disk is welcome the next day.
+/// How long a peer that sent wrong bytes stays banned: long enough that a lie costs more than it
+/// gains, short enough that a peer with a repaired disk can return the next day.
 const BAN_FOR_WRONG_BYTES: Duration = Duration::from_secs(6 * 3600);
 
 /// The store, the network, the counters and the life of one node.
@@ -27,15 +27,15 @@ pub struct Context {
     pub store: Store,
     /// The peer id of this node.
     pub own_id: PeerId,
-    /// The one way from tasks to calls that block.
+    /// Runs blocking calls; the only way from tasks to the store.
     pub blocking: Blocking,
-    /// Set when the node joins the network; until then it only works on its store.
+    /// Set when the node joins the network; before, it works on its store only.
     network: OnceLock<Network>,
     /// Foreground work, to which background work yields.
     pub busy: Busy,
-    /// What is counted since the start.
+    /// Counters since the start.
     pub counters: Arc<Counters>,
-    /// What is held, pinned or known changed.
+    /// Signals that held, pinned or known content changed.
     changed: watch::Sender<()>,
     /// All tasks of the node.
     pub tasks: TaskTracker,
@@ -43,14 +43,14 @@ pub struct Context {
     pub cancel: CancellationToken,
 }
 
-/// Reports changes; several between two calls are one.
+/// Reports changes of the store; several between two calls count as one.
 pub struct Changes(watch::Receiver<()>);
 
 impl Changes {
-    /// Ends when something changed since the last call.
+    /// Waits until something has changed since the last call.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // The node is gone, and with it what could change.
+            // The node is gone: nothing can change any more.
             std::future::pending::<()>().await;
         }
     }
@@ -72,9 +72,9 @@ impl Context {
         })
     }
 
-    /// To be called once, when the network has started.
+    /// Sets the network; called once, when it has started.
     pub fn set_network(&self, network: Network) {
-        // The caller starts one network for a context: a second one has no place.
+        // A caller starts one network for a context, so this cannot fail.
         let _ = self.network.set(network);
     }
 
@@ -89,7 +89,7 @@ impl Context {
         })
     }
 
-    /// To be called when content came or went, or more is known about it.
+    /// Signals that content was added or removed, or more is known about it.
     pub fn note_change(&self) {
         self.changed.send_replace(());
     }

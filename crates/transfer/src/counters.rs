@@ -1,7 +1,7 @@
-//! What a node counts, for those who operate it.
+//! Counters for operators.
 //!
-//! One struct, a sentence each, and nothing that nobody increments. Counting costs one relaxed
-//! addition; what is expensive to know is asked of its owner when somebody looks (see `metrics`).
+//! One struct, a sentence each. Counting costs one relaxed addition; values that are expensive to
+//! determine are requested from their owner for each snapshot (see `metrics`).
 
 use std::sync::{
     Arc,
@@ -10,26 +10,26 @@ use std::sync::{
 
 use crate::failure::{Failure, FailureKind};
 
-/// Everything that is counted since the start.
+/// All counters since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Chunks, chunk lists and claims of what files are called that came from peers and were wrong.
+    /// Wrong chunks, chunk lists and claims about aliases of peers.
     pub rejected: Count,
-    /// Peers that were banned for that.
+    /// Peers that were banned for them.
     pub bans: Count,
-    /// Times that a fetch under way got nothing for long.
+    /// Times that a running fetch received nothing for long.
     pub stalls: Count,
-    /// Fetches that came to their end.
+    /// Completed fetches.
     pub fetches_done: Count,
-    /// Fetches that ended without all that was wanted.
+    /// Fetches that ended without all wanted content.
     pub fetches_failed: Count,
-    /// Fetches whose caller went away.
+    /// Fetches whose caller left.
     pub fetches_cancelled: Count,
-    /// Fetches under way.
+    /// Running fetches.
     pub fetches: Level,
     /// Stored bytes that were checked in the background.
     pub scrubbed: Count,
-    /// Asks of peers for chunks that are being answered.
+    /// Chunk requests of peers that are being answered.
     pub uploads: Level,
 }
 
@@ -44,45 +44,45 @@ impl Counters {
     }
 }
 
-/// Something that happens.
+/// A counter of events.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// It happened.
+    /// Counts one event.
     pub fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It happened so many times.
+    /// Counts so many events.
     pub fn add(&self, times: u64) {
         self.0.fetch_add(times, Ordering::Relaxed);
     }
 
-    /// How often it happened.
+    /// The number of events.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Something of which there are some at a time.
+/// A gauge of running operations.
 #[derive(Debug, Default)]
 pub struct Level(Arc<AtomicU64>);
 
 impl Level {
-    /// One more, for as long as the value lives.
+    /// Counts one more until the value is dropped.
     pub fn enter(&self) -> Entered {
         self.0.fetch_add(1, Ordering::Relaxed);
         Entered(self.0.clone())
     }
 
-    /// How many there are.
+    /// The current number.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// One of those that a [`Level`] counts.
+/// The guard of one operation that a [`Level`] counts.
 #[derive(Debug)]
 pub struct Entered(Arc<AtomicU64>);
 
@@ -99,7 +99,7 @@ enum Outcome {
     Cancelled,
 }
 
-/// A fetch. One that is dropped without an outcome was cancelled.
+/// The guard of one fetch. If it is dropped without an outcome, the fetch was cancelled.
 #[derive(Debug)]
 pub struct FetchUnderWay {
     _level: Entered,
@@ -108,7 +108,7 @@ pub struct FetchUnderWay {
 }
 
 impl FetchUnderWay {
-    /// Notes how it ended.
+    /// Records the outcome.
     pub fn end<T>(mut self, result: &Result<T, Failure>) {
         self.outcome = match result {
             Ok(_) => Outcome::Done,

@@ -1,7 +1,8 @@
-//! Damage on disk, as a reader meets it: a chunk that was held is wrong when it is read.
+//! Damage on disk that a reader meets: a held chunk is wrong when it is read.
 //!
-//! The store holds such a chunk no longer and reports it; a reader then waits for it as for any other
-//! that is missing. Here it learns that this is why, should no peer have it.
+//! The store no longer holds such a chunk and reports it; a reader then waits for it as for any
+//! other missing chunk. This module gives the reader that reason, for the error if no peer has the
+//! chunk.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::{
     serve::News,
 };
 
-/// Every report of the store, for those who listen.
+/// All damage reports of the store, for subscribers.
 pub(crate) fn reports(store: &Store) -> News<Damaged> {
     let reports = News::default();
     let sink = reports.clone();
@@ -24,14 +25,14 @@ pub(crate) fn reports(store: &Store) -> News<Damaged> {
     reports
 }
 
-/// Notices damage of one file while it is read.
+/// Receives damage reports of one file while it is read.
 pub struct DamageWatch {
     file: FileHash,
     reports: Receiver<Damaged>,
 }
 
 impl DamageWatch {
-    /// Watches the damage of one file from now on.
+    /// Subscribes to the damage reports of one file.
     pub fn new(reports: &News<Damaged>, file: FileHash) -> Self {
         let reports = reports.listen();
         Self { file, reports }
@@ -44,7 +45,7 @@ impl DamageWatch {
                 Ok(damaged) if damaged.file == self.file => {
                     return damaged.chunks.first().copied();
                 }
-                // Of another file, or so many that some are lost.
+                // A report of another file, or so many that some were lost.
                 Ok(_) | Err(TryRecvError::Lagged(_)) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
             }
@@ -52,7 +53,7 @@ impl DamageWatch {
     }
 }
 
-/// A chunk is wrong on this node's disk, and no peer that was asked has it.
+/// The failure if a chunk is wrong on this node's disk, and no asked peer has it.
 pub fn not_replaced(path: &ModelPath, chunk: ChunkIndex, failure: &Failure) -> Failure {
     let message = format!(
         "chunk {chunk} of {path:?} is wrong on disk and could not be fetched again: {failure}"

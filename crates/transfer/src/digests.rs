@@ -1,13 +1,14 @@
-//! What other hubs call the files that are held: found in the background, or at once for who asks.
+//! Computes the aliases (SHA-256 and git's id) of held files: in the background, or at once on
+//! request.
 //!
 //! SHA-256 and git's SHA-1 cost several times what BLAKE3 does. An import or a fetch does not wait
 //! for them; they are computed after it, by one thread that rests at least as long as it works, and
-//! stands still while something else is imported or fetched. What is left when the node stops is
-//! found again when it starts: it is what the store has no digests of.
+//! pauses during imports and fetches. After a restart the remaining files are found again: the
+//! store has no digests of them.
 //!
-//! # Who talks to whom
-//! A change of what is held starts a sweep over the store; new digests are such a change too, which
-//! has the aliases announced.
+//! # Data flow
+//! A change of the held content starts a sweep over the store; new digests are such a change too,
+//! after which the aliases are announced.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -39,39 +40,38 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Files that are looked up at once.
 const PAGE: usize = 256;
 
-/// How often others hear of new digests during a long sweep.
+/// Interval at which new digests are reported during a long sweep.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// When a file that could not be read is tried again.
+/// Delay before a file that could not be read is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Files that are remembered as such.
+/// Limit of remembered unreadable files.
 const FAILED_MAX: usize = 10_000;
 
-/// Files that peers asked about and whose digests are to be computed before others: a page or two of
-/// what one peer may ask for at once. What does not fit is computed in its turn.
+/// Limit of files whose digests are computed before others because a peer requested them: a page or
+/// two of one peer's request. Further ones are computed in the usual order.
 const WANTED_MAX: usize = 1024;
 
-/// The files whose digests are wanted or computed now.
+/// The files whose digests are requested or being computed.
 #[derive(Default)]
 pub struct DigestQueue {
     files: Locks<FileHash>,
-    /// Callers that wait for some.
+    /// Number of waiting callers.
     awaited: AtomicUsize,
-    /// Whether there is a worker that computes in the background.
+    /// Whether a background worker runs.
     has_worker: AtomicBool,
     /// Files that the worker takes before others.
     wanted: Mutex<VecDeque<FileHash>>,
-    /// Wakes the worker when there are some.
+    /// Wakes the worker when such files are added.
     more: Notify,
     /// Counts the files whose digests were computed.
     done: watch::Sender<u64>,
 }
 
 impl DigestQueue {
-    /// Has the digests of files computed before those of others, at the pace of all work in the
-    /// background. Returns what changes whenever digests were computed; `None` if nothing computes
-    /// them.
+    /// Moves files to the front of the background work, at its usual pace. Returns a receiver that
+    /// changes whenever digests were computed; `None` if no worker runs.
     pub fn want(&self, files: &[FileHash]) -> Option<watch::Receiver<u64>> {
         if !self.has_worker.load(Ordering::Relaxed) {
             return None;
@@ -104,18 +104,18 @@ pub struct Digester {
 }
 
 impl Digester {
-    /// Computes the digests of what the node of `fetches` holds.
+    /// A digester for the content of the node of `fetches`.
     pub fn new(fetches: Arc<Fetches>) -> Self {
         let queue = Arc::default();
         Self { fetches, queue }
     }
 
-    /// The files that peers ask about.
+    /// The queue of files that peers request.
     pub fn queue(&self) -> Arc<DigestQueue> {
         self.queue.clone()
     }
 
-    /// The digests of a file that is held, without rests.
+    /// Computes the digests of a held file, without rests.
     ///
     /// # Errors
     /// If the file cannot be read, or the node stops.
@@ -124,7 +124,7 @@ impl Digester {
         let work = self.clone();
         let cx = &self.fetches.cx;
         let unpaced = Unpaced(cx.cancel.clone());
-        // Goes on if this caller does not wait any longer: the next one finds it done.
+        // Continues if this caller leaves: the next caller finds the result.
         let computed = cx.tasks.spawn(async move {
             let computed = work.compute(file, unpaced).await;
             work.fetches.cx.note_change();
@@ -133,8 +133,8 @@ impl Digester {
         Ok(computed.await.map_err(|_| interrupted())???)
     }
 
-    /// Computes the digests of a file once, however many callers ask: the second finds what the first
-    /// one left.
+    /// Computes the digests of a file once for all callers: later ones find the result in the
+    /// store.
     async fn compute(
         &self,
         file: FileHash,
@@ -213,9 +213,9 @@ impl Observer for Unpaced {
 struct Worker {
     digester: Digester,
     pacer: Pacer,
-    /// Files that could not be read, and since when: damaged, or the user's own that changed.
+    /// Files that could not be read, with the time of the attempt: damaged, or changed in place.
     failed: HashMap<FileHash, Instant>,
-    /// Since when there are digests that nobody heard of.
+    /// Since when there are unreported digests.
     untold_since: Option<Instant>,
 }
 
@@ -224,7 +224,7 @@ impl Worker {
         &self.digester.fetches.cx
     }
 
-    /// Goes once through all files without digests.
+    /// Computes the digests of all files without any.
     async fn sweep(&mut self) {
         let mut after = None;
         while let Some(page) = self.page(after).await {
@@ -239,7 +239,7 @@ impl Worker {
         }
     }
 
-    /// Computes what peers asked for.
+    /// Computes the digests that peers requested.
     async fn digest_wanted(&mut self) {
         while let Some(file) = self.digester.queue.next_wanted() {
             self.digest_in_turn(file).await;
@@ -253,7 +253,7 @@ impl Worker {
         }
     }
 
-    /// Waits until nothing goes before; `None` if the node stops.
+    /// Waits until no foreground work runs; `None` if the node stops.
     async fn wait_for_turn(&self) -> Option<()> {
         let idle = self.cx().busy.idle();
         self.cx().cancel.run_until_cancelled(idle).await
@@ -266,7 +266,7 @@ impl Worker {
         match page {
             Ok(Ok(page)) => Some(page),
             Ok(Err(error)) => {
-                warn!(%error, "cannot tell which files have no digests");
+                warn!(%error, "cannot list the files without digests");
                 None
             }
             Err(Aborted) => None,
@@ -295,7 +295,7 @@ impl Worker {
         }
     }
 
-    /// Tells of digests that have waited for so long.
+    /// Reports digests that have been unreported for so long.
     fn tell(&mut self, wait: Duration) {
         if self
             .untold_since
@@ -334,7 +334,7 @@ mod tests {
         cx.tasks.wait().await;
     }
 
-    /// Imports a file of its own below the worker, which gets no report of it.
+    /// Imports a new file without a report to the worker.
     async fn import(digester: &Digester, directory: &Path, fill: u8) -> FileHash {
         let bytes = vec![fill; 700_000];
         std::fs::write(directory.join("weights.bin"), &bytes).unwrap();
@@ -367,7 +367,7 @@ mod tests {
         let second = import(&digester, directory.path(), 2).await;
         let third = import(&digester, directory.path(), 3).await;
         cx.note_change();
-        // What it would need for it, three times.
+        // Three times the usual duration.
         tokio::time::sleep(3 * SETTLE).await;
         assert_eq!(cx.store.digests(second).unwrap(), None);
         let asked = digester.now(third).await.unwrap();

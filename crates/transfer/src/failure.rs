@@ -1,4 +1,4 @@
-//! Why a request could not be done.
+//! Failures of requests.
 
 use std::{error::Error, time::Duration};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{blocking::Aborted, text::size};
 
-/// What kind of failure: decides the exit code.
+/// The kind of a failure, which decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -16,7 +16,7 @@ pub enum FailureKind {
     Other,
     /// The request makes no sense: 2.
     Usage,
-    /// Nobody has it, or it is not here: 3.
+    /// Not found here or at any peer: 3.
     NotFound,
     /// Not allowed: 4.
     Denied,
@@ -24,11 +24,11 @@ pub enum FailureKind {
     Integrity,
     /// No peer could be reached, or an address could not be used: 6.
     Network,
-    /// Some of it is there, the rest could not be had: 7.
+    /// A part is held, the rest could not be fetched: 7.
     Partial,
-    /// Something else uses the home directory: 8.
+    /// Another process uses the home directory: 8.
     Busy,
-    /// The process that did the work for this one ended before it; to be asked for again: 1.
+    /// The process that did the work for this one ended before it; the request can be repeated: 1.
     HostEnded,
     /// The disk or the quota is full: 9.
     NoSpace,
@@ -54,15 +54,15 @@ impl FailureKind {
     }
 }
 
-/// Why a request could not be done: for people.
+/// Why a request failed: a text for people.
 #[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// What kind.
+    /// The kind.
     pub kind: FailureKind,
-    /// What failed and what was tried; a sentence, with its causes.
+    /// The failed operation and its attempts; a sentence, with its causes.
     pub message: String,
-    /// The next command to try, or what to do.
+    /// The next command to try, or another remedy.
     pub hint: Option<String>,
     /// Seconds to wait before the upstream is asked again, if it limits requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ impl Failure {
         }
     }
 
-    /// Adds how long the upstream wants to be left alone.
+    /// Adds the time after which the upstream may be asked again.
     pub fn retry_after(self, time: Duration) -> Self {
         Self {
             retry_after: Some(time.as_secs()),
@@ -88,7 +88,7 @@ impl Failure {
         }
     }
 
-    /// Adds what to do next.
+    /// Adds the next step.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
@@ -97,12 +97,12 @@ impl Failure {
     }
 }
 
-/// What a call returns whose caller left, or whose node stops.
+/// The failure of a call whose caller left, or whose node stops.
 pub fn interrupted() -> Failure {
     Failure::new(FailureKind::Interrupted, "interrupted")
 }
 
-/// The error and its causes as one sentence, without saying anything twice.
+/// The error and its causes as one sentence, without repetitions.
 pub fn sentence(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -18,14 +18,14 @@ use crate::{
     transfers::Transfers,
 };
 
-/// Chunks that are read ahead for all readers of files together: 32 MiB. Hundreds of readers that take
-/// nothing leave the others what they read without it, only slower.
+/// Chunks that are read ahead for all readers of files together: 32 MiB. If stalled readers occupy
+/// all of it, other readers work without read-ahead, only slower.
 const READ_AHEAD_CHUNKS: usize = 128;
 
 /// The peers that the configuration names.
 #[derive(Debug, Clone, Default)]
 pub struct KnownPeers {
-    /// Addresses of peers that are asked first.
+    /// Addresses of peers that are connected first.
     pub peers: Vec<Multiaddr>,
     /// Whether there are peers through which the DHT is joined.
     pub has_bootstrap: bool,
@@ -40,25 +40,25 @@ impl KnownPeers {
     }
 }
 
-/// The fetches of a node, and what they share.
+/// The fetches of a node, and their shared state.
 pub struct Fetches {
-    /// The node's leaf.
+    /// The node's context.
     pub cx: Arc<Context>,
     /// The peers that the configuration names.
     pub known_peers: KnownPeers,
     /// Room for chunks that are read ahead.
     pub(crate) read_ahead: Arc<Semaphore>,
-    /// Chunks that were just verified, for peers that asked what this node has.
+    /// News of verified chunks, for peers that requested this node's availability.
     pub(crate) gains: Gains,
-    /// Stored chunks that were found to be wrong just now.
+    /// Reports of stored chunks that were found to be wrong.
     pub damage: News<Damaged>,
     /// The members of swarms.
     pub swarms: Swarms,
-    /// Held while a model is fetched as a whole.
+    /// Locks of models that are being fetched completely.
     pub models: Locks<ContentHash>,
-    /// What peers claim other hubs call files that are not here.
+    /// Claims of peers about the aliases of files that are not held.
     pub claimed: Arc<Claimed>,
-    /// Held while a peer is asked which file has an alias.
+    /// Locks of aliases for which peers are being asked.
     pub(crate) claims: Locks<PeerId>,
     pub(crate) shared: SharedFetches,
     /// The fetches that are listed in `status` and on the web pages.
@@ -66,7 +66,7 @@ pub struct Fetches {
 }
 
 impl Fetches {
-    /// The fetches of a node; none is under way.
+    /// The fetches of a node; none runs yet.
     pub fn new(cx: Arc<Context>, known_peers: KnownPeers) -> Arc<Self> {
         Arc::new(Self {
             known_peers,
@@ -83,7 +83,7 @@ impl Fetches {
         })
     }
 
-    /// Whether there is a peer to ask, or soon will be.
+    /// Whether there is a connected peer, or soon may be.
     pub async fn has_peers(&self) -> bool {
         match self.cx.network() {
             Ok(network) => self.known_peers.any() || !network.peers().await.is_empty(),
@@ -96,7 +96,7 @@ impl Fetches {
         self.swarms.members(content, self.cx.own_id).await
     }
 
-    /// Takes what a peer claims about files; returns whether one of the claims is certainly wrong.
+    /// Records a peer's claims about files; returns whether one of them is certainly wrong.
     ///
     /// # Errors
     /// If the store fails.
@@ -116,8 +116,8 @@ impl Fetches {
         Ok(self.cx.blocking.run(make_all).await??)
     }
 
-    /// Compares what a peer claimed about a file with its digests, which were computed now. A wrong
-    /// claim is a lie, as no damage makes one: the peer is banned.
+    /// Compares a peer's claim about a file with the computed digests. A wrong claim is a lie,
+    /// since damage causes none: the peer is banned.
     pub async fn prove_digests(&self, file: FileHash, digests: Digests) {
         if let Some(peer) = self.claimed.prove(file, digests) {
             tracing::warn!(%peer, %file, "a peer claimed a wrong SHA-256 or git id for a file");

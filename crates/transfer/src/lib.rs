@@ -1,10 +1,10 @@
 //! Verified bytes between this store and other nodes.
 //!
-//! [`Context`] is the leaf: the store, the network, counters and life of one node. On it stand the
-//! [`Fetches`] (bytes that come), the [`Service`] (bytes that leave), and the [`Digester`] (what other
-//! hubs call the files, computed in the background).
+//! [`Context`] is the leaf: the store, the network, the counters and the lifetime of one node. The
+//! [`Fetches`] (incoming bytes), the [`Service`] (outgoing bytes) and the [`Digester`] (aliases of
+//! the files, computed in the background) use it.
 //!
-//! # Who talks to whom
+//! # Data flow
 //! ```text
 //! node, upstream, repos -> Fetches -> {scheduler, network, store}
 //! network -> Service -> store
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! # Not here
-//! Names (`repos`), hubs outside (`upstream`), requests of people and their texts (`node`).
+//! Names (`repos`), other hubs (`upstream`), requests and their texts (`node`).
 
 mod blocking;
 mod busy;

@@ -1,5 +1,5 @@
-//! The pace of work in the background: it rests at least as long as it works, far longer while the
-//! node serves others, and stands still while something is imported or fetched.
+//! The pace of background work: it rests at least as long as it works, far longer while the node
+//! serves peers, and pauses during imports and fetches.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,24 +14,24 @@ use crate::context::Context;
 /// How long it works before it rests: short enough that foreground work does not wait noticeably.
 const WORK: Duration = Duration::from_millis(20);
 
-/// How long it rests, in times of what it worked: half of one core, and of one disk.
+/// Rest as a multiple of the work before it: half of one core, and of one disk.
 const REST: u32 = 1;
 
-/// The same while the node serves others: a tenth.
+/// The same multiple during uploads: a tenth of one core.
 const REST_SERVING: u32 = 9;
 
-/// Bytes a second to others from which on the node is said to serve.
+/// Upload rate, in bytes per second, from which on the node counts as serving.
 const SERVING_RATE: f64 = 1_000_000.0;
 
-/// How often it is looked whether a rest has to end, or may not end yet.
+/// Interval at which a resting thread checks whether its rest ends or is prolonged.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Has the thread that works rest, and wait while something goes before. Cloning is cheap.
+/// Paces a working thread: it rests, and waits during foreground work. Cloning is cheap.
 #[derive(Clone)]
 pub struct Pacer {
     cx: Arc<Context>,
     slice: Arc<Mutex<Slice>>,
-    /// Whether a caller waits for the work: it does not rest then.
+    /// Whether a caller waits for the work, which then does not rest.
     is_awaited: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -39,7 +39,7 @@ pub struct Pacer {
 #[derive(Debug)]
 struct Slice {
     began: Instant,
-    /// When it was looked how much goes to others, and the bytes until then.
+    /// Time of the last measurement of the upload rate, and the sent bytes at that time.
     looked: Instant,
     sent: u64,
 }
@@ -60,12 +60,12 @@ impl Pacer {
         }
     }
 
-    /// Work begins.
+    /// Begins work.
     pub fn begin(&self) {
         self.slice().began = Instant::now();
     }
 
-    /// Some of the work is done: rests if it is time.
+    /// Called after a part of the work: rests if a rest is due.
     pub fn step(&self) {
         if let Some(rest) = self.due() {
             self.rest(rest);
@@ -73,7 +73,7 @@ impl Pacer {
         }
     }
 
-    /// Rests for a time, and as long as something goes before; shorter if the node stops or a caller
+    /// Rests for a time, and while foreground work runs; shorter if the node stops or a caller
     /// waits.
     pub fn rest(&self, time: Duration) {
         let end = Instant::now() + time;
@@ -91,7 +91,7 @@ impl Pacer {
         self.slice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long to rest now, if it is time for a rest.
+    /// The length of the rest, if one is due.
     fn due(&self) -> Option<Duration> {
         let mut slice = self.slice();
         let now = Instant::now();
@@ -122,7 +122,7 @@ impl Observer for Pacer {
     }
 }
 
-/// Whether it is worth a thought that so many bytes went to others in this time.
+/// Whether the upload rate exceeds [`SERVING_RATE`].
 fn is_serving(sent: u64, time: Duration) -> bool {
     sent > 0 && sent as f64 >= SERVING_RATE * time.as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! What a fetch reports of itself: to its caller as it goes, and in the list of transfers.
+//! The progress of a fetch: events for its caller, and its entry in the list of transfers.
 
 use std::{fmt, sync::Arc};
 
@@ -9,19 +9,19 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// How far a fetch is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// What it is doing.
+    /// Its phase.
     pub state: State,
-    /// Wanted bytes that are here and verified.
+    /// Wanted bytes that are held and verified.
     pub bytes_verified: u64,
-    /// Wanted bytes; 0 as long as that is not known.
+    /// Wanted bytes; 0 until they are known.
     pub bytes_total: u64,
     /// Peers that take part.
     pub sources: u32,
-    /// Only while nothing comes.
+    /// Present only while no bytes arrive.
     pub stall: Option<Stall>,
 }
 
-/// Takes the progress of one fetch, and can cancel it. Cloning is cheap.
+/// Receives the progress of one fetch, and can cancel it. Cloning is cheap.
 #[derive(Clone)]
 pub struct ProgressSink {
     report: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
@@ -59,18 +59,18 @@ impl ProgressSink {
     }
 }
 
-/// A fetch to which nothing comes, though more is wanted.
+/// A fetch that receives nothing, though more is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stall {
     /// Seconds since the last bytes.
     pub seconds: u64,
-    /// The peer that was asked and does not answer, or that gave the last bytes and has left.
+    /// The peer that does not answer a request, or that sent the last bytes and has left.
     pub waiting_for: Option<String>,
-    /// Other peers that are being asked or dialled.
+    /// Other peers with open requests, or being dialled.
     pub asking: u32,
 }
 
-/// What a long work is doing.
+/// The phase of long work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -78,9 +78,9 @@ pub enum State {
     Hashing,
     /// Looking for peers that have the model.
     FindingProviders,
-    /// Getting the list of files and the chunk lists.
+    /// Fetching the list of files and the chunk lists.
     FetchingManifest,
-    /// Getting chunks.
+    /// Fetching chunks.
     Fetching,
     /// Writing to the target directory.
     Exporting,
@@ -98,7 +98,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What a transfer brings.
+/// The content of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Subject {
@@ -107,13 +107,14 @@ pub enum Subject {
         /// Its hash.
         hash: ContentHash,
     },
-    /// A file of a repo of the upstream. One that comes from both sides has two transfers.
+    /// A file of a repo of the upstream. A file that both the upstream and peers send has two
+    /// transfers.
     File {
         /// The repo.
         repo: RepoId,
         /// The file.
         path: ModelPath,
-        /// The URL of the upstream that gives it; `None` if peers do.
+        /// The URL of the upstream that sends it; `None` if peers do.
         upstream: Option<String>,
     },
 }
@@ -127,18 +128,18 @@ impl From<ContentHash> for Subject {
 /// One fetch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Transfer {
-    /// Counted since the node started.
+    /// A number, counted since the node started.
     pub id: u64,
-    /// What it brings.
+    /// Its content.
     #[serde(flatten)]
     pub subject: Subject,
-    /// What it is doing.
+    /// Its phase.
     pub state: State,
-    /// Wanted bytes that are here.
+    /// Wanted bytes that are held.
     pub bytes_verified: u64,
-    /// Wanted bytes; 0 as long as that is not known.
+    /// Wanted bytes; 0 until they are known.
     pub bytes_total: u64,
-    /// Payload that came.
+    /// Received payload.
     pub bytes_fetched: u64,
     /// The rate of the last seconds.
     pub bytes_per_second: u64,
@@ -146,19 +147,19 @@ pub struct Transfer {
     pub seconds: u64,
     /// The peers that take part.
     pub sources: Vec<TransferSource>,
-    /// Only while nothing comes.
+    /// Present only while no bytes arrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall: Option<Stall>,
 }
 
-/// Who takes part in a fetch.
+/// A source of a fetch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TransferSource {
     /// Its peer id.
     pub peer_id: String,
-    /// How many chunks of the model it has; none before it said.
+    /// The number of the model's chunks that it has; none before it reported them.
     pub chunks: Option<u32>,
-    /// Payload that came from it.
+    /// Payload received from it.
     pub bytes_fetched: u64,
     /// Its rate.
     pub bytes_per_second: u64,

@@ -1,15 +1,16 @@
-//! How a file begins: by that hubs tell text, which they keep as regular files, from other content.
+//! The beginning of a file, by which hubs distinguish text, which they keep as regular files, from
+//! other content.
 
 use hubless_content::{ChunkIndex, FileHash};
 use hubless_store::{Store, StoreError};
 
-/// The bytes by which a hub tells text from other content.
+/// The number of bytes that a hub examines.
 const SAMPLE_BYTES: usize = 512;
 
-/// Files above are large whatever they are called and hold: as the hub has it.
+/// Files above this size are large, whatever their name and content: the hub's limit.
 pub const REGULAR_BYTES_MAX: u64 = 10_000_000;
 
-/// Whether the beginning of a file is text; one that is not here is taken for it.
+/// Whether the beginning of a file is text; a file whose beginning is not held counts as text.
 ///
 /// # Errors
 /// If the store cannot read it.

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers for people.
 
-/// A number of bytes in decimal units, as the configuration and disks use them: `92.3 MB`.
+/// A number of bytes in decimal units, as in the configuration: `92.3 MB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1_000 {

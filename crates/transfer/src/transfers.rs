@@ -1,6 +1,6 @@
-//! The fetches under way, for those who look: what, how far, how fast, from whom.
+//! The list of running fetches: content, progress, rate and sources.
 //!
-//! Each fetch tells its state a few times a second ([`Live::tell`]) and is forgotten when it ends.
+//! Each fetch reports its state a few times a second ([`Live::tell`]) and is removed when it ends.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,13 +10,14 @@ use std::{
 
 use crate::progress::{Stall, State, Subject, Transfer, TransferSource};
 
-/// Fetches that are shown. Who starts more sees these; the others go on unseen.
+/// Limit of listed fetches; further ones run unlisted.
 const TRANSFERS_MAX: usize = 256;
 
-/// What a rate is measured over: short enough to follow a line, long enough for a calm number.
+/// The time over which a rate is measured: short enough to follow changes, long enough to be
+/// steady.
 const RATE_OVER: Duration = Duration::from_secs(4);
 
-/// The fetches under way. Cloning is cheap.
+/// The running fetches. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Transfers(Arc<Mutex<Table>>);
 
@@ -35,25 +36,25 @@ struct Shown {
     samples: VecDeque<(Instant, u64)>,
 }
 
-/// What a fetch tells.
+/// The reported state of a fetch.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// What it is doing.
+    /// Its phase.
     pub state: State,
-    /// Wanted bytes that are here.
+    /// Wanted bytes that are held.
     pub bytes_verified: u64,
-    /// Wanted bytes; 0 as long as that is not known.
+    /// Wanted bytes; 0 until they are known.
     pub bytes_total: u64,
-    /// Payload that came.
+    /// Received payload.
     pub bytes_fetched: u64,
     /// The peers that take part.
     pub sources: Vec<TransferSource>,
-    /// Only while nothing comes.
+    /// Present only while no bytes arrive.
     pub stall: Option<Stall>,
 }
 
 impl Transfers {
-    /// A fetch begins.
+    /// Lists a new fetch.
     pub fn begin(&self, subject: impl Into<Subject>) -> Live {
         let mut table = self.table();
         table.next += 1;
@@ -74,7 +75,7 @@ impl Transfers {
         }
     }
 
-    /// Those that are fetching something now, the oldest first.
+    /// The active fetches, the oldest first.
     pub fn list(&self) -> Vec<Transfer> {
         let now = Instant::now();
         let table = self.table();
@@ -124,7 +125,7 @@ impl Shown {
     }
 }
 
-/// One fetch's place among those shown; it ends when this is dropped.
+/// One fetch's entry in the list; removed when this is dropped.
 #[derive(Debug)]
 pub struct Live {
     id: u64,
@@ -132,7 +133,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// What holds now; `None` if it waits for somebody to want something.
+    /// Reports the current state; `None` hides the fetch while it waits for a reader.
     pub fn tell(&self, told: Option<Told>) {
         self.tell_at(Instant::now(), told);
     }

@@ -1,9 +1,9 @@
-//! What peers must not have: files of repos that are private or gated at their upstream, and what
-//! nobody has proven yet.
+//! Files that peers must not get: files of repos that are private or gated at their upstream, and
+//! files that are not proven yet.
 //!
-//! A peer has no token that the upstream could judge. So these files are neither announced nor
-//! given to peers, unless all peers are members of a private network, who may have what its nodes
-//! hold. What the user pinned, having added or fetched it as such, is the user's own to give.
+//! A peer has no token that the upstream could check. So these files are neither announced nor
+//! given to peers, except to members of a private network, which may get all content of its nodes.
+//! Pinned models, which the user added or fetched by themselves, are given to all.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,20 +13,20 @@ use std::{
 use hubless_content::{ContentHash, FileHash, RepoKind, Sha256};
 use hubless_store::{Store, StoreError};
 
-/// Repos that are read from the store at once.
+/// Repos that are read from the store in one call.
 const BATCH: usize = 1000;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sets {
     files: HashSet<FileHash>,
     models: HashSet<ContentHash>,
-    /// Files that came since the last look at the store began.
+    /// Files that arrived since the last reading of the store began.
     added: HashSet<FileHash>,
-    /// Files that are not proven to be what they came for, and how many wait for that.
+    /// Unproven files, with the number of pulls that wait for the proof.
     unproven: HashMap<FileHash, usize>,
 }
 
-/// Holds a file back from peers until it is dropped.
+/// Withholds a file from peers until it is dropped.
 #[derive(Debug)]
 pub struct HeldBack {
     file: FileHash,
@@ -45,16 +45,16 @@ impl Drop for HeldBack {
     }
 }
 
-/// What is withheld now. Cloning is cheap.
+/// The withheld files. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Withheld {
     sets: Arc<RwLock<Sets>>,
-    /// Whether all peers may have everything.
+    /// Whether all peers may get all content.
     is_among_members: bool,
 }
 
 impl Withheld {
-    /// Nothing is withheld yet; among members of a private network nothing is at all.
+    /// Nothing is withheld yet; in a private network nothing ever is.
     pub fn new(is_among_members: bool) -> Self {
         Self {
             sets: Arc::default(),
@@ -62,18 +62,18 @@ impl Withheld {
         }
     }
 
-    /// Whether peers must not have a file.
+    /// Whether peers must not get a file.
     pub fn has_file(&self, file: FileHash) -> bool {
         let sets = self.read();
         sets.files.contains(&file) || sets.unproven.contains_key(&file)
     }
 
-    /// Whether peers must not have a model.
+    /// Whether peers must not get a model.
     pub fn has_model(&self, model: ContentHash) -> bool {
         self.read().models.contains(&model)
     }
 
-    /// What other hubs call the files that are withheld.
+    /// The aliases of the withheld files.
     pub fn sha256s(&self, store: &Store) -> Result<HashSet<Sha256>, StoreError> {
         let files: Vec<FileHash> = {
             let sets = self.read();
@@ -90,7 +90,7 @@ impl Withheld {
         Ok(sha256s)
     }
 
-    /// Withholds a file that has just come.
+    /// Withholds a newly stored file.
     pub fn add(&self, file: FileHash) {
         if !self.is_among_members {
             let mut sets = self.write();
@@ -99,7 +99,7 @@ impl Withheld {
         }
     }
 
-    /// Holds back a file that nothing has proven yet to be what somebody claims it to be.
+    /// Withholds a file whose claimed alias is not proven yet.
     pub fn hold_back(&self, file: FileHash) -> HeldBack {
         *self.write().unproven.entry(file).or_default() += 1;
         HeldBack {
@@ -108,7 +108,7 @@ impl Withheld {
         }
     }
 
-    /// Looks at all repos again.
+    /// Reads all repos again.
     pub fn refresh(&self, store: &Store) -> Result<(), StoreError> {
         if self.is_among_members {
             return Ok(());

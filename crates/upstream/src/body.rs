@@ -1,4 +1,4 @@
-//! The bytes of a file as an upstream sends them, over as many connections as it takes.
+//! The bytes of a file from an upstream, over as many connections as needed.
 
 use std::{
     ops::Range,
@@ -13,24 +13,24 @@ use reqwest::{StatusCode, Url, header::CONTENT_RANGE};
 
 use super::{Upstream, client::Answer, error::UpstreamError, metadata};
 
-/// Tries in a row that bring nothing, once something came: some half a minute.
+/// Failed attempts in a row after the first byte: about half a minute.
 const TRIES_MAX: u32 = 6;
 
-/// Tries before anything came: who waits for the first byte wants to hear of a failure.
+/// Attempts before the first byte: a client that waits for it should get the failure soon.
 const FIRST_TRIES_MAX: u32 = 2;
 
 /// The wait after the first failure; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 
-/// The longest wait, also if the upstream asks for more: then the pull fails.
+/// The longest wait. If the upstream asks for a longer one, the pull fails.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The longest wait before anything came: a client waits 10 s for the first byte, and can be told
-/// when to ask again.
+/// The longest wait before the first byte: a client waits 10 s for it, and can get `Retry-After`
+/// instead.
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// Bytes that are read for nothing before the first wanted one, from an upstream that sends only
-/// whole files: as many as come in the 10 s that clients wait, over a good line.
+/// Bytes that are skipped before the first wanted one, from an upstream that sends only whole
+/// files: the bytes of the 10 s that clients wait, on a fast line.
 const SKIP_MAX: u64 = 256 * 1024 * 1024;
 
 /// A range of a file that comes from an upstream. Nothing proves these bytes.
@@ -44,14 +44,14 @@ pub struct Body {
     at: u64,
     end: u64,
     answer: Option<Answer>,
-    /// Bytes of the answer that come before the wanted ones.
+    /// Bytes of the response to skip before the wanted ones.
     skip: u64,
     failures: u32,
     begun: bool,
 }
 
 impl Body {
-    /// The bytes `range` of a file of the hub, as far as it gives them.
+    /// The bytes `range` of a file of the hub, as far as it sends them.
     pub fn new(
         fetches: &Arc<Fetches>,
         upstream: &Arc<Upstream>,
@@ -76,8 +76,8 @@ impl Body {
         }
     }
 
-    /// The same, for what came of an earlier try: an upstream that sends only whole files has to send
-    /// all of it again, as it would if that were thrown away.
+    /// The same, to continue an earlier attempt: an upstream that sends only whole files sends all
+    /// bytes again, which costs no more than dropping the part.
     pub fn resumed(self) -> Self {
         Self {
             begun: self.at > 0,
@@ -88,7 +88,7 @@ impl Body {
     /// The next bytes; `None` at the end of the range.
     ///
     /// # Errors
-    /// If the upstream refuses, or gives no more after some tries.
+    /// If the upstream refuses, or sends nothing more after some attempts.
     pub async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         while self.at < self.end {
             match self.piece().await {
@@ -104,8 +104,8 @@ impl Body {
         Ok(None)
     }
 
-    /// Counts bytes that came, and holds to the limit of what is taken in all. What waits to be read
-    /// holds the upstream back.
+    /// Counts received bytes, and enforces the download limit. Unread bytes slow the upstream down
+    /// by back-pressure.
     async fn note(&self, mut bytes: usize) {
         let received = &self.upstream.bytes_received;
         received.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -117,7 +117,7 @@ impl Body {
         }
     }
 
-    /// Bytes that are not nothing, from the answer under way or a new one.
+    /// The next non-empty bytes, from the current response or a new one.
     async fn piece(&mut self) -> Result<Bytes, UpstreamError> {
         loop {
             let answer = match &mut self.answer {
@@ -147,7 +147,7 @@ impl Body {
         }
     }
 
-    /// Asks for what is left; also how many bytes of the answer come before that.
+    /// Requests the rest; also returns the number of bytes to skip in the response.
     async fn ask(&self) -> Result<(Answer, u64), UpstreamError> {
         let (start, end, size) = (self.at, self.end, self.size);
         let is_all = start == 0 && end == size;
@@ -161,7 +161,7 @@ impl Body {
             StatusCode::PARTIAL_CONTENT => {
                 (sent.and_then(content_range) == Some((start, size))).then_some(0)
             }
-            // The whole, as one of the ways to answer a range.
+            // The whole file is a valid response to a range request.
             _ => {
                 let length = answer.response.content_length();
                 length.is_none_or(|length| length == size).then_some(start)
@@ -178,9 +178,9 @@ impl Body {
         }
     }
 
-    /// Waits before the next try, or gives up.
+    /// Waits before the next attempt, or gives up.
     async fn recover(&mut self, error: UpstreamError) -> Result<(), UpstreamError> {
-        // An answer that ended early is worth another try; one that never began is not.
+        // A response that ended early is retried; one that never began is not.
         let broke_off = self.answer.take().is_some();
         self.failures += 1;
         let (tries, wait_max) = match self.begun {

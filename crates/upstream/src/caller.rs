@@ -1,12 +1,12 @@
-//! The caller of a repo: what it sent to prove who it is.
+//! The caller of a repo, with its credentials.
 
 use std::sync::Arc;
 
-/// Who asks. A token is the caller's own, for the hub where a repo comes from: it is never printed
-/// and never sent to a peer.
+/// The caller of a request. Its token is for the repo's hub: it is never printed and never sent to
+/// a peer.
 #[derive(Clone, Default)]
 pub struct Caller {
-    /// What the caller sent as `Authorization: Bearer`.
+    /// The token of `Authorization: Bearer`.
     pub token: Option<Arc<str>>,
 }
 

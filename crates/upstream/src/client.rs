@@ -1,4 +1,4 @@
-//! Asking an upstream over HTTP.
+//! The HTTP client of an upstream.
 //!
 //! Redirects are followed here and not by the HTTP library: each step is checked against
 //! [`Hosts`], and the caller's token goes to the upstream itself alone. Proxy variables and
@@ -26,48 +26,49 @@ use super::{
     room::{Place, Room, Rooms},
 };
 
-/// Questions about metadata under way at once: hubs refuse those who ask faster.
+/// Metadata requests at once: hubs refuse clients with a higher rate.
 const QUESTIONS_MAX: usize = 16;
 
-/// Files under way at once, short and long ones each. A snapshot of one client has 8; they have
-/// rooms of their own, because a file may take hours.
+/// File requests at once, short and long ones each. A snapshot of one client has 8. They have
+/// limits of their own, because a file may take hours.
 const FILES_MAX: usize = 64;
 
 /// Redirects of one request: a renamed repo, a storage bridge, a region.
 const REDIRECTS_MAX: usize = 5;
 
-/// Clients wait 10 s for an answer, so trying longer to reach an upstream serves nobody.
+/// Time limit to reach an upstream: clients wait 10 s for a response.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long an upstream may say nothing before or in the middle of a file.
+/// How long an upstream may send nothing before or within a file.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
-/// How long it may say nothing when it is asked about metadata. The client that waits has gone by
-/// then, and the place is for another.
+/// How long it may send nothing for a metadata request. The waiting client has left by then, and
+/// the place is free for another request.
 const QUESTION_SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Bytes of an answer that is not a file: a page of 1,000 entries has some 400 KB.
+/// Bytes of a response that is not a file: a page of 1,000 entries has about 400 KB.
 const METADATA_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of an error's text that are read.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 
-/// Times that a question about metadata is asked.
+/// Attempts of a metadata request.
 const METADATA_TRIES: u32 = 3;
 
-/// The wait before the second try, if the upstream does not say; doubled each time.
+/// The wait before the second attempt, if the upstream names none; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_millis(300);
 
-/// A client waits 10 s: who is to wait longer for metadata is told so.
+/// The longest wait before another attempt: clients wait 10 s, and get a longer wait as
+/// `Retry-After`.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(3);
 
-/// The longest that an upstream can ask to be left alone.
+/// The longest wait that an upstream can demand.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-error-message");
 
-/// A way to ask one upstream.
+/// A client of one upstream.
 pub(super) struct Client {
     http: reqwest::Client,
     hosts: Arc<Hosts>,
@@ -75,7 +76,7 @@ pub(super) struct Client {
     files: Rooms,
 }
 
-/// An answer whose body is still to come.
+/// A response whose body is still to be read.
 pub(super) struct Answer {
     pub(super) response: Response,
     silence: Duration,
@@ -126,7 +127,7 @@ impl Client {
         })
     }
 
-    /// A URL of the upstream, from the parts of its path; what is special in them is escaped.
+    /// A URL of the upstream, from the segments of its path, with special characters escaped.
     pub(super) fn url<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.hosts.base().clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -135,12 +136,12 @@ impl Client {
         url
     }
 
-    /// What the upstream is called.
+    /// The name of the upstream.
     pub(super) fn name(&self) -> String {
         self.hosts.base().as_str().trim_end_matches('/').to_owned()
     }
 
-    /// Asks for `bytes` bytes of a file of a repo; for all of it without a range.
+    /// Requests the range `bytes` of a file of a repo, or all of it without a range.
     pub(super) async fn file(
         &self,
         repo: &RepoId,
@@ -153,7 +154,7 @@ impl Client {
         self.get(place, SILENCE_MAX, url, token, range).await
     }
 
-    /// Asks once, and follows where it leads.
+    /// Sends one request, and follows its redirects.
     async fn get(
         &self,
         place: Place,
@@ -186,8 +187,8 @@ impl Client {
         Err(UpstreamError::Redirects)
     }
 
-    /// Asks for JSON about a repo, again after a while if that may help; also where the next page
-    /// is.
+    /// Requests JSON about a repo, with retries of temporary errors; also returns the URL of the
+    /// next page.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         repo: &RepoId,
@@ -275,7 +276,7 @@ fn unreachable(url: &Url, error: reqwest::Error) -> UpstreamError {
     }
 }
 
-/// Lets through what is an answer, in the bytes that were asked for.
+/// Accepts a successful response whose bytes are the requested ones.
 async fn checked(mut answer: Answer) -> Result<Answer, UpstreamError> {
     let status = answer.response.status();
     let encoding = answer.response.headers().get(CONTENT_ENCODING);
@@ -301,14 +302,14 @@ async fn checked(mut answer: Answer) -> Result<Answer, UpstreamError> {
     })
 }
 
-/// What a body of JSON says in `error`.
+/// The field `error` of a JSON body.
 fn error_text(body: &[u8]) -> String {
     let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let text = value.as_ref().and_then(|value| value["error"].as_str());
     text.unwrap_or_default().to_owned()
 }
 
-/// `Retry-After` in seconds, or what is left of a rate limit's window: `ratelimit: "api";r=0;t=55`.
+/// `Retry-After` in seconds, or the rest of a rate limit's window: `ratelimit: "api";r=0;t=55`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let plain = text(RETRY_AFTER.as_str()).and_then(|text| text.trim().parse().ok());
@@ -320,7 +321,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-/// Where `Link: <...>; rel="next"` leads.
+/// The URL of `Link: <...>; rel="next"`.
 fn next_page(response: &Response) -> Option<Url> {
     let links = response.headers().get_all(LINK).iter();
     let mut links = links

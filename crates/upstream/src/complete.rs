@@ -1,5 +1,5 @@
-//! When all files of a revision are here, it has an address: its manifest is made and announced, and
-//! `get` knows it by its name.
+//! Gives a revision an address once all its files are held: its manifest is made and announced, and
+//! `get` finds it by its name.
 
 use std::{
     collections::HashMap,
@@ -12,15 +12,16 @@ use hubless_transfer::{Blocking, Fetches};
 
 use super::pull::{expected, find_held};
 
-/// Revisions whose missing files are counted: those that clients are downloading.
+/// Limit of revisions whose missing files are counted: those that clients are downloading.
 const COUNTED_MAX: usize = 1000;
 
-/// How many files of a revision are missing, as far as it was counted.
+/// The number of missing files of each revision, as far as it was counted.
 #[derive(Default)]
 pub(super) struct Missing(Mutex<HashMap<(RepoId, CommitId), usize>>);
 
 impl Missing {
-    /// Whether it is worth to look at all files: nobody did yet, or the last missing one has come.
+    /// Whether all files must be checked: they were not counted yet, or the last missing one
+    /// arrived.
     fn is_due(&self, key: &(RepoId, CommitId)) -> bool {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match counts.get_mut(key) {
@@ -39,13 +40,13 @@ impl Missing {
             return;
         }
         if counts.len() >= COUNTED_MAX {
-            counts.clear(); // they are counted anew
+            counts.clear(); // they are counted again
         }
         counts.insert(key, missing);
     }
 }
 
-/// To be called when a file of a revision has come.
+/// Called when a file of a revision has been stored.
 pub(super) async fn file_came(
     fetches: &Arc<Fetches>,
     missing: &Missing,
@@ -65,7 +66,7 @@ pub(super) async fn file_came(
     }
 }
 
-/// Gives a revision an address if all its files are here; how many are not.
+/// Gives a revision an address if all its files are held; returns the number of missing ones.
 fn complete(store: &Store, repo: &RepoId, commit: CommitId) -> Result<usize, StoreError> {
     let Some(revision) = store.revision(repo, commit)? else {
         return Ok(0);

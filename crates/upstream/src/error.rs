@@ -1,4 +1,4 @@
-//! Why an upstream did not give what was asked of it.
+//! Errors of an upstream.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ const BUSY_DEFAULT: Duration = Duration::from_secs(5);
 const WHEN_UNREACHABLE: &str = "check `upstream`, the proxy variables if there is a proxy, and \
     SSL_CERT_FILE if no public authority signed its certificate";
 
-/// Why an upstream did not give what was asked of it. No variant holds a URL with its query: there
-/// may be a signature in it.
+/// Why a request to an upstream failed. No variant holds a URL with its query, which may contain a
+/// signature.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// No connection, or it broke off.
+    /// No connection, or it broke.
     #[error("the upstream {host} cannot be reached")]
     Unreachable {
         /// The host, with its port.
@@ -26,7 +26,7 @@ pub enum UpstreamError {
         /// Why.
         source: reqwest::Error,
     },
-    /// It was reached, and said nothing.
+    /// It was reached, but sent nothing.
     #[error("the upstream {host} said nothing for {} s", after.as_secs())]
     Silent {
         /// The host, with its port.
@@ -34,28 +34,28 @@ pub enum UpstreamError {
         /// How long it was waited for.
         after: Duration,
     },
-    /// It answered that it will not.
+    /// It refused.
     #[error("the upstream answered {status}: {message}")]
     Refused {
         /// The status of its answer.
         status: StatusCode,
-        /// What it says in `X-Error-Code`.
+        /// The header `X-Error-Code`.
         code: Option<String>,
         /// Its reason, in its words.
         message: String,
-        /// When to ask again.
+        /// When to repeat the request.
         retry_after: Option<Duration>,
     },
-    /// It leads to a host that may not be contacted.
+    /// It redirects to a host that may not be contacted.
     #[error("the upstream leads to {host}, which is none of its hosts")]
     ForbiddenHost {
         /// The host, with its port.
         host: String,
     },
-    /// It leads from one place to the next without an end.
+    /// It redirects without an end.
     #[error("the upstream redirects without an end")]
     Redirects,
-    /// What it sent is not what a hub sends; holds what is wrong.
+    /// Its response is malformed; holds the reason.
     #[error("the upstream's answer makes no sense: {0}")]
     Malformed(String),
     /// The node stops.
@@ -67,7 +67,7 @@ impl UpstreamError {
     /// Whether the same request may succeed a little later.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
-            // One that said nothing for long has had its time.
+            // The time limit of a silent upstream was long already.
             Self::Unreachable { source, .. } => !source.is_timeout(),
             Self::Refused { status, .. } => {
                 status.is_server_error()
@@ -100,7 +100,7 @@ impl UpstreamError {
         }
     }
 
-    /// How long it asks to be left alone.
+    /// The wait that it demands.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -108,7 +108,7 @@ impl UpstreamError {
         }
     }
 
-    /// As an answer about a repo, of which `revision` or `path` was asked.
+    /// As the error of a request for `revision` or `path` of a repo.
     pub(super) fn explain(self, revision: &str, path: &str) -> RepoError {
         let Self::Refused {
             status,
@@ -137,7 +137,7 @@ impl UpstreamError {
             (_, StatusCode::UNAUTHORIZED) if message.contains("Invalid credentials") => {
                 RepoError::BadToken { message }
             }
-            // The public hub says 401 of what is not there to who sent no token.
+            // The public hub answers 401 for a missing repo if the request had no token.
             (_, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) => RepoError::NoRepo,
             (_, StatusCode::FORBIDDEN) => RepoError::Denied { message },
             _ => {

@@ -1,8 +1,9 @@
-//! Which hosts may be contacted: the upstream itself, and those that its operator named.
+//! SSRF guard: the hosts that may be contacted are the upstream itself and those that the operator
+//! named.
 //!
-//! An upstream answers with redirects, and who can write there could have this node ask any machine
-//! of its own network. So a redirect leads nowhere but to a host of the list; one that fits only
-//! a pattern must also have a public address, whatever its name resolves to.
+//! An upstream answers with redirects, by which an attacker who can write there could direct
+//! requests of this node at any machine of its own network. So only redirects to a host of the list
+//! are followed; a host that matches only a pattern must also resolve to a public address.
 
 use std::{
     fmt, io,
@@ -17,10 +18,10 @@ use reqwest::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The hub that most people mean.
+/// The default hub.
 const HUGGING_FACE: &str = "huggingface.co";
 
-/// Where that hub keeps its files.
+/// The hosts of that hub's files.
 const HUGGING_FACE_HOSTS: [&str; 2] = ["*.huggingface.co", "*.hf.co"];
 
 /// The URL of an upstream: `https://huggingface.co`.
@@ -81,7 +82,7 @@ enum Pattern {
     Below(String),
 }
 
-/// A text that names no host.
+/// A text that is not a host or a pattern of hosts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a host such as cdn.example, cdn.example:8443 or *.cdn.example")]
 pub(crate) struct ParseHostError(String);
@@ -116,12 +117,12 @@ fn is_name(text: &str) -> bool {
     text.split('.').all(part)
 }
 
-/// Where a request goes.
+/// The kind of a request's destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// To the upstream itself: it may have the caller's token.
+    /// The upstream itself, which may get the caller's token.
     Upstream,
-    /// To another host that may be contacted: no token.
+    /// Another allowed host, which gets no token.
     Other,
 }
 
@@ -133,7 +134,7 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// Those of an upstream, and others that the operator names.
+    /// The hosts of an upstream, and others that the operator names.
     pub(super) fn new(base: &UpstreamUrl, others: &[String]) -> Result<Self, ParseHostError> {
         let mut others: Vec<Pattern> = others
             .iter()
@@ -151,12 +152,13 @@ impl Hosts {
         &self.base
     }
 
-    /// Whether a URL may be contacted, and as what; `None` if not.
+    /// The kind of a URL's host; `None` if it may not be contacted.
     pub(super) fn reach(&self, url: &Url) -> Option<Reach> {
         if url.origin() == self.base.origin() {
             return Some(Reach::Upstream);
         }
-        // Nobody on the way is to read or change what an upstream sends encrypted.
+        // No downgrade: content of an encrypted upstream must not be readable or changeable in
+        // transit.
         let is_as_safe = url.scheme() == "https" || self.base.scheme() == "http";
         let is_web = matches!(url.scheme(), "http" | "https");
         let host = url.host_str()?;
@@ -169,8 +171,8 @@ impl Hosts {
         (is_as_safe && is_web && self.others.iter().any(fits)).then_some(Reach::Other)
     }
 
-    /// Whether a name may have an address that is not public. The names of proxies, which are in no
-    /// list, may: they are the operator's own.
+    /// Whether a name may resolve to a private address. The names of proxies, which are in no list,
+    /// may: the operator configured them.
     fn may_be_private(&self, name: &str) -> bool {
         let is_named = self.base.host_str() == Some(name)
             || self
@@ -182,7 +184,7 @@ impl Hosts {
     }
 }
 
-/// Looks names up, and leaves out the addresses that are not for them.
+/// Resolves names, and drops addresses that their host may not have.
 pub(super) struct Resolver(pub(super) Arc<Hosts>);
 
 impl Resolve for Resolver {
@@ -203,7 +205,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Whether an address can be one of the public internet.
+/// Whether an address can belong to the public internet.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -237,7 +239,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     let is_global = segments[0] & 0xe000 == 0x2000;
     let is_documentation = segments[0] == 0x2001 && segments[1] == 0xdb8;
-    // 6to4 and Teredo hold IPv4 addresses too, and nobody serves files there.
+    // 6to4 and Teredo embed IPv4 addresses too, and are not used to serve files.
     let is_tunnel = segments[0] == 0x2002 || (segments[0] == 0x2001 && segments[1] == 0);
     is_global && !is_documentation && !is_tunnel
 }
@@ -288,7 +290,7 @@ mod tests {
                 Some(Reach::Other),
             ),
             ("https://other.example:8443/", Some(Reach::Other)),
-            // Nobody listens in, and no other service is knocked at.
+            // No unencrypted connection, and no connection to another service.
             ("http://huggingface.co/a", None),
             ("http://cdn.hf.co/a", None),
             ("https://huggingface.co:22/", None),

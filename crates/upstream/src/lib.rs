@@ -1,6 +1,6 @@
-//! Pulling through: what this node does not have, it gets from a hub outside.
+//! Pulling through: files that this node does not hold are fetched from another hub.
 //!
-//! # The way of a request
+//! # The path of a request
 //! ```text
 //! repos::resolve -> lookup: name -> commit, its files listed      JSON over HTTP, kept in the store
 //! repos::permit  -> lookup: may this caller have the files?       asked of the upstream, per token
@@ -54,17 +54,17 @@ pub use self::{
 };
 use self::{client::Client, complete::Missing, hosts::Hosts, pull::Pulls, ttl_cache::TtlCache};
 
-/// Histories remembered, some 200 KB each at most.
+/// Limit of cached histories, of at most about 200 KB each.
 const HISTORIES_MAX: usize = 100;
 
-/// Who asked: a hash of the caller's token, which is kept no longer than its request.
+/// The identity of a caller: a hash of its token, which is kept no longer than its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Asker(Option<FileHash>);
 
-/// A hub outside, and what it said lately.
+/// An upstream, with a cache of its recent responses.
 pub struct Upstream {
     client: Client,
-    /// So that hashes of tokens say nothing outside this process.
+    /// The key of the token hashes, so that they are useless outside this process.
     salt: [u8; 32],
     commits: TtlCache<(RepoId, String, Asker), CommitId>,
     refs: TtlCache<(RepoId, Asker), ()>,
@@ -74,15 +74,15 @@ pub struct Upstream {
     missing: Missing,
     no_peers: NoPeersCache,
     bytes_received: AtomicU64,
-    /// What peers must not have.
+    /// The files that peers must not get.
     withheld: Withheld,
-    /// Whether what the hub deletes stays readable by commit id.
+    /// Whether repos that the hub deletes stay readable by commit id.
     keep_deleted: bool,
 }
 
 impl Upstream {
-    /// A hub that nothing was asked of yet. `keep_deleted`: what it deletes stays readable by commit
-    /// id.
+    /// An upstream with empty caches. With `keep_deleted`, repos that it deletes stay readable by
+    /// commit id.
     ///
     /// # Errors
     /// If an entry of `hosts` names no host, or there are no CA certificates.
@@ -112,17 +112,17 @@ impl Upstream {
         }))
     }
 
-    /// What people know it by: its URL.
+    /// Its name for people: the URL.
     pub fn name(&self) -> String {
         self.client.name()
     }
 
-    /// Bytes of files that came from it.
+    /// Bytes of files received from it.
     pub fn bytes_received(&self) -> u64 {
         self.bytes_received.load(Ordering::Relaxed)
     }
 
-    /// Models that no peer gave lately.
+    /// Models that no peer provided lately.
     pub fn no_peers(&self) -> &NoPeersCache {
         &self.no_peers
     }

@@ -1,4 +1,4 @@
-//! From a name and a revision to a commit, whose files are then in the store's index.
+//! Resolves a name and a revision to a commit, and stores its list of files in the index.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,10 +11,10 @@ use hubless_transfer::{Blocking, Fetches};
 use super::{Upstream, error::UpstreamError, metadata};
 use crate::{Caller, RepoError};
 
-/// The commit that a revision is now; its files are known to the store when this returns.
+/// The current commit of a revision; its files are in the index when this returns.
 ///
 /// # Errors
-/// What the upstream says, or that it cannot be reached.
+/// The error of the upstream, or that it cannot be reached.
 pub async fn commit(
     fetches: &Arc<Fetches>,
     upstream: &Arc<Upstream>,
@@ -35,7 +35,7 @@ pub async fn commit(
     upstream.commits.get(key, &fetches.cx.tasks, ask).await
 }
 
-/// Brings a repo's refs up to date in the store.
+/// Updates a repo's refs in the store.
 ///
 /// # Errors
 /// As [`commit`].
@@ -76,10 +76,10 @@ pub async fn history(
     upstream.histories.get(key, &fetches.cx.tasks, ask).await
 }
 
-/// Whether a caller may have the files of a repo; only the upstream knows.
+/// Whether a caller may get the files of a repo, which the upstream decides.
 ///
 /// # Errors
-/// [`RepoError::Gated`], [`RepoError::NoRepo`] and what else the upstream says.
+/// [`RepoError::Gated`], [`RepoError::NoRepo`] and other errors of the upstream.
 pub async fn permit(
     fetches: &Arc<Fetches>,
     upstream: &Arc<Upstream>,
@@ -94,7 +94,7 @@ pub async fn permit(
     upstream.access.get(key, &fetches.cx.tasks, ask).await
 }
 
-/// What a task needs that asks for one caller.
+/// The state of a request on behalf of one caller.
 struct Question {
     fetches: Arc<Fetches>,
     upstream: Arc<Upstream>,
@@ -141,8 +141,9 @@ impl Question {
         Ok(commit)
     }
 
-    /// What an error says about a repo. One that is gone for this caller may have been deleted or have
-    /// become private: unless the operator wants it otherwise, it is gone here too.
+    /// Handles an error about a repo. A repo that does not exist for this caller may have been
+    /// deleted or made private: unless the operator configured otherwise, it is marked as private
+    /// here too.
     async fn explain(&self, error: UpstreamError, revision: &str) -> RepoError {
         let error = error.explain(revision, "");
         let keeps = self.upstream.keep_deleted;
@@ -159,7 +160,7 @@ impl Question {
     }
 
     async fn note_repo(&self, info: &metadata::Info) -> Result<(), RepoError> {
-        // The upstream's spelling of the same name; a repo that was renamed keeps the asked one.
+        // The upstream's spelling of the same name; a renamed repo keeps the requested one.
         let spelled = RepoId::new(self.repo.kind(), &info.id).ok();
         let id = spelled.filter(|id| *id == self.repo);
         let repo = Repo {
@@ -213,8 +214,8 @@ impl Question {
         })
     }
 
-    /// Has the ref by which a commit was asked for lead to it, so that it is found when the
-    /// upstream is not.
+    /// Points the requested ref to the commit, so that it can be resolved when the upstream is
+    /// down.
     async fn note_ref(&self, revision: &str, commit: CommitId) -> Result<(), RepoError> {
         if revision.len() >= COMMIT_PREFIX_MIN && commit.to_string().starts_with(revision) {
             return Ok(());
@@ -222,7 +223,7 @@ impl Question {
         let name = match revision {
             "HEAD" | "main" => Some(RefName::main()),
             full if full.starts_with("refs/") => RefName::new(full).ok(),
-            // A branch or a tag: only the list of them tells.
+            // A branch or a tag: only the list of refs distinguishes them.
             _ => return self.refs().await,
         };
         let Some(name) = name else {
@@ -250,7 +251,7 @@ impl Question {
         .await
     }
 
-    /// Asks for a history, and keeps it if everybody may see it.
+    /// Requests a history, and caches it if the repo is public.
     async fn history(
         &self,
         commit: CommitId,
@@ -295,7 +296,7 @@ fn hide(store: &Store, id: &RepoId) -> Result<bool, StoreError> {
     }
 }
 
-/// What has to change for the refs to be those that are listed. Pull requests are not listed.
+/// The changes that make the stored refs equal to the listed ones. Pull requests are not listed.
 fn changed_refs(
     known: Vec<(RefName, CommitId)>,
     listed: Vec<(RefName, CommitId)>,

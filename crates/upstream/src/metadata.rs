@@ -1,5 +1,5 @@
-//! What an upstream says about its repos: info, files, refs; all bounded, nothing believed that
-//! breaks a rule of ours.
+//! Metadata of an upstream's repos: info, files, refs. All sizes are bounded, and entries that
+//! break a rule of this node are dropped or refused.
 
 use hubless_content::{
     CommitId, FileHash, GitBlobId, Lfs, MANIFEST_FILES_MAX, ModelPath, RefName, RepoId, Sha256,
@@ -26,13 +26,13 @@ const MESSAGE_SHOWN_MAX: usize = 2048;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Info {
-    /// Its name as the upstream spells it.
+    /// Its name in the upstream's spelling.
     pub(super) id: String,
     /// The commit; none of a repo that is empty.
     sha: Option<CommitId>,
     #[serde(default)]
     private: Option<bool>,
-    /// False, or how access is given.
+    /// False, or the kind of approval that access needs.
     #[serde(default)]
     gated: serde_json::Value,
     #[serde(default)]
@@ -68,7 +68,7 @@ impl Info {
     }
 }
 
-/// 0 for what is no time: only people read it.
+/// 0 for an invalid time: it is only displayed.
 fn milliseconds(text: Option<&str>) -> u64 {
     let time = text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
     time.and_then(|time| u64::try_from(time.as_millisecond()).ok())
@@ -85,7 +85,7 @@ struct Listed {
     #[serde(default)]
     oid: String,
     lfs: Option<ListedLfs>,
-    /// The file's BLAKE3: another hubless gateway tells it.
+    /// The file's BLAKE3, which another hubless gateway lists.
     blake3: Option<FileHash>,
 }
 
@@ -99,7 +99,7 @@ struct ListedLfs {
 }
 
 impl Listed {
-    /// As it is kept; `None` for what is no file, or has a path that could leave a directory.
+    /// As a stored entry; `None` if it is not a file, or its path breaks a rule.
     fn entry(self) -> Option<TreeEntry> {
         if self.r#type != "file" {
             return None;
@@ -111,7 +111,7 @@ impl Listed {
                 return None;
             }
         };
-        // Other gateways that have no id yet make one of the hash, or of zeros.
+        // Other gateways that do not know an id list zeros or digits of the hash instead.
         let is_made_up = |oid: &str| {
             let from_hash = self.blake3.map(|hash| hash.to_string());
             oid.bytes().all(|digit| digit == b'0')
@@ -156,7 +156,7 @@ fn api<'a>(repo: &'a RepoId, rest: &[&'a str]) -> Vec<&'a str> {
     parts
 }
 
-/// What a revision is: `HEAD` for the default branch.
+/// Resolves a revision; `HEAD` is the default branch.
 pub(super) async fn info(
     client: &Client,
     repo: &RepoId,
@@ -206,7 +206,7 @@ pub(super) async fn refs(
     let refs: Refs = client.json(repo, url, token).await?.0;
     let all = refs.branches.into_iter().chain(refs.tags);
     let all = all.chain(refs.converts).take(REFS_MAX);
-    // A name that breaks git's rules is nobody's.
+    // A name that breaks git's rules cannot be a ref: it is dropped.
     let named = all.filter_map(|found| Some((found.r#ref.parse().ok()?, found.target_commit)));
     Ok(named.collect())
 }
@@ -244,14 +244,14 @@ impl Commit {
     }
 }
 
-/// A text without what lies behind so many bytes.
+/// A text cut to so many bytes.
 fn shortened(mut text: String, max: usize) -> String {
     let mut ends = (0..=max.min(text.len())).rev();
     text.truncate(ends.find(|end| text.is_char_boundary(*end)).unwrap_or(0));
     text
 }
 
-/// A commit and those before it, newest first; the newest [`HISTORY_MAX`] of them.
+/// A commit and its predecessors, newest first; at most [`HISTORY_MAX`] of them.
 pub(super) async fn commits(
     client: &Client,
     repo: &RepoId,
@@ -272,7 +272,7 @@ pub(super) async fn commits(
     Ok(commits)
 }
 
-/// Succeeds if the caller may have the files of a repo.
+/// Succeeds if the caller may get the files of a repo.
 pub(super) async fn auth_check(
     client: &Client,
     repo: &RepoId,
@@ -285,7 +285,7 @@ pub(super) async fn auth_check(
     Ok(())
 }
 
-/// Where the bytes of a file are.
+/// The URL of the bytes of a file.
 pub(super) fn file_url(
     client: &Client,
     repo: &RepoId,

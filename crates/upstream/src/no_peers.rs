@@ -1,4 +1,4 @@
-//! Models that no peer gave lately, so that not each of their files waits for peers first.
+//! Models that no peer provided lately, so that not each of their files waits for peers first.
 
 use std::{
     collections::HashMap,
@@ -9,13 +9,13 @@ use std::{
 use hubless_content::ContentHash;
 use tokio::time::Instant;
 
-/// How long it holds that no peer gives a model.
+/// How long a model counts as not provided.
 const HOLDS: Duration = Duration::from_secs(30);
 
-/// Models remembered.
+/// Limit of remembered models.
 const MODELS_MAX: usize = 1000;
 
-/// Models that no peer gave, and since when.
+/// Models that no peer provided, with the time of the attempt.
 #[derive(Default)]
 pub struct NoPeersCache(Mutex<HashMap<ContentHash, Instant>>);
 

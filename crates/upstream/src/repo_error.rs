@@ -1,4 +1,4 @@
-//! Why a repo, or something in it, cannot be had.
+//! Errors of requests for a repo or its content.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use hubless_content::CommitId;
 use hubless_store::{StoreError, StoreErrorKind};
 use hubless_transfer::{Aborted, Failure, FailureKind};
 
-/// Why a repo, or something in it, cannot be had.
+/// Why a repo, or content of it, is not available.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RepoError {
-    /// There is no such repo, or not for this caller.
+    /// The repo does not exist, or not for this caller.
     #[error("there is no such repo")]
     NoRepo,
     /// The repo has no such revision.
     #[error("the repo has no revision {revision:?}")]
     NoRevision {
-        /// What was asked for.
+        /// The requested one.
         revision: String,
     },
     /// The content of the revision was removed here.
@@ -27,49 +27,49 @@ pub enum RepoError {
     /// The revision has no such file.
     #[error("there is no {path:?} in this revision")]
     NoEntry {
-        /// What was asked for.
+        /// The requested one.
         path: String,
     },
     /// The caller has not accepted its terms.
     #[error("{message}")]
     Gated {
-        /// What the hub says.
+        /// The hub's message.
         message: String,
     },
     /// The hub where the repo comes from refuses it to this caller.
     #[error("{message}")]
     Denied {
-        /// What the hub says.
+        /// The hub's message.
         message: String,
     },
     /// The hub where the repo comes from does not know the caller's token.
     #[error("{message}")]
     BadToken {
-        /// What the hub says.
+        /// The hub's message.
         message: String,
     },
-    /// Not now.
+    /// Temporarily not available.
     #[error("busy")]
     Busy {
-        /// When to ask again.
+        /// When to repeat the request.
         retry_after: Duration,
     },
     /// The hub where the repo comes from limits the requests of this caller or node.
     #[error("the upstream limits requests")]
     TooManyRequests {
-        /// When to ask again.
+        /// When to repeat the request.
         retry_after: Duration,
     },
-    /// It is not here, and nobody gives it now.
+    /// It is not held, and no source provides it now.
     #[error("{failure}")]
     Unavailable {
-        /// What was tried.
+        /// The attempts.
         failure: Failure,
     },
-    /// This node could not do it.
+    /// An operation of this node failed.
     #[error("{failure}")]
     Failed {
-        /// What failed.
+        /// The failure.
         failure: Failure,
     },
 }
@@ -115,7 +115,7 @@ impl From<Failure> for RepoError {
             return Self::TooManyRequests { retry_after };
         }
         match failure.kind {
-            // What came is not what it should be: the caller's request was right, and so is this node.
+            // The received bytes are wrong: neither the caller's request nor this node is at fault.
             FailureKind::NotFound
             | FailureKind::Network
             | FailureKind::Partial

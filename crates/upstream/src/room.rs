@@ -1,4 +1,4 @@
-//! Places at an upstream: how much is under way at once, and for which repo.
+//! Limits of concurrent requests to an upstream, in total and for each repo.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::UpstreamError;
 
-/// What is so short is quick even on a slow line: configurations, tokenizers, the headers of
-/// weights. It has a room of its own, so that it does not wait for weights that take hours.
+/// Bytes up to which a request counts as short, which is quick even on a slow line: configurations,
+/// tokenizers, the headers of weights. Short requests have places of their own, so that they do not
+/// wait for weights that take hours.
 const SHORT_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// A number of places, of which one repo gets at most half: whatever its upstream does with the
-/// requests for one, there is room for those for others.
+/// A number of places, of which one repo gets at most half, so that hanging requests for one repo
+/// leave room for others.
 pub(super) struct Room {
     places: Arc<Semaphore>,
     share: usize,
@@ -40,9 +41,9 @@ impl Room {
     /// Waits for a place.
     ///
     /// # Errors
-    /// Never as long as the room exists.
+    /// Never while the room exists.
     pub(super) async fn take(&self, repo: &RepoId) -> Result<Place, UpstreamError> {
-        // The share comes first: a request that waits for that holds no place.
+        // The repo's share first, so that a request that waits for it holds no place.
         let share = self.share_of(repo).acquire_owned().await;
         let place = self.places.clone().acquire_owned().await;
         Ok(Place {
@@ -56,7 +57,7 @@ impl Room {
         if let Some(share) = repos.get(repo).and_then(Weak::upgrade) {
             return share;
         }
-        // No more repos are left than requests are under way.
+        // Entries without requests are removed, so there are at most as many as running requests.
         repos.retain(|_, share| share.strong_count() > 0);
         let share = Arc::new(Semaphore::new(self.share));
         repos.insert(repo.clone(), Arc::downgrade(&share));
@@ -64,14 +65,14 @@ impl Room {
     }
 }
 
-/// A room for what is short and one for what is long.
+/// Places for short requests and for long ones.
 pub(super) struct Rooms {
     short: Room,
     long: Room,
 }
 
 impl Rooms {
-    /// Two rooms with so many places each.
+    /// Creates both, with so many places each.
     pub(super) fn new(places: usize) -> Self {
         Self {
             short: Room::new(places),
@@ -79,7 +80,7 @@ impl Rooms {
         }
     }
 
-    /// The room for a number of bytes.
+    /// The places for a request of so many bytes.
     pub(super) fn of(&self, bytes: u64) -> &Room {
         match bytes {
             0..=SHORT_BYTES_MAX => &self.short,

@@ -1,4 +1,4 @@
-//! Answers that hold for a while, each asked for once however many wait for it.
+//! A cache of responses with a time limit, which sends each request once for all waiting callers.
 
 use std::{
     collections::HashMap,
@@ -20,35 +20,36 @@ use tokio_util::task::TaskTracker;
 
 use crate::RepoError;
 
-/// Answers remembered. Clients choose what is asked, so they would make it grow.
+/// Limit of cached responses. Clients choose the requests, so they would make it grow.
 const ANSWERS_MAX: usize = 10_000;
 
-/// How long an answer holds: branches move, access is given and taken.
+/// How long a response is valid: branches move, access is granted and revoked.
 const HOLDS: Duration = Duration::from_secs(60);
 
-/// How long it holds that something is not there: who has just made it looks again.
+/// How long a negative response is valid: a user who has just created the repo tries again soon.
 const ABSENCE_HOLDS: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether a caller still waits. A question that has none twice is given up:
-/// clients that were told to ask again do so within a second, and a long listing goes on for them.
+/// Interval at which the number of waiting callers is checked. A request that has none twice is
+/// abandoned: clients that got `Retry-After` repeat theirs within a second, and a long listing
+/// continues for them.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// An answer and when it came; `None` if the question was given up.
+/// A response and its time; `None` if the request was abandoned.
 type Outcome<V> = (Option<Result<V, RepoError>>, Instant);
 
 type Waiting<V> = Shared<BoxFuture<'static, Outcome<V>>>;
 
-/// A question that was asked.
+/// A pending or completed request.
 struct Asked<V> {
     waiting: Waiting<V>,
     callers: Callers,
 }
 
-/// How many wait for an answer.
+/// Counts the callers that wait for a response.
 #[derive(Clone, Default)]
 struct Callers(Arc<AtomicUsize>);
 
-/// One of them, until it is dropped.
+/// One waiting caller, until it is dropped.
 struct Caller(Callers);
 
 impl Callers {
@@ -57,7 +58,7 @@ impl Callers {
         Caller(self.clone())
     }
 
-    /// Ends when none has waited for a while.
+    /// Waits until no caller has waited for a while.
     async fn gone(&self, look_every: Duration) {
         let mut looks = 0;
         while looks < 2 {
@@ -76,7 +77,7 @@ impl Drop for Caller {
     }
 }
 
-/// Answers by what was asked.
+/// Responses by request.
 pub(super) struct TtlCache<K, V> {
     asked: Mutex<HashMap<K, Asked<V>>>,
     max: usize,
@@ -98,7 +99,7 @@ where
     K: Eq + Hash + Clone,
     V: Clone + Send + Sync + 'static,
 {
-    /// Remembers so many answers.
+    /// A cache of so many responses.
     pub(super) fn at_most(max: usize) -> Self {
         Self {
             max,
@@ -106,8 +107,8 @@ where
         }
     }
 
-    /// The answer that is known, or what `ask` finds: in a task of its own, which goes on for a while
-    /// when this caller does not wait any longer.
+    /// The cached response, or the result of `ask`, which runs in a task of its own and continues
+    /// for a while if this caller leaves.
     pub(super) async fn get<F>(
         &self,
         key: K,
@@ -193,7 +194,7 @@ fn make_room<K: Clone + Eq + Hash, V: Clone>(known: &mut HashMap<K, Asked<V>>, m
         None => true,
     });
     if known.len() >= max {
-        known.clear(); // who waits goes on waiting; the next one asks anew
+        known.clear(); // waiting callers keep waiting; the next caller starts a new request
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is told of models and files.
+//! Results about models and files.
 
 use std::path::PathBuf;
 
@@ -21,27 +21,27 @@ pub struct Added {
 pub struct Fetched {
     /// Its address.
     pub hash: ContentHash,
-    /// Where the files are now.
+    /// The directory of the files.
     pub path: PathBuf,
     /// Bytes of the wanted files.
     pub bytes_total: u64,
-    /// Chunk payload that came over the network in this run.
+    /// Chunk payload received over the network in this run.
     pub bytes_fetched: u64,
-    /// Bytes that were there before.
+    /// Bytes that were held before.
     pub bytes_present: u64,
-    /// Files of the directory that took the place of others.
+    /// Files in the directory that replaced others.
     #[serde(default)]
     pub files_replaced: u64,
 }
 
-/// What a fetch would do.
+/// The plan of a fetch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The model.
     pub hash: ContentHash,
     /// Bytes of the wanted files.
     pub bytes_total: u64,
-    /// Bytes of them that are there.
+    /// Bytes of them that are held.
     pub bytes_present: u64,
     /// The wanted files.
     pub files: Vec<FileDetails>,
@@ -50,7 +50,7 @@ pub struct Plan {
 /// One file of a model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileDetails {
-    /// Where it is in the model.
+    /// Its path in the model.
     pub path: ModelPath,
     /// Bytes.
     pub size: u64,
@@ -82,7 +82,7 @@ pub struct ModelSummary {
     pub pinned: bool,
 }
 
-/// All about one model.
+/// The details of one model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelDetails {
     /// Its address.
@@ -99,7 +99,7 @@ pub struct ModelDetails {
     pub files: Vec<FileDetails>,
 }
 
-/// What garbage collection freed, and what it kept for which reason.
+/// The result of garbage collection: freed files, and the reasons for kept ones.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Collected {
     /// Files that were freed.
@@ -114,35 +114,35 @@ pub struct Collected {
     pub cached: u64,
 }
 
-/// What hashing the store again showed.
+/// The result of hashing the store again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Verified {
     /// Files that were hashed.
     pub files: u64,
     /// Bytes that were hashed.
     pub bytes: u64,
-    /// Files whose bytes are not what they should be. `get` fetches what is wrong again.
+    /// Files with wrong bytes. `get` fetches the wrong chunks again.
     pub damaged: Vec<Damaged>,
-    /// How many files are shared in place and changed or gone.
+    /// The number of files that are shared in place and changed or missing.
     pub stale: u64,
-    /// How many files are here in part and cannot be checked: what their chunks hash to is not known.
+    /// The number of partial files that cannot be checked, because their chunk lists are not known.
     pub unlisted: u64,
-    /// How many other files of the models are not all here.
+    /// The number of other files of the models that are not held completely.
     pub missing: u64,
     /// The files that are counted as stale, unlisted or missing; of many, the first.
     pub absent: Vec<Absent>,
 }
 
-/// A file that is not there to be checked.
+/// A file that could not be checked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Absent {
-    /// What is the matter.
+    /// The reason.
     pub why: Absence,
     /// The file.
     pub hash: FileHash,
-    /// Where its bytes should lie, if in place.
+    /// The path of its bytes, if in place.
     pub path: Option<PathBuf>,
-    /// Where it stands in a model.
+    /// Its place in a model.
     pub in_model: Option<InModel>,
 }
 
@@ -150,11 +150,11 @@ pub struct Absent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Absence {
-    /// Shared in place, and changed or gone.
+    /// Shared in place, and changed or missing.
     Stale,
-    /// What its chunks hash to is not known.
+    /// Its chunk list is not known.
     Unlisted,
-    /// Not all of it is here.
+    /// It is not held completely.
     Missing,
 }
 
@@ -163,7 +163,7 @@ pub enum Absence {
 pub struct InModel {
     /// The model.
     pub model: ContentHash,
-    /// A name of it, if it has one.
+    /// A name of the model, if it has one.
     pub name: Option<String>,
     /// The file's path in it.
     pub file: ModelPath,
@@ -174,10 +174,10 @@ pub struct InModel {
 pub struct Damaged {
     /// The file.
     pub hash: FileHash,
-    /// Where its bytes lie, if they lie in place.
+    /// The path of its bytes, if in place.
     pub path: Option<PathBuf>,
     /// Chunks that are wrong.
     pub chunks: u64,
-    /// Where it stands in a model.
+    /// Its place in a model.
     pub in_model: Option<InModel>,
 }

@@ -1,4 +1,4 @@
-//! What a node tells of itself, its peers and its work.
+//! Results about the node itself, its peers and its work.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Transfer;
 
-/// Who the node is.
+/// The identity of the node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identified {
     /// The peer id: the hash of the node's public key.
@@ -16,18 +16,18 @@ pub struct Identified {
     pub home: PathBuf,
 }
 
-/// State and counters; payload bytes since start.
+/// State and counters of the node; payload is counted since its start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// The peer id.
     pub peer_id: String,
-    /// Where it can be dialled, each ending in `/p2p/<peer id>`.
+    /// The addresses on which it can be dialled, each ending in `/p2p/<peer id>`.
     pub addresses: Vec<String>,
-    /// How others can reach it.
+    /// How other nodes can reach it.
     pub reachability: String,
     /// Connected peers.
     pub peers: u64,
-    /// Payload sent to peers: chunks, and a little for manifests, chunk lists and bitmaps.
+    /// Payload sent to peers: chunks, and small amounts of manifests, chunk lists and bitmaps.
     pub bytes_sent: u64,
     /// Payload received from peers, likewise.
     pub bytes_received: u64,
@@ -39,7 +39,7 @@ pub struct Status {
     pub dht: DhtStatus,
     /// The store's state.
     pub store: StoreStatus,
-    /// The fetches under way.
+    /// The running fetches.
     pub transfers: Vec<Transfer>,
     /// Files referenced in place that have changed and are no longer served.
     pub stale: Vec<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Status {
 pub struct DhtStatus {
     /// Peers in the routing table.
     pub routing_peers: u64,
-    /// Provider records kept for others.
+    /// Provider records kept for other nodes.
     pub records: u64,
     /// Own keys that are announced.
     pub announced: u64,
@@ -65,24 +65,24 @@ pub struct DhtStatus {
 pub struct StoreStatus {
     /// Bytes in the store, without files that are referenced in place.
     pub bytes: u64,
-    /// The most it may hold.
+    /// The quota, if there is one.
     pub quota: Option<u64>,
     /// Models that were evicted since the start, to make room within the quota.
     pub evicted_models: u64,
     /// Their bytes.
     pub evicted_bytes: u64,
-    /// Times that there was no room within the quota, and none could be made.
+    /// Times that there was no room within the quota, and none could be freed.
     pub refused: u64,
     /// Stored chunks that were found to be wrong since the start; they are no longer held.
     pub chunks_rejected: u64,
     /// Bytes of files that are referenced in place.
     #[serde(default)]
     pub bytes_in_place: u64,
-    /// Stored bytes that were checked in the background since the start.
+    /// Stored bytes that were verified in the background since the start.
     pub scrubbed_bytes: u64,
 }
 
-/// The fetches under way.
+/// The running fetches.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Transfers {
     /// The oldest first.
@@ -103,20 +103,20 @@ pub struct PeerDetails {
     pub peer_id: String,
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// What it calls itself.
+    /// The agent string that it sent.
     pub agent: Option<String>,
     /// The last round trip, in milliseconds.
     pub rtt_ms: Option<f64>,
-    /// Lanes that are open with it: exchanges on connections of their own, faster than libp2p's.
+    /// Open lanes with it: exchanges on connections of their own, faster than libp2p's.
     pub lanes: usize,
 }
 
-/// Who provides something.
+/// The providers of some content.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Providers {
-    /// Others, in the order they were found.
+    /// Other nodes, in the order in which they were found.
     pub providers: Vec<ProviderDetails>,
-    /// Whether this node holds it too, or some of it.
+    /// Whether this node holds at least a part of it too.
     #[serde(default)]
     pub own: bool,
 }
@@ -126,14 +126,14 @@ pub struct Providers {
 pub struct ProviderDetails {
     /// Its peer id.
     pub peer_id: String,
-    /// Its addresses, as far as the DHT told.
+    /// Its addresses, as far as the DHT has them.
     pub addresses: Vec<String>,
 }
 
-/// What peers say about a file that is known by an alias. Only the file's bytes prove a claim.
+/// Claims of peers about a file that is known by an alias. Only the file's bytes prove a claim.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
-    /// First what most peers say.
+    /// The claim of most peers first.
     pub claims: Vec<ClaimDetails>,
 }
 
@@ -144,7 +144,7 @@ pub struct ClaimDetails {
     pub hash: FileHash,
     /// Its bytes.
     pub size: u64,
-    /// The ids of the peers that say so.
+    /// The ids of the peers that made the claim.
     pub peers: Vec<String>,
 }
 
@@ -153,11 +153,11 @@ pub struct ClaimDetails {
 pub struct TicketText {
     /// `hubless:<hash>?peer=<multiaddr>&...`
     pub ticket: String,
-    /// Where it works.
+    /// Its reach.
     pub works: TicketReach,
 }
 
-/// Where a ticket works: from where its addresses can be dialled.
+/// The reach of a ticket: the network from which its addresses can be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TicketReach {
@@ -183,19 +183,19 @@ pub struct Why {
 pub struct Configured {
     /// The key.
     pub key: String,
-    /// Its value; null if it is not set any more.
+    /// Its value; null if it was unset.
     pub value: serde_json::Value,
-    /// From when it holds.
+    /// When the change takes effect.
     pub holds: Holds,
 }
 
-/// From when a change of the configuration holds.
+/// When a change of the configuration takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Holds {
-    /// A running node has it.
+    /// A running node has applied it.
     Now,
-    /// A node runs, which has to be started again.
+    /// A running node must be restarted.
     AfterRestart,
     /// No node runs.
     FromNextStart,

@@ -14,7 +14,7 @@ pub enum ScrubEvery {
     Every(Duration),
 }
 
-/// A text that is no time between two checks.
+/// A text that is not an interval between two checks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither \"off\" nor a time such as 30d or 12h")]
 pub struct ParseScrubEveryError(String);

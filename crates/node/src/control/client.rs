@@ -16,7 +16,7 @@ use crate::{
     replies::{Replies, ReplySink, replies},
 };
 
-/// The longest that a process takes to greet a connection: it does so as soon as it is scheduled,
+/// Limit of the wait for a greeting: a process greets a connection as soon as it is scheduled,
 /// unless it is stopped (SIGSTOP) or all its places are taken.
 const GREETING_WITHIN: Duration = Duration::from_secs(10);
 
@@ -27,8 +27,8 @@ pub(crate) struct Connection {
     pub(crate) occupant: Occupant,
 }
 
-/// Connects to the process that has the home directory open; `None` if none listens, or if it ends
-/// just now.
+/// Connects to the process that has the home directory open; `None` if none listens, or if it is
+/// about to end.
 ///
 /// # Errors
 /// [`FailureKind::Busy`] if it does not answer.
@@ -57,8 +57,8 @@ fn silent(pid: Option<i32>, what: &str) -> Failure {
     )
 }
 
-/// Sends requests to the process that has the home directory open. As long as this lives, that
-/// process does not end on its own.
+/// Sends requests to the process that has the home directory open. While this exists, that process
+/// does not end by itself.
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: PathBuf,
@@ -88,7 +88,7 @@ impl Client {
         let idle = take(&self.idle);
         let mut connection = match idle {
             Some(connection) => connection,
-            // The last request was cancelled, or is still under way.
+            // The last request was cancelled, or is still running.
             None => connect(&self.socket)
                 .await?
                 .ok_or_else(|| ended(&self.occupant, io::ErrorKind::NotConnected.into()))?,
@@ -105,8 +105,8 @@ fn take(idle: &Mutex<Option<Connection>>) -> Option<Connection> {
     idle.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// The process went away. A command that worked for others beside its own work leaves them what it
-/// did, and the request can be sent again; a node that serves was stopped or crashed.
+/// The failure when the process ended. If it was a command that also worked for this one, the
+/// request can be sent again and continues from there; a serving node was stopped or crashed.
 fn ended(occupant: &Occupant, error: io::Error) -> Failure {
     if occupant.serves {
         let message = format!("lost the running node: {error}");
@@ -118,7 +118,7 @@ fn ended(occupant: &Occupant, error: io::Error) -> Failure {
         .hint("run the same command again: it goes on from there")
 }
 
-/// Passes replies on until the last one. Dropping the connection cancels the request.
+/// Forwards replies until the last one. Dropping the connection cancels the request.
 async fn pump(mut connection: Connection, sink: ReplySink, idle: Arc<Mutex<Option<Connection>>>) {
     loop {
         let reply = tokio::select! {
@@ -133,7 +133,7 @@ async fn pump(mut connection: Connection, sink: ReplySink, idle: Arc<Mutex<Optio
         };
         let last = matches!(reply, Reply::Done(_) | Reply::Failed(_));
         if last && goes_on {
-            // Before the caller has the reply: its next request takes this connection.
+            // Before the caller has the reply, so that its next request can use this connection.
             *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
             let _ = sink.forward(reply).await;
             return;

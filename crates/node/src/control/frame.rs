@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::Occupant;
 use crate::api::{Reply, Request};
 
-/// Bytes of a frame: the details of a model of a million files are some 200 MB of JSON.
+/// Bytes of a frame: the details of a model of a million files are about 200 MB of JSON.
 const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Bytes of a request: the longest has a few thousand globs.
@@ -107,7 +107,7 @@ async fn read(from: &mut (impl AsyncRead + Unpin), max: usize) -> io::Result<Opt
     if length > max {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    // Grows as bytes arrive, not by what is declared.
+    // Grows with the bytes that arrive, not with the declared length.
     let mut bytes = Vec::new();
     from.take(length as u64).read_to_end(&mut bytes).await?;
     if bytes.len() < length {

@@ -1,11 +1,11 @@
 //! The control socket: requests from other processes of the same user to the process that has the
 //! home directory open.
 //!
-//! A Unix socket, `node.sock` in the home directory, mode 0600: a process that may open it may use the node.
-//! The process greets each connection; one that was not greeted was not accepted, and its caller
-//! searches again for the process that has the home directory. A connection then carries requests one after the other;
-//! closing it cancels the one under way. Frames are a kind (1 byte), a length (4 bytes, big endian)
-//! and that many bytes:
+//! A Unix socket, `node.sock` in the home directory, mode 0600: a process that may open it may use
+//! the node. The process greets each connection; one without a greeting was not accepted, and its
+//! caller searches again for the process that has the home directory. A connection then carries
+//! requests one after the other; closing it cancels the running one. Frames are a kind (1 byte), a
+//! length (4 bytes, big endian) and that many bytes:
 //!
 //! | kind | direction | bytes |
 //! |---|---|---|
@@ -34,7 +34,7 @@ pub(crate) struct Occupant {
     pub(crate) pid: u32,
     /// The command it runs, such as `get`.
     pub(crate) command: String,
-    /// Whether it is a node that serves until it is stopped. Others end with their command.
+    /// Whether it is a serving node, which runs until it is stopped. Others end with their command.
     pub(crate) serves: bool,
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Binds the socket. The caller holds the store's lock, so a socket that is there is left over
-    /// from a process that ended without stopping.
+    /// Binds the socket. The caller holds the store's lock, so an existing socket was left behind
+    /// by a process that was killed.
     pub(crate) fn start(path: PathBuf, core: Arc<Core>, occupant: Occupant) -> io::Result<Self> {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -39,7 +39,7 @@ impl Server {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let cancel = CancellationToken::new();
         let connections = TaskTracker::new();
-        // Does not keep new ones out; it lets `wait` end when there is none.
+        // New connections may still come; closing lets `wait` end when there is none.
         connections.close();
         let accepting = Accepting {
             listener,
@@ -61,7 +61,7 @@ impl Server {
         self.connections.len()
     }
 
-    /// Ends when no command of another process is connected.
+    /// Waits until no command of another process is connected.
     pub(crate) async fn idle(&self) {
         self.connections.wait().await;
     }
@@ -112,18 +112,20 @@ async fn serve(
     let (mut read, mut write) = stream.into_split();
     frame::write_greeting(&mut write, occupant).await?;
     while let Some(request) = frame::read_request(&mut read).await? {
-        // Without a reserve in the table, there is always a place.
+        // The table has no reserve, so there is always a place.
         place.busy();
         let mut replies = requests::spawn(core.clone(), request);
         loop {
             let reply = tokio::select! {
                 reply = replies.next() => reply,
-                // A caller sends nothing before it has the last reply: this is its end.
+                // A caller sends nothing before it has the last reply, so this is its end of the
+                // connection.
                 _ = read.read_u8() => return Ok(()),
             };
             let Some(reply) = reply else { return Ok(()) };
             if is_stopped(&reply) && core.cx.cancel.is_cancelled() {
-                // The caller did not ask for that: closing lets it send the request elsewhere.
+                // This process stops, and the caller did not cancel: without a result it sends the
+                // request to another process.
                 return Ok(());
             }
             frame::write_reply(&mut write, &reply).await?;

@@ -28,10 +28,10 @@ use crate::{
     replies::ReplySink,
 };
 
-/// How long nothing may come before it is looked again what is missing.
+/// Time without a stored chunk after which the missing chunks are determined again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// What to print.
+/// The file or range to print.
 pub(crate) struct Cat {
     pub(crate) hash: ContentHash,
     pub(crate) peers: Vec<String>,
@@ -74,7 +74,7 @@ pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<
     }
 }
 
-/// Whether what is missing could not be had from others.
+/// Whether missing chunks could not be fetched.
 fn is_absence(kind: FailureKind) -> bool {
     use FailureKind::{Network, NotFound, Partial};
     matches!(kind, NotFound | Network | Partial)
@@ -85,9 +85,9 @@ struct Printer<'a> {
     core: &'a Arc<Core>,
     sink: &'a ReplySink,
     stored: watch::Receiver<u64>,
-    /// What was held when the fetch began, and is not any more. The fetch ends with this.
+    /// Chunks that were held when the fetch began, and no longer are. The fetch ends with this.
     reads: mpsc::Sender<ReadRequest>,
-    /// The chunk that is waited for because it was wrong on disk.
+    /// The chunk that is being fetched again because it was wrong on disk.
     rejected: &'a Mutex<Option<ChunkIndex>>,
 }
 
@@ -119,7 +119,7 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// Waits for the first chunk of what is left, and returns what is asked of it.
+    /// Waits for the first remaining chunk, and returns the requested part of it.
     async fn next(
         &mut self,
         entry: &ManifestEntry,
@@ -151,7 +151,7 @@ impl Printer<'_> {
                 Ok(Ok(())) => {}
                 // The fetch is over when its end is gone; what it stored last is there by then.
                 Ok(Err(_)) => last_look = true,
-                // Another reader may have found damage before this one listened.
+                // Another reader may have found damage before this one subscribed.
                 Err(_) => self.request(entry, rest, end).await,
             }
         }
@@ -164,7 +164,7 @@ impl Printer<'_> {
             bytes: rest.clone(),
             next: rest.start..end,
         };
-        // Fails only if the fetch has ended, which is noticed as its end.
+        // Fails only if the fetch has ended, which its result reports.
         let _ = self.reads.send(request).await;
     }
 

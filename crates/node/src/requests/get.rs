@@ -19,8 +19,8 @@ use crate::{
     requests::json,
 };
 
-/// Times that what an export found to be missing is fetched again. A disk that goes on damaging what
-/// is written to it is not helped by more.
+/// Times that chunks which an export found damaged are fetched again. More would not help on a disk
+/// that keeps damaging written bytes.
 const REPAIRS_MAX: u32 = 3;
 
 pub(crate) async fn get(
@@ -95,7 +95,7 @@ async fn fetch(
         .await
 }
 
-/// Stored bytes were wrong, and could not be had again.
+/// Stored bytes were wrong, and could not be fetched again.
 fn not_repaired(damage: &StoreError, failure: Option<Failure>) -> Failure {
     let mut message = format!("what is stored was damaged ({damage})");
     match failure {
@@ -139,7 +139,7 @@ fn exporting(progress: Progress) -> Event {
     }
 }
 
-/// Puts the files into place; the inner error is damage of what is stored, which is no longer held.
+/// Exports the files; the inner error is damage of stored chunks, which are no longer held.
 async fn export(
     core: &Arc<Core>,
     sink: &ReplySink,
@@ -150,7 +150,7 @@ async fn export(
     let observer = SinkObserver::new(sink, exporting);
     let (store, hash) = (core.cx.store.clone(), request.hash);
     let (path, selection) = (path.to_owned(), selection.clone());
-    // `models/` in the home directory is the node's own: what differs there is rot, or a link to rot.
+    // `models/` in the home directory is the node's own: a different file there is damaged.
     let force = request.force || request.output.is_none();
     let verify = request.verify;
     let exported = Blocking::run_long(move || {

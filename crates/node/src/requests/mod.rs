@@ -1,4 +1,4 @@
-//! From a request to its worker.
+//! Dispatches a request to its worker.
 
 mod cat;
 mod get;

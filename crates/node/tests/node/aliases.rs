@@ -1,4 +1,4 @@
-//! Files are found by what other hubs call them.
+//! Files are found by their aliases.
 
 use std::{path::Path, sync::Arc};
 
@@ -19,10 +19,10 @@ use hubless_wire::{Answer, Ask};
 
 use crate::common::*;
 
-/// Two chunks and a bit.
+/// Slightly more than two chunks.
 const SIZE: usize = 600_000;
 
-/// A file of a model, and what others call it.
+/// A file of a model, and its aliases.
 struct File {
     model: ContentHash,
     hash: FileHash,
@@ -35,7 +35,7 @@ impl File {
     }
 }
 
-/// Puts a model of one file into the store of a node that does not run yet, its digests too.
+/// Puts a model of one file and its digests into the store of a node that does not run yet.
 fn import(home: &Path, fill: u8) -> File {
     let source = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..SIZE).map(|at| at as u8 ^ fill).collect();
@@ -80,7 +80,7 @@ async fn a_holder_is_found_by_sha256_through_the_dht_until_it_removes_the_file()
     assert_eq!((found.hash, found.size), (file.hash, SIZE as u64));
     assert_eq!(found.peers, [holder.peer_id()]);
 
-    // The same file by the name that git has for it: not announced, but told when asked.
+    // The same file by its git id: not announced, but sent on request.
     let git = Alias::from(file.digests.git_blob);
     let asked = claims(&seeker, git, &holder.addresses()).await;
     assert_eq!(asked.len(), 1);
@@ -90,7 +90,8 @@ async fn a_holder_is_found_by_sha256_through_the_dht_until_it_removes_the_file()
     call::<serde_json::Value>(&holder, Request::Remove { hash }).await;
     call::<serde_json::Value>(&holder, Request::Gc).await;
     announced(&holder, 0).await;
-    // Records of others run out by themselves, but whoever follows them learns that it is gone.
+    // Records at other nodes expire by themselves, but a node that follows them learns that it is
+    // gone.
     assert_eq!(
         claims(&seeker, file.sha256(), &holder.addresses())
             .await
@@ -154,7 +155,7 @@ async fn nothing_is_announced_or_claimed_of_a_file_that_is_not_whole() {
     }
 }
 
-/// Says that every alias is this file.
+/// Claims this file for every alias.
 struct Liar(FileHash);
 
 impl ExchangeService for Liar {

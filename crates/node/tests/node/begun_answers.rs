@@ -1,4 +1,5 @@
-//! An answer that begins ends the other ask for the same chunk, long before it is whole.
+//! A response that begins cancels the duplicate request for the same chunk, long before it is
+//! complete.
 
 use std::{
     sync::{
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 /// The only chunk of the model.
 const CHUNK: &[u8] = &[7; 200_000];
 
-/// What the sources send a second: the chunk takes 2.5 s.
+/// Bytes that the sources send per second: the chunk takes 2.5 s.
 const UPLOAD: u64 = 80_000;
 
 fn manifest() -> Manifest {
@@ -36,7 +37,7 @@ fn manifest() -> Manifest {
     Manifest::new(vec![entry]).unwrap()
 }
 
-/// Has the model; whoever is asked for the chunk first never answers.
+/// Holds the model; the source that gets the first request for the chunk never answers.
 #[derive(Clone)]
 struct Source {
     somebody_was_asked: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! What files are called that are not here: what their holders say, until the bytes prove it.
+//! Ids of files that are not held: the claims of their holders, until the bytes prove them.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use crate::common::*;
 
-/// Some chunks, and no text.
+/// Several chunks of binary content.
 const WEIGHTS: usize = 3_000_000;
 
 fn files() -> BTreeMap<&'static str, Vec<u8>> {
@@ -37,7 +37,7 @@ fn files() -> BTreeMap<&'static str, Vec<u8>> {
     ])
 }
 
-/// What a hub calls these files.
+/// The ids that a hub uses for these files.
 fn expected(path: &str, bytes: &[u8]) -> String {
     let Digests { sha256, git_blob } = Digests::of(bytes);
     match path {
@@ -61,7 +61,7 @@ async fn add(node: &Node, directory: &Path) -> ContentHash {
     call::<Added>(node, request).await.hash
 }
 
-/// A node that knows one peer and a name for what that peer has.
+/// A node that knows one peer, and a name for that peer's content.
 async fn cold(home: &tempfile::TempDir, peers: Vec<String>, hash: ContentHash) -> Node {
     let node = node(
         home,
@@ -127,7 +127,7 @@ async fn a_cold_file_is_called_what_its_holder_calls_it_and_no_byte_moves() {
     let received = status(&cold).await.bytes_received;
     assert_eq!(received, manifest, "ids are no payload");
 
-    // What the bytes prove is the same.
+    // The bytes prove the same ids.
     for (path, file) in &tree {
         let bytes = read(&repos, &resolved, file).await;
         assert!(bytes == files()[path.as_str()]);
@@ -139,11 +139,11 @@ async fn a_cold_file_is_called_what_its_holder_calls_it_and_no_byte_moves() {
     }
 }
 
-/// A peer that is no node: it gives files truly and says of each that it is called something.
+/// A peer that is not a node: it sends right chunks, and claims ids for each file.
 struct Peer {
     manifest: Manifest,
     files: BTreeMap<FileHash, (ChunkList, Vec<u8>)>,
-    /// What it calls each of them; if nothing, it does not know the ask.
+    /// The claimed ids; if empty, it does not know the request.
     digests: Option<FileDigests>,
 }
 
@@ -197,7 +197,7 @@ impl Peer {
             }
             Ask::Digests(files) => match self.digests {
                 Some(digests) => (
-                    // Of one file alone: two of one name would be a lie at once.
+                    // For one file only: the same id for two files would be refuted at once.
                     Answer::Digests(
                         files
                             .iter()

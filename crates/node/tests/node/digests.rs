@@ -1,4 +1,4 @@
-//! What other hubs call a file is found without anybody asking.
+//! The aliases of a file are computed without a request.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::common::*;
 
 const SIZE: usize = 3_000_000;
 
-/// Writes a model of one file; what others call that.
+/// Writes a model of one file; returns the file's aliases.
 fn write(directory: &Path, fill: u8) -> Alias {
     let bytes: Vec<u8> = (0..SIZE).map(|at| (at / 7) as u8 ^ fill).collect();
     std::fs::write(directory.join("weights.bin"), &bytes).unwrap();
@@ -81,7 +81,7 @@ async fn what_was_left_at_the_last_stop_is_found_after_the_next_start() {
         store.import(directory.path(), &options, &()).unwrap();
     }
     store.close().unwrap();
-    // The user's own file changes meanwhile: it is no reason to stop.
+    // A file in place changes meanwhile, which must not stop the work.
     let changed = directories[1].path().join("weights.bin");
     std::fs::write(&changed, vec![0; SIZE + 1]).unwrap();
 

@@ -1,4 +1,4 @@
-//! A node that was stopped has let go of everything.
+//! A stopped node has released all resources.
 
 use hubless_node::{
     Needs, Node, Session,

@@ -1,4 +1,4 @@
-//! Names keep what they lead to.
+//! Names protect their content from garbage collection.
 
 use hubless_content::{ContentHash, RefName, RepoId, TITLE_BYTES_MAX};
 use hubless_node::api::{

@@ -1,4 +1,4 @@
-//! What a source has gained is told beside its lane, not behind the chunk that is on it.
+//! News of a source travels beside its lane, not behind the chunk in transit there.
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
@@ -15,24 +15,24 @@ use crate::common::*;
 /// Two chunks.
 const SIZE: usize = 2 * CHUNK_SIZE;
 
-/// What the source sends a second: the first chunk takes 13 s.
+/// Bytes that the source sends per second: the first chunk takes 13 s.
 const UPLOAD: u64 = 20_000;
 
-/// How far it is, in this order.
+/// Its phases, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Begins,
-    /// The first chunk is on its way, and the source gains the second.
+    /// The first chunk is in transit, and the source gains the second.
     FirstOnItsWay,
     /// The first chunk was sent.
     FirstSent,
-    /// It was asked for the second, on hearing that it has it.
+    /// The second was requested from it, after its news.
     SecondAsked {
         first_was_sent: bool,
     },
 }
 
-/// Has the first chunk of the model, and gains the second when the first is on its way.
+/// Holds the first chunk of the model, and gains the second while the first is in transit.
 #[derive(Clone)]
 struct Source {
     stage: watch::Sender<Stage>,
@@ -100,7 +100,7 @@ impl ExchangeService for Source {
     }
 }
 
-/// A chunk that says when it is written.
+/// A chunk that signals when it is written.
 struct TellsItsEnd {
     bytes: Vec<u8>,
     stage: watch::Sender<Stage>,

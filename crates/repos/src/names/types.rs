@@ -1,14 +1,14 @@
-//! What is told of names and what they lead to.
+//! Results about names and their content.
 
 use std::collections::BTreeMap;
 
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind};
 use serde::{Deserialize, Serialize};
 
-/// A name to be given.
+/// A request to give content a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NameSet {
-    /// The repo; made if there is none.
+    /// The repo; created if it does not exist.
     pub repo: RepoId,
     /// The branch that gets a new revision.
     pub branch: RefName,
@@ -16,14 +16,14 @@ pub struct NameSet {
     pub tags: Vec<RefName>,
     /// Its content.
     pub hash: ContentHash,
-    /// What is said about it, in a line.
+    /// The title of the revision.
     pub message: Option<String>,
 }
 
-/// A name was given.
+/// The result of giving a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Named {
-    /// What it names.
+    /// The kind of the repo.
     pub kind: RepoKind,
     /// `ORG/NAME`.
     pub name: String,
@@ -37,7 +37,7 @@ pub struct Named {
     pub hash: ContentHash,
     /// Whether the revision is new; if not, the branch held this content already.
     pub new: bool,
-    /// What a person should know about it.
+    /// A warning for the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
@@ -52,20 +52,20 @@ pub struct Names {
 /// One name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NameRef {
-    /// What it names.
+    /// The kind of the repo.
     pub kind: RepoKind,
     /// `ORG/NAME`.
     pub name: String,
     /// The revision of its main branch.
     pub commit: Option<CommitId>,
-    /// The content of that, if its address is known.
+    /// The content of that revision, if its address is known.
     pub hash: Option<ContentHash>,
 }
 
-/// All about one name.
+/// The details of one name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NameDetails {
-    /// What it names.
+    /// The kind of the repo.
     pub kind: RepoKind,
     /// `ORG/NAME`.
     pub name: String,
@@ -84,9 +84,9 @@ pub struct NameRevision {
     pub hash: Option<ContentHash>,
     /// When it was made: milliseconds since 1970, UTC.
     pub time: u64,
-    /// What was said about it.
+    /// Its title.
     pub title: String,
-    /// Its content was removed here.
+    /// Whether its content was removed from this node.
     #[serde(default)]
     pub removed: bool,
 }
@@ -96,14 +96,14 @@ pub struct NameRevision {
 pub struct RevisionRemoved {
     /// The revision.
     pub commit: CommitId,
-    /// What it was, if its address was known.
+    /// Its content, if its address was known.
     pub hash: Option<ContentHash>,
 }
 
-/// What a name leads to.
+/// The content of a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ResolvedName {
-    /// What it names.
+    /// The kind of the repo.
     pub kind: RepoKind,
     /// `ORG/NAME`.
     pub name: String,

@@ -71,7 +71,7 @@ pub struct Fetched {
     pub layout: Arc<Layout>,
     /// Chunk payload that came over the network.
     pub bytes_fetched: u64,
-    /// Bytes that were there before.
+    /// Bytes that were held before.
     pub bytes_present: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Which chunks are here: a bitmap, then news. While some are missing, it is of those gained; of a
-//! complete node, of those that it sends to others.
+//! The held chunks: a bitmap, then news. A partial node sends news of gained chunks, a complete one
+//! of chunks that it begins to send to other peers.
 
 use std::{collections::HashMap, ops::Range, time::Duration};
 
@@ -15,11 +15,11 @@ use super::{
     service::Service,
 };
 
-/// News is gathered for so long before it is told: at 100 MB/s, 12 chunks in one frame. Until a
-/// swarm knows that somebody has a chunk, it asks the only complete node for it once more.
+/// News is gathered for so long before it is sent: at 100 MB/s, 12 chunks in one frame. Until a
+/// swarm knows of another holder, it requests a chunk from the only complete node once more.
 const GATHER: Duration = Duration::from_millis(30);
 
-/// Where the chunks of a file are in the asked scope.
+/// The position of a file's chunks in the requested scope.
 struct Places(HashMap<FileHash, Vec<u32>>);
 
 impl Places {
@@ -57,7 +57,7 @@ impl Service {
         scope: Scope,
         reply: &Reply,
     ) -> Result<(), AskerGone> {
-        // Listen before looking, so that nothing falls in between.
+        // Subscribe before reading the store, so that no change is missed.
         let (gains, sendings) = (self.gains.listen(), self.first_sendings.listen());
         let Some(told) = self.read(move |store| held(store, scope)).await else {
             return reply.send(Answer::NotHere, Bytes::new()).await;
@@ -74,7 +74,7 @@ impl Service {
         self.tell_gains(scope, told, gains, reply).await
     }
 
-    /// The chunks that others than `peer` are sent, each when it is sent the first time.
+    /// The chunks that begin to be sent to peers other than `peer`, each for the first time.
     async fn tell_sendings(
         &self,
         scope: Scope,
@@ -94,7 +94,7 @@ impl Service {
             };
             match sendings.recv().await {
                 Ok(sending) => mark(sending),
-                Err(RecvError::Lagged(_)) => continue, // and nothing wrong was told
+                Err(RecvError::Lagged(_)) => continue, // missed news only costs duplicate requests
                 Err(RecvError::Closed) => return Ok(()),
             }
             tokio::time::sleep(GATHER).await;

@@ -1,4 +1,4 @@
-//! What other hubs call files that are held, for peers that do not hold them yet.
+//! The aliases of held files, for peers that do not hold them yet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,22 +18,22 @@ use crate::{
     withheld::Withheld,
 };
 
-/// Asks that wait for digests at once, each with some KiB in memory. Those behind get at once what is
-/// known.
+/// Requests that wait for digests at once, each with some KiB in memory. Further ones get the known
+/// digests at once.
 pub(super) const DIGEST_WAITS_MAX: usize = 64;
 
-/// What is known of a file.
+/// The state of a file's digests.
 enum Found {
     Digests(FileDigests),
-    /// The file is held, but its digests were not computed yet.
+    /// The file is held, but its digests are not computed yet.
     NotRead,
-    /// The file is not held as a whole, or not for peers.
+    /// The file is not held completely, or not given to peers.
     Nothing,
 }
 
 impl Service {
-    /// Answers with the digests that are known. Those of files that were not read yet are computed
-    /// before others, and waited for a little.
+    /// Answers with the known digests. Missing ones are computed before those of other files, with
+    /// a short wait.
     pub(super) async fn digests(
         &self,
         files: Vec<FileHash>,
@@ -54,7 +54,7 @@ impl Service {
                 }
             }
         }
-        // One answer for all reasons, and that of a node that does not know the ask.
+        // One response for all reasons, equal to that of a node that does not know the request.
         let answer = match answers.iter().all(Option::is_none) {
             true => Answer::NotHere,
             false => Answer::Digests(answers),
@@ -62,7 +62,8 @@ impl Service {
         reply.send(answer, Bytes::new()).await
     }
 
-    /// Has digests computed; `None` if there is nothing to wait for, or no place to wait.
+    /// Requests the computation of digests; `None` if none is needed, or too many requests wait
+    /// already.
     fn want(
         &self,
         wanted: &[FileHash],
@@ -75,7 +76,7 @@ impl Service {
         Some((place.ok()?, done))
     }
 
-    /// Moves what is known to `answers`, and leaves in `open` the files that were not read yet.
+    /// Moves known digests to `answers`, and leaves in `open` the files without.
     async fn find(&self, open: &mut Vec<(usize, FileHash)>, answers: &mut [Option<FileDigests>]) {
         let (files, withheld) = (std::mem::take(open), self.withheld.clone());
         let find_all = move |store: &Store| {
@@ -111,7 +112,7 @@ fn find(store: &Store, withheld: &Withheld, file: FileHash) -> Result<Found, Sto
     Ok(Found::Digests(FileDigests {
         sha256: digests.sha256,
         git_blob: digests.git_blob,
-        // Nothing depends on how a file begins that is large by its size.
+        // A file that is large by its size needs no examination of its beginning.
         binary: held.size > REGULAR_BYTES_MAX || !is_text(store, file)?,
     }))
 }

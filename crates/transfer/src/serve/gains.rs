@@ -1,31 +1,31 @@
-//! News of chunks, for those who serve: verified just now, and on their way to a peer.
+//! News of chunks for the serving side: newly verified ones, and ones in transit to a peer.
 
 use hubless_content::{ChunkIndex, FileHash};
 use hubless_network::PeerId;
 use tokio::sync::broadcast;
 
-/// News kept for slow listeners: 1 GiB of chunks. Whoever falls behind further looks at the store
-/// again.
+/// News kept for slow receivers: 1 GiB of chunks. A receiver that falls further behind reads the
+/// store again.
 const NEWS_MAX: usize = 4096;
 
-/// A chunk that is held from now on.
+/// A newly held chunk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gain {
     pub(crate) file: FileHash,
     pub(crate) index: ChunkIndex,
 }
 
-/// A chunk that a peer is sent from now on, and nobody was before.
+/// A chunk that is being sent to a peer, and was sent to no peer before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FirstSending {
     pub(crate) to: PeerId,
     pub(crate) chunk: Gain,
 }
 
-/// Where gains are told and heard.
+/// The channel of newly held chunks.
 pub(crate) type Gains = News<Gain>;
 
-/// Where news is told and heard. Cloning is cheap.
+/// A channel of news. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct News<T>(broadcast::Sender<T>);
 
@@ -36,12 +36,12 @@ impl<T: Clone> Default for News<T> {
 }
 
 impl<T: Clone> News<T> {
-    /// Tells whoever listens.
+    /// Sends news to all receivers.
     pub fn tell(&self, news: T) {
         let _ = self.0.send(news);
     }
 
-    /// The news from now on.
+    /// Subscribes to the news.
     pub fn listen(&self) -> broadcast::Receiver<T> {
         self.0.subscribe()
     }

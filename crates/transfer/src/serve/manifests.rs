@@ -1,4 +1,4 @@
-//! Encoded manifests, kept while their pages are asked for one after the other.
+//! A cache of encoded manifests, whose pages are requested one after the other.
 
 use std::{
     collections::VecDeque,
@@ -8,10 +8,10 @@ use std::{
 use bytes::Bytes;
 use hubless_content::{ContentHash, Manifest};
 
-/// Bytes kept; one manifest is kept whatever its size. Most have less than 1 MiB.
+/// Limit of cached bytes; one manifest is kept whatever its size. Most have less than 1 MiB.
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The manifests that were asked for last.
+/// The most recently requested manifests.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EncodedManifests(Arc<Mutex<VecDeque<(ContentHash, Bytes)>>>);
 

@@ -1,8 +1,9 @@
-//! What this node tells and gives to peers.
+//! The serving side: responses to requests of peers.
 //!
-//! Every answer comes from verified bytes: the store gives out nothing else. A node serves also
-//! what it is still fetching itself, and tells those who asked when it has more ([`Gains`]).
-//! "Not here" is the answer to all that is unknown, damaged or changed; it never says why.
+//! Every response comes from verified bytes: the store returns nothing else. A node also serves
+//! content that it is still fetching, and sends news of gained chunks to peers that requested its
+//! availability ([`Gains`]). `NotHere` is the response for unknown, damaged and changed content,
+//! and never has a reason.
 
 mod availability;
 mod digests;

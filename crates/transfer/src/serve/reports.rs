@@ -1,4 +1,4 @@
-//! Reports of peers that a chunk from here was wrong, and how many of them cost a read.
+//! Limits the reads that reports of wrong chunks cause.
 
 use std::{
     collections::HashMap,
@@ -8,16 +8,16 @@ use std::{
 
 use hubless_network::PeerId;
 
-/// What the bounds below are for.
+/// The time window of the limits below.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Chunks read again in a window for one peer: more than a fetch reports before it bans this node.
+/// Chunks read again per window for one peer: more than a fetch reports before it bans this node.
 const OF_PEER_MAX: u32 = 8;
 
-/// Chunks read again in a window for all peers: 16 MiB, which a disk reads in a tenth of a second.
+/// Chunks read again per window for all peers: 16 MiB, which a disk reads in a tenth of a second.
 const OF_ALL_MAX: u32 = 64;
 
-/// The reports of this minute. Cloning is cheap.
+/// Counts the reports of the current window. Cloning is cheap.
 #[derive(Clone, Default)]
 pub(super) struct Reports(Arc<Mutex<Window>>);
 
@@ -29,7 +29,7 @@ struct Window {
 }
 
 impl Reports {
-    /// Whether a report of this peer is worth a read now.
+    /// Whether a report of this peer may cause a read now.
     pub(super) fn admits(&self, peer: PeerId, now: Instant) -> bool {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if window

@@ -1,4 +1,4 @@
-//! The answers to asks.
+//! Answers the requests of peers.
 
 use std::{sync::Arc, time::Instant};
 
@@ -27,7 +27,7 @@ use crate::{
 /// Chaining values of one page: a payload of 256 KiB.
 const CVS_PER_PAGE: usize = CHUNK_SIZE / size_of::<ChunkCv>();
 
-/// Answers asks from the store. Cloning is cheap.
+/// Answers requests from the store. Cloning is cheap.
 #[derive(Clone)]
 pub struct Service {
     pub(super) store: Store,
@@ -41,7 +41,7 @@ pub struct Service {
     turns: Turns,
     reports: Reports,
     pub(super) digest_queue: Arc<DigestQueue>,
-    /// Asks that may wait for digests now.
+    /// Permits of requests that wait for digests.
     pub(super) digest_waits: Arc<Semaphore>,
 }
 
@@ -116,11 +116,11 @@ impl Service {
                 reply.send(Answer::NotHere, Bytes::new()).await
             }
             Ask::Digests(files) => self.digests(files, reply).await,
-            Ask::Cancel => Ok(()), // the network's matter
+            Ask::Cancel => Ok(()), // handled by `network`
         }
     }
 
-    /// Whether it is here, but not for peers.
+    /// Whether it is held, but not given to peers.
     fn is_withheld(&self, ask: &Ask) -> bool {
         match ask {
             Ask::Manifest { content, .. }
@@ -135,7 +135,7 @@ impl Service {
         }
     }
 
-    /// Runs a store call. What cannot be read is not here: a peer learns no more.
+    /// Runs a store call. A read error is answered as "not here", so that a peer learns no reason.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Store) -> Result<Option<T>, StoreError> + Send + 'static,
@@ -159,7 +159,7 @@ impl Service {
     ) -> Result<(), AskerGone> {
         let kept = self.manifests.clone();
         let encoded = move |store: &Store| {
-            // Asked of the store first: what was removed is not here any more.
+            // The store is checked first: removed content must not be answered from the cache.
             let manifest = store.manifest(content)?;
             let encode = |manifest| {
                 kept.get(content)
@@ -198,7 +198,7 @@ impl Service {
         }
     }
 
-    /// Only for a file that is held completely: whoever asks wants to have it all from here.
+    /// Only for a file that is held completely: the requester wants to fetch all of it from here.
     async fn alias(&self, alias: Alias, reply: &Reply) -> Result<(), AskerGone> {
         let withheld = self.withheld.clone();
         let held = self.read(move |store| {
@@ -218,7 +218,8 @@ impl Service {
         reply.send(answer, Bytes::new()).await
     }
 
-    /// A peer says that a chunk from here was wrong. If it is, the store holds it no longer.
+    /// Handles a peer's report that a chunk of this node was wrong. If it is, the store no longer
+    /// holds it.
     async fn read_again(&self, peer: PeerId, file: FileHash, index: ChunkIndex) {
         if !self.reports.admits(peer, Instant::now()) {
             return debug!(%peer, %file, chunk = %index, "one report of a wrong chunk too many");
@@ -229,7 +230,7 @@ impl Service {
         }
     }
 
-    /// The bytes of a chunk, when it is this peer's turn to get them.
+    /// Reads a chunk when it is this peer's turn.
     async fn chunk(
         &self,
         peer: PeerId,

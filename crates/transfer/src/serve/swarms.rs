@@ -1,5 +1,5 @@
-//! Who takes part in which swarm, as far as this node saw: told to others, so that members find
-//! each other without the DHT.
+//! The members of each swarm that this node knows, sent to other members, so that they find each
+//! other without the DHT.
 
 mod table;
 
@@ -13,8 +13,7 @@ use tokio::sync::broadcast;
 
 use self::table::Table;
 
-/// Members that asked and that a fetch has not heard of yet. It finds those it misses when they
-/// are named by others.
+/// Queue of new members for a fetch. A fetch that misses some learns of them from other peers.
 const ASKERS_MAX: usize = 256;
 
 /// The members of the swarms. Cloning is cheap.
@@ -36,19 +35,19 @@ impl Default for Swarms {
 }
 
 impl Swarms {
-    /// Those who ask what we have of a model from now on. They have some of it, or soon will: who
-    /// fetches the same may ask them.
+    /// Subscribes to peers that request this node's availability of a model. They have some of it,
+    /// or soon will, so a fetch of the same model can use them as sources.
     pub fn askers(&self) -> broadcast::Receiver<(ContentHash, PeerId)> {
         self.askers.subscribe()
     }
 
-    /// Where the addresses of members come from: `None` before the network has started, because it
-    /// needs the service first, and when it is to stop, because the two hold each other.
+    /// The source of members' addresses: `None` before the network has started, because it needs
+    /// the service first, and before it stops, because the two hold each other.
     pub fn set_network(&self, network: Option<Network>) {
         *lock(&self.network) = network;
     }
 
-    /// Those who asked before.
+    /// The peers that requested it before.
     pub fn known(&self, content: ContentHash) -> Vec<PeerId> {
         lock(&self.members).members(content).collect()
     }
@@ -56,11 +55,11 @@ impl Swarms {
     /// A peer wants, or has, this model.
     pub fn note(&self, content: ContentHash, peer: PeerId) {
         lock(&self.members).note(content, peer);
-        // Without a fetch nobody listens.
+        // Fails if no fetch has subscribed.
         let _ = self.askers.send((content, peer));
     }
 
-    /// Members of a swarm that are connected now, but for the one that asks.
+    /// Connected members of a swarm, without the requester.
     pub async fn members(&self, content: ContentHash, asker: PeerId) -> Vec<PeerAddresses> {
         let mut members = self.known(content);
         members.retain(|member| *member != asker);

@@ -1,8 +1,8 @@
-//! Whose chunk is read and sent next.
+//! Decides which chunk is read and sent next.
 //!
-//! Chunks are sent a few at a time, in the order of [`Uploads`]: what is being sent cannot be taken
-//! back, and of many at once each arrives late. While all that is asked for is sent at once, nobody
-//! waits and there is nothing to choose.
+//! Chunks are sent a few at a time, in the order of [`Uploads`]: a chunk in transit cannot be
+//! cancelled, and of many at once each arrives late. While all requested chunks are sent at once,
+//! no request waits and there is nothing to choose.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,29 +15,29 @@ use hubless_network::PeerId;
 use hubless_scheduler::Uploads;
 use tokio::sync::oneshot;
 
-/// Chunks on their way to a peer that is the only one: read, waiting for its stream, being written.
-/// Several peers share this number, and each may have one at any time, so that none can hold up
-/// another by reading slowly.
+/// Chunks in transit to a single peer: read, waiting for its stream, or being written. Several
+/// peers share this number, and each may have one at any time, so that a slow reader delays no
+/// other.
 const SENDING_TO_ONE_MAX: usize = 8;
 
-/// Chunks on their way to all peers: one for each connection that there may be, inbound or
-/// outbound, or those who read slowly could hold up the others. That many slow ones take 192 MiB.
+/// Chunks in transit to all peers: one for each possible connection, inbound or outbound, or slow
+/// readers could delay the others. That many slow readers take 192 MiB.
 const SENDING_MAX: usize = 768;
 
-/// Which chunk, for the order. Two files whose hashes begin alike would share a place in it.
+/// The key of a chunk in the order. Two files whose hashes begin alike would share a place in it.
 type Place = (u64, ChunkIndex);
 
-/// The turns of all peers. Cloning is cheap.
+/// The upload queue of all peers. Cloning is cheap.
 #[derive(Clone, Default)]
 pub(super) struct Turns(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     uploads: Uploads<PeerId, Place>,
-    /// Who waits for what; bounded by the asks that the network lets through.
+    /// Waiting requests; bounded by the open requests that the network accepts.
     waiting: HashMap<(PeerId, Place), VecDeque<Waiter>>,
     waiters: u64,
-    /// Chunks on their way, by peer and in all.
+    /// Chunks in transit, by peer and in all.
     sending: HashMap<PeerId, usize>,
     sending_all: usize,
 }
@@ -47,7 +47,7 @@ struct Waiter {
     turn: oneshot::Sender<Sending>,
 }
 
-/// Who is sent its chunk now.
+/// The next upload.
 struct Next {
     peer: PeerId,
     waiter: Waiter,
@@ -55,14 +55,15 @@ struct Next {
 }
 
 impl Turns {
-    /// Waits until this chunk is to be sent to this peer. Dropping the future gives the turn up.
+    /// Waits for the turn of this chunk for this peer. Dropping the future removes it from the
+    /// queue.
     pub(super) async fn wait(&self, peer: PeerId, file: FileHash, index: ChunkIndex) -> Sending {
         let place = (beginning(file), index);
         let mut waiting = self.ask(peer, place);
         self.give();
         match (&mut waiting.turn).await {
             Ok(sending) => sending,
-            // Cannot be: who is not given a turn is not forgotten either.
+            // Unreachable: the sender is kept until the turn comes or this future is dropped.
             Err(_) => std::future::pending().await,
         }
     }
@@ -88,10 +89,11 @@ impl Turns {
         }
     }
 
-    /// Gives turns as long as there is room for more.
+    /// Starts uploads while there is room.
     fn give(&self) {
         loop {
-            // The lock is not held when a turn is given: one that nobody takes comes back here.
+            // The lock is released first: `send` drops a slot whose waiter has left, which locks
+            // again.
             let Some(next) = self.state().next() else {
                 return;
             };
@@ -145,7 +147,7 @@ impl State {
     }
 }
 
-/// One who waits.
+/// A waiting request.
 struct Waiting {
     turns: Turns,
     peer: PeerId,
@@ -165,7 +167,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A chunk on its way. It is there when this is dropped.
+/// An upload slot; released on drop.
 pub(super) struct Sending {
     turns: Turns,
     peer: PeerId,
@@ -173,13 +175,13 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// Whether the chunk was sent to nobody before, as far as is remembered.
+    /// Whether the chunk was not sent before, as far as it is counted.
     pub(super) fn is_first(&self) -> bool {
         self.is_first
     }
 
-    /// The chunk's bytes. When they are dropped, which is when the last of them is written or
-    /// nobody wants them any more, the next chunk may be sent.
+    /// The chunk's bytes, which hold the slot. They are dropped when the last of them is written or
+    /// the request is cancelled; then the next chunk may be sent.
     pub(super) fn with(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(OnTheWay {
             bytes,
@@ -227,7 +229,7 @@ mod tests {
 
     const FILE: FileHash = FileHash::new([7; 32]);
 
-    /// One who waits for a turn; polled, so that it is known.
+    /// A future that waits for a turn; polled once, so that it is queued.
     fn waits(turns: &Turns, peer: PeerId, chunk: u32) -> BoxFuture<'static, Sending> {
         let turns = turns.clone();
         let mut turn = async move { turns.wait(peer, FILE, ChunkIndex(chunk)).await }.boxed();
@@ -304,7 +306,7 @@ mod tests {
         let [first, second] = twice;
         drop(first);
         drop(sending);
-        // Given a turn, which it never takes.
+        // Its turn comes, but it is never polled again.
         drop(second);
         let state = turns.state();
         assert!(state.waiting.is_empty() && state.sending.is_empty());

@@ -1,4 +1,4 @@
-//! Nodes in this process, and what is asked of them.
+//! Nodes in this process, and requests to them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use hubless_node::{
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-/// What every wait is bounded by; conditions are waited for, never time.
+/// Limit of every wait; tests wait for conditions, never for a time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn config(bootstrap: &[String]) -> Config {
@@ -29,7 +29,7 @@ pub(crate) async fn node(home: &TempDir, config: Config) -> Node {
     Node::start(home.path(), &config).await.unwrap()
 }
 
-/// A peer that is no node: what it answers is its service's, so many bytes a second.
+/// A peer that is not a node: it answers by its own service, with so many bytes per second.
 pub(crate) async fn source(service: impl ExchangeService, limit_up: u64) -> Network {
     let config = NetworkConfig {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
@@ -48,13 +48,13 @@ pub(crate) fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Asks a node for something that must work.
+/// Sends a request to a node that must succeed.
 pub(crate) async fn call<T: DeserializeOwned>(node: &Node, request: Request) -> T {
     let value = try_call(node, request).await.unwrap();
     serde_json::from_value(value).unwrap()
 }
 
-/// Asks a node for something.
+/// Sends a request to a node.
 pub(crate) async fn try_call(node: &Node, request: Request) -> Result<serde_json::Value, Failure> {
     let mut replies = node.call(request).await?;
     while let Some(reply) = replies.next().await {

@@ -1,4 +1,4 @@
-//! Which peers asked for which models. Pure.
+//! The table of peers by requested models. Pure.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -8,7 +8,7 @@ use hubless_network::PeerId;
 /// Swarms remembered.
 const SWARMS_MAX: usize = 1024;
 
-/// Members remembered of each; the one that asked longest ago is forgotten.
+/// Members remembered of each; the one with the oldest request is dropped.
 const MEMBERS_MAX: usize = 64;
 
 /// Swarms that one peer is remembered in: more models than it fetches at once.
@@ -19,9 +19,9 @@ const SWARMS_PER_PEER_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Table {
     members: HashMap<ContentHash, VecDeque<PeerId>>,
-    /// What each peer asked for, the latest last.
+    /// The models that each peer requested, the latest last.
     asked: HashMap<PeerId, VecDeque<ContentHash>>,
-    /// The same peers by how much that is.
+    /// The same peers by the number of these models.
     by_count: BTreeSet<(usize, PeerId)>,
 }
 
@@ -75,7 +75,7 @@ impl Table {
         self.asked.get(peer).map_or(0, VecDeque::len)
     }
 
-    /// Changes what a peer asked for, and keeps the order by count.
+    /// Changes the models of a peer, and keeps the order by count.
     fn change(&mut self, peer: PeerId, change: impl FnOnce(&mut VecDeque<ContentHash>)) {
         let asked = self.asked.entry(peer).or_default();
         let before = asked.len();
