@@ -273,3 +273,46 @@ fn modules_import_only_modules_of_lower_layers() {
         }
     }
 }
+
+/// Crates whose texts reach callers that have no command line: HTTP clients, programs, logs.
+const BELOW_THE_COMMANDS: [&str; 11] = [
+    "memory",
+    "content",
+    "wire",
+    "scheduler",
+    "fetch",
+    "store",
+    "network",
+    "transfer",
+    "upstream",
+    "repos",
+    "node",
+];
+
+/// Names a process by the command that it runs.
+const NAMES_A_PROCESS: &str = "node/src/control/mod.rs";
+
+#[test]
+fn texts_below_the_command_line_name_no_command() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for name in BELOW_THE_COMMANDS {
+        sources(&folder.join(name).join("src"), &mut files);
+    }
+    assert!(files.len() > 100, "the sources were not found");
+    for path in files {
+        if path.ends_with(NAMES_A_PROCESS) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a source");
+        for (line, number) in text.lines().zip(1..) {
+            let is_comment = line.trim_start().starts_with("//");
+            assert!(
+                is_comment || !line.contains("`hubless "),
+                "{}:{number}: a text below the command line names a command: give a `Remedy`, and \
+                 write its text in cli/src/hints.rs",
+                path.display()
+            );
+        }
+    }
+}

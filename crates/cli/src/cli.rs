@@ -9,11 +9,14 @@ use clap::{Args, Parser, Subcommand};
 use hubless_content::{ContentHash, ModelPath, PathError};
 use hubless_node::{
     Ticket,
-    api::{Failure, FailureKind},
+    api::FailureKind,
     config::{ByteSize, GatewayAt, UpstreamUrl},
 };
 
-use crate::{commands, failure::with_causes};
+use crate::{
+    commands,
+    failure::{Failure, with_causes},
+};
 
 /// Share AI models peer to peer: no hub, every byte verified.
 ///

@@ -1,15 +1,84 @@
 //! Errors for people: the text, the hint and the exit code, chosen once.
 
-use std::{error::Error as _, io, process::ExitCode};
+use std::{error::Error as _, fmt, io, process::ExitCode};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use hubless_node::{
-    api::{Failure, FailureKind},
+    api::{self, FailureKind},
     config::{CONFIG_FILE, ConfigError},
 };
 use serde::Serialize;
 
-use crate::{output::Output, text};
+use crate::{hints::hint, output::Output, text};
+
+/// A failure as it is printed: what failed, and the next command to try.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Failure {
+    /// Chooses the exit code.
+    pub(crate) kind: FailureKind,
+    /// What failed and what was tried; a sentence, with its causes.
+    pub(crate) message: String,
+    /// The next command to try, or what to do.
+    pub(crate) hint: Option<String>,
+    /// Seconds to wait before the same is asked again, if the other side limits requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+        }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<api::Failure> for Failure {
+    fn from(failure: api::Failure) -> Self {
+        Self {
+            kind: failure.kind,
+            message: failure.message,
+            hint: failure.remedy.as_ref().map(hint),
+            retry_after: failure.retry_after,
+        }
+    }
+}
+
+/// The exit code of a command that failed; the table is in `docs/cli.md`.
+pub(crate) fn exit_code(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::Other | FailureKind::HostEnded => 1,
+        FailureKind::Usage => 2,
+        FailureKind::NotFound => 3,
+        FailureKind::Denied => 4,
+        FailureKind::Integrity => 5,
+        FailureKind::Network => 6,
+        FailureKind::Partial => 7,
+        FailureKind::Busy => 8,
+        FailureKind::NoSpace => 9,
+        FailureKind::Interrupted => 130,
+    }
+}
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -45,6 +114,12 @@ impl Error {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
+    }
+}
+
+impl From<api::Failure> for Error {
+    fn from(failure: api::Failure) -> Self {
+        Self::Failed(failure.into())
     }
 }
 
@@ -139,7 +214,7 @@ pub(crate) fn report(error: Error, output: &Output) -> ExitCode {
             output.stderr(&format!("{label} {}", text::printable_lines(hint)));
         }
     }
-    ExitCode::from(failure.kind.exit_code())
+    ExitCode::from(exit_code(failure.kind))
 }
 
 /// Every failure comes with a next step; this is for those that know none of their own.
@@ -147,7 +222,7 @@ fn with_hint(failure: Failure) -> Failure {
     if failure.hint.is_some() {
         return failure;
     }
-    let hint = match failure.kind {
+    let text = match failure.kind {
         FailureKind::Other => "the same command with -v tells more",
         FailureKind::Usage => "`hubless COMMAND --help` tells what fits",
         FailureKind::NotFound => "`hubless ls` lists what is here",
@@ -160,7 +235,7 @@ fn with_hint(failure: Failure) -> Failure {
         FailureKind::Busy => "wait for the other command, or choose another home with --home",
         FailureKind::NoSpace => "make room: `hubless rm HASH`, then `hubless gc`",
     };
-    failure.hint(hint)
+    failure.hint(text)
 }
 
 /// Prints help or version if that was asked for, else tells what was wrong with the arguments.
@@ -181,7 +256,7 @@ pub(crate) fn report_usage(mut error: clap::Error) -> ExitCode {
         return ExitCode::from(if asked_for_help {
             0
         } else {
-            FailureKind::Usage.exit_code()
+            exit_code(FailureKind::Usage)
         });
     }
     report(usage_failure(error).into(), &Output::for_usage(json))

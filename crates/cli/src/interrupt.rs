@@ -2,13 +2,16 @@
 
 use std::io;
 
-use hubless_node::api::{Failure, FailureKind};
+use hubless_node::api::FailureKind;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
-use crate::{failure::Error, output::Output};
+use crate::{
+    failure::{Error, Failure, exit_code},
+    output::Output,
+};
 
 /// Whether somebody asked for the end.
 #[derive(Clone)]
@@ -63,7 +66,7 @@ async fn watch_signals(signals: [Signal; 2], ask: watch::Sender<bool>, output: O
             _ = terminate.recv() => {}
         }
         if ask.send_replace(true) {
-            std::process::exit(FailureKind::Interrupted.exit_code().into());
+            std::process::exit(exit_code(FailureKind::Interrupted).into());
         }
         output.note("stopping; Ctrl-C again ends at once");
     }

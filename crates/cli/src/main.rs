@@ -20,6 +20,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod hints;
 mod interrupt;
 mod logging;
 mod output;

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use hubless_node::{
-    api::{Failure, FailureKind},
+    api::FailureKind,
     config::{self, Config, Origin, Resolved},
 };
 
-use crate::{cli::Global, failure::Error};
+use crate::{
+    cli::Global,
+    failure::{Error, Failure},
+};
 
 /// Where a node listens that lives only as long as one command: any free port, so that it never
 /// clashes with a node that serves.

@@ -5,13 +5,13 @@ use std::{fmt, path::Path};
 use hubless_content::{ContentHash, RepoId};
 use hubless_node::{
     Session, Ticket,
-    api::{Failure, FailureKind, Models, Request, ResolvedName},
+    api::{FailureKind, Models, Request, ResolvedName},
 };
 
 use crate::{
     cli::{parse_hash, parse_ticket},
     commands::name::parse_repo,
-    failure::Error,
+    failure::{Error, Failure},
     work::{Context, Events},
 };
 

@@ -8,13 +8,13 @@ use std::{
 use hubless_content::ContentHash;
 use hubless_node::{
     Needs, Replies, Session,
-    api::{Event, Failure, FailureKind, Reply, Stall, State},
+    api::{self, Event, FailureKind, Reply, Stall, State},
 };
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use crate::{
-    failure::Error,
+    failure::{Error, Failure},
     interrupt::Interrupt,
     output::Output,
     progress::{Progress, Work},
@@ -190,7 +190,7 @@ impl Context<'_> {
     /// Follows a request to its end.
     pub(crate) async fn finish<T: DeserializeOwned>(
         &self,
-        call: impl Future<Output = Result<Replies, Failure>>,
+        call: impl Future<Output = Result<Replies, api::Failure>>,
         events: &mut Events,
     ) -> Result<T, Error> {
         let result = self.follow(call, events, async |_| Ok(())).await?;
@@ -204,7 +204,7 @@ impl Context<'_> {
     /// Follows a request to its end, and hands on the data that comes.
     pub(crate) async fn follow(
         &self,
-        call: impl Future<Output = Result<Replies, Failure>>,
+        call: impl Future<Output = Result<Replies, api::Failure>>,
         events: &mut Events,
         mut take: impl AsyncFnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<serde_json::Value, Error> {

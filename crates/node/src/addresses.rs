@@ -4,17 +4,15 @@ use std::net::SocketAddr;
 
 use hubless_network::{Multiaddr, peer_of};
 
-use crate::api::{Failure, FailureKind};
+use crate::api::{Failure, FailureKind, Remedy};
 
 /// The addresses of a key of the configuration.
 pub(crate) fn addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, Failure> {
     let parse = |text: &String| {
         text.parse::<Multiaddr>().map_err(|_| {
             let message = format!("{key}: {text:?} is not a multiaddr");
-            Failure::new(FailureKind::Usage, message).hint(match as_multiaddr(text) {
-                Some(meant) => format!("did you mean {meant}?"),
-                None => "write addresses as /ip4/192.0.2.7/tcp/8420 or /dns4/example.org/tcp/8420"
-                    .to_owned(),
+            Failure::new(FailureKind::Usage, message).remedy(Remedy::WriteMultiaddr {
+                meant: as_multiaddr(text),
             })
         })
     };
@@ -38,8 +36,7 @@ pub(crate) fn peer_addresses(key: &str, texts: &[String]) -> Result<Vec<Multiadd
     let addresses = addresses(key, texts)?;
     if let Some(address) = addresses.iter().find(|address| peer_of(address).is_none()) {
         let message = format!("{key}: {address} does not end in /p2p/<peer id>");
-        return Err(Failure::new(FailureKind::Usage, message)
-            .hint("`hubless serve` prints the addresses of a node, and `hubless id` its peer id"));
+        return Err(Failure::new(FailureKind::Usage, message).remedy(Remedy::AppendPeerId));
     }
     Ok(addresses)
 }

@@ -16,7 +16,7 @@ pub use hubless_repos::names::{
     NameDetails, NameRef, NameRevision, NameSet, Named, Names, ResolvedName, RevisionRemoved,
 };
 pub use hubless_transfer::{
-    Failure, FailureKind, Stall, State, Subject, Transfer, TransferSource,
+    Failure, FailureKind, Remedy, Stall, State, Subject, Transfer, TransferSource,
     fetch::{Swarm, SwarmMember},
 };
 

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     addresses::{addresses, peer_addresses},
-    api::{Failure, FailureKind},
+    api::{Failure, FailureKind, Remedy},
     config::{ByteSize, Config},
     descriptors::Descriptors,
     home::Home,
@@ -69,10 +69,9 @@ impl Core {
         );
         let store = Blocking::run_long(move || Store::open(opened.path(), options)).await??;
         let identity = Identity::load_or_create(&home.identity()).map_err(|error| {
-            Failure::new(FailureKind::Other, sentence(&error)).hint(format!(
-                "`chmod 600 {}` makes it its owner's alone; without the file a new one is made",
-                home.identity().display()
-            ))
+            Failure::new(FailureKind::Other, sentence(&error)).remedy(Remedy::ProtectIdentity {
+                path: home.identity(),
+            })
         })?;
         let withheld = Withheld::new(config.network_key.is_some());
         let (opened, withholding) = (store.clone(), withheld.clone());
@@ -223,13 +222,11 @@ const NETWORK_KEY_BYTES_MAX: u64 = 4096;
 fn load_network_key(path: &Path) -> Result<NetworkKey, Failure> {
     let wrong = |error: &dyn std::error::Error| {
         let message = format!("cannot use the network key {}: {error}", path.display());
-        Failure::new(FailureKind::Usage, message)
-            .hint("a key file has three lines: /key/swarm/psk/1.0.0/, /base16/, and 64 digits")
+        Failure::new(FailureKind::Usage, message).remedy(Remedy::WriteNetworkKey)
     };
     let key = read_secret(path, NETWORK_KEY_BYTES_MAX).map_err(|error| {
         let message = format!("cannot use the network key {}: {error}", path.display());
-        Failure::new(FailureKind::Usage, message)
-            .hint("`network_key` is the path of a file that only its owner can read")
+        Failure::new(FailureKind::Usage, message).remedy(Remedy::ProtectNetworkKey)
     })?;
     String::from_utf8_lossy(&key)
         .parse::<NetworkKey>()

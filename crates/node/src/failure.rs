@@ -3,13 +3,12 @@
 use hubless_transfer::sentence;
 
 use crate::{
-    api::{Failure, FailureKind},
+    api::{Failure, FailureKind, Remedy},
     config::ConfigError,
 };
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(FailureKind::Usage, sentence(&error))
-            .hint("`hubless config show --origin` lists all keys")
+        Self::new(FailureKind::Usage, sentence(&error)).remedy(Remedy::ListKeys)
     }
 }

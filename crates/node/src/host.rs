@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    api::{Failure, FailureKind},
+    api::{Failure, FailureKind, Remedy},
     config::Config,
     control::{self, Connection, Occupant, Server},
     core::Core,
@@ -76,8 +76,7 @@ impl Host {
             Err(error) if me.serves => {
                 core.stop().await;
                 let message = format!("cannot listen on {}: {error}", home.socket().display());
-                Err(Failure::new(FailureKind::Other, message)
-                    .hint("the path of a socket has at most 107 bytes: use a shorter `--home`"))
+                Err(Failure::new(FailureKind::Other, message).remedy(Remedy::ShorterHome))
             }
             Err(error) => {
                 tracing::debug!(%error, "other commands have to wait: no control socket");

@@ -14,8 +14,8 @@ use crate::{
     addresses::peer_addresses,
     api::{
         ClaimDetails, Claims, DhtStatus, Event, Failure, FailureKind, FileDetails, Identified,
-        ModelDetails, ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, State,
-        Status, StoreStatus, TicketReach, TicketText, Transfer, Transfers, Why,
+        ModelDetails, ModelSummary, Models, PeerDetails, Peers, ProviderDetails, Providers, Remedy,
+        State, Status, StoreStatus, TicketReach, TicketText, Transfer, Transfers, Why,
     },
     config::ByteSize,
     core::Core,
@@ -259,7 +259,7 @@ pub(crate) async fn ticket(
             FailureKind::Network,
             "this node has no address to be dialled at",
         )
-        .hint("see `listen` in `hubless config show`"));
+        .remedy(Remedy::ConfigureListen));
     };
     Ok(TicketText {
         ticket: ticket.to_string(),

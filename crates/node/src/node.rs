@@ -7,7 +7,7 @@ use hubless_repos::Repos;
 
 use crate::{
     announcing,
-    api::{Failure, FailureKind, Request},
+    api::{Failure, FailureKind, Remedy, Request},
     config::Config,
     control::Occupant,
     core::Core,
@@ -30,14 +30,10 @@ fn occupied(home: &Home, occupant: &Occupant) -> Failure {
     let home = home.path().display();
     if occupant.serves {
         let message = format!("a node already runs on {home} (pid {})", occupant.pid);
-        return Failure::new(FailureKind::Busy, message).hint(
-            "`hubless status` shows it, `hubless add PATH` shares a directory through it; use \
-             another home directory with `--home`",
-        );
+        return Failure::new(FailureKind::Busy, message).remedy(Remedy::UseNode);
     }
     let message = format!("{occupant} is at work on {home}");
-    Failure::new(FailureKind::Busy, message)
-        .hint("wait until it has ended, or stop it: what it did is kept, and goes on from there")
+    Failure::new(FailureKind::Busy, message).remedy(Remedy::WaitForProcess)
 }
 
 impl Node {

@@ -15,7 +15,7 @@ use hubless_store::{ImportOptions, Observer, Progress, Store, StoreError};
 use hubless_transfer::Blocking;
 
 use crate::{
-    api::{Added, Collected, Event, Failure, FailureKind, RevisionRemoved, State},
+    api::{Added, Collected, Event, Failure, FailureKind, Remedy, RevisionRemoved, State},
     core::Core,
     home::Home,
     replies::ReplySink,
@@ -165,11 +165,11 @@ fn named(store: &Store, hash: ContentHash) -> Result<Failure, StoreError> {
     };
     let all: Vec<String> = names.iter().map(ToString::to_string).collect();
     let message = format!("model {hash} is a revision of {}", all.join(", "));
-    let hint = format!(
-        "`hubless rm {first}@REVISION` forgets an old revision, `hubless name rm {first}` the whole \
-         name; then run the same command again"
-    );
-    Ok(Failure::new(FailureKind::Usage, message).hint(hint))
+    Ok(
+        Failure::new(FailureKind::Usage, message).remedy(Remedy::RemoveName {
+            name: first.clone(),
+        }),
+    )
 }
 
 pub(crate) async fn pin(core: &Arc<Core>, hash: ContentHash, pin: bool) -> Result<(), Failure> {

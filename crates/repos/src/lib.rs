@@ -32,7 +32,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use hubless_content::{ContentHash, FileHash};
 pub use hubless_store::{PastCommit, Repo, RepoOrigin};
-use hubless_transfer::{Digester, Failure, FailureKind, Fetches, fetch::StoredStream};
+use hubless_transfer::{Digester, Failure, FailureKind, Fetches, Remedy, fetch::StoredStream};
 pub use hubless_upstream::{Caller, RepoError};
 
 use self::resolve::is_restricted;
@@ -160,7 +160,6 @@ impl Repos {
 fn not_here(file: &RepoFile) -> RepoError {
     let message = format!("{:?} is not here, and no upstream is asked", file.path);
     RepoError::Unavailable {
-        failure: Failure::new(FailureKind::NotFound, message)
-            .hint("name the hub where the repo comes from with --upstream"),
+        failure: Failure::new(FailureKind::NotFound, message).remedy(Remedy::NameUpstream),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
-use hubless_transfer::{Blocking, Failure, FailureKind};
+use hubless_transfer::{Blocking, Failure, FailureKind, Remedy};
 
 pub use self::types::*;
 use super::{Caller, RepoError, Repos, resolve::commit_of};
@@ -80,8 +80,7 @@ impl Repos {
         Err(match name {
             Some(name) => {
                 let message = format!("{repo} has no {name}");
-                Failure::new(FailureKind::NotFound, message)
-                    .hint("`hubless name show NAME` prints its branches, tags and revisions")
+                Failure::new(FailureKind::NotFound, message).remedy(Remedy::ShowName { name: None })
             }
             None => unknown(&repo),
         })
@@ -119,16 +118,14 @@ impl Repos {
                 None => unknown(&repo),
                 Some(upstream) => {
                     let message = format!("neither this node nor {} has {repo}", upstream.name());
-                    Failure::new(FailureKind::NotFound, message)
-                        .hint("check the name; what is private needs a token, at the gateway")
+                    Failure::new(FailureKind::NotFound, message).remedy(Remedy::CheckName)
                 }
             },
             error => error.into(),
         })?;
         let hash = resolved.revision.tree.content_hash().ok_or_else(|| {
             let message = format!("the content hash of {repo}@{revision} is not known yet");
-            Failure::new(FailureKind::NotFound, message)
-                .hint("download it once through the gateway; its content hash is known after that")
+            Failure::new(FailureKind::NotFound, message).remedy(Remedy::DownloadOnce)
         })?;
         Ok(ResolvedName {
             kind: resolved.repo.id.kind(),
@@ -147,7 +144,7 @@ fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
         }
     }
     let message = format!("{}@{} keeps moving", request.repo, request.branch.short());
-    Err(Failure::new(FailureKind::Busy, message).hint("run the same command again"))
+    Err(Failure::new(FailureKind::Busy, message).remedy(Remedy::TryAgain))
 }
 
 /// Appends a revision to a branch; `None` if another writer moved the branch meanwhile. A branch
@@ -165,8 +162,7 @@ fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Fai
     refuse_others(known.as_ref())?;
     if known.is_none() && repo.namespace().is_none() {
         let message = format!("{:?} has no ORG/ before the name", repo.id());
-        return Err(Failure::new(FailureKind::Usage, message)
-            .hint("write the name as ORG/NAME, such as acme/my-model"));
+        return Err(Failure::new(FailureKind::Usage, message).remedy(Remedy::WriteOrgName));
     }
     let head = store.get_ref(repo, branch)?;
     let last = match head {
@@ -213,12 +209,12 @@ fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Fai
 fn nothing_here(store: &Store, hash: ContentHash) -> Result<Option<String>, StoreError> {
     let known = store.model_info(hash)?;
     let is_here = known.is_some_and(|model| model.held_bytes > 0 || model.complete);
-    Ok((!is_here).then(|| {
-        format!(
-            "nothing of {hash} is on this node: clients get it only if a peer has it (`hubless \
-             providers {hash}` searches for one)"
-        )
-    }))
+    if is_here {
+        return Ok(None);
+    }
+    let warning =
+        format!("nothing of {hash} is on this node: clients get it only if a peer has it");
+    Ok(Some(warning))
 }
 
 /// The ref changes: the branch moves only from its last read revision, a tag from any.
@@ -240,8 +236,7 @@ fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
         return Ok(());
     };
     let message = format!("{id} is a repo of {hub}");
-    Err(Failure::new(FailureKind::Denied, message)
-        .hint("choose another name, or `hubless name rm` it first"))
+    Err(Failure::new(FailureKind::Denied, message).remedy(Remedy::OtherName))
 }
 
 /// The revision after `head`, and its id.
@@ -262,7 +257,7 @@ fn next_revision(
         author: String::new(),
     };
     let commit = revision.commit_id().map_err(|error| {
-        Failure::new(FailureKind::Usage, error.to_string()).hint("give a shorter message")
+        Failure::new(FailureKind::Usage, error.to_string()).remedy(Remedy::ShorterMessage)
     })?;
     Ok((commit, revision))
 }
@@ -355,8 +350,9 @@ fn forget_content(
     let known = store.repo(repo)?.ok_or_else(|| unknown(repo))?;
     let no_revision = || {
         let message = format!("{repo} has no revision {revision:?}");
-        Failure::new(FailureKind::NotFound, message)
-            .hint(format!("`hubless name show {repo}` prints its revisions"))
+        Failure::new(FailureKind::NotFound, message).remedy(Remedy::ShowName {
+            name: Some(repo.clone()),
+        })
     };
     let commit = commit_of(store, &known.id, revision)?.ok_or_else(no_revision)?;
     match store.remove_content(&known.id, commit) {
@@ -371,22 +367,13 @@ fn forget_content(
 /// The failure to remove the content of a revision that a ref points to.
 fn led_to(repo: &RepoId, commit: CommitId, name: &RefName) -> Failure {
     let message = format!("{name} of {repo} leads to revision {commit}");
-    let option = match name.as_str().starts_with("refs/tags/") {
-        true => "tag",
-        false => "branch",
-    };
-    let hint = format!(
-        "give the {option} new content with `hubless name set`, or remove it: `hubless name rm {repo} \
-         --{option} {}`; then run the same command again",
-        name.short()
-    );
-    Failure::new(FailureKind::Usage, message).hint(hint)
+    Failure::new(FailureKind::Usage, message).remedy(Remedy::MoveRef {
+        name: repo.clone(),
+        of: name.clone(),
+    })
 }
 
 fn unknown(repo: &RepoId) -> Failure {
     let message = format!("this node does not know the name {repo}");
-    Failure::new(FailureKind::NotFound, message).hint(
-        "names are local so far: ask the publisher for the hash or a ticket; `hubless name ls` \
-         prints the names that are known here",
-    )
+    Failure::new(FailureKind::NotFound, message).remedy(Remedy::AskForHash)
 }

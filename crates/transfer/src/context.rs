@@ -15,6 +15,7 @@ use crate::{
     busy::Busy,
     counters::Counters,
     failure::{Failure, FailureKind},
+    remedy::Remedy,
 };
 
 /// How long a peer that sent wrong bytes stays banned: long enough that a lie costs more than it
@@ -85,7 +86,7 @@ impl Context {
     pub fn network(&self) -> Result<&Network, Failure> {
         self.network.get().ok_or_else(|| {
             Failure::new(FailureKind::Other, "no node runs on this home directory")
-                .hint("start one with `hubless serve`, in another terminal or as a service")
+                .remedy(Remedy::StartNode)
         })
     }
 

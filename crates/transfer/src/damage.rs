@@ -12,6 +12,7 @@ use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
 use crate::{
     failure::{Failure, FailureKind},
+    remedy::Remedy,
     serve::News,
 };
 
@@ -58,8 +59,5 @@ pub fn not_replaced(path: &ModelPath, chunk: ChunkIndex, failure: &Failure) -> F
     let message = format!(
         "chunk {chunk} of {path:?} is wrong on disk and could not be fetched again: {failure}"
     );
-    Failure::new(FailureKind::Integrity, message).hint(
-        "`hubless get` fetches it when a peer that has it can be reached; `hubless verify` lists all \
-         that is damaged",
-    )
+    Failure::new(FailureKind::Integrity, message).remedy(Remedy::RepairFromPeers)
 }

@@ -6,9 +6,9 @@ use hubless_network::StartError;
 use hubless_store::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{blocking::Aborted, text::size};
+use crate::{blocking::Aborted, remedy::Remedy, text::size};
 
-/// The kind of a failure, which decides the exit code.
+/// The kind of a failure, from which exit codes and HTTP statuses are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -36,24 +36,6 @@ pub enum FailureKind {
     Interrupted,
 }
 
-impl FailureKind {
-    /// The exit code of the command line (see the README).
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Other | Self::HostEnded => 1,
-            Self::Usage => 2,
-            Self::NotFound => 3,
-            Self::Denied => 4,
-            Self::Integrity => 5,
-            Self::Network => 6,
-            Self::Partial => 7,
-            Self::Busy => 8,
-            Self::NoSpace => 9,
-            Self::Interrupted => 130,
-        }
-    }
-}
-
 /// Why a request failed: a text for people.
 #[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
@@ -62,20 +44,20 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The failed operation and its attempts; a sentence, with its causes.
     pub message: String,
-    /// The next command to try, or another remedy.
-    pub hint: Option<String>,
+    /// The next step.
+    pub remedy: Option<Remedy>,
     /// Seconds to wait before the upstream is asked again, if it limits requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
 
 impl Failure {
-    /// A failure without a hint.
+    /// A failure without a remedy.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
-            hint: None,
+            remedy: None,
             retry_after: None,
         }
     }
@@ -89,9 +71,9 @@ impl Failure {
     }
 
     /// Adds the next step.
-    pub fn hint(self, hint: impl Into<String>) -> Self {
+    pub fn remedy(self, remedy: Remedy) -> Self {
         Self {
-            hint: Some(hint.into()),
+            remedy: Some(remedy),
             ..self
         }
     }
@@ -145,66 +127,34 @@ impl From<&StoreError> for Failure {
             }
             error => sentence(error),
         };
-        let failure = Self::new(kind, message);
-        match store_hint(error) {
-            Some(hint) => failure.hint(hint),
-            None => failure,
+        Self {
+            remedy: store_remedy(error),
+            ..Self::new(kind, message)
         }
     }
 }
 
-fn store_hint(error: &StoreError) -> Option<String> {
+fn store_remedy(error: &StoreError) -> Option<Remedy> {
     use StoreError as E;
     Some(match error {
-        E::NotADirectory { path } if path.is_file() => {
-            "a model is a directory: put the file into one of its own and add that".into()
-        }
-        E::NotADirectory { .. } => "check the path: it must be an existing directory".into(),
-        E::NoFiles { .. } => {
-            "a model needs at least one file; empty directories do not count".into()
-        }
-        E::Name { .. } => "rename the file and run the same command again".into(),
-        E::LinkLeaves { .. } | E::LinkToDirectory { .. } => {
-            "add `--follow-links` to import what links lead to".into()
-        }
-        E::Changed { .. } => "wait until nothing writes to it, then run the command again".into(),
-        E::ReadOnly { .. } => {
-            "make it writable for this user, or use another home directory with `--home`".into()
-        }
-        E::NoSpace { .. } => {
-            "make room (`hubless rm HASH`, then `hubless gc`), then run the same command again: \
-             it resumes"
-                .into()
-        }
-        E::Quota { .. } => {
-            "raise `quota` (`hubless config show`) or make room (`hubless rm HASH`, then \
-             `hubless gc`), then run the same command again: it resumes"
-                .into()
-        }
-        E::Locked { home } => format!(
-            "another hubless uses this home directory ({}); wait for it, or use another one with \
-             `--home`",
-            home.display()
-        ),
-        E::Corrupt { path, .. } => format!(
-            "restore {0} from a backup, or move it away ({0}.damaged) and add or get the models \
-             again",
-            path.display()
-        ),
-        E::Newer { .. } => "update hubless".into(),
-        E::UnknownModel { model } => {
-            format!("`hubless ls` shows what is here; `hubless get {model}` fetches it")
-        }
-        E::Damaged { .. } => {
-            "`hubless verify` finds what is damaged, `hubless get` repairs it".into()
-        }
-        E::RepoExists { .. } | E::RefMoved { .. } => "run the same command again".into(),
-        E::WouldReplace { .. } => {
-            "move it away, choose another directory with `-o`, or replace such files with `--force`"
-                .into()
-        }
-        E::TooMany { .. } => "`hubless name rm` makes room".into(),
-        E::UnsafeTarget { .. } | E::SameName { .. } => "choose another directory with `-o`".into(),
+        E::NotADirectory { path } if path.is_file() => Remedy::PutIntoDirectory,
+        E::NotADirectory { .. } => Remedy::CheckPath,
+        E::NoFiles { .. } => Remedy::AddFiles,
+        E::Name { .. } => Remedy::RenameFile,
+        E::LinkLeaves { .. } | E::LinkToDirectory { .. } => Remedy::FollowLinks,
+        E::Changed { .. } => Remedy::WaitForWriters,
+        E::ReadOnly { .. } => Remedy::MakeWritable,
+        E::NoSpace { .. } => Remedy::MakeRoom,
+        E::Quota { .. } => Remedy::RaiseQuota,
+        E::Locked { home } => Remedy::OtherHome { home: home.clone() },
+        E::Corrupt { path, .. } => Remedy::RestoreIndex { path: path.clone() },
+        E::Newer { .. } => Remedy::Update,
+        E::UnknownModel { model } => Remedy::GetModel { model: *model },
+        E::Damaged { .. } => Remedy::Repair,
+        E::RepoExists { .. } | E::RefMoved { .. } => Remedy::TryAgain,
+        E::WouldReplace { .. } => Remedy::MoveOrReplace,
+        E::TooMany { .. } => Remedy::RemoveNames,
+        E::UnsafeTarget { .. } | E::SameName { .. } => Remedy::OtherTarget,
         _ => return None,
     })
 }
@@ -219,9 +169,9 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let failure = Self::new(FailureKind::Network, sentence(&error));
         if error.is_address_in_use() {
-            failure.hint("another program listens there; choose another port with `--listen`")
+            failure.remedy(Remedy::OtherPort)
         } else {
-            failure.hint("check `listen`, `bootstrap` and `network_key` in `hubless config show`")
+            failure.remedy(Remedy::CheckNetworkConfig)
         }
     }
 }

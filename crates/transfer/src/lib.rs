@@ -26,6 +26,7 @@ pub mod fetch;
 mod fetches;
 mod pacing;
 mod progress;
+mod remedy;
 mod sample;
 mod serve;
 pub mod text;
@@ -44,6 +45,7 @@ pub use self::{
     fetches::{Fetches, KnownPeers},
     pacing::Pacer,
     progress::{Progress, ProgressSink, Stall, State, Subject, Transfer, TransferSource},
+    remedy::Remedy,
     sample::{REGULAR_BYTES_MAX, is_text},
     serve::{News, Service, Swarms},
     transfers::{Live, Told, Transfers},

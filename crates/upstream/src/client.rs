@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::RepoId;
-use hubless_transfer::{Failure, FailureKind, sentence};
+use hubless_transfer::{Failure, FailureKind, Remedy, sentence};
 use reqwest::{
     Response, StatusCode, Url,
     header::{
@@ -116,8 +116,7 @@ impl Client {
             .build()
             .map_err(|error| {
                 let message = format!("cannot prepare for the upstream: {}", sentence(&error));
-                Failure::new(FailureKind::Other, message)
-                    .hint("install the system's CA certificates, or set SSL_CERT_FILE")
+                Failure::new(FailureKind::Other, message).remedy(Remedy::InstallCertificates)
             })?;
         Ok(Self {
             http,

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use hubless_transfer::{Failure, FailureKind, sentence};
+use hubless_transfer::{Failure, FailureKind, Remedy, sentence};
 use reqwest::StatusCode;
 
 use crate::RepoError;
 
 /// Seconds that a client is asked to wait if the upstream does not say.
 const BUSY_DEFAULT: Duration = Duration::from_secs(5);
-
-/// What to check if no connection comes about.
-const WHEN_UNREACHABLE: &str = "check `upstream`, the proxy variables if there is a proxy, and \
-    SSL_CERT_FILE if no public authority signed its certificate";
 
 /// Why a request to an upstream failed. No variant holds a URL with its query, which may contain a
 /// signature.
@@ -187,11 +183,9 @@ impl From<&UpstreamError> for Failure {
         let failure = Self::new(kind(error), sentence(error));
         match error {
             UpstreamError::Unreachable { .. } | UpstreamError::Silent { .. } => {
-                failure.hint(WHEN_UNREACHABLE)
+                failure.remedy(Remedy::CheckUpstream)
             }
-            UpstreamError::ForbiddenHost { .. } => {
-                failure.hint("if that is right, name the host with --upstream-host")
-            }
+            UpstreamError::ForbiddenHost { .. } => failure.remedy(Remedy::AllowHost),
             UpstreamError::Refused {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 retry_after,

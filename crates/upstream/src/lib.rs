@@ -40,7 +40,7 @@ use std::sync::{
 
 use hubless_content::{CommitId, FileHash, FileHasher, RepoId};
 use hubless_store::PastCommit;
-use hubless_transfer::{Failure, FailureKind, Withheld};
+use hubless_transfer::{Failure, FailureKind, Remedy, Withheld};
 
 pub use self::hosts::{ParseUpstreamUrlError, UpstreamUrl};
 pub use self::{
@@ -94,7 +94,7 @@ impl Upstream {
     ) -> Result<Arc<Self>, Failure> {
         let hosts = Hosts::new(url, hosts).map_err(|error| {
             Failure::new(FailureKind::Usage, format!("upstream_hosts: {error}"))
-                .hint("a host without a scheme, such as cdn.example, or *.cdn.example")
+                .remedy(Remedy::WriteHost)
         })?;
         Ok(Arc::new(Self {
             client: Client::new(hosts)?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hubless_content::CommitId;
 use hubless_store::{StoreError, StoreErrorKind};
-use hubless_transfer::{Aborted, Failure, FailureKind};
+use hubless_transfer::{Aborted, Failure, FailureKind, Remedy};
 
 /// Why a repo, or content of it, is not available.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -133,12 +133,14 @@ impl From<RepoError> for Failure {
         let message = error.to_string();
         match error {
             RepoError::Unavailable { failure } | RepoError::Failed { failure } => failure,
-            RepoError::NoRepo => Self::new(FailureKind::NotFound, message)
-                .hint("`hubless name ls` prints the names that this node knows"),
+            RepoError::NoRepo => {
+                Self::new(FailureKind::NotFound, message).remedy(Remedy::ListNames)
+            }
             RepoError::NoRevision { .. }
             | RepoError::Removed { .. }
-            | RepoError::NoEntry { .. } => Self::new(FailureKind::NotFound, message)
-                .hint("`hubless name show NAME` prints its branches, tags and revisions"),
+            | RepoError::NoEntry { .. } => {
+                Self::new(FailureKind::NotFound, message).remedy(Remedy::ShowName { name: None })
+            }
             RepoError::Gated { .. } | RepoError::Denied { .. } | RepoError::BadToken { .. } => {
                 Self::new(FailureKind::Denied, message)
             }

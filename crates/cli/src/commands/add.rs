@@ -7,12 +7,12 @@ use std::{
 
 use hubless_node::{
     Needs,
-    api::{Added, Failure, FailureKind, Request},
+    api::{Added, FailureKind, Request},
 };
 
 use crate::{
     cli::absolute,
-    failure::Error,
+    failure::{Error, Failure},
     text,
     work::{Context, Events},
 };

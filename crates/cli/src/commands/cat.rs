@@ -3,13 +3,13 @@
 use hubless_content::ModelPath;
 use hubless_node::{
     Needs,
-    api::{Failure, FailureKind, Request},
+    api::{FailureKind, Request},
 };
 use tokio::io::AsyncWriteExt;
 
 use crate::{
     cli::{Network, parse_path},
-    failure::Error,
+    failure::{Error, Failure},
     what::What,
     work::{Context, Events},
 };

@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap_mangen::Man;
-use hubless_node::api::{Failure, FailureKind};
+use hubless_node::api::FailureKind;
 
-use crate::{cli::described, failure::Error, output::Output};
+use crate::{
+    cli::described,
+    failure::{Error, Failure},
+    output::Output,
+};
 
 /// Print the manual page, or write a page for every command into a directory
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,11 @@
 //! `hubless name`: names for content, as clients of the gateway see them.
 
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
-use hubless_node::api::{Failure, FailureKind, NameDetails, NameSet, Named, Names, Request};
+use hubless_node::api::{FailureKind, NameDetails, NameSet, Named, Names, Request};
 use serde_json::json;
 
 use crate::{
-    failure::Error,
+    failure::{Error, Failure},
     text::{self, Align, Table},
     what::What,
     work::Context,
@@ -119,7 +119,10 @@ async fn set(args: &Set, context: &Context<'_>) -> Result<(), Error> {
     context.output.line(&named.commit.to_string())?;
     context.output.note(&summary(&named));
     if let Some(warning) = &named.warning {
-        context.output.note(&format!("warning: {warning}"));
+        context.output.note(&format!(
+            "warning: {warning} (`hubless providers {}` searches for one)",
+            named.hash
+        ));
     }
     Ok(())
 }

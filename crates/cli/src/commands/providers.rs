@@ -3,12 +3,12 @@
 use hubless_content::{Alias, ContentHash, ParseAliasError};
 use hubless_node::{
     Needs, Session,
-    api::{Claims, Failure, FailureKind, ModelDetails, Providers, Request},
+    api::{Claims, FailureKind, ModelDetails, Providers, Request},
 };
 
 use crate::{
     cli::Network,
-    failure::Error,
+    failure::{Error, Failure},
     text::{Align, Table, size},
     what::What,
     work::{Context, Events},

@@ -1,11 +1,15 @@
 //! `hubless rm`: forget a model, or the content of an old revision.
 
 use hubless_content::RepoId;
-use hubless_node::api::{Failure, FailureKind, Request, RevisionRemoved};
+use hubless_node::api::{FailureKind, Request, RevisionRemoved};
 use serde_json::json;
 
 use super::name::parse_repo;
-use crate::{failure::Error, what::What, work::Context};
+use crate::{
+    failure::{Error, Failure},
+    what::What,
+    work::Context,
+};
 
 /// Forget a model, or the content of an old revision of a name
 ///

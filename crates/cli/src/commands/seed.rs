@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::PathBuf, time::Instant};
 use hubless_content::{RefName, RepoId};
 use hubless_node::{
     Node,
-    api::{Added, Failure, FailureKind, Named, Request, TicketText},
+    api::{Added, FailureKind, Named, Request, TicketText},
 };
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::{Network, Serving},
-    failure::Error,
+    failure::{Error, Failure},
     work::{Context, Events},
 };
 

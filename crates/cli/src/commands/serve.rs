@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use hubless_gateway::{Gateway, GatewayConfig, StartError, Token};
 use hubless_node::{
     Node,
-    api::{Failure, FailureKind},
+    api::FailureKind,
     config::{GatewayAt, Origin},
 };
 use serde::Serialize;
 
 use crate::{
     cli::{Network, Serving},
-    failure::{Error, with_causes},
+    failure::{Error, Failure, with_causes},
     service::Service,
     work::Context,
 };

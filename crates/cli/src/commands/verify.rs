@@ -2,11 +2,11 @@
 
 use hubless_node::{
     Needs,
-    api::{Absence, Failure, FailureKind, InModel, Request, Verified},
+    api::{Absence, FailureKind, InModel, Request, Verified},
 };
 
 use crate::{
-    failure::Error,
+    failure::{Error, Failure},
     text::{self, Align, Table},
     what::What,
     work::{Context, Events},

@@ -11,7 +11,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hubless_content::RepoKind;
-use hubless_node::{api::Failure, repos::RepoError};
+use hubless_node::{
+    api::{Failure, Remedy},
+    repos::RepoError,
+};
 use serde_json::json;
 
 pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
@@ -162,10 +165,43 @@ impl From<RepoError> for ApiError {
 }
 
 fn sentence(failure: &Failure) -> String {
-    match &failure.hint {
-        Some(hint) => format!("{} ({hint})", failure.message),
+    match failure.remedy.as_ref().and_then(advice) {
+        Some(advice) => format!("{} ({advice})", failure.message),
         None => failure.message.clone(),
     }
+}
+
+/// What a client over HTTP, or the operator that it asks, can do about a failure; `None` for what only
+/// concerns commands.
+pub(crate) fn advice(remedy: &Remedy) -> Option<&'static str> {
+    Some(match remedy {
+        Remedy::TryAgain | Remedy::GoOn => "try again",
+        Remedy::DownloadAgain => "download it again from the beginning",
+        Remedy::WaitForProviders
+        | Remedy::WaitForHolder
+        | Remedy::Resume { .. }
+        | Remedy::ResumeWithProviders { .. } => "try again when a node that holds it is back",
+        Remedy::FindProvider => "check the hash; its publisher knows a node that has it",
+        Remedy::AskPublisher => "its publisher can give another content hash",
+        Remedy::MakeRoom | Remedy::RaiseQuota => "the operator of this node can make room",
+        Remedy::Repair | Remedy::RepairFromPeers | Remedy::CheckDisk => {
+            "the operator of this node can check its store"
+        }
+        Remedy::NameUpstream => "the operator of this node can configure the hub it comes from",
+        Remedy::CheckUpstream | Remedy::AllowHost | Remedy::InstallCertificates => {
+            "the operator of this node can check the configuration of its upstream"
+        }
+        Remedy::CheckName => "check the name; what is private needs a token",
+        Remedy::DownloadOnce => "its content hash is known after a download",
+        Remedy::WriteOrgName => "write the name as ORG/NAME, such as acme/my-model",
+        Remedy::ShorterMessage => "give a shorter message",
+        Remedy::WriteGlobs => "write globs as *.safetensors or onnx/*",
+        Remedy::CountFromZero => "bytes are counted from 0",
+        Remedy::AddFiles => "a model needs at least one file; empty directories do not count",
+        Remedy::CheckPath | Remedy::PutIntoDirectory => "the path must be an existing directory",
+        Remedy::WaitForWriters => "wait until nothing writes to it",
+        _ => return None,
+    })
 }
 
 /// Text that a header can have: printable ASCII, in one line.

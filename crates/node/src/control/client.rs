@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Occupant, frame};
 use crate::{
-    api::{Failure, FailureKind, Reply, Request},
+    api::{Failure, FailureKind, Remedy, Reply, Request},
     replies::{Replies, ReplySink, replies},
 };
 
@@ -52,9 +52,7 @@ pub(crate) async fn connect(socket: &Path) -> Result<Option<Connection>, Failure
 fn silent(pid: Option<i32>, what: &str) -> Failure {
     let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
     let message = format!("the process that uses the home directory{pid} {what}");
-    Failure::new(FailureKind::Busy, message).hint(
-        "end it, then run the same command again; a stopped one goes on with `kill -CONT PID`",
-    )
+    Failure::new(FailureKind::Busy, message).remedy(Remedy::EndProcess)
 }
 
 /// Sends requests to the process that has the home directory open. While this exists, that process
@@ -110,12 +108,10 @@ fn take(idle: &Mutex<Option<Connection>>) -> Option<Connection> {
 fn ended(occupant: &Occupant, error: io::Error) -> Failure {
     if occupant.serves {
         let message = format!("lost the running node: {error}");
-        return Failure::new(FailureKind::Other, message)
-            .hint("see why it ended where `hubless serve` runs, then run the same command again");
+        return Failure::new(FailureKind::Other, message).remedy(Remedy::SeeNodeLog);
     }
     let message = format!("{occupant} did the work for this command, and ended before its end");
-    Failure::new(FailureKind::HostEnded, message)
-        .hint("run the same command again: it goes on from there")
+    Failure::new(FailureKind::HostEnded, message).remedy(Remedy::GoOn)
 }
 
 /// Forwards replies until the last one. Dropping the connection cancels the request.

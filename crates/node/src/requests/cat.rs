@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     addresses::peer_addresses,
-    api::{Failure, FailureKind},
+    api::{Failure, FailureKind, Remedy},
     core::Core,
     replies::ReplySink,
 };
@@ -107,7 +107,7 @@ impl Printer<'_> {
                 FailureKind::NotFound,
                 format!("there is no file {:?} in {}", cat.path, cat.hash),
             )
-            .hint(format!("`hubless info {}` lists its files", cat.hash))
+            .remedy(Remedy::ShowFiles { model: cat.hash })
         })?;
         let mut damage = DamageWatch::new(&self.core.fetches.damage, entry.hash);
         let mut rest = clamp(cat.range, entry.size)?;
@@ -182,15 +182,14 @@ fn clamp(range: Option<(u64, Option<u64>)>, size: u64) -> Result<Range<u64>, Fai
     let end = end.unwrap_or(size).min(size);
     if range.is_some() && start >= size.max(1) {
         let message = format!("the range begins at byte {start}, but the file has {size} bytes");
-        return Err(Failure::new(FailureKind::Usage, message).hint("bytes are counted from 0"));
+        return Err(Failure::new(FailureKind::Usage, message).remedy(Remedy::CountFromZero));
     }
     Ok(start..end.max(start))
 }
 
 fn unreadable(entry: &ManifestEntry) -> Failure {
     let message = format!("{:?} cannot be read from the store", entry.path);
-    Failure::new(FailureKind::Integrity, message)
-        .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
+    Failure::new(FailureKind::Integrity, message).remedy(Remedy::Repair)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use hubless_transfer::{
 
 use crate::{
     addresses::peer_addresses,
-    api::{Event, Failure, FailureKind, Fetched, FileDetails, GetRequest, Plan},
+    api::{Event, Failure, FailureKind, Fetched, FileDetails, GetRequest, Plan, Remedy},
     core::Core,
     publish::SinkObserver,
     replies::{ReplySink, interrupted},
@@ -36,8 +36,7 @@ pub(crate) async fn get(
     let mut fetch = fetch(core, sink, &request, &selection).await?;
     if !fetch.layout.wants_any() {
         let message = format!("no file of {} matches", request.hash);
-        return Err(Failure::new(FailureKind::NotFound, message)
-            .hint("see its files with `--dry-run`, and put globs into quotes"));
+        return Err(Failure::new(FailureKind::NotFound, message).remedy(Remedy::ListFiles));
     }
     if request.dry_run {
         return json(plan(request.hash, &fetch, &selection));
@@ -99,8 +98,7 @@ async fn fetch(
 fn not_repaired(damage: &StoreError, failure: Option<Failure>) -> Failure {
     let mut message = format!("what is stored was damaged ({damage})");
     match failure {
-        None => Failure::new(FailureKind::Integrity, message)
-            .hint("it was fetched again and found damaged again: check the disk"),
+        None => Failure::new(FailureKind::Integrity, message).remedy(Remedy::CheckDisk),
         Some(failure) => {
             message.push_str(&format!(", and not fetched again: {}", failure.message));
             let kind = match failure.kind {

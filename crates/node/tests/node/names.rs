@@ -2,7 +2,8 @@
 
 use hubless_content::{ContentHash, RefName, RepoId, TITLE_BYTES_MAX};
 use hubless_node::api::{
-    Added, Collected, FailureKind, NameDetails, NameSet, Named, Names, Request, RevisionRemoved,
+    Added, Collected, FailureKind, NameDetails, NameSet, Named, Names, Remedy, Request,
+    RevisionRemoved,
 };
 
 use hubless_node::repos::Caller;
@@ -34,13 +35,12 @@ async fn a_model_with_names_is_not_removed_and_the_failure_says_which() {
     let failure = try_call(&node, remove.clone()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Usage);
     assert!(failure.message.contains("of datasets/acme/corpus"));
-    let hint = failure.hint.unwrap();
-    assert!(
-        hint.contains("hubless name rm datasets/acme/corpus"),
-        "{hint}"
-    );
+    let Some(Remedy::RemoveName { name }) = failure.remedy else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(name.to_string(), "datasets/acme/corpus");
 
-    // The hint helps.
+    // The remedy helps.
     let forget = Request::NameRemove { repo, name: None };
     try_call(&node, forget).await.unwrap();
     try_call(&node, remove).await.unwrap();
@@ -133,7 +133,11 @@ async fn the_content_of_an_old_revision_is_freed_and_the_history_says_so() {
         let refused = try_call(&node, remove(revision.clone())).await.unwrap_err();
         assert_eq!(refused.kind, FailureKind::Usage);
         assert!(refused.message.contains(what), "{}", refused.message);
-        assert!(refused.hint.unwrap().contains("hubless name rm acme/model"));
+        let remedy = refused.remedy.unwrap();
+        assert!(
+            matches!(&remedy, Remedy::MoveRef { name, of } if *name == repo && of.short() == what),
+            "{remedy:?}"
+        );
     }
     let unknown = try_call(&node, remove("99999".into())).await;
     assert_eq!(unknown.unwrap_err().kind, FailureKind::NotFound);
@@ -181,6 +185,6 @@ async fn a_name_for_content_that_is_not_here_is_given_with_a_warning() {
     assert!(named.warning.unwrap().contains("nothing of 0101"));
     let refused = try_call(&node, set("acmemy-model")).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Usage);
-    assert!(refused.hint.unwrap().contains("ORG/NAME"));
+    assert_eq!(refused.remedy, Some(Remedy::WriteOrgName));
     node.stop().await;
 }

@@ -7,6 +7,7 @@ use hubless_store::StoreError;
 
 use crate::{
     failure::{Failure, FailureKind},
+    remedy::Remedy,
     text::size,
 };
 
@@ -27,16 +28,14 @@ pub(super) fn bad_manifest(what: &Target, error: &dyn Error) -> Failure {
         FailureKind::Integrity,
         format!("{what} is not a model that can be kept: {error}"),
     )
-    .hint("whoever published it made it so; ask them for another content hash")
+    .remedy(Remedy::AskPublisher)
 }
 
 /// The store could not take a chunk.
 pub(super) fn store(error: StoreError, what: &Target) -> Failure {
     let failure = Failure::from(error);
-    match (&failure.hint, what) {
-        (None, Target::Model(hash)) => {
-            failure.hint(format!("`hubless get {hash}` resumes when that is mended"))
-        }
+    match (&failure.remedy, what) {
+        (None, Target::Model(hash)) => failure.remedy(Remedy::Resume { model: *hash }),
         _ => failure,
     }
 }
@@ -47,9 +46,7 @@ fn partial(what: &Target, held: u64, total: u64) -> Failure {
     let message = format!("{held} of {total} are here; no node that has the rest answers");
     let failure = Failure::new(FailureKind::Partial, message);
     match what {
-        Target::Model(hash) => failure.hint(format!(
-            "what is here is kept: `hubless get {hash}` resumes when its providers are back"
-        )),
+        Target::Model(hash) => failure.remedy(Remedy::ResumeWithProviders { model: *hash }),
         Target::File(_) => failure,
     }
 }
@@ -57,10 +54,7 @@ fn partial(what: &Target, held: u64, total: u64) -> Failure {
 /// None of the peers that were to be there could be reached.
 fn no_network(what: &Target) -> Failure {
     let message = format!("cannot look for {what}: none of the named peers could be reached");
-    Failure::new(FailureKind::Network, message).hint(
-        "check the network, and `bootstrap` and `peers` in `hubless config show`; `hubless serve` \
-         prints the addresses of a node",
-    )
+    Failure::new(FailureKind::Network, message).remedy(Remedy::CheckNetwork)
 }
 
 /// There was no node to ask.
@@ -68,8 +62,7 @@ fn alone(what: &Target) -> Failure {
     let message = format!(
         "cannot look for {what}: not connected to any other node, so no node could be asked"
     );
-    Failure::new(FailureKind::Network, message)
-        .hint("give --peer or a ticket (`hubless ticket`); is the network up?")
+    Failure::new(FailureKind::Network, message).remedy(Remedy::NamePeer)
 }
 
 /// No node was found that has it.
@@ -83,10 +76,7 @@ fn no_provider(what: &Target, candidates: usize) -> Failure {
         FailureKind::NotFound,
         format!("no provider of {what} was found: {asked}"),
     )
-    .hint(
-        "check the hash; ask its publisher for a ticket (`hubless ticket`), or join their network \
-         with `--bootstrap`",
-    )
+    .remedy(Remedy::FindProvider)
 }
 
 /// No node that has it answered in the time that a question waits.
@@ -97,5 +87,5 @@ pub(super) fn no_holder(what: &Target, candidates: usize, within: Duration) -> F
         tried => format!("none of the {tried} nodes that may have it answers"),
     };
     let message = format!("no provider of {what} was found in {within:?}: {tried}");
-    Failure::new(FailureKind::NotFound, message).hint("ask again when its providers are back")
+    Failure::new(FailureKind::NotFound, message).remedy(Remedy::WaitForProviders)
 }

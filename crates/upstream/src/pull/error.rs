@@ -2,7 +2,7 @@
 
 use hubless_content::ModelPath;
 use hubless_store::{StoreError, StoreErrorKind};
-use hubless_transfer::{Aborted, Failure, FailureKind, interrupted, sentence};
+use hubless_transfer::{Aborted, Failure, FailureKind, Remedy, interrupted, sentence};
 
 use crate::{RepoError, UpstreamError};
 
@@ -91,11 +91,11 @@ impl From<&PullError> for RepoError {
             },
             PullError::WrongBytes { .. } => Self::Unavailable {
                 failure: Failure::new(FailureKind::Integrity, sentence(error))
-                    .hint("download it again from the beginning: the right ones are here now"),
+                    .remedy(Remedy::DownloadAgain),
             },
             PullError::Misled { .. } => Self::Unavailable {
                 failure: Failure::new(FailureKind::Integrity, sentence(error))
-                    .hint("download it again from the beginning"),
+                    .remedy(Remedy::DownloadAgain),
             },
             PullError::Aborted(_) => Self::Failed {
                 failure: Failure::new(FailureKind::Other, sentence(error)),

@@ -2,14 +2,14 @@
 
 use hubless_node::{
     Session,
-    api::{Configured, Failure, FailureKind, Holds, Request},
+    api::{Configured, FailureKind, Holds, Request},
     config::{self, ConfigError, Origin},
     config_file,
 };
 use serde::Serialize;
 
 use crate::{
-    failure::{Error, with_causes},
+    failure::{Error, Failure, with_causes},
     output::Output,
     settings::Settings,
     work::{Context, Events, block_on},

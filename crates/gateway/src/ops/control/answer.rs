@@ -11,7 +11,7 @@ use hubless_node::api::{Failure, FailureKind, Reply, Request};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::app::Shared;
+use crate::{app::Shared, http::error::advice};
 
 /// Bytes of a body: the longest has a few thousand globs.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -31,7 +31,7 @@ impl Refused {
 
     /// What the body of the answer says; the same for a fetch that fails on the way.
     pub(super) fn body(failure: &Failure) -> Value {
-        json!({ "error": failure.message, "kind": failure.kind, "hint": failure.hint })
+        json!({ "error": failure.message, "kind": failure.kind, "hint": failure.remedy.as_ref().and_then(advice) })
     }
 }
 

@@ -3,7 +3,10 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use hubless_content::ModelPath;
 
-use crate::failure::{Failure, FailureKind};
+use crate::{
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
+};
 
 /// Globs over paths. As in `huggingface_hub`, `*` also matches `/`.
 #[derive(Debug, Clone)]
@@ -45,7 +48,7 @@ fn globs(texts: &[String]) -> Result<GlobSet, Failure> {
             FailureKind::Usage,
             format!("{text:?} is not a glob: {}", error.kind()),
         )
-        .hint("write globs as *.safetensors, onnx/* or tokenizer.{json,model}, in quotes")
+        .remedy(Remedy::WriteGlobs)
     };
     let mut set = GlobSetBuilder::new();
     for text in texts {

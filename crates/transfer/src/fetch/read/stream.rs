@@ -21,6 +21,7 @@ use crate::{
     damage::{DamageWatch, not_replaced},
     failure::{Failure, FailureKind},
     fetches::Fetches,
+    remedy::Remedy,
 };
 
 /// Chunks that are read at once. With the one that is sent and the one that is read ahead, a reader
@@ -285,15 +286,13 @@ fn no_giver(file: &ManifestEntry, outlook: Outlook) -> Failure {
         "no peer gives {:?} now: {named} were named for it, and the DHT was searched {walks} times",
         file.path
     );
-    Failure::new(FailureKind::Network, message)
-        .hint("try again when a node that holds it is back; `hubless providers` lists the nodes that announced it")
+    Failure::new(FailureKind::Network, message).remedy(Remedy::WaitForHolder)
 }
 
 /// The file was here a moment ago, or is damaged.
 fn lost(file: &ManifestEntry) -> Failure {
     let message = format!("{:?} cannot be read from the store", file.path);
-    Failure::new(FailureKind::Integrity, message)
-        .hint("`hubless verify` finds what is damaged, `hubless get` repairs it")
+    Failure::new(FailureKind::Integrity, message).remedy(Remedy::Repair)
 }
 
 /// The held bytes at the beginning of a range, so many chunks of them at most.
