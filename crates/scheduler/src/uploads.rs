@@ -96,7 +96,7 @@ impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
         self.turns.len()
     }
 
-    /// How often a chunk was sent, up to [`COPIES_MAX`], as far as it is counted.
+    /// How often a chunk was sent, up to `COPIES_MAX`, as far as it is counted.
     pub fn sendings(&self, chunk: C) -> u8 {
         self.copies_sent.get(&chunk).copied().unwrap_or(0)
     }

@@ -13,8 +13,8 @@
 //! The upstream is the authority for what a name means, so a client gets its bytes as they come,
 //! as it would without this node; but the last of them only when SHA-256 or git's SHA-1 of all is
 //! what the upstream's listing said, and only then the file is kept and announced. Of what peers
-//! claim to be the file, a client gets nothing before that ([`pull`]). A caller's token
-//! goes to the upstream and nowhere else ([`client`]); no other host is contacted ([`hosts`]).
+//! claim to be the file, a client gets nothing before that (`pull`). A caller's token
+//! goes to the upstream and nowhere else (`client`); no other host is contacted (`hosts`).
 //!
 //! # Not here
 //! What clients ask (`gateway`), and how chunks come from peers (`fetch`).

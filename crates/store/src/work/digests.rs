@@ -32,7 +32,7 @@ impl DigestsAhead {
     }
 }
 
-/// How far [`Store::digest_ahead`] came.
+/// How far `Store::digest_ahead` came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ahead {
     /// The next chunk is not held yet.

@@ -5,11 +5,11 @@
 //!    network, those in the DHT, and the peers of peers.
 //! 2. The state machine of `hubless-fetch` decides which of them to connect to, which one gives the
 //!    manifest, the chunk lists and each chunk, when a peer is banned and when to give up. The
-//!    [`driver`] reports to it what happened and executes what it decided.
-//! 3. Each peer is a [`connection`]: a task that sends requests and reads answers; what it receives
+//!    `driver` reports to it what happened and executes what it decided.
+//! 3. Each peer is a `connection`: a task that sends requests and reads answers; what it receives
 //!    is verified, stored, and from then on served to others.
-//! 4. [`plan`] compares what is wanted with the store.
-//! 5. [`read`] is for those who use the bytes while they come: readers of one shared fetch, streams,
+//! 4. `plan` compares what is wanted with the store.
+//! 5. `read` is for those who use the bytes while they come: readers of one shared fetch, streams,
 //!    and chunks that another hub sent.
 //! 6. When nothing is missing, the files are exported.
 //!
