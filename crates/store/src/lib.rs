@@ -8,7 +8,7 @@
 //!
 //! # Rules
 //! - **Only proven bytes come in.** The network's way in is [`Store::put`], which takes a
-//!   [`VerifiedChunk`](hubless_content::VerifiedChunk). Bytes whose BLAKE3 nobody knows, as other
+//!   [`VerifiedChunk`](hubless_content::VerifiedChunk). Bytes whose BLAKE3 is not known, as other
 //!   hubs have them, wait aside until all are there and prove what was expected
 //!   ([`Store::incoming`]).
 //! - **Data before index.** Bytes are written and synced, then the index learns of them. After a
@@ -18,8 +18,13 @@
 //! - **Room is taken before it is used**, so a quota or a full disk shows at the beginning, and
 //!   the store stays readable.
 //!
+//! # Layers
+//! `disk` (the seam that tests replace) < `index` (redb) < `pending` (what waits for the next commit) <
+//! `files` (bytes where they lie) < `commit` (files change their state) < `work` (import, export, checks,
+//! collection) < `facade` (this interface). Each imports lower ones only. `locks` has the order of locks.
+//!
 //! # Not here
-//! Who gets what (`node`), how bytes travel (`network`), and what they mean (`content`).
+//! Which peer gets what (`transfer`), how bytes travel (`network`), and what they mean (`content`).
 
 mod commit;
 mod disk;

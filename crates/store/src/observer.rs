@@ -1,4 +1,4 @@
-//! Long work tells how far it is, and asks whether to go on.
+//! Long work reports its progress, and asks whether to go on.
 
 /// How far long work is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -187,7 +187,7 @@ pub(crate) fn hash(
     })
 }
 
-/// Counts what several threads have done and tells the observer.
+/// Counts what several threads have done and reports it to the observer.
 pub(crate) struct Meter<'a> {
     observer: &'a dyn Observer,
     progress: Mutex<Progress>,

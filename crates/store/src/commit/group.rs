@@ -14,7 +14,7 @@ use crate::{
     disk::{Signature, is_loss},
     error::{IoContext, StoreError},
     files::partial::Partial,
-    index::{Batch, FileRow, Place, Record},
+    index::{Batch, FileLocation, FileRow, Record},
     locks::lock,
 };
 
@@ -48,8 +48,8 @@ impl Snapshot {
     fn row(&self, published: &HashMap<FileHash, Signature>) -> FileRow<'_> {
         let file = self.partial.file;
         let (place, held) = match published.get(&file) {
-            Some(signature) => (Place::Owned(*signature), None),
-            None => (Place::Partial, Some(&self.held)),
+            Some(signature) => (FileLocation::Owned(*signature), None),
+            None => (FileLocation::Partial, Some(&self.held)),
         };
         FileRow {
             file,
@@ -99,7 +99,7 @@ impl Commits {
             partials.cloned().collect()
         };
         for partials in partials.chunks(SYNC_AT_ONCE) {
-            // Opening one may show that it is gone, so it is open before it is looked at.
+            // Opening one may show that it is gone, so it is opened before its state is read.
             let handles = partials
                 .iter()
                 .map(|partial| self.files.partial_handle(partial));

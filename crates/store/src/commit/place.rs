@@ -13,7 +13,7 @@ use crate::{
     commit::Commits,
     disk::{Access, Disk, Signature},
     error::{IoContext, StoreError},
-    index::{Digests, Place, PlacedRow, Record},
+    index::{Digests, FileLocation, PlacedRow, Record},
     pending::quota::Reservation,
 };
 
@@ -107,7 +107,7 @@ impl Commits {
             .map(|(file, placed)| {
                 let mut record = placed.record.clone();
                 if let Some(signature) = signatures.get(file) {
-                    record.place = Place::Owned(*signature);
+                    record.place = FileLocation::Owned(*signature);
                 }
                 PlacedRow {
                     file: *file,
@@ -185,7 +185,7 @@ mod tests {
         let partial = work.files.partials.lock().get(&file).cloned().unwrap();
         work.commits.publish(std::iter::once(&*partial)).unwrap();
         let placed = Placed {
-            record: Record::new(list.size(), Place::Owned(Signature::default())),
+            record: Record::new(list.size(), FileLocation::Owned(Signature::default())),
             copy: Some(work.make_temporary(list.size()).unwrap().0),
             list,
             digests: None,

@@ -13,12 +13,12 @@ use crate::{
     commit::Commits,
     disk::{Access, DiskFile, clone_into, is_loss},
     error::{IoContext, StoreError},
-    files::{damage::Damaged, located::Located, partial::Partial},
-    index::Place,
+    files::{damage::Damaged, located::LocatedFile, partial::Partial},
+    index::FileLocation,
     parallel,
 };
 
-/// Chunks that are read again while others wait for the commit lock: some 10 ms of a disk.
+/// Chunks that are read again while other tasks wait for the commit lock: some 10 ms of a disk.
 const CHUNKS_PER_LOCK: usize = 64;
 
 impl Commits {
@@ -48,7 +48,7 @@ impl Commits {
         };
         let located = self.files.locate(file)?;
         let source = self.files.source(file, &located)?;
-        let held = located.held();
+        let held = self.files.presence(file, &located);
         let mut buffer = AlignedBytes::default();
         let mut wrong = Vec::new();
         for index in suspected.iter().filter(|index| held.contains(index.0)) {
@@ -66,7 +66,7 @@ impl Commits {
     pub(crate) fn unhold(
         &self,
         file: FileHash,
-        located: &Located,
+        located: &LocatedFile,
         mut held: ChunkSet,
         wrong: &[ChunkIndex],
     ) -> Result<(), StoreError> {
@@ -76,17 +76,17 @@ impl Commits {
         let path = match located {
             // That cannot be recorded: each reader finds it again.
             _ if self.files.index.is_read_only() => self.files.home.owned(file),
-            Located::Missing | Located::Waiting(_) => return Ok(()),
-            Located::Partial(partial) => {
+            LocatedFile::Missing | LocatedFile::Waiting(_) => return Ok(()),
+            LocatedFile::Partial(partial) => {
                 self.unhold_partial(partial, wrong)?;
                 self.files.home.partial(file)
             }
-            Located::Stored(record) => match &record.place {
-                Place::Inline => {
+            LocatedFile::Stored(record) => match &record.place {
+                FileLocation::Inline => {
                     self.forget(file)?;
                     self.files.home.index()
                 }
-                Place::Owned(_) => {
+                FileLocation::Owned(_) => {
                     if held.is_empty() {
                         self.forget(file)?;
                     } else {
@@ -94,11 +94,11 @@ impl Commits {
                     }
                     self.files.home.owned(file)
                 }
-                Place::External(external) => {
+                FileLocation::External(external) => {
                     self.files.suspect(file)?;
                     external.path.clone()
                 }
-                Place::Partial => return Ok(()),
+                FileLocation::Partial => return Ok(()),
             },
         };
         let damaged = Damaged {
@@ -192,14 +192,14 @@ impl Commits {
     pub(crate) fn reject_unlisted(&self, file: FileHash) -> Result<(), StoreError> {
         let _no_commit_meanwhile = self.committing.lock();
         let located = self.files.locate(file)?;
-        let Located::Stored(record) = &located else {
+        let LocatedFile::Stored(record) = &located else {
             return Ok(());
         };
         if self.files.index.is_read_only() {
             return Ok(());
         }
         let path = match &record.place {
-            Place::Owned(_) => {
+            FileLocation::Owned(_) => {
                 self.demote(
                     file,
                     record.size,
@@ -207,11 +207,11 @@ impl Commits {
                 )?;
                 self.files.home.owned(file)
             }
-            Place::External(external) => {
+            FileLocation::External(external) => {
                 self.files.suspect(file)?;
                 external.path.clone()
             }
-            Place::Inline | Place::Partial => return Ok(()),
+            FileLocation::Inline | FileLocation::Partial => return Ok(()),
         };
         let damaged = Damaged {
             file,

@@ -8,7 +8,7 @@ use crate::{
     commit::Commits,
     error::{IoContext, StoreError},
     files::partial::PartialMap,
-    index::{Place, Record},
+    index::{FileLocation, Record},
 };
 
 impl Commits {
@@ -27,7 +27,7 @@ impl Commits {
         Ok(removed)
     }
 
-    /// Whoever still works with the file looks again.
+    /// A task that still works with the file must locate it again.
     pub(crate) fn forget_in_memory(&self, file: FileHash, partials: &mut PartialMap) {
         self.files.queue.forget_check(file);
         let partial = partials.remove(&file);
@@ -41,9 +41,9 @@ impl Commits {
 
     pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {
         let path = match record.place {
-            Place::Owned(_) => self.files.home.owned(file),
-            Place::Partial => self.files.home.partial(file),
-            Place::Inline | Place::External(_) => return Ok(()),
+            FileLocation::Owned(_) => self.files.home.owned(file),
+            FileLocation::Partial => self.files.home.partial(file),
+            FileLocation::Inline | FileLocation::External(_) => return Ok(()),
         };
         match self.files.disk.remove(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

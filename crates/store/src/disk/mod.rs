@@ -42,7 +42,7 @@ const MODE_OTHERS: u32 = 0o077;
 const MODE_WRITABLE: u32 = 0o600;
 
 /// Complete files. An export may be the same file under another name, which others may read; the
-/// store's name for it lies in a directory that they cannot look into.
+/// store's name for it lies in a directory that they cannot open.
 const MODE_READ_ONLY: u32 = 0o444;
 
 /// The unit of [`MetadataExt::blocks`], whatever the file system's own.
@@ -62,7 +62,7 @@ pub enum Access {
     Create,
 }
 
-/// What tells whether a file is still the one it was.
+/// What shows whether a file is still the one it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Signature {
     /// Bytes.
@@ -94,7 +94,7 @@ impl Signature {
         }
     }
 
-    /// As [`Signature::of`], of what was looked at beneath an open directory.
+    /// As [`Signature::of`], of what was found beneath an open directory.
     pub(crate) fn of_stat(stat: &Stat) -> Self {
         Self {
             size: stat.st_size.cast_unsigned(),
@@ -137,7 +137,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes a directory and those above it if they are not there; only this user may look into it
+    /// Makes a directory and those above it if they are not there; only this user may list it
     /// afterwards.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
@@ -154,7 +154,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn links(&self) -> io::Result<u64>;
     /// Fills `out` from `offset`; [`io::ErrorKind::UnexpectedEof`] if there is less.
     fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Fills `out` from `offset` as far as the file goes, and tells how far that was.
+    /// Fills `out` from `offset` as far as the file goes; returns the bytes read.
     fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Fills `out` from `offset` if that needs no wait for the disk; false if it might.
     fn read_at_once(&self, out: &mut [u8], offset: u64) -> io::Result<bool> {
@@ -170,7 +170,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn allocate(&self, len: u64) -> io::Result<()>;
     /// Makes the bytes and the length durable.
     fn sync(&self) -> io::Result<()>;
-    /// Forbids or allows writing to those who open it later.
+    /// Forbids or allows writing through later opens.
     fn set_read_only(&self, read_only: bool) -> io::Result<()>;
     /// Where bytes were written, as far as the file system knows: never less than there is.
     fn data_extents(&self) -> io::Result<Vec<Range<u64>>>;
@@ -330,7 +330,7 @@ impl DiskFile for RealFile {
             let start = match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(at)) {
                 Ok(start) => start,
                 Err(Errno::NXIO) => break,
-                // A file system that does not tell: all of it may be data.
+                // A file system that does not report extents: all of it may be data.
                 Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
                 Err(error) => return Err(error.into()),
             };
@@ -390,8 +390,8 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
-/// Whether a file lies in memory: taking its space then takes every page, in one call that lets
-/// nobody write meanwhile, for no gain in how it lies.
+/// Whether a file lies in memory: taking its space then takes every page, in one call that blocks
+/// all writers meanwhile, for no gain in how it lies.
 fn is_in_memory(file: &File) -> bool {
     #[cfg(target_os = "linux")]
     return rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == TMPFS_MAGIC);

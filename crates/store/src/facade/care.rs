@@ -12,9 +12,9 @@ use crate::{
 };
 
 impl Store {
-    /// Looks at all external files. One that changed is hashed: if its bytes are others, it is
+    /// Checks all external files. One that changed is hashed: if its bytes are others, it is
     /// not served until they are right again. A file that has not changed since it was last
-    /// looked at is not read.
+    /// checked is not read.
     ///
     /// # Errors
     /// If the index fails; a file that cannot be read is just not served.
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// Removes a file at once that came for nothing, unless a known model or a repo has it or
-    /// somebody works with it. Whether it was removed.
+    /// a task works with it. Whether it was removed.
     ///
     /// # Errors
     /// If the disk or the index fails.
@@ -87,7 +87,7 @@ impl Store {
 
     /// Looks for chunks of a partial file that were written but not committed, or of one that was put
     /// aside because the index did not know it; verifies them, and returns how many are held again.
-    /// It needs the chunk list, and looks once per file; where nothing was written it does not read.
+    /// It needs the chunk list, and searches each file once; where nothing was written it does not read.
     ///
     /// # Errors
     /// If the disk or the index fails.
@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// Whether the store works, and others could open it. If its directory was moved away or its
-    /// disk unmounted, whoever has it open can go on for long, for nothing.
+    /// disk unmounted, a process that has it open can go on for long, for nothing.
     ///
     /// # Errors
     /// If the index is not where it was, or fails.

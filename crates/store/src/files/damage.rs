@@ -35,7 +35,7 @@ pub struct Damaged {
 /// Called for each file in which chunks were rejected.
 type Hook = Arc<dyn Fn(&Damaged) + Send + Sync>;
 
-/// What was rejected, for those who want to know.
+/// What was rejected, for the hook and the metrics.
 #[derive(Default)]
 pub(crate) struct DamageReports {
     hook: Mutex<Option<Hook>>,

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 
-use hubless_content::{ChunkList, FileHash};
+use bytes::Bytes;
+use hubless_content::{ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count, chunk_len};
 
 use crate::{
-    disk::{Access, Signature},
+    disk::{Access, Signature, is_shortage},
     error::StoreError,
-    files::{Files, handles::HandleKey},
-    index::{External, Place, Record},
+    files::{
+        Files,
+        chunk_source::{ChunkRead, ChunkSource},
+        handles::HandleKey,
+        source::OpenBytes,
+    },
+    index::{External, FileLocation, Record},
     parallel,
 };
 
@@ -31,13 +37,75 @@ pub(crate) fn external_record(size: u64, path: PathBuf, right: Signature) -> Rec
         stale: false,
         wrong: Signature::default(),
     };
-    Record::new(size, Place::External(external))
+    Record::new(size, FileLocation::External(external))
+}
+
+/// A file where the user has it.
+pub(super) struct ExternalFile<'a> {
+    pub(super) files: &'a Files,
+    pub(super) file: FileHash,
+    pub(super) size: u64,
+    pub(super) external: &'a External,
+}
+
+impl ChunkSource for ExternalFile<'_> {
+    fn presence(&self) -> ChunkSet {
+        let chunks = chunk_count(self.size);
+        if self.external.stale {
+            ChunkSet::empty(chunks)
+        } else {
+            ChunkSet::full(chunks)
+        }
+    }
+
+    fn read(&self, index: ChunkIndex) -> Result<ChunkRead, StoreError> {
+        let (files, file, external) = (self.files, self.file, self.external);
+        let Some(len) = chunk_len(self.size, index).filter(|_| !external.stale) else {
+            return Ok(ChunkRead::Absent);
+        };
+        let path = || external.path.clone();
+        let key = HandleKey { file, partial: 0 };
+        let bytes = match files.handle(key, Access::ReadUsers, path) {
+            Ok(handle) => files.read_at(&*handle, path, index, len)?,
+            Err(StoreError::Io { source, .. }) if !is_shortage(&source) => None,
+            Err(error) => return Err(error),
+        };
+        // After reading, so that a change before or during the read shows.
+        let now = files.disk.signature(&external.path).unwrap_or_default();
+        let right = files.known_signature(file, &external.right);
+        match bytes {
+            Some(bytes) if now.is_same_but_for_change(&right) => Ok(ChunkRead::Bytes {
+                bytes,
+                is_known: now == right,
+            }),
+            _ => {
+                files.suspect(file)?;
+                Ok(ChunkRead::Absent)
+            }
+        }
+    }
+
+    fn read_now(&self, index: ChunkIndex) -> Option<Bytes> {
+        let len = chunk_len(self.size, index).filter(|_| !self.external.stale)?;
+        self.files.read_open(self.file, index, len, |_| {
+            self.files.is_unchanged(self.file, self.external)
+        })
+    }
+
+    fn open(&self) -> Result<OpenBytes, StoreError> {
+        let path = &self.external.path;
+        match self.files.disk.open(path, Access::ReadUsers) {
+            Ok(file) => Ok(OpenBytes::File(file)),
+            Err(error) if is_shortage(&error) => Err(StoreError::io("open", path, error)),
+            Err(_) => Ok(OpenBytes::Nothing),
+        }
+    }
 }
 
 impl Files {
-    /// Looks at all external files. One that changed is hashed: if its bytes are others, it is
+    /// Checks all external files. One that changed is hashed: if its bytes are others, it is
     /// not served until they are right again. A file that has not changed since it was last
-    /// looked at is not read.
+    /// checked is not read.
     pub(crate) fn check_externals(&self) -> Result<Vec<ExternalChange>, StoreError> {
         let mut changes = Vec::new();
         for (file, record, external) in self.externals()? {
@@ -70,7 +138,7 @@ impl Files {
         self.index
             .files()
             .fold(Vec::new, |externals, file, record| {
-                if let Place::External(external) = &record.place {
+                if let FileLocation::External(external) = &record.place {
                     let external = external.clone();
                     externals.push((file, record, external));
                 }
@@ -137,7 +205,7 @@ impl Files {
         if self.index.is_read_only() {
             return Ok(false);
         }
-        let new = Record::new(known.size, Place::External(external.clone()));
+        let new = Record::new(known.size, FileLocation::External(external.clone()));
         let put = self.index.files().replace(file, known, &new)?;
         // The path may lead to another file now.
         self.handles.lock().remove(HandleKey { file, partial: 0 });
@@ -151,13 +219,13 @@ impl Files {
             .is_ok_and(|now| now == right)
     }
 
-    /// A reader saw that an external file changed: it is not served from now on, and is looked at
-    /// with the next check.
+    /// A reader saw that an external file changed: it is not served from now on, and is read
+    /// by the next check.
     pub(crate) fn suspect(&self, file: FileHash) -> Result<(), StoreError> {
         let Some(record) = self.record(file)? else {
             return Ok(());
         };
-        let Place::External(known) = &record.place else {
+        let FileLocation::External(known) = &record.place else {
             return Ok(());
         };
         if !known.stale {

@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use hubless_content::FileHash;
+use bytes::Bytes;
+use hubless_content::{ChunkIndex, FileHash, chunk_offset};
+use hubless_memory::KeptBuffers;
 
 use crate::{
     disk::{Access, DiskFile, is_loss},
@@ -81,5 +83,52 @@ impl Files {
 
     pub(crate) fn drop_handle(&self, file: FileHash, partial: u64) {
         self.handles.lock().remove(HandleKey { file, partial });
+    }
+
+    /// The open file of a complete or external file, if it is open.
+    pub(super) fn open_handle(&self, file: FileHash) -> Option<Arc<dyn DiskFile>> {
+        self.handles.lock().get(HandleKey { file, partial: 0 })
+    }
+
+    /// Reads a chunk of `file` that should be there in full.
+    pub(super) fn read_at(
+        &self,
+        file: &dyn DiskFile,
+        path: impl FnOnce() -> PathBuf,
+        index: ChunkIndex,
+        len: usize,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let mut buffer = self.buffers.take(len);
+        match file.read_exact_at(buffer.bytes_mut(), chunk_offset(index)) {
+            Ok(()) => Ok(Some(buffer.freeze())),
+            Err(error) if is_loss(&error) => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path(), error)),
+        }
+    }
+
+    /// Reads a chunk of a file that is open, if that needs no wait and `is_right` says so afterwards.
+    pub(super) fn read_open(
+        &self,
+        file: FileHash,
+        index: ChunkIndex,
+        len: usize,
+        is_right: impl FnOnce(&dyn DiskFile) -> bool,
+    ) -> Option<Bytes> {
+        let handle = self.open_handle(file)?;
+        let mut buffer = self.buffers.take(len);
+        let read = handle.read_at_once(buffer.bytes_mut(), chunk_offset(index));
+        // Checked after reading, so that a change before or during the read shows.
+        let is_right = is_right(&*handle);
+        // What took the place of another file meanwhile has another handle, or none.
+        let is_same = || {
+            let now = self.open_handle(file);
+            now.is_some_and(|now| Arc::ptr_eq(&now, &handle))
+        };
+        (read.ok()? && is_right && is_same()).then(|| buffer.freeze())
+    }
+
+    /// Keeps the memory of chunks that were read and dropped for the next ones.
+    pub(crate) fn keep_buffers(&self) -> KeptBuffers {
+        self.buffers.keep()
     }
 }

@@ -12,7 +12,7 @@ use hubless_content::{ChunkList, ChunkSet, FileHash, ManifestEntry, chunk_count}
 use crate::{
     error::StoreError,
     files::{Files, partial::Partial},
-    index::{Place, Presence, Record},
+    index::{FileLocation, Presence, Record},
 };
 
 /// Where a file's bytes are.
@@ -46,7 +46,7 @@ pub struct FileInfo {
 
 /// Where a file is to be read now.
 #[derive(Clone)]
-pub(crate) enum Located {
+pub(crate) enum LocatedFile {
     Missing,
     /// Its only chunk waits to be committed.
     Waiting(Bytes),
@@ -55,20 +55,7 @@ pub(crate) enum Located {
     Stored(Record),
 }
 
-impl Located {
-    /// The chunks that can be read.
-    pub(crate) fn held(&self) -> ChunkSet {
-        match self {
-            Self::Missing => ChunkSet::empty(0),
-            Self::Waiting(_) => ChunkSet::full(1),
-            Self::Partial(partial) => partial.lock().held.clone(),
-            Self::Stored(record) if record.is_complete() => {
-                ChunkSet::full(chunk_count(record.size))
-            }
-            Self::Stored(record) => ChunkSet::empty(chunk_count(record.size)),
-        }
-    }
-
+impl LocatedFile {
     pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Missing => 0,
@@ -79,7 +66,7 @@ impl Located {
     }
 
     pub(crate) fn is_external(&self) -> bool {
-        matches!(self, Self::Stored(record) if matches!(record.place, Place::External(_)))
+        matches!(self, Self::Stored(record) if matches!(record.place, FileLocation::External(_)))
     }
 }
 
@@ -87,15 +74,15 @@ impl Files {
     /// What is known about a file; `None` if nothing of it is here.
     pub(crate) fn file(&self, file: FileHash) -> Result<Option<FileInfo>, StoreError> {
         Ok(match self.locate(file)? {
-            Located::Missing => None,
-            Located::Waiting(bytes) => Some(FileInfo {
+            LocatedFile::Missing => None,
+            LocatedFile::Waiting(bytes) => Some(FileInfo {
                 size: bytes.len() as u64,
                 place: FilePlace::Inline,
                 held: 1,
                 complete: true,
                 stale: false,
             }),
-            Located::Partial(partial) => {
+            LocatedFile::Partial(partial) => {
                 let state = partial.lock();
                 Some(FileInfo {
                     size: state.size,
@@ -109,7 +96,7 @@ impl Files {
                     stale: false,
                 })
             }
-            Located::Stored(record) => {
+            LocatedFile::Stored(record) => {
                 let complete = record.is_complete();
                 Some(FileInfo {
                     size: record.size,
@@ -121,10 +108,10 @@ impl Files {
                     complete,
                     stale: !complete,
                     place: match record.place {
-                        Place::Inline => FilePlace::Inline,
-                        Place::Owned(_) => FilePlace::Owned,
-                        Place::Partial => FilePlace::Partial,
-                        Place::External(external) => FilePlace::External(external.path),
+                        FileLocation::Inline => FilePlace::Inline,
+                        FileLocation::Owned(_) => FilePlace::Owned,
+                        FileLocation::Partial => FilePlace::Partial,
+                        FileLocation::External(external) => FilePlace::External(external.path),
                     },
                 })
             }
@@ -134,8 +121,8 @@ impl Files {
     /// Which chunks of a file can be read, committed or not; `None` if nothing of it is here.
     pub(crate) fn held(&self, file: FileHash) -> Result<Option<ChunkSet>, StoreError> {
         Ok(match self.locate(file)? {
-            Located::Missing => None,
-            located => Some(located.held()),
+            LocatedFile::Missing => None,
+            located => Some(self.presence(file, &located)),
         })
     }
 
@@ -155,38 +142,38 @@ impl Files {
         self.index.files().get(file)
     }
 
-    /// Where `file` is now. What waits is looked at before the index: it leaves the one only
+    /// Where `file` is now. What waits is read before the index: it leaves the one only
     /// after it is in the other.
-    pub(crate) fn locate(&self, file: FileHash) -> Result<Located, StoreError> {
+    pub(crate) fn locate(&self, file: FileHash) -> Result<LocatedFile, StoreError> {
         if let Some(bytes) = self.queue.inline(file) {
-            return Ok(Located::Waiting(bytes));
+            return Ok(LocatedFile::Waiting(bytes));
         }
         if let Some(partial) = self.partials.lock().get(&file) {
-            return Ok(Located::Partial(partial.clone()));
+            return Ok(LocatedFile::Partial(partial.clone()));
         }
         match self.record(file)? {
-            None => Ok(Located::Missing),
-            Some(record) if !record.is_partial() => Ok(Located::Stored(record)),
+            None => Ok(LocatedFile::Missing),
+            Some(record) if !record.is_partial() => Ok(LocatedFile::Stored(record)),
             Some(_) => self.load_partial(file),
         }
     }
 
     /// Takes a partial file into memory. The index is read again under the lock, because the file
     /// may have become complete since.
-    fn load_partial(&self, file: FileHash) -> Result<Located, StoreError> {
+    fn load_partial(&self, file: FileHash) -> Result<LocatedFile, StoreError> {
         let mut map = self.partials.lock();
         if let Some(partial) = map.get(&file) {
-            return Ok(Located::Partial(partial.clone()));
+            return Ok(LocatedFile::Partial(partial.clone()));
         }
         let Some((record, held)) = self.record_and_held(file)? else {
-            return Ok(Located::Missing);
+            return Ok(LocatedFile::Missing);
         };
         if !record.is_partial() {
-            return Ok(Located::Stored(record));
+            return Ok(LocatedFile::Stored(record));
         }
         let partial = Arc::new(self.take_in(file, record.size, held)?);
         map.insert(file, partial.clone());
-        Ok(Located::Partial(partial))
+        Ok(LocatedFile::Partial(partial))
     }
 
     pub(crate) fn record_and_held(
@@ -217,9 +204,9 @@ impl Files {
             return Ok(Some(list));
         }
         let size = match self.locate(file)? {
-            Located::Waiting(bytes) => bytes.len() as u64,
-            Located::Stored(record) => record.size,
-            Located::Partial(_) | Located::Missing => return Ok(None),
+            LocatedFile::Waiting(bytes) => bytes.len() as u64,
+            LocatedFile::Stored(record) => record.size,
+            LocatedFile::Partial(_) | LocatedFile::Missing => return Ok(None),
         };
         Ok(ChunkList::single(file, size).ok())
     }

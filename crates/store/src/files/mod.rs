@@ -1,16 +1,19 @@
 //! Files at rest: where their bytes are, and reading and writing them there.
 //!
 //! A file is *inline* in the index, *owned* or *partial* below the home directory, or *external*, where
-//! the user has it ([`Place`](crate::index::Place)). [`Files`] knows the index, what waits for its next
+//! the user has it; each is a [`ChunkSource`](chunk_source::ChunkSource). [`Files`] knows the index, what waits for its next
 //! commit, and the open files. It reads and writes chunks, and notes which are found to be lost; it
 //! does not move files from one state to another, which `commit` does.
 
-pub(crate) mod chunks;
+pub(crate) mod chunk_source;
 pub(crate) mod damage;
 pub(crate) mod external;
 pub(crate) mod handles;
+mod inline;
 pub(crate) mod located;
+mod owned;
 pub(crate) mod partial;
+mod partial_file;
 pub(crate) mod source;
 
 use std::{

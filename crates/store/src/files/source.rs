@@ -6,24 +6,23 @@
 use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_len, chunk_offset};
+use hubless_content::{ChunkIndex, ChunkList, chunk_len, chunk_offset};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    disk::{Access, DiskFile, Signature, is_loss, is_shortage},
+    disk::{DiskFile, Signature, is_shortage},
     error::{IoContext, StoreError},
-    files::{Files, located::Located},
-    index::Place,
+    files::Files,
 };
 
-pub(crate) enum Source {
+pub(crate) enum OpenBytes {
     /// There is nothing to read where the bytes should be.
     Nothing,
     Bytes(Bytes),
     File(Arc<dyn DiskFile>),
 }
 
-impl Source {
+impl OpenBytes {
     pub(crate) fn signature(&self) -> Option<Signature> {
         match self {
             Self::Nothing | Self::Bytes(_) => None,
@@ -57,44 +56,6 @@ fn shortage(list: &ChunkList, error: io::Error) -> StoreError {
 }
 
 impl Files {
-    /// Opens what a located file's bytes are in.
-    pub(crate) fn source(&self, file: FileHash, located: &Located) -> Result<Source, StoreError> {
-        match located {
-            Located::Missing => Ok(Source::Nothing),
-            Located::Waiting(bytes) => Ok(Source::Bytes(bytes.clone())),
-            Located::Partial(partial) => self.partial_handle(partial).map(Source::File),
-            Located::Stored(record) => match &record.place {
-                Place::Inline => Ok(match self.read_inline(file)? {
-                    Some(bytes) => Source::Bytes(bytes),
-                    None => Source::Nothing,
-                }),
-                Place::Owned(_) => self.open_owned(file),
-                Place::External(external) => self.open_external(&external.path),
-                Place::Partial => Ok(Source::Nothing),
-            },
-        }
-    }
-
-    pub(crate) fn open_owned(&self, file: FileHash) -> Result<Source, StoreError> {
-        let path = self.home.owned(file);
-        match self.disk.open(&path, Access::Read) {
-            Ok(file) => Ok(Source::File(file)),
-            Err(error) if is_loss(&error) => {
-                self.home_is_there()?;
-                Ok(Source::Nothing)
-            }
-            Err(error) => Err(StoreError::io("open", &path, error)),
-        }
-    }
-
-    fn open_external(&self, path: &Path) -> Result<Source, StoreError> {
-        match self.disk.open(path, Access::ReadUsers) {
-            Ok(file) => Ok(Source::File(file)),
-            Err(error) if is_shortage(&error) => Err(StoreError::io("open", path, error)),
-            Err(_) => Ok(Source::Nothing),
-        }
-    }
-
     /// An error if the home directory is not where it was: a disk that was unmounted has lost
     /// nothing.
     pub(crate) fn home_is_there(&self) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use crate::{
         Index,
         digests::{self, Digests},
         files::{encode_list, get_record, put_record, write_uses},
-        record::{Check, Place, Record},
+        record::{Check, FileLocation, Record},
         tables,
     },
 };
@@ -99,7 +99,7 @@ impl Index {
                 lists.insert(file.as_bytes(), &encode_list(list)[..])?;
             }
             for (file, bytes) in &batch.inline {
-                let record = Record::new(bytes.len() as u64, Place::Inline);
+                let record = Record::new(bytes.len() as u64, FileLocation::Inline);
                 inline.insert(file.as_bytes(), &bytes[..])?;
                 if get_record(&records, *file)?.is_some() {
                     twice += bytes.len() as u64;

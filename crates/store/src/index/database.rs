@@ -181,7 +181,7 @@ impl Database {
 
     fn run<T>(&self, work: impl Fn(&Opened) -> IndexResult<T>) -> Result<T, StoreError> {
         match self.attempt(&work) {
-            // Somebody else's failure; ours to open the database again.
+            // Another call failed before; this one opens the database again.
             Err(Failure::Index(IndexError::Redb(redb::Error::PreviousIo))) => self.attempt(&work),
             outcome => outcome,
         }

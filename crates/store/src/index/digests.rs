@@ -1,9 +1,9 @@
 //! SHA-256 and git's SHA-1 of files: what other hubs call them.
 //!
 //! They cost several times what BLAKE3 does, so an import does not compute them; they are found
-//! when somebody asks, or in the background, and kept as long as the file. Kept digests are true:
+//! when a caller asks, or in the background, and kept as long as the file. Kept digests are true:
 //! they come from bytes that were read and verified, all of them (`Store::compute_digests`), or
-//! from who did that already.
+//! from a caller that did that already.
 
 use std::collections::HashMap;
 
@@ -190,7 +190,7 @@ pub(super) fn write(
         if sha256s.get(sha256)?.is_none() {
             sha256s.insert(sha256, file.as_bytes())?;
         }
-        // SHA-1 can be made to collide: who comes second does not take the place of the first.
+        // SHA-1 can be made to collide: a second file does not take the place of the first.
         let git_blob = digests.git_blob.as_bytes();
         if git_blobs.get(git_blob)?.is_none() {
             git_blobs.insert(git_blob, file.as_bytes())?;

@@ -14,7 +14,7 @@ use crate::{
         database::{IndexError, IndexResult},
         digests,
         presence::Presence,
-        record::{Place, Record},
+        record::{FileLocation, Record},
         sealed::Rows,
         tables::{self, Hash},
     },
@@ -127,7 +127,7 @@ impl FileTable<'_> {
                 let (file, record) = row?;
                 let whole = record.is_complete();
                 let any = match record.place {
-                    Place::Partial => !get_held(&held, file, record.size)?.is_empty(),
+                    FileLocation::Partial => !get_held(&held, file, record.size)?.is_empty(),
                     _ => whole,
                 };
                 if any {
@@ -156,7 +156,7 @@ impl FileTable<'_> {
                         Presence::Some(get_held(&held, file, record.size)?)
                     }
                     Some(record) if record.is_complete() => Presence::All {
-                        external: matches!(record.place, Place::External(_)),
+                        external: matches!(record.place, FileLocation::External(_)),
                     },
                     Some(_) | None => Presence::None,
                 })
@@ -196,7 +196,7 @@ impl FileTable<'_> {
     ) -> Result<(), StoreError> {
         self.index.write(|write| {
             let mut files = tables::FILES.write(write)?;
-            put_record(&mut files, file, &Record::new(size, Place::Partial))?;
+            put_record(&mut files, file, &Record::new(size, FileLocation::Partial))?;
             let mut table = tables::HELD.write(write)?;
             table.insert(file.as_bytes(), &held.to_bytes()[..])
         })
@@ -206,7 +206,7 @@ impl FileTable<'_> {
     pub(crate) fn put_partial(self, list: &ChunkList) -> Result<(), StoreError> {
         let file = list.file();
         self.index.write(|write| {
-            let record = Record::new(list.size(), Place::Partial);
+            let record = Record::new(list.size(), FileLocation::Partial);
             put_record(&mut tables::FILES.write(write)?, file, &record)?;
             tables::HELD.write(write)?.remove(file.as_bytes())?;
             let mut lists = write.open_table(tables::CHUNK_LISTS)?;

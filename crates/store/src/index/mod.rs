@@ -48,7 +48,7 @@ pub use revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
 
 pub(crate) use batch::{Batch, FileRow, PlacedRow};
 pub(crate) use presence::Presence;
-pub(crate) use record::{Check, External, Place, Record, seconds_since_1970};
+pub(crate) use record::{Check, External, FileLocation, Record, seconds_since_1970};
 pub(crate) use revisions::Named;
 
 /// The index of a store, open.

@@ -1,4 +1,4 @@
-//! A file over which writes are kept in memory: what looks at an index need not change it.
+//! A file over which writes are kept in memory: a check of an index need not change it.
 
 use std::{
     collections::HashMap,
@@ -16,11 +16,11 @@ const BLOCK: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: IndexFile,
-    state: Mutex<State>,
+    state: Mutex<OverlayState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct OverlayState {
     len: u64,
     /// Bytes of the file that may still be read; what is cut off and grown again is zero.
     file_len: u64,
@@ -31,7 +31,7 @@ impl Overlay {
     pub(super) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         let file = IndexFile(file);
         let len = file.len()?;
-        let state = State {
+        let state = OverlayState {
             len,
             file_len: len,
             written: HashMap::new(),
@@ -43,7 +43,7 @@ impl Overlay {
     }
 
     /// A block as it is now.
-    fn block(&self, state: &State, number: u64) -> io::Result<Box<[u8; BLOCK as usize]>> {
+    fn block(&self, state: &OverlayState, number: u64) -> io::Result<Box<[u8; BLOCK as usize]>> {
         if let Some(written) = state.written.get(&number) {
             return Ok(written.clone());
         }

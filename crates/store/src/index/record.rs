@@ -9,7 +9,7 @@
 //! external only:
 //! 48 bytes    signature when it was last known to be right
 //! 1 byte      1 if it is stale: changed since, and not known to be right
-//! 48 bytes    signature at which it was last found to be wrong; zeros if not looked at
+//! 48 bytes    signature at which it was last found to be wrong; zeros if not checked
 //! the rest    absolute path
 //! ```
 //! Numbers are little-endian. A signature is size (8), seconds (8) and nanoseconds (4) of the last
@@ -37,13 +37,13 @@ const EXTERNAL: u8 = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) size: u64,
-    pub(crate) place: Place,
+    pub(crate) place: FileLocation,
     /// When all of it was last checked, in seconds since 1970; 0: never, or not as a whole.
     pub(crate) checked: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum FileLocation {
     Inline,
     /// With its signature when it was last known to be right.
     Owned(Signature),
@@ -57,15 +57,15 @@ pub(crate) struct External {
     pub(crate) path: PathBuf,
     pub(crate) right: Signature,
     pub(crate) stale: bool,
-    /// At this signature it was looked at and found wrong, so there is no need to look again.
+    /// At this signature it was checked and found wrong, so there is no need to check it again.
     pub(crate) wrong: Signature,
 }
 
 impl Record {
     /// Of a file that is known to be right now, unless it is partial.
-    pub(crate) fn new(size: u64, place: Place) -> Self {
+    pub(crate) fn new(size: u64, place: FileLocation) -> Self {
         let checked = match place {
-            Place::Partial => 0,
+            FileLocation::Partial => 0,
             _ => seconds_since_1970(SystemTime::now()),
         };
         Self {
@@ -80,8 +80,8 @@ impl Record {
         let mut record = self.clone();
         record.checked = record.checked.max(check.at);
         match (&mut record.place, check.signature) {
-            (Place::Owned(right), Some(now)) => *right = now,
-            (Place::External(external), Some(now)) => {
+            (FileLocation::Owned(right), Some(now)) => *right = now,
+            (FileLocation::External(external), Some(now)) => {
                 external.right = now;
                 external.stale = false;
             }
@@ -91,26 +91,26 @@ impl Record {
     }
 
     pub(crate) fn is_owned(&self) -> bool {
-        matches!(self.place, Place::Owned(_))
+        matches!(self.place, FileLocation::Owned(_))
     }
 
     pub(crate) fn is_partial(&self) -> bool {
-        self.place == Place::Partial
+        self.place == FileLocation::Partial
     }
 
     /// Whether all chunks can be served.
     pub(crate) fn is_complete(&self) -> bool {
         match &self.place {
-            Place::Inline | Place::Owned(_) => true,
-            Place::Partial => false,
-            Place::External(external) => !external.stale,
+            FileLocation::Inline | FileLocation::Owned(_) => true,
+            FileLocation::Partial => false,
+            FileLocation::External(external) => !external.stale,
         }
     }
 
     /// Bytes that the file takes in the home directory. A partial file has its space from the
     /// beginning.
     pub(crate) fn bytes_owned(&self) -> u64 {
-        if matches!(self.place, Place::External(_)) {
+        if matches!(self.place, FileLocation::External(_)) {
             0
         } else {
             self.size
@@ -119,18 +119,18 @@ impl Record {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let tag = match self.place {
-            Place::Inline => INLINE,
-            Place::Owned(_) => OWNED,
-            Place::Partial => PARTIAL,
-            Place::External(_) => EXTERNAL,
+            FileLocation::Inline => INLINE,
+            FileLocation::Owned(_) => OWNED,
+            FileLocation::Partial => PARTIAL,
+            FileLocation::External(_) => EXTERNAL,
         };
         let mut out = vec![tag];
         out.extend(self.size.to_le_bytes());
         out.extend(self.checked.to_le_bytes());
         match &self.place {
-            Place::Inline | Place::Partial => {}
-            Place::Owned(right) => put_signature(&mut out, right),
-            Place::External(external) => {
+            FileLocation::Inline | FileLocation::Partial => {}
+            FileLocation::Owned(right) => put_signature(&mut out, right),
+            FileLocation::External(external) => {
                 put_signature(&mut out, &external.right);
                 out.push(u8::from(external.stale));
                 put_signature(&mut out, &external.wrong);
@@ -159,10 +159,10 @@ impl Record {
             Version::Two => (reader.u64()?, (tag == OWNED).then(|| reader.signature())),
         };
         let place = match tag {
-            INLINE => Place::Inline,
-            OWNED => Place::Owned(right.unwrap_or(Some(Signature::default()))?),
-            PARTIAL => Place::Partial,
-            EXTERNAL => Place::External(reader.external()?),
+            INLINE => FileLocation::Inline,
+            OWNED => FileLocation::Owned(right.unwrap_or(Some(Signature::default()))?),
+            PARTIAL => FileLocation::Partial,
+            EXTERNAL => FileLocation::External(reader.external()?),
             _ => return None,
         };
         reader.bytes.is_empty().then_some(Self {
@@ -290,19 +290,23 @@ mod tests {
             stale: true,
             wrong: Signature::default(),
         };
-        Record::new(5, Place::External(external))
+        Record::new(5, FileLocation::External(external))
     }
 
     #[test]
     fn bytes_and_back() {
-        for place in [Place::Inline, Place::Owned(SIGNATURE), Place::Partial] {
+        for place in [
+            FileLocation::Inline,
+            FileLocation::Owned(SIGNATURE),
+            FileLocation::Partial,
+        ] {
             let record = Record::new(1 << 40, place);
             assert_eq!(Record::decode(&record.encode()), Some(record));
         }
         assert_eq!(Record::decode(&external().encode()), Some(external()));
         let record = Record {
             size: 0x0102,
-            place: Place::Owned(SIGNATURE),
+            place: FileLocation::Owned(SIGNATURE),
             checked: 0x0304,
         };
         let mut bytes = vec![2, 2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0];
@@ -320,7 +324,7 @@ mod tests {
         let bytes = [2, 2, 1, 0, 0, 0, 0, 0, 0];
         let record = Record {
             size: 0x0102,
-            place: Place::Owned(Signature::default()),
+            place: FileLocation::Owned(Signature::default()),
             checked: 0,
         };
         assert_eq!(Record::decode_v1(&bytes), Some(record));
@@ -330,7 +334,7 @@ mod tests {
         bytes.extend([0; 36]);
         bytes.extend(b"/a");
         let record = Record::decode_v1(&bytes).unwrap();
-        let Place::External(external) = record.place else {
+        let FileLocation::External(external) = record.place else {
             panic!("{record:?}");
         };
         assert_eq!(external.right.inode, u64::from_le_bytes([1; 8]));

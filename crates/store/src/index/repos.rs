@@ -47,10 +47,10 @@ pub struct Repo {
     pub created: u64,
     /// Where it comes from.
     pub origin: RepoOrigin,
-    /// Only for those who may see it.
+    /// Visible only to its readers.
     #[serde(default)]
     pub private: bool,
-    /// Its files only for those who accepted its terms.
+    /// Its files only for users that accepted its terms.
     #[serde(default)]
     pub gated: bool,
 }

@@ -23,7 +23,7 @@ pub const REVISIONS_MAX: usize = 100_000;
 /// Bytes of a revision's id, at the end of the key of its row.
 const COMMIT_BYTES: usize = 20;
 
-/// Digits of an id that are enough to look for a revision: as hubs have it.
+/// Digits of an id that are enough to search for a revision: as hubs have it.
 pub const COMMIT_PREFIX_MIN: usize = 5;
 
 /// What one revision names.

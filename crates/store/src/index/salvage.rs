@@ -39,8 +39,8 @@ const PAGES_PER_ROW_MAX: u32 = 256;
 
 /// Whether all pages of an index are as they were written.
 ///
-/// redb compares pages with their checksums, but writes to what it looks at, and falls back to an older
-/// state where it can; so it looks at a file over which its writes are kept in memory.
+/// redb compares pages with their checksums, but writes to the file it checks, and falls back to an older
+/// state where it can; so it checks a file over which its writes are kept in memory.
 ///
 /// # Errors
 /// If the file cannot be read.

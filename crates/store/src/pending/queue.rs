@@ -1,7 +1,7 @@
 //! What waits for the next group commit.
 //!
-//! Everything in it can already be read. It is bounded: when too many bytes wait, whoever brings
-//! more waits for a commit.
+//! Everything in it can already be read. It is bounded: when too many bytes wait, a caller
+//! with more waits for a commit.
 
 use std::{
     collections::HashMap,
@@ -36,12 +36,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     next: Batch,
     /// Being committed: no longer in `next`, not yet in the index.
     committing: Option<Arc<Batch>>,
@@ -55,7 +55,7 @@ struct State {
     stopped: bool,
 }
 
-impl State {
+impl QueueState {
     fn wake_after(&mut self, wait: Duration) {
         let at = Instant::now() + wait;
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
@@ -71,7 +71,7 @@ impl State {
 pub(crate) enum Pushed {
     New,
     Known,
-    /// There is no room and the last commit failed: somebody must commit first.
+    /// There is no room and the last commit failed: the caller must commit first.
     Stuck,
 }
 
@@ -143,14 +143,14 @@ impl Queue {
         lock(&self.state).next.checks.remove(&file);
     }
 
-    fn more(&self, state: &mut State, bytes: u64) {
+    fn more(&self, state: &mut QueueState, bytes: u64) {
         state.bytes += bytes;
         self.wake(state, COMMIT_AFTER);
     }
 
     /// Has a commit begin after `wait`, or at once if there is enough for it. After a failure it
     /// stays with the time that was set then.
-    fn wake(&self, state: &mut State, wait: Duration) {
+    fn wake(&self, state: &mut QueueState, wait: Duration) {
         if state.failed {
             return;
         }

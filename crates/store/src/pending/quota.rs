@@ -22,11 +22,11 @@ pub struct Usage {
 
 #[derive(Debug, Default)]
 pub(crate) struct Quota {
-    state: Mutex<State>,
+    state: Mutex<QuotaState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QuotaState {
     used: u64,
     limit: Option<u64>,
 }
@@ -34,7 +34,7 @@ struct State {
 impl Quota {
     pub(crate) fn new(used: u64, limit: Option<u64>) -> Self {
         Self {
-            state: Mutex::new(State { used, limit }),
+            state: Mutex::new(QuotaState { used, limit }),
         }
     }
 

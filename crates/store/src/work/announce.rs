@@ -70,7 +70,7 @@ impl Work {
             }
         }
         let committed = self.files.index.files().readable()?;
-        // What was looked at before may have become complete since, and what is complete may wait
+        // What was read before may have become complete since, and what is complete may wait
         // for its commit: either is enough.
         for (file, whole) in committed {
             *files.entry(file).or_default() |= whole;

@@ -10,8 +10,8 @@ use hubless_memory::AlignedBytes;
 use crate::{
     disk::{Signature, is_loss},
     error::StoreError,
-    files::{located::Located, source::Source},
-    index::{Check, Place, Presence},
+    files::{located::LocatedFile, source::OpenBytes},
+    index::{Check, FileLocation, Presence},
     locks::lock,
     observer::Observer,
     parallel::{self, Meter, Span},
@@ -21,7 +21,7 @@ use crate::{
 /// A file to read.
 pub(crate) struct FileToCheck {
     pub(crate) file: FileHash,
-    pub(crate) located: Located,
+    pub(crate) located: LocatedFile,
     pub(crate) held: ChunkSet,
     pub(crate) list: ChunkList,
     before: Option<Signature>,
@@ -36,7 +36,12 @@ pub(crate) struct Checked {
 }
 
 impl FileToCheck {
-    pub(crate) fn new(file: FileHash, located: Located, held: ChunkSet, list: ChunkList) -> Self {
+    pub(crate) fn new(
+        file: FileHash,
+        located: LocatedFile,
+        held: ChunkSet,
+        list: ChunkList,
+    ) -> Self {
         Self {
             file,
             located,
@@ -57,7 +62,7 @@ impl Work {
     /// known and cannot be made. A stale file of the user's is read in full: it may be right again.
     pub(crate) fn target(&self, file: FileHash) -> Result<Option<FileToCheck>, StoreError> {
         let located = self.files.locate(file)?;
-        let mut held = located.held();
+        let mut held = self.files.presence(file, &located);
         if located.is_external() {
             held = ChunkSet::full(chunk_count(located.size()));
         }
@@ -137,17 +142,18 @@ impl Work {
     ) -> Result<Vec<ChunkIndex>, StoreError> {
         if !suspected.is_empty() {
             // Nothing is held of a stale file, so there is nothing to reject.
-            let is_stale = target.located.is_external() && target.located.held().is_empty();
+            let is_stale = target.located.is_external()
+                && self.files.presence(target.file, &target.located).is_empty();
             return match is_stale {
                 true => Ok(suspected.to_vec()),
                 false => self.commits.reject(target.file, suspected),
             };
         }
         match &target.located {
-            Located::Partial(partial) => {
+            LocatedFile::Partial(partial) => {
                 (target.held.iter()).for_each(|n| partial.prove(ChunkIndex(n)));
             }
-            Located::Stored(_) => {
+            LocatedFile::Stored(_) => {
                 let now = self.files.source(target.file, &target.located)?.signature();
                 // If it changed while it was read, it is not known which signature is right.
                 let signature = now.filter(|_| now == target.before);
@@ -157,7 +163,7 @@ impl Work {
                 // What the cache has open may be what lay there before.
                 self.files.drop_handle(target.file, 0);
             }
-            Located::Missing | Located::Waiting(_) => {}
+            LocatedFile::Missing | LocatedFile::Waiting(_) => {}
         }
         Ok(Vec::new())
     }
@@ -169,17 +175,17 @@ impl Work {
             return Ok(Some(list));
         }
         let located = self.files.locate(file)?;
-        if !matches!(located, Located::Stored(_)) {
+        if !matches!(located, LocatedFile::Stored(_)) {
             return Ok(None);
         }
         let hashed = match self.files.source(file, &located)? {
-            Source::File(handle) => {
+            OpenBytes::File(handle) => {
                 match parallel::hash(&*handle, &self.files.home.owned(file), located.size()) {
                     Err(StoreError::Io { source, .. }) if is_loss(&source) => None,
                     hashed => hashed?,
                 }
             }
-            Source::Bytes(_) | Source::Nothing => None,
+            OpenBytes::Bytes(_) | OpenBytes::Nothing => None,
         };
         match hashed.filter(|list| list.file() == file) {
             Some(list) => {
@@ -200,14 +206,14 @@ impl Work {
     /// [`StoreError::Incomplete`] if not all of it is held, or was until it was found to be wrong.
     pub(crate) fn prove_file(&self, file: FileHash) -> Result<(), StoreError> {
         let located = self.files.locate(file)?;
-        if !located.held().is_full() {
+        if !self.files.presence(file, &located).is_full() {
             return Err(StoreError::Incomplete { file });
         }
         let recorded = match &located {
-            Located::Stored(record) => match &record.place {
-                Place::Owned(right) => Some(right),
-                Place::External(external) => Some(&external.right),
-                Place::Inline | Place::Partial => None,
+            LocatedFile::Stored(record) => match &record.place {
+                FileLocation::Owned(right) => Some(right),
+                FileLocation::External(external) => Some(&external.right),
+                FileLocation::Inline | FileLocation::Partial => None,
             },
             _ => None,
         };
@@ -215,9 +221,9 @@ impl Work {
         let source = self.files.source(file, &located)?;
         let right = match &source {
             // A file of one chunk, which is at hand: its hash is the proof.
-            Source::Bytes(bytes) => blake3::hash(bytes).as_bytes() == file.as_bytes(),
-            Source::Nothing => false,
-            Source::File(_) => known.is_some() && known == source.signature(),
+            OpenBytes::Bytes(bytes) => blake3::hash(bytes).as_bytes() == file.as_bytes(),
+            OpenBytes::Nothing => false,
+            OpenBytes::File(_) => known.is_some() && known == source.signature(),
         };
         if right {
             return Ok(());
@@ -245,10 +251,10 @@ impl Work {
     /// signature now is that of a right file, if nothing else about it changed.
     pub(crate) fn relinked(&self, file: FileHash) -> Result<(), StoreError> {
         let located = self.files.locate(file)?;
-        let Located::Stored(record) = &located else {
+        let LocatedFile::Stored(record) = &located else {
             return Ok(());
         };
-        let Place::Owned(right) = &record.place else {
+        let FileLocation::Owned(right) = &record.place else {
             return Ok(());
         };
         let known = self.files.known_signature(file, right);

@@ -12,7 +12,7 @@ use hubless_content::ChunkIndex;
 
 use crate::{
     error::{IoContext, StoreError},
-    files::{located::Located, partial::Partial},
+    files::{located::LocatedFile, partial::Partial},
     locks::lock,
     work::{Work, check::FileToCheck},
 };
@@ -117,7 +117,7 @@ impl Work {
 
     pub(crate) fn prove_partial(&self, partial: &Arc<Partial>) -> Result<(), StoreError> {
         let unproven = partial.unproven();
-        let located = Located::Partial(partial.clone());
+        let located = LocatedFile::Partial(partial.clone());
         match self.files.chunk_list(partial.file)? {
             Some(list) => {
                 let target = FileToCheck::new(partial.file, located, unproven, list);

@@ -4,7 +4,7 @@ use hubless_content::{ChunkIndex, ChunkList, FileHash, GitBlobId, Sha256, chunk_
 
 use crate::{
     error::StoreError,
-    files::located::Located,
+    files::located::LocatedFile,
     index::{DigestHasher, Digests},
     observer::Observer,
     parallel::Meter,
@@ -160,10 +160,10 @@ impl Work {
 
     fn is_whole(&self, file: FileHash) -> Result<bool, StoreError> {
         Ok(match self.files.locate(file)? {
-            Located::Missing => false,
-            Located::Waiting(_) => true,
-            Located::Partial(partial) => partial.lock().held.is_full(),
-            Located::Stored(record) => record.is_complete(),
+            LocatedFile::Missing => false,
+            LocatedFile::Waiting(_) => true,
+            LocatedFile::Partial(partial) => partial.lock().held.is_full(),
+            LocatedFile::Stored(record) => record.is_complete(),
         })
     }
 }

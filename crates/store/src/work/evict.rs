@@ -18,7 +18,7 @@ use hubless_content::{ContentHash, FileHash};
 
 use crate::{
     error::StoreError,
-    index::{Named, Place},
+    index::{FileLocation, Named},
     locks::lock,
     pending::quota::Reservation,
     work::{
@@ -50,12 +50,12 @@ pub struct Evictions {
 }
 
 #[derive(Default)]
-pub(crate) struct Evictor(Mutex<State>);
+pub(crate) struct Evictor(Mutex<EvictorState>);
 
 #[derive(Default)]
-struct State {
+struct EvictorState {
     done: Evictions,
-    /// So many bytes could not be freed, and until then there is no use in another look.
+    /// So many bytes could not be freed, and until then another pass is of no use.
     futile: Option<(u64, Instant)>,
 }
 
@@ -271,7 +271,7 @@ impl Work {
                 .index
                 .files()
                 .fold_with_use(HashMap::new, |files, file, record, used| {
-                    let is_users = matches!(record.place, Place::External(_));
+                    let is_users = matches!(record.place, FileLocation::External(_));
                     if !is_users && !kept.files.contains(&file) {
                         let candidate = Candidate {
                             bytes: record.bytes_owned(),

@@ -18,8 +18,8 @@ use hubless_memory::AlignedBytes;
 use crate::{
     disk::{DiskFile, Signature, dir::EntryKind},
     error::{IoContext, StoreError},
-    files::{located::Located, source::Source},
-    index::Place,
+    files::{located::LocatedFile, source::OpenBytes},
+    index::FileLocation,
     observer::Observer,
     parallel::{self, Meter, read_chunks},
     work::{
@@ -68,11 +68,11 @@ pub struct Exported {
 /// What is to be done for one file.
 struct Step<'a> {
     entry: &'a ManifestEntry,
-    there: There,
+    there: TargetEntry,
 }
 
 /// What has a file's name in the target.
-enum There {
+enum TargetEntry {
     Nothing,
     /// The file.
     Right,
@@ -104,9 +104,9 @@ impl Export<'_> {
         for entry in entries {
             let there = match self.target.find(&entry.path)? {
                 Some(spot) => self.look_at(&spot, entry, force)?,
-                None => There::Nothing,
+                None => TargetEntry::Nothing,
             };
-            if matches!(there, There::Users) {
+            if matches!(there, TargetEntry::Users) {
                 users.push(&entry.path);
             }
             steps.push(Step { entry, there });
@@ -125,9 +125,9 @@ impl Export<'_> {
         spot: &Spot,
         entry: &ManifestEntry,
         force: bool,
-    ) -> Result<There, StoreError> {
+    ) -> Result<TargetEntry, StoreError> {
         let Some(there) = spot.entry()? else {
-            return Ok(There::Nothing);
+            return Ok(TargetEntry::Nothing);
         };
         if there.kind == EntryKind::Directory {
             return Err(StoreError::UnsafeTarget {
@@ -137,39 +137,39 @@ impl Export<'_> {
         }
         if there.kind == EntryKind::File {
             if self.work.is_stored_as(entry.hash, &there.signature)? {
-                return Ok(There::Right);
+                return Ok(TargetEntry::Right);
             }
             let may_be_right = there.signature.size == entry.size;
             if let Some(file) = (may_be_right || !force).then(|| hash_of(spot)).flatten() {
                 if file == entry.hash {
-                    return Ok(There::Right);
+                    return Ok(TargetEntry::Right);
                 }
                 let located = self.work.files.locate(file)?;
-                if matches!(located, Located::Stored(record) if record.is_complete()) {
-                    return Ok(There::Other(there.signature));
+                if matches!(located, LocatedFile::Stored(record) if record.is_complete()) {
+                    return Ok(TargetEntry::Other(there.signature));
                 }
             }
         }
         Ok(if force {
-            There::Other(there.signature)
+            TargetEntry::Other(there.signature)
         } else {
-            There::Users
+            TargetEntry::Users
         })
     }
 
     fn run(mut self, steps: &[Step<'_>], meter: &Meter<'_>) -> Result<Exported, StoreError> {
-        let is_written = |step: &&Step<'_>| !matches!(step.there, There::Right);
+        let is_written = |step: &&Step<'_>| !matches!(step.there, TargetEntry::Right);
         self.target.expect(steps.iter().filter(is_written).count());
         let mut buffer = AlignedBytes::default();
         for Step { entry, there } in steps {
             match there {
-                There::Right => self.exported.kept += 1,
-                There::Nothing => self.write(entry, None, &mut buffer)?,
-                There::Other(before) => {
+                TargetEntry::Right => self.exported.kept += 1,
+                TargetEntry::Nothing => self.write(entry, None, &mut buffer)?,
+                TargetEntry::Other(before) => {
                     self.write(entry, Some(*before), &mut buffer)?;
                     self.exported.replaced += 1;
                 }
-                There::Users => {} // refused by the survey
+                TargetEntry::Users => {} // refused by the survey
             }
             self.exported.files += 1;
             self.exported.bytes += entry.size;
@@ -187,30 +187,32 @@ impl Export<'_> {
     ) -> Result<(), StoreError> {
         self.work.files.uses.note(entry.hash);
         let origin = match self.proven.get(entry.hash) {
-            Some(chunk) => Origin::Chunk(chunk),
+            Some(chunk) => ExportOrigin::Chunk(chunk),
             None => self.work.origin(entry.hash)?,
         };
         let spot = self.target.prepare(&entry.path)?;
         let cloned = match &origin {
-            Origin::Chunk(_) => None,
-            Origin::Owned(file, _) if !self.clones => None,
-            Origin::Owned(file, _) | Origin::External(file, _) => spot.clone_from(&**file)?,
+            ExportOrigin::Chunk(_) => None,
+            ExportOrigin::Owned(file, _) if !self.clones => None,
+            ExportOrigin::Owned(file, _) | ExportOrigin::External(file, _) => {
+                spot.clone_from(&**file)?
+            }
         };
         if let Some(written) = cloned {
             return self.target.keep(&spot, &entry.path, written, before);
         }
-        if let Origin::Owned(file, path) = &origin {
+        if let ExportOrigin::Owned(file, path) = &origin {
             self.clones = false;
             if spot.link_to(&**file, path, before)? {
                 return self.work.relinked(entry.hash);
             }
         }
         let written = match &origin {
-            Origin::Chunk(chunk) => spot.write(|to| {
+            ExportOrigin::Chunk(chunk) => spot.write(|to| {
                 let written = to.write_all_at(chunk.bytes(), 0);
                 written.context("write", &spot.shown)
             })?,
-            Origin::Owned(file, path) | Origin::External(file, path) => {
+            ExportOrigin::Owned(file, path) | ExportOrigin::External(file, path) => {
                 let from = (&**file, &**path);
                 self.work.copy_out(entry.hash, from, &spot, buffer)?
             }
@@ -260,7 +262,7 @@ impl ProvenChunks {
 }
 
 /// Where a file's bytes are taken from.
-enum Origin {
+enum ExportOrigin {
     /// The only chunk of a file.
     Chunk(VerifiedChunk),
     /// The store's own file: its other names share its bytes.
@@ -333,7 +335,7 @@ impl Work {
         let is_inline = |size: u64| chunk_count(size) == 1;
         // The last chunks of a file may wait for a commit, which makes it a file to link to.
         for (file, _) in files.iter().filter(|(_, size)| !is_inline(**size)) {
-            if matches!(self.files.locate(*file)?, Located::Partial(_)) {
+            if matches!(self.files.locate(*file)?, LocatedFile::Partial(_)) {
                 self.commit()?;
                 break;
             }
@@ -369,24 +371,24 @@ impl Work {
         Ok(stored.is_some_and(|stored| stored.is_same_file(there)))
     }
 
-    fn origin(&self, file: FileHash) -> Result<Origin, StoreError> {
+    fn origin(&self, file: FileHash) -> Result<ExportOrigin, StoreError> {
         let incomplete = StoreError::Incomplete { file };
         if let Some(chunk) = self.files.proven_inline(file, ChunkIndex(0))? {
-            return Ok(Origin::Chunk(chunk));
+            return Ok(ExportOrigin::Chunk(chunk));
         }
         self.prove_file(file)?;
         let located = self.files.locate(file)?;
         let source = self.files.source(file, &located)?;
         let place = match located {
-            Located::Stored(record) if record.is_complete() => Some(record.place),
+            LocatedFile::Stored(record) if record.is_complete() => Some(record.place),
             _ => None,
         };
         match (source, place) {
-            (Source::File(handle), Some(Place::Owned(_))) => {
-                Ok(Origin::Owned(handle, self.files.home.owned(file)))
+            (OpenBytes::File(handle), Some(FileLocation::Owned(_))) => {
+                Ok(ExportOrigin::Owned(handle, self.files.home.owned(file)))
             }
-            (Source::File(handle), Some(Place::External(external))) => {
-                Ok(Origin::External(handle, external.path))
+            (OpenBytes::File(handle), Some(FileLocation::External(external))) => {
+                Ok(ExportOrigin::External(handle, external.path))
             }
             _ => Err(incomplete),
         }

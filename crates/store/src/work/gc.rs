@@ -15,7 +15,7 @@ use crate::{
     work::{Work, in_use::InUseState},
 };
 
-/// Files removed by one transaction: few enough that nobody waits long for it.
+/// Files removed by one transaction: few enough that no other task waits long for it.
 pub(crate) const BATCH_FILES: usize = 256;
 
 /// What a collection removed.
@@ -53,7 +53,7 @@ impl Work {
     }
 
     /// Removes a file at once that came for nothing, unless a known model or a repo has it or
-    /// somebody works with it. Whether it was removed.
+    /// a task works with it. Whether it was removed.
     pub(crate) fn discard(&self, file: FileHash) -> Result<bool, StoreError> {
         let _one_at_a_time = self.collecting.lock();
         self.in_use.lock().begin();
@@ -133,7 +133,7 @@ impl Work {
         Ok(())
     }
 
-    /// Keeps also what came into use since the last look.
+    /// Keeps also what came into use since the last check.
     pub(crate) fn keep_touched(
         &self,
         kept: &mut Kept,
@@ -157,7 +157,7 @@ impl Work {
     ) -> Result<u64, StoreError> {
         let in_use = self.in_use.lock();
         self.keep_touched(kept, &in_use)?;
-        // The manifest of one that is being put may have come after the look above.
+        // The manifest of one that is being put may have come after the check above.
         let is_used =
             |model: &ContentHash| (in_use.since.iter()).any(|since| since.models.contains(model));
         models.retain(|model| !kept.models.contains(model) && !is_used(model));

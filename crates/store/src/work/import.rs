@@ -27,14 +27,14 @@ use crate::{
     disk::{Access, DiskFile, Signature, clone_into},
     error::{IoContext, StoreError},
     files::external::external_record,
-    index::{Place, Record},
+    index::{FileLocation, Record},
     locks::lock,
     observer::Observer,
     parallel::{self, CvSlots, Meter, Span},
     work::{
         Work,
         in_use::FilesGuard,
-        walk::{Found, walk},
+        walk::{FoundFile, walk},
     },
 };
 
@@ -62,7 +62,7 @@ pub struct Imported {
     pub bytes: u64,
 }
 
-fn total_bytes(found: &[Found]) -> u64 {
+fn total_bytes(found: &[FoundFile]) -> u64 {
     found
         .iter()
         .map(|found| found.size)
@@ -76,21 +76,21 @@ struct Import<'a> {
     sizes_held: HashSet<u64>,
     guard: FilesGuard,
     meter: Meter<'a>,
-    jobs: Vec<Job>,
+    jobs: Vec<ImportJob>,
     /// The files that the last transaction makes known.
     placed: Mutex<HashMap<FileHash, Placed>>,
 }
 
 /// One file on its way.
-struct Job {
-    found: Found,
+struct ImportJob {
+    found: FoundFile,
     spans_left: AtomicU32,
-    source: Mutex<Option<Arc<Source>>>,
+    source: Mutex<Option<Arc<ImportSource>>>,
     hash: Mutex<Option<FileHash>>,
 }
 
 /// A file that is being read.
-struct Source {
+struct ImportSource {
     file: Arc<dyn DiskFile>,
     before: Signature,
     cvs: CvSlots,
@@ -99,8 +99,8 @@ struct Source {
     write_to: Option<Arc<dyn DiskFile>>,
 }
 
-impl Job {
-    fn new(found: Found) -> Self {
+impl ImportJob {
+    fn new(found: FoundFile) -> Self {
         let spans_left = AtomicU32::new(parallel::span_count(found.size));
         Self {
             found,
@@ -120,7 +120,7 @@ impl Job {
 impl Import<'_> {
     fn span(&self, span: &Span, buffer: &mut AlignedBytes) -> Result<(), StoreError> {
         let job = &self.jobs[span.item];
-        let Found { path, size, .. } = &job.found;
+        let FoundFile { path, size, .. } = &job.found;
         let source = self.source(job)?;
         let mut bytes_done = 0;
         parallel::read_chunks(
@@ -159,13 +159,13 @@ impl Import<'_> {
         self.meter.add(u64::from(is_last), bytes_done)
     }
 
-    /// The open file of a job; whoever comes first opens it.
-    fn source(&self, job: &Job) -> Result<Arc<Source>, StoreError> {
+    /// The open file of a job; its first span opens it.
+    fn source(&self, job: &ImportJob) -> Result<Arc<ImportSource>, StoreError> {
         let mut slot = lock(&job.source);
         if let Some(source) = &*slot {
             return Ok(source.clone());
         }
-        let Found { path, size, .. } = &job.found;
+        let FoundFile { path, size, .. } = &job.found;
         let file = self
             .work
             .files
@@ -187,7 +187,7 @@ impl Import<'_> {
             Some((copy, handle, Cloned(false))) => (Some(copy), Some(handle)),
         };
         let cvs = CvSlots::new(if is_large { *size } else { 0 });
-        let source = Arc::new(Source {
+        let source = Arc::new(ImportSource {
             file,
             before,
             cvs,
@@ -212,7 +212,7 @@ impl Import<'_> {
         Ok((copy, handle, Cloned(cloned)))
     }
 
-    fn place_small(&self, job: &Job, bytes: &[u8]) -> Result<(), StoreError> {
+    fn place_small(&self, job: &ImportJob, bytes: &[u8]) -> Result<(), StoreError> {
         let mut hasher = FileHasher::new();
         hasher.update(bytes);
         let hash = hasher.finish().file();
@@ -224,8 +224,8 @@ impl Import<'_> {
 
     fn end_of_file(
         &self,
-        job: &Job,
-        source: &Source,
+        job: &ImportJob,
+        source: &ImportSource,
         buffer: &mut AlignedBytes,
     ) -> Result<(), StoreError> {
         let path = &job.found.path;
@@ -268,7 +268,7 @@ impl Import<'_> {
             };
             copy.seal()?;
             Placed {
-                record: Record::new(list.size(), Place::Owned(Signature::default())),
+                record: Record::new(list.size(), FileLocation::Owned(Signature::default())),
                 list,
                 copy: Some(copy),
                 digests: None,
@@ -281,8 +281,8 @@ impl Import<'_> {
     /// Copies a file that was hashed before, because it might have been held.
     fn copy_hashed(
         &self,
-        job: &Job,
-        source: &Source,
+        job: &ImportJob,
+        source: &ImportSource,
         list: &ChunkList,
         buffer: &mut AlignedBytes,
     ) -> Result<TempFile, StoreError> {
@@ -353,7 +353,7 @@ impl Work {
             },
             guard: self.in_use.protect_files(),
             meter: Meter::new(observer, found.len() as u64, total_bytes(&found)),
-            jobs: found.into_iter().map(Job::new).collect(),
+            jobs: found.into_iter().map(ImportJob::new).collect(),
             placed: Mutex::default(),
         };
         let sizes = import.jobs.iter().map(|job| job.found.size);

@@ -1,8 +1,8 @@
-//! Bytes of a file whose BLAKE3 nobody knows yet: what comes from other hubs over HTTP.
+//! Bytes of a file whose BLAKE3 is not known yet: what comes from other hubs over HTTP.
 //!
 //! They are written aside in order, and hashed on the way. When all are there and are what was
-//! expected, one transaction makes them a file of the store, with its chunk list and digests. Who
-//! waits for them can read what was written until then ([`IncomingReader`]), but they are not
+//! expected, one transaction makes them a file of the store, with its chunk list and digests. A
+//! reader that waits for them can read what was written until then ([`IncomingReader`]), but they are not
 //! announced or served before. Dropped without [`Incoming::finish`], nothing is left.
 
 use std::{
@@ -24,7 +24,7 @@ use crate::{
     commit::place::{Placed, TempFile},
     disk::{DiskFile, Signature},
     error::{IoContext, StoreError},
-    index::{DigestHasher, Digests, Place, Record},
+    index::{DigestHasher, Digests, FileLocation, Record},
     locks::lock,
     pending::quota::Reservation,
     work::Work,
@@ -107,14 +107,14 @@ impl Incoming {
         self.size
     }
 
-    /// For those who want the bytes before they are proven.
+    /// For readers that take the bytes before they are proven.
     pub fn reader(&self) -> IncomingReader {
         IncomingReader(self.body.clone())
     }
 
     /// Makes the bytes a file of the store, if they are what was expected. It is kept from being
-    /// collected until this returns; what names it must be known by then. `proven` is told which
-    /// file it is before anybody can find it.
+    /// collected until this returns; what names it must be known by then. `proven` is called with
+    /// the file before any reader can find it.
     ///
     /// # Errors
     /// [`StoreError::WrongSize`], [`StoreError::WrongFile`], [`StoreError::WrongSha256`],
@@ -161,7 +161,7 @@ fn keep(work: &Work, copy: TempFile, list: ChunkList, digests: Digests) -> Resul
     }
     copy.seal()?;
     let placed = Placed {
-        record: Record::new(list.size(), Place::Owned(Signature::default())),
+        record: Record::new(list.size(), FileLocation::Owned(Signature::default())),
         list,
         copy: Some(copy),
         digests: Some(digests),

@@ -14,7 +14,7 @@ use hubless_content::{ChunkSet, FileHash, chunk_count};
 use crate::{
     disk::{Access, is_loss},
     error::{IoContext, StoreError},
-    files::located::Located,
+    files::located::LocatedFile,
     index::seconds_since_1970,
     parallel,
     work::Work,
@@ -140,9 +140,9 @@ impl Work {
     }
 
     /// A file that is not here, but may have been put aside: where it is then.
-    pub(crate) fn locate_lost(&self, file: FileHash) -> Result<Located, StoreError> {
+    pub(crate) fn locate_lost(&self, file: FileHash) -> Result<LocatedFile, StoreError> {
         match self.files.locate(file)? {
-            Located::Missing if self.take_back_lost(file)? => self.files.locate(file),
+            LocatedFile::Missing if self.take_back_lost(file)? => self.files.locate(file),
             located => Ok(located),
         }
     }

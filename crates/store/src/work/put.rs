@@ -45,7 +45,7 @@ impl Work {
     /// Takes a chunk in. It can be read at once and is durable with the next group commit.
     pub(crate) fn put(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
         self.files.index.writable()?;
-        // What could not be committed comes first, or the error would never reach anybody.
+        // What could not be committed comes first, or the error would reach no caller.
         if self.files.queue.has_failed() {
             self.commit()?;
         }

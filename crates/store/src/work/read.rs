@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_offset};
 
-use crate::{error::StoreError, files::chunks::Read, locks::lock, lru::Lru, work::Work};
+use crate::{error::StoreError, files::chunk_source::ChunkRead, locks::lock, lru::Lru, work::Work};
 
 /// Times a chunk is read again when what was wrong with it turns out to be gone: its file moved while
 /// it was read.
@@ -38,8 +38,8 @@ impl Work {
         }
         let located = self.files.locate(file)?;
         match self.files.read(file, &located, index)? {
-            Read::Absent => Ok(None),
-            Read::Bytes {
+            ChunkRead::Absent => Ok(None),
+            ChunkRead::Bytes {
                 bytes,
                 is_known: true,
             } => {
@@ -109,9 +109,9 @@ impl Work {
         for _ in 0..READ_TRIES {
             let located = self.files.locate(file)?;
             let bytes = match self.files.read(file, &located, index)? {
-                Read::Absent => return Ok(None),
-                Read::Bytes { bytes, .. } => bytes,
-                Read::Lost => Bytes::new(),
+                ChunkRead::Absent => return Ok(None),
+                ChunkRead::Bytes { bytes, .. } => bytes,
+                ChunkRead::Lost => Bytes::new(),
             };
             let Some(list) = self.list_in_use(file, located.size())? else {
                 return Ok(None);

@@ -6,7 +6,7 @@ use hubless_memory::AlignedBytes;
 use crate::{
     error::{IoContext, StoreError},
     files::{
-        located::Located,
+        located::LocatedFile,
         partial::{Inserted, Partial},
     },
     parallel::read_chunks,
@@ -35,9 +35,9 @@ fn written_chunks(
 impl Work {
     /// Looks for chunks of a partial file that were written but not committed, or of one that was put
     /// aside because the index did not know it; verifies them, and returns how many are held again.
-    /// It needs the chunk list, and looks once per file; where nothing was written it does not read.
+    /// It needs the chunk list, and searches each file once; where nothing was written it does not read.
     pub(crate) fn recover(&self, file: FileHash) -> Result<u32, StoreError> {
-        let Located::Partial(partial) = self.locate_lost(file)? else {
+        let LocatedFile::Partial(partial) = self.locate_lost(file)? else {
             return Ok(0);
         };
         let Some(list) = self.files.chunk_list(file)? else {

@@ -10,11 +10,12 @@ use hubless_content::{ChunkIndex, FileHash, chunk_len};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    error::StoreError, files::located::Located, index::seconds_since_1970, locks::lock, work::Work,
+    error::StoreError, files::located::LocatedFile, index::seconds_since_1970, locks::lock,
+    work::Work,
 };
 
-/// Files that one look through the index finds: few enough to be no memory, many enough that small
-/// files do not make each scrub look through all.
+/// Files that one scan of the index finds: few enough to be no memory, many enough that small
+/// files do not make each scrub scan all of it.
 const FOUND_MAX: usize = 1024;
 
 /// What a scrub did.
@@ -109,7 +110,7 @@ impl Work {
     fn checked(&self, file: FileHash) -> Result<Option<u64>, StoreError> {
         let waiting = self.files.queue.checked_at(file);
         Ok(match self.files.locate(file)? {
-            Located::Stored(record) if record.is_complete() => {
+            LocatedFile::Stored(record) if record.is_complete() => {
                 Some(waiting.unwrap_or_else(|| not_in_future(record.checked)))
             }
             _ => None,

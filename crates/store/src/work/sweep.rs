@@ -15,7 +15,7 @@ use crate::{
         is_loss,
     },
     error::{IoContext, StoreError},
-    index::{Index, Place},
+    index::{FileLocation, Index},
 };
 
 /// Puts aside files that the index does not know, and moves back one that it calls partial, if it was
@@ -56,9 +56,9 @@ impl Sweep<'_> {
                 continue;
             };
             match self.place_of(file)? {
-                Some(Place::Partial) => {}
+                Some(FileLocation::Partial) => {}
                 // All of it is elsewhere.
-                Some(Place::Owned(_)) if self.is_there(&self.home.owned(file)) => {
+                Some(FileLocation::Owned(_)) if self.is_there(&self.home.owned(file)) => {
                     self.remove(&path);
                 }
                 _ => self.put_aside(file, path),
@@ -76,8 +76,8 @@ impl Sweep<'_> {
                     continue;
                 };
                 match self.place_of(file)? {
-                    Some(Place::Owned(_)) => {}
-                    Some(Place::Partial) => self.move_back(file, &path)?,
+                    Some(FileLocation::Owned(_)) => {}
+                    Some(FileLocation::Partial) => self.move_back(file, &path)?,
                     _ => self.put_aside(file, path),
                 }
             }
@@ -99,7 +99,7 @@ impl Sweep<'_> {
         }
     }
 
-    fn place_of(&self, file: FileHash) -> Result<Option<Place>, StoreError> {
+    fn place_of(&self, file: FileHash) -> Result<Option<FileLocation>, StoreError> {
         let record = self.index.files().get(file)?;
         Ok(record.map(|record| record.place))
     }

@@ -40,7 +40,7 @@ impl Work {
     }
 
     /// Whether the store works, and others could open it. If its directory was moved away or its
-    /// disk unmounted, whoever has it open can go on for long, for nothing.
+    /// disk unmounted, a process that has it open can go on for long, for nothing.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let index = self.files.home.index();
         self.files.disk.signature(&index).context("find", &index)?;

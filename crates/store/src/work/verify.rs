@@ -9,8 +9,8 @@ use hubless_content::{ContentHash, FileHash};
 
 use crate::{
     error::StoreError,
-    files::{damage::Damaged, located::Located},
-    index::Place,
+    files::{damage::Damaged, located::LocatedFile},
+    index::FileLocation,
     observer::Observer,
     work::{Work, check::FileToCheck},
 };
@@ -45,8 +45,8 @@ impl VerifyReport {
 /// Where a file of the user's is that was stale already.
 fn stale_path(target: &FileToCheck) -> Option<PathBuf> {
     match &target.located {
-        Located::Stored(record) => match &record.place {
-            Place::External(external) if external.stale => Some(external.path.clone()),
+        LocatedFile::Stored(record) => match &record.place {
+            FileLocation::External(external) if external.stale => Some(external.path.clone()),
             _ => None,
         },
         _ => None,
@@ -54,6 +54,11 @@ fn stale_path(target: &FileToCheck) -> Option<PathBuf> {
 }
 
 impl Work {
+    fn is_held(&self, file: FileHash) -> Result<bool, StoreError> {
+        let located = self.files.locate(file)?;
+        Ok(!self.files.presence(file, &located).is_empty())
+    }
+
     /// Reads all stored bytes of a model, or of all files, and the index, and checks them. Wrong chunks are no
     /// longer held afterwards, so that fetching the model again fetches only them; external files
     /// that changed are no longer served, and those that are right again are. What was put aside and
@@ -110,7 +115,7 @@ impl Work {
         for file in files {
             match self.target(file)? {
                 Some(target) => targets.push(target),
-                None if self.files.locate(file)?.held().is_empty() => {}
+                None if !self.is_held(file)? => {}
                 None => report.unlisted.push(file),
             }
         }

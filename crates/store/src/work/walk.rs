@@ -1,7 +1,7 @@
 //! Finding the files of a directory that is imported.
 //!
 //! Links to files are followed, and become files. One that leads out of the directory could share
-//! what nobody meant to share, so it needs to be asked for. A snapshot of a Hugging Face cache is
+//! what the user did not mean to share, so it needs to be asked for. A snapshot of a Hugging Face cache is
 //! the exception: it consists of nothing but links into the `blobs/` beside it.
 
 use std::{
@@ -19,7 +19,7 @@ use crate::{
 
 /// A file to import.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundFile {
     /// Its path inside the model.
     pub(crate) name: ModelPath,
     /// Where it is; if a link led there, where that leads.
@@ -28,7 +28,7 @@ pub(crate) struct Found {
 }
 
 /// All files below `root`, in no order.
-pub(crate) fn walk(root: &Path, follow_links: bool) -> Result<Vec<Found>, StoreError> {
+pub(crate) fn walk(root: &Path, follow_links: bool) -> Result<Vec<FoundFile>, StoreError> {
     let not_a_directory = || StoreError::NotADirectory {
         path: root.to_owned(),
     };
@@ -72,7 +72,7 @@ struct Walk {
     allowed: Vec<PathBuf>,
     /// Device and inode of the directories above: a link to one of them would never end.
     above: Vec<(u64, u64)>,
-    found: Vec<Found>,
+    found: Vec<FoundFile>,
 }
 
 impl Walk {
@@ -155,7 +155,7 @@ impl Walk {
             return Err(StoreError::NotAFile { path, kind });
         }
         match ModelPath::new(name) {
-            Ok(name) => self.found.push(Found {
+            Ok(name) => self.found.push(FoundFile {
                 name,
                 path,
                 size: metadata.len(),
