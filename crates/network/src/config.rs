@@ -1,4 +1,4 @@
-//! What a node of the network is told before it starts.
+//! The settings of a node of the network.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub struct NetworkConfig {
 }
 
 impl Default for NetworkConfig {
-    /// Listens on a free port of every interface, TCP and QUIC, and knows nobody.
+    /// Listens on a free port of every interface, TCP and QUIC, and knows no other node.
     fn default() -> Self {
         Self {
             listen: default_listen_addresses(),

@@ -23,7 +23,7 @@ pub enum StartError {
         /// What went wrong.
         source: io::Error,
     },
-    /// A static peer without a name: whoever answers there could be anybody.
+    /// A static peer without a peer id: any node could answer at its address.
     #[error("the static peer {address} does not end in /p2p/<peer id>")]
     StaticPeer {
         /// Which one.
@@ -32,7 +32,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether somebody else listens there already.
+    /// Whether another process listens there already.
     pub fn is_address_in_use(&self) -> bool {
         match self {
             Self::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
@@ -44,7 +44,7 @@ impl StartError {
 /// Why there is no connection with a peer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody answered, or somebody else did.
+    /// No peer answered, or another one than was named.
     #[error("cannot reach {target}")]
     Unreachable {
         /// The peer or the address.
@@ -72,13 +72,13 @@ pub enum OpenError {
     /// It is a node of something else.
     #[error("{peer} does not speak the exchange protocol")]
     NotSpoken {
-        /// Who.
+        /// Its peer id.
         peer: PeerId,
     },
     /// The peer has no room for another stream.
     #[error("{peer} refuses another stream")]
     Refused {
-        /// Who.
+        /// Its peer id.
         peer: PeerId,
     },
     /// The stream failed at its beginning.

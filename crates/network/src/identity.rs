@@ -1,4 +1,4 @@
-//! Who this node is: an Ed25519 key pair in a file that only its owner can read.
+//! The identity of this node: an Ed25519 key pair in a file that only its owner can read.
 
 use std::{
     fs, io,

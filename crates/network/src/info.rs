@@ -1,4 +1,4 @@
-//! What a node can tell about itself and its peers.
+//! What a node reports about itself and its peers.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::{dht::announcing::DhtStatus, exchange::ExchangeError, shaping::shaper::Traffic};
 
-/// Who made a connection.
+/// Which side made a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// The other side.
@@ -18,7 +18,7 @@ pub enum Direction {
 /// A connected peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerInfo {
-    /// Who it is.
+    /// Its peer id.
     pub peer_id: PeerId,
     /// The other ends of its connections.
     pub addresses: Vec<Multiaddr>,
@@ -26,7 +26,7 @@ pub struct PeerInfo {
     pub listen_addresses: Vec<Multiaddr>,
     /// Whether it was found on the local network.
     pub is_local: bool,
-    /// Who made the oldest of them.
+    /// Which side made the oldest of them.
     pub direction: Direction,
     /// Whether all of them lead through a relay.
     pub is_relayed: bool,
@@ -43,7 +43,7 @@ pub struct PeerInfo {
 /// Whether others can connect to this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Reachability {
-    /// Nobody has tested it. On a network of its own, nobody can.
+    /// No peer has tested it. On an isolated network, no peer can.
     #[default]
     Unknown,
     /// At a public address that was proven to work.
@@ -94,14 +94,14 @@ pub struct Counters {
 pub enum NetworkEvent {
     /// The first connection with a peer.
     Connected {
-        /// Who.
+        /// Its peer id.
         peer: PeerId,
         /// The other end.
         address: Multiaddr,
     },
     /// The last connection with a peer is closed.
     Disconnected {
-        /// Who.
+        /// Its peer id.
         peer: PeerId,
         /// The rule that the peer broke, if that is why.
         violation: Option<Arc<ExchangeError>>,
@@ -113,7 +113,7 @@ pub enum NetworkEvent {
     },
     /// A node on the local network.
     Discovered {
-        /// Who.
+        /// Its peer id.
         peer: PeerId,
         /// Where.
         addresses: Vec<Multiaddr>,

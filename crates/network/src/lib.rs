@@ -9,7 +9,7 @@
 //! our own network. An idle node costs next to nothing.
 //!
 //! # Not here
-//! What to ask whom (see `scheduler`), what to answer and what to announce (see `node`), where
+//! Which peer to ask for what (see `scheduler`), what to answer and what to announce (see `node`), where
 //! records rest (a [`RecordDb`] that the node brings).
 //!
 //! ```no_run
@@ -27,12 +27,16 @@
 //! # }
 //! ```
 
+#![deny(clippy::self_named_module_files)]
+
 mod config;
+mod counter;
 mod dht;
 mod error;
 mod exchange;
 mod identity;
 mod info;
+mod lock;
 mod network;
 mod shaping;
 mod small_file;

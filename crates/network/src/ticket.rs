@@ -4,12 +4,12 @@
 //! hubless:<64 hexadecimal digits>?peer=<multiaddr>&peer=<multiaddr>
 //! ```
 //!
-//! The hash is the content hash; each address ends in `/p2p/<peer id>`, so that whoever answers
-//! there can be told from the one who is meant. Characters that would end the value are
+//! The hash is the content hash; each address ends in `/p2p/<peer id>`, so that the peer that
+//! answers there can be checked to be the one that is meant. Characters that would end the value are
 //! percent-encoded, everything else stands as it is. Where a ticket is asked for, the bare hash is
 //! one too: it has no addresses.
 //!
-//! A ticket grants nothing: whoever has the hash may ask the DHT just as well.
+//! A ticket grants nothing: with the hash, any node can ask the DHT just as well.
 
 use std::{
     cmp::Reverse,
@@ -69,7 +69,7 @@ pub enum TicketError {
         /// What the multiaddr parser found.
         reason: String,
     },
-    /// An address that does not say whom to expect there.
+    /// An address without the peer id to expect there.
     #[error("the address {0} does not end in /p2p/<peer id>")]
     NoPeerId(Multiaddr),
 }

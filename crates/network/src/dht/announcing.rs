@@ -19,7 +19,7 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Walks that begin between two ticks, which come each second. Through a large DHT far fewer can be
 /// made; in a small one, where a walk takes a millisecond, ten thousand new files would take both
-/// cores of whoever announces them and of whoever is told. 1 TiB of chunks needs 53 a second.
+/// cores of the announcing node and of those that receive the records. 1 TiB of chunks needs 53 a second.
 const WALKS_PER_TICK_MAX: usize = 100;
 
 type Kad = kad::Behaviour<Records>;

@@ -1,11 +1,11 @@
-//! Walks through the DHT that somebody waits for.
+//! Walks through the DHT whose results a caller waits for.
 
 use std::collections::{HashMap, HashSet};
 
 use libp2p::{Multiaddr, PeerId, kad::QueryId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// Providers that one walk reports. Who needs more peers asks those it has.
+/// Providers that one walk reports. A caller that needs more peers asks those it has.
 pub(crate) const PROVIDERS_PER_LOOKUP_MAX: usize = 256;
 
 /// Walks for providers at once; others wait for their turn.
@@ -14,7 +14,7 @@ pub(crate) const LOOKUPS_MAX: usize = 64;
 /// A node that holds something, as far as the DHT knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
-    /// Who it is.
+    /// Its peer id.
     pub peer_id: PeerId,
     /// Where it may be found; may be empty.
     pub addresses: Vec<Multiaddr>,
@@ -64,12 +64,12 @@ impl Lookups {
             return false;
         };
         lookup.seen.insert(provider.peer_id);
-        // The channel has room for all: this fails only if nobody listens.
-        let is_heard = lookup.found.try_send(provider).is_ok();
-        is_heard && lookup.seen.len() < PROVIDERS_PER_LOOKUP_MAX
+        // The channel has room for all: this fails only if the caller is gone.
+        let is_delivered = lookup.found.try_send(provider).is_ok();
+        is_delivered && lookup.seen.len() < PROVIDERS_PER_LOOKUP_MAX
     }
 
-    /// Whether somebody still listens.
+    /// Whether the caller still waits.
     pub(crate) fn is_wanted(&self, query: QueryId) -> bool {
         self.lookups
             .get(&query)

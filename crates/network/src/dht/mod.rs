@@ -1,5 +1,5 @@
-//! This node in the DHT: what it provides, which providers it keeps for other nodes, and whom it
-//! finds there.
+//! This node in the DHT: what it provides, which providers it keeps for other nodes, and which
+//! it finds there.
 //!
 //! ```text
 //! announcing   drives the announcer: walks for own keys, and what of them goes to the database

@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,6 +28,7 @@ use super::{
     writer::{FrameWriter, forward},
 };
 use crate::{
+    counter::Counter,
     shaping::shaper::Shapers,
     transport::{
         places::{Place, PlacesConfig, SharedPlaces},
@@ -42,7 +43,7 @@ const STREAMS_PER_PEER_MAX: usize = 12;
 /// the next one is read from disk.
 const ANSWERS_QUEUED_MAX: usize = 4;
 
-/// Asks for chunks that the service has at once, for one stream. It chooses whom it serves when,
+/// Asks for chunks that the service has at once, for one stream. It decides the order in which peers are served,
 /// and holds a chunk in memory only for those; the others wait in a queue of a few bytes each.
 const CHUNK_ASKS_AT_ONCE_MAX: usize = 16;
 
@@ -52,7 +53,7 @@ const OTHER_ASKS_AT_ONCE_MAX: usize = 64;
 /// Other asks in work at once, in all.
 const OTHER_ASKS_MAX: usize = 16 * 1024;
 
-/// What one is told that asks too much at once.
+/// Back-off sent in `Busy` to a peer over its request limit.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the last words to a peer that broke a rule may take.
@@ -77,7 +78,7 @@ struct Context {
     shapers: Shapers,
     other_asks: Arc<Semaphore>,
     places: SharedPlaces,
-    streams: Mutex<HashMap<PeerId, usize>>,
+    streams: Counter<PeerId>,
 }
 
 impl Answerers {
@@ -94,7 +95,7 @@ impl Answerers {
             shapers,
             other_asks: Arc::new(Semaphore::new(OTHER_ASKS_MAX)),
             places: SharedPlaces::new(PlacesConfig::new(streams as usize)),
-            streams: Mutex::default(),
+            streams: Counter::default(),
         };
         Self {
             context: Arc::new(context),
@@ -106,7 +107,7 @@ impl Answerers {
     /// Serves a stream, or drops it if there are too many. One that has rested for long may give way
     /// to another.
     pub(crate) fn accept(&self, peer: PeerId, opened: Opened) {
-        let Some(one_of_peer) = OneOfPeer::take(&self.context, peer) else {
+        let Some(one_of_peer) = self.context.streams.add_below(peer, STREAMS_PER_PEER_MAX) else {
             debug!(%peer, "refused a stream: the peer has too many");
             return;
         };
@@ -132,53 +133,13 @@ impl Answerers {
                 error = &rule as &dyn std::error::Error,
                 "an inbound stream ended"
             );
-            // Without a receiver the node is stopping and disconnects everybody.
+            // Without a receiver the node is stopping and closes all connections.
             if rule.is_violation() && violations.send(Violation { peer, rule }).await.is_err() {
                 debug!("the node is stopping");
             }
         };
         self.tasks
             .spawn(serve.instrument(info_span!("answer", %peer)));
-    }
-}
-
-/// One stream among those that its peer may hold open.
-struct OneOfPeer {
-    context: Arc<Context>,
-    peer: PeerId,
-}
-
-impl OneOfPeer {
-    fn take(context: &Arc<Context>, peer: PeerId) -> Option<Self> {
-        let mut streams = context
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let own = streams.get(&peer).copied().unwrap_or(0);
-        if own >= STREAMS_PER_PEER_MAX {
-            return None;
-        }
-        streams.insert(peer, own + 1);
-        Some(Self {
-            context: Arc::clone(context),
-            peer,
-        })
-    }
-}
-
-impl Drop for OneOfPeer {
-    fn drop(&mut self) {
-        let mut streams = self
-            .context
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = streams.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                streams.remove(&self.peer);
-            }
-        }
     }
 }
 
@@ -223,8 +184,8 @@ async fn serve(
     {
         debug!("the peer left its last answers unread");
     } else if is_violation(&outcome) {
-        // A connection that is closed at once may be reset, and the reason lost on its way. Who
-        // reads it closes the stream; who does not is none to wait for.
+        // A connection that is closed at once may be reset, and the reason lost on its way. A
+        // peer that has read the reason closes the stream; do not wait longer for others.
         let _ = tokio::time::timeout(LINGER_TIME, reader.drain()).await;
     }
     outcome
@@ -367,12 +328,14 @@ impl<'a> Asks<'a> {
         match head.body {
             Body::Ask(Ask::Cancel) => self.cancel(head.id),
             Body::Ask(_) | Body::UnknownAsk if self.is_open(head.id) => {
-                return unexpected("ids of open asks differ");
+                return unexpected("the ids of open requests differ");
             }
             Body::Ask(ask) => self.ask(head.id, ask).await,
             Body::UnknownAsk => self.send(head.id, Answer::NotHere).await,
-            Body::Hello => return unexpected("one hello is enough"),
-            Body::Answer(_) => return unexpected("the side that opened asks"),
+            Body::Hello => return unexpected("a stream has one hello"),
+            Body::Answer(_) => {
+                return unexpected("only the side that opened the stream may send requests");
+            }
         }
         Ok(())
     }
@@ -408,7 +371,7 @@ impl<'a> Asks<'a> {
             .count()
     }
 
-    /// Chunks are worth waiting for: who asks for many gets them one after the other.
+    /// Chunks are worth waiting for: a peer that requests many gets them one after the other.
     fn work_on_chunks(&mut self, id: u64, ask: Ask) {
         let answer = self.context.service.answer(self.peer, ask, self.reply(id));
         self.spawn(

@@ -100,8 +100,8 @@ pub enum Incoming {
     Answer(AnswerFrame),
 }
 
-/// Receives the answers of one peer, reading the stream in the task that calls it: who does not
-/// receive makes the peer wait. Dropping it closes the stream.
+/// Receives the answers of one peer, reading the stream in the task that calls it: a
+/// caller that does not receive makes the peer wait. Dropping it closes the stream.
 pub struct AnswerReceiver {
     peer: PeerId,
     reader: FrameReader<ReadHalf<Box<dyn Duplex>>>,
@@ -110,7 +110,7 @@ pub struct AnswerReceiver {
     /// A connection that the peer began is not given away while this side needs it.
     _busy: Busy,
     ended: bool,
-    /// Tells the writing task that nobody listens any more.
+    /// Ends the writing task when the receiver is dropped.
     _listening: DropGuard,
 }
 
@@ -135,7 +135,7 @@ impl AnswerReceiver {
         }
     }
 
-    /// As [`AnswerReceiver::recv`]; an answer with a payload is told twice, when it begins and when
+    /// As [`AnswerReceiver::recv`]; an answer with a payload is reported twice, when it begins and when
     /// it is whole.
     pub async fn recv_part(&mut self) -> Option<Result<Incoming, ExchangeError>> {
         if self.ended {

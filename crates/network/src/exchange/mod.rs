@@ -1,4 +1,5 @@
-//! The exchange protocol over streams: who asks, who answers, and what each of them may cost.
+//! The exchange protocol over streams: the requesting and the answering side, and what each may cost
+//! the other.
 //!
 //! # Roles
 //! The side that opened the stream is the *asker* ([`Exchange`]), the other the *answerer* (an

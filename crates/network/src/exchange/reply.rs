@@ -27,7 +27,7 @@ impl Reply {
     /// chunk is a mistake of ours, which the asker sees as `TooLarge`.
     ///
     /// # Errors
-    /// If nobody waits for it any more.
+    /// If the requester is gone.
     pub async fn send(&self, answer: Answer, payload: Bytes) -> Result<(), AskerGone> {
         debug_assert!(
             payload.len() <= PAYLOAD_BYTES_MAX,

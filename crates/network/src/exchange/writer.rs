@@ -67,7 +67,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         in_time(self.deadline, self.io.flush()).await
     }
 
-    /// Tells the other side that nothing more comes.
+    /// Closes this side of the stream.
     pub(super) async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
         in_time(self.deadline, self.io.close()).await

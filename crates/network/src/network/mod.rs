@@ -31,7 +31,7 @@ use crate::{
     worker::Cmd,
 };
 
-/// How often a stream is tried that the other side closes without a word.
+/// How often a stream is opened again that the other side closes without an answer.
 const OPEN_TRIES: u32 = 3;
 
 /// Wait between such tries.
@@ -109,11 +109,11 @@ impl Network {
         self.dial(Some(peer), addresses).await.map(|_| ())
     }
 
-    /// Connects to whoever answers at an address; if it ends in `/p2p/<peer id>`, to that peer and
-    /// nobody else.
+    /// Connects to the peer that answers at an address; if it ends in `/p2p/<peer id>`, only to that
+    /// peer.
     ///
     /// # Errors
-    /// If nobody answers, or another one, or one that is banned.
+    /// If no peer answers, or another one, or one that is banned.
     pub async fn connect_to(&self, address: Multiaddr) -> Result<PeerId, ConnectError> {
         let peer = split_peer_id(address.clone()).1;
         self.dial(peer, vec![address]).await
@@ -148,7 +148,7 @@ impl Network {
         self.send(Cmd::Announce { keys }).await;
     }
 
-    /// Announces these keys no longer. Nodes that were told will forget within 48 hours.
+    /// Announces these keys no longer. Their records at other nodes expire within 48 hours.
     pub async fn withdraw(&self, keys: Vec<AnnounceKey>) {
         self.send(Cmd::Withdraw { keys }).await;
     }
@@ -159,7 +159,7 @@ impl Network {
         self.send(Cmd::SetAnnounced { keys }).await;
     }
 
-    /// Looks for providers of a key in the DHT. They come as they are found, each once, without
+    /// Searches the DHT for providers of a key. They come as they are found, each once, without
     /// this node and banned ones; the channel ends with the walk. Dropping it ends the walk.
     pub async fn find_providers(&self, key: AnnounceKey) -> mpsc::Receiver<Provider> {
         let (found, providers) = mpsc::channel(PROVIDERS_PER_LOOKUP_MAX);
@@ -199,7 +199,7 @@ impl Network {
     }
 
     /// Opens an exchange with a connected peer on a stream of libp2p, beside one that is on a lane:
-    /// what is said there need not wait behind the chunks on the lane.
+    /// messages on it need not wait behind the chunks on the lane.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -229,7 +229,7 @@ impl Network {
         self.inner.bans.is_banned(peer)
     }
 
-    /// Who is banned, and for how much longer.
+    /// Banned peers, and for how much longer.
     pub fn banned(&self) -> Vec<(PeerId, Duration)> {
         self.inner.bans.banned()
     }
@@ -274,7 +274,7 @@ impl Network {
     }
 
     /// Waits, some seconds at most, until the ports of a stopped node are free: connections of QUIC
-    /// are drained after their end, for long where the line is slow. Of use to who starts another
+    /// are drained after their end, for long where the line is slow. For callers that start another
     /// node in the same process; the end of the process frees them as well.
     pub async fn ports_free(&self) {
         for socket in self.listen_addresses().iter().filter_map(LocalSocket::of) {
@@ -313,13 +313,13 @@ impl Network {
         };
         match self.inner.askers.begin(peer, opened).await {
             Ok(Some(exchange)) => Ok(exchange),
-            // What a stream looks like that was dropped on the other side.
+            // The other side dropped the stream without an answer.
             Ok(None) | Err(ExchangeError::Io { .. }) => Err(refused),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A lane is worth no error: without one there is a stream of libp2p.
+    /// A failed lane is not an error: the caller falls back to a libp2p stream.
     async fn try_lane(&self, peer: PeerId) -> Option<Exchange> {
         let lanes = &self.inner.lanes;
         if !lanes.may_work(&peer) {
@@ -327,7 +327,7 @@ impl Network {
         }
         let lane = match self.open_stream(peer, Purpose::Lane).await {
             Ok(asked) => lanes.dial(peer, asked).await,
-            // That one did not dial the peer over TCP may change with the next connection.
+            // No outbound TCP connection yet; retry on the next one.
             Err(StreamError::NotConnected) => return None,
             Err(StreamError::NotSpoken) => Err(LaneError::NotSpoken),
             Err(StreamError::Io(error)) => Err(error.into()),

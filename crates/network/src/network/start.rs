@@ -53,7 +53,7 @@ const EVENTS_MAX: usize = 1024;
 /// Batches of records that wait for the disk. Further changes are gathered meanwhile.
 const BATCHES_MAX: usize = 1;
 
-/// Connections that nobody uses are closed after this time.
+/// Unused connections are closed after this time.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long listeners may take to know their addresses. One without an address, on a machine without
@@ -243,7 +243,7 @@ fn build_swarm(
 /// mDNS, if this system allows it: finding neighbours is not worth failing for.
 fn mdns(local: PeerId) -> Option<mdns::tokio::Behaviour> {
     let mdns = mdns::tokio::Behaviour::new(mdns::Config::default(), local);
-    mdns.inspect_err(|error| warn!(%error, "cannot look for nodes on the local network"))
+    mdns.inspect_err(|error| warn!(%error, "cannot search for nodes on the local network"))
         .ok()
 }
 
@@ -291,7 +291,8 @@ fn listen_on(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<Listen
 
 /// libp2p shares TCP ports (`SO_REUSEPORT`), so a second node on one would start without an error
 /// and steal half of the first one's connections; and what it reports of UDP ports is wrapped so
-/// often that the reason is lost. Taking the port alone, for a moment, tells.
+/// often that the reason is lost. Binding the port alone, for a moment,
+/// shows it.
 fn check_port(address: &Multiaddr) -> Result<(), StartError> {
     match LocalSocket::of(address).map(LocalSocket::try_bind) {
         Some(Err(source)) if source.kind() == io::ErrorKind::AddrInUse => Err(StartError::Listen {

@@ -22,7 +22,7 @@ pub(crate) enum Step<T> {
     Grant(T, usize),
     /// Nothing before this time.
     WakeAt(Instant),
-    /// Nobody waits.
+    /// No request waits.
     Idle,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -12,7 +12,7 @@ use libp2p::PeerId;
 use tokio::sync::{Notify, oneshot};
 
 use super::fair::{Fair, Step};
-use crate::transport::carrier::Carrier;
+use crate::{lock::lock, transport::carrier::Carrier};
 
 /// Bytes that pass at once without a limit, so that counters move while a chunk is on its way.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
@@ -111,7 +111,7 @@ impl Shaper {
         Traffic(Carrier::ALL.map(|carrier| (carrier, passed(carrier))))
     }
 
-    /// Hands out turns; sleeps while nobody waits. Ends only by being dropped.
+    /// Hands out turns; sleeps while no request waits. Ends only by being dropped.
     pub(crate) async fn run(self) {
         loop {
             let step = self.fair().poll(Instant::now());
@@ -131,9 +131,6 @@ impl Shaper {
     }
 
     fn fair(&self) -> MutexGuard<'_, Fair<oneshot::Sender<usize>>> {
-        self.shared
-            .fair
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.fair)
     }
 }

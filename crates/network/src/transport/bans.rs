@@ -8,12 +8,13 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use super::places::Prefix;
+use crate::lock::lock;
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
@@ -39,7 +40,7 @@ const PREFIX_CLOSED_FOR: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{peer} is banned")]
 pub struct Banned {
-    /// Who.
+    /// Its peer id.
     pub peer: PeerId,
 }
 
@@ -48,7 +49,7 @@ pub struct Banned {
 #[error("several peers of this network are banned")]
 struct PrefixClosed;
 
-/// Who is banned until when. Pure; time is an argument.
+/// Until when peers are banned. Pure; time is an argument.
 #[derive(Debug, Default)]
 struct BanTable {
     until: HashMap<PeerId, Instant>,
@@ -131,7 +132,7 @@ impl Bans {
         self.table().is_banned(peer, Instant::now())
     }
 
-    /// Who is banned, and for how much longer.
+    /// Banned peers, and for how much longer.
     pub(crate) fn banned(&self) -> Vec<(PeerId, Duration)> {
         self.table().banned(Instant::now())
     }
@@ -154,7 +155,7 @@ impl Bans {
     }
 
     fn table(&self) -> MutexGuard<'_, BanTable> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

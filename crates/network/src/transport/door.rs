@@ -7,11 +7,11 @@ use libp2p::{core::ConnectedPoint, tcp::tokio::TcpStream};
 use super::entrance::Arrivals;
 use super::lane::Lanes;
 
-/// Bytes that tell a TLS hello for certain. libp2p begins with `\x13/multistream`, and a private
-/// network with a random nonce, of which one in 2^56 looks like this.
+/// Bytes that identify a TLS hello for certain. libp2p begins with `\x13/multistream`, and a private
+/// network with a random nonce, of which one in 2^56 has the same bytes.
 const HELLO_BYTES: usize = 11;
 
-/// How often to look again when only the beginning of what may be a hello is there.
+/// Interval of reads when only the beginning of what may be a hello is there.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A lane began on this socket, which is no matter of libp2p any more.
@@ -19,8 +19,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 #[error("the socket became a lane")]
 pub(super) struct BecameLane;
 
-/// Hands sockets on which others begin TLS over to the lanes, passes all others on. How many are
-/// looked at, and for how long, is bounded by the places of `arrivals`.
+/// Hands sockets on which others begin TLS over to the lanes, passes all others on. How many
+/// are examined, and for how long, is bounded by the places of `arrivals`.
 pub(super) async fn pass(
     socket: TcpStream,
     point: ConnectedPoint,
@@ -50,7 +50,7 @@ async fn begins_with_tls(socket: &tokio::net::TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Whether these first bytes are those of a TLS hello; none if they do not tell yet.
+/// Whether these first bytes are those of a TLS hello; none if more bytes are needed.
 fn is_tls_hello(bytes: &[u8]) -> Option<bool> {
     // record: handshake, TLS 1.0 (as all begin), length; message: hello, length, TLS 1.2
     let known = [

@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -26,6 +26,7 @@ use super::{
     places::{Place, PlacesConfig, Prefix, SharedPlaces},
     reach::is_quic,
 };
+use crate::lock::lock;
 
 /// How long others may take for the first bytes of their handshake: several round trips over a
 /// satellite. How long the whole may take is bounded for both directions alike.
@@ -78,7 +79,7 @@ impl Arrivals {
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<Multiaddr, Arc<Handshake>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pending)
     }
 }
 

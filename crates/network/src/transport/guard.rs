@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
 };
 
@@ -18,6 +18,7 @@ use libp2p::{
 };
 
 use super::reach::{Reach, has_name, is_relayed, split_peer_id, way_to_relay};
+use crate::lock::lock;
 
 /// Local addresses and names that were asked for; the oldest is forgotten.
 const ALLOWED_MAX: usize = 1024;
@@ -82,7 +83,7 @@ impl DialPolicy {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The port of an address on this machine: whether somebody has it.
+//! The port of an address on this machine: whether a process has it.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::reach::is_relayed;
 
-/// How long a port may take to become free after its owner is gone, and how often to look.
+/// How long a port may take to become free after its owner is gone, and the interval of checks.
 const FREE_TIME_MAX: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -41,7 +41,7 @@ impl LocalSocket {
         }
     }
 
-    /// Takes the port for a moment, which works only if nobody else has it.
+    /// Takes the port for a moment, which works only if no other process has it.
     pub(crate) fn try_bind(self) -> io::Result<()> {
         match self {
             Self::Tcp(address) => TcpListener::bind(address).map(drop),
@@ -49,8 +49,8 @@ impl LocalSocket {
         }
     }
 
-    /// Waits until nobody has the port any more, but not for ever. Sockets of QUIC outlive their
-    /// listener until the last connection is drained, and nothing else tells when that is.
+    /// Waits until no process has the port any more, but not for ever. Sockets of QUIC outlive their
+    /// listener until the last connection is drained, and no event reports when that is.
     pub(crate) async fn wait_until_free(self) {
         let is_free = async {
             while self

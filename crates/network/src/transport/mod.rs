@@ -3,7 +3,7 @@
 //! ```text
 //! stack       TCP, QUIC and relays put together, with what follows around them
 //! guard       which addresses may be dialled          head_start  TCP before QUIC nearby
-//! entrance    places for connections under way        door        tells lanes from libp2p
+//! entrance    places for connections under way        door        separates lanes and libp2p
 //! security    TLS or Noise for libp2p                 tls         proof of peer ids in TLS
 //! streams     exchange streams on libp2p connections  lane        exchange streams without libp2p
 //! bans        peers and prefixes that are refused     places      which connection gives way

@@ -33,7 +33,7 @@ impl NetworkKey {
         self.0.to_key_file()
     }
 
-    /// What may be shown to tell keys apart.
+    /// A public text that distinguishes keys.
     pub fn fingerprint(self) -> String {
         self.0.fingerprint().to_string()
     }

@@ -1,4 +1,4 @@
-//! TLS or, for those who do not speak it, Noise.
+//! TLS or, for peers that do not speak it, Noise.
 
 use futures::{AsyncRead, AsyncWrite, FutureExt as _, future::BoxFuture, future::Either};
 use futures_rustls::TlsStream;
@@ -41,7 +41,7 @@ pub(super) enum SecurityError {
     Noise(#[from] noise::Error),
 }
 
-/// An encrypted byte stream and who is at its other end.
+/// An encrypted byte stream and the peer id of its other end.
 type Secured<C> = (PeerId, Either<TlsStream<C>, noise::Output<C>>);
 
 impl Security {

@@ -34,7 +34,7 @@ use crate::identity::Identity;
 /// minutes for a host that does not answer.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Connections as the swarm wants them: who is there, and streams to it.
+/// Connections as the swarm takes them: the peer id, and streams to that peer.
 type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// Everything that connections can be made over. With a network key that is TCP only: the key

@@ -42,7 +42,7 @@ const IDENTIFY_CACHE_LEN: usize = 1024;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    // What may refuse a connection comes first, so that nothing else hears of it.
+    // What may refuse a connection comes first, so that no other behaviour gets its events.
     pub(crate) bans: Bans,
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
@@ -131,7 +131,7 @@ fn identify(identity: &Identity) -> identify::Behaviour {
 }
 
 /// libp2p's defaults: 128 reservations, 16 circuits, each of 2 minutes and 128 KiB. That is enough
-/// to punch holes through; nobody downloads through a relay.
+/// to punch holes through; no node downloads through a relay.
 fn relay_server(local: PeerId) -> relay::Behaviour {
     relay::Behaviour::new(local, relay::Config::default())
 }

@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 /// Wait after the first failure; doubled with each more.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 
-/// The longest wait: nobody minds one dial in five minutes.
+/// The longest wait: one dial in five minutes costs neither side anything worth counting.
 const RETRY_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

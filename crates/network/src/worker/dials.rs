@@ -1,4 +1,4 @@
-//! Who waits for which connection.
+//! Callers that wait for connections.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::{error::ConnectError, transport::bans::Banned};
 
-/// Dials that somebody waits for, in progress at once: as many as may be pending at all.
+/// Dials that a caller waits for, in progress at once: as many as may be pending at all.
 const DIALS_MAX: usize = 256;
 
 pub(super) type ConnectReply = oneshot::Sender<Result<PeerId, ConnectError>>;
@@ -55,14 +55,15 @@ impl Dials {
             .dials
             .extract_if(|other, dial| *other == id || dial.peer == Some(peer));
         for (_, dial) in served {
-            // Who does not wait any more need not know.
-            drop(dial.reply.send(Ok(peer)));
+            // The caller may be gone; ignore the error.
+            let _ = dial.reply.send(Ok(peer));
         }
     }
 
     pub(super) fn failed(&mut self, id: ConnectionId, error: DialError) {
         if let Some(dial) = self.dials.remove(&id) {
-            drop(dial.reply.send(Err(connect_error(dial.target, error))));
+            // The caller may be gone; ignore the error.
+            let _ = dial.reply.send(Err(connect_error(dial.target, error)));
         }
     }
 }

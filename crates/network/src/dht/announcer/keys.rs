@@ -40,7 +40,7 @@ pub(super) struct State {
 /// The time of the last success of a key that had none.
 pub(super) const NEVER: Stamp = Stamp(0);
 
-/// Where a sweep stands: all keys of cycle `cycle` up to `passed` have been looked at.
+/// Where a sweep stands: all keys of cycle `cycle` up to `passed` have been visited.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cursor {
     cycle: u64,

@@ -18,9 +18,9 @@
 //!
 //! A key announced within the last quarter of an interval is passed over by the cursor, so walks of
 //! one key are at most 1.25 intervals apart: 27.5 of the 48 hours. The rest is for being late;
-//! [`behind`](Announcer::behind) tells how late.
+//! [`behind`](Announcer::behind) reports how late.
 //!
-//! # Who calls whom
+//! # Callers
 //! The driver owns time, sockets and the disk. After each call it drains [`poll`](Announcer::poll),
 //! starts a walk for each key, reports its end to [`finished`](Announcer::finished), sleeps for at
 //! most [`next_wake`](Announcer::next_wake), and now and then writes
@@ -68,7 +68,7 @@ const FAILURE_ROUNDS: usize = 2;
 /// Pause of the whole announcer after such a row; doubled with each more failure.
 const PAUSE_MIN: Duration = Duration::from_secs(30);
 
-/// The longest pause: nobody wants to wait longer once the network is back.
+/// The longest pause: the longest that a key waits once the network is back.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// Lateness below this is not reported: a burst of new keys, a few retries.
@@ -123,14 +123,14 @@ impl Priority {
 }
 
 /// Paces the announcement of own keys: new ones at once, then each at its own moment of every
-/// interval. The head of this module tells how.
+/// interval. The head of this module explains how.
 pub struct Announcer {
     max_in_flight: usize,
     ttl: Duration,
     calendar: Calendar,
     by_priority: [Keys; 3],
     in_flight: HashSet<AnnounceKey>,
-    /// Persisted times of keys that nobody has asked for yet.
+    /// Persisted times of keys that were not added yet.
     remembered: HashMap<AnnounceKey, Stamp>,
     dirty: BTreeSet<AnnounceKey>,
     announced: u64,

@@ -89,7 +89,10 @@ impl World {
                 .next_wake(self.now)
                 .map(|wait| self.now + wait);
             if let Some(at) = wake {
-                assert!(at > self.now, "a driver that does as told must not spin");
+                assert!(
+                    at > self.now,
+                    "a driver that follows the contract must not spin"
+                );
             }
             let done = self.in_flight.front().map(|(at, _)| *at);
             let Some(next) = [wake, done]

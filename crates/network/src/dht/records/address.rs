@@ -15,7 +15,7 @@ pub(super) const ADDRESSES_MAX: usize = 8;
 /// address takes about 12 bytes (IPv6: 24), one through a relay about 55.
 pub(super) const ADDRESSES_BYTES_MAX: usize = 256;
 
-/// Where a provider was seen to be: what tells one operator from another, as far as anything does.
+/// Where a provider was seen to be: what distinguishes operators, as far as anything does.
 /// Peer ids cost nothing, addresses in many networks do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Origin {
@@ -88,7 +88,7 @@ pub(super) fn sensible(
     kept
 }
 
-/// The address without a final `/p2p/<provider>`; `None` if it ends in somebody else's id.
+/// The address without a final `/p2p/<provider>`; `None` if it ends in another peer's id.
 fn without_peer_id(address: &Multiaddr, provider: &PeerId) -> Option<Multiaddr> {
     let mut address = address.clone();
     match address.iter().last()? {

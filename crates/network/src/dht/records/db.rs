@@ -1,9 +1,8 @@
 //! Where records rest across restarts: an opaque table of bytes that the owner of the node brings.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Mutex};
+
+use crate::lock::lock;
 
 /// Changes for a [`RecordDb`] in their order: key and new value, or `None` to delete. If a key comes
 /// twice, the later change holds.
@@ -29,7 +28,7 @@ pub struct MemoryDb(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
 
 impl RecordDb for MemoryDb {
     fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock(&self.0);
         entries
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
@@ -37,7 +36,7 @@ impl RecordDb for MemoryDb {
     }
 
     fn write(&self, batch: RecordBatch) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.0);
         for (key, value) in batch {
             match value {
                 Some(value) => entries.insert(key, value),

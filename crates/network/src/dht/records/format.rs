@@ -171,7 +171,7 @@ fn origin(bytes: &[u8]) -> Option<(Origin, &[u8])> {
 }
 
 /// The addresses of one provider as one piece of memory: tens of thousands of these are held, and
-/// looked into only when somebody asks.
+/// decoded only when a peer asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AddressList(Box<[u8]>);
 

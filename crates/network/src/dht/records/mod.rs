@@ -1,15 +1,15 @@
-//! The node's part of the DHT: who provides what, as other nodes told us, and what we provide.
+//! The node's part of the DHT: provider records that other nodes sent, and what this node provides.
 //!
 //! libp2p's own store is unfit for an open network: it stops at 1,024 keys and counts those of
 //! strangers, so a stranger can keep a node from announcing; it gives the 20 places of a key to
-//! whoever comes first, for 48 hours; and it forgets everything on restart. [`Records`] keeps
+//! the first providers that come, for 48 hours; and it forgets everything on restart. [`Records`] keeps
 //! both kinds apart:
 //!
 //! - **own keys** are a set of 32-byte keys that no stranger can touch;
 //! - **foreign records** have quotas for each peer, each key and in total, and when there is no
 //!   room, rules by which a newcomer may take a place: see [`table`].
 //!
-//! # Who calls whom
+//! # Callers
 //! kad calls the [`RecordStore`] methods. The event loop calls [`Records::accept`] for records that
 //! arrive (kad must run with `StoreInserts::FilterBoth`), [`Records::mark_unreachable`] and
 //! [`Records::mark_reachable`] after dialling, [`Records::tick`] every few seconds, and writes what
@@ -95,7 +95,7 @@ pub struct RecordsConfig {
     /// How long a record is valid after it arrived; kad's own may shorten it.
     pub ttl: Duration,
     /// Whether loopback and private addresses in records are kept. A node on the open Internet
-    /// must not hand them on: whoever dials them knocks at machines of its own network.
+    /// must not hand them on: a peer that dials them probes machines of its own network.
     pub keep_local_addresses: bool,
 }
 

@@ -40,7 +40,7 @@ impl World {
     }
 
     /// A record arrives from `peer` at an IPv4 address.
-    fn hear(&mut self, key: u32, id: u32, ip: [u8; 4]) -> Result<(), Refused> {
+    fn receive(&mut self, key: u32, id: u32, ip: [u8; 4]) -> Result<(), Refused> {
         let address = at(ip);
         let record = ProviderRecord::new(dht_key(key), peer(id), vec![address.clone()]);
         self.records.accept(&record, Some(&address))
@@ -123,16 +123,16 @@ fn own_keys_have_a_quota_too() {
 fn twenty_sybils_of_one_network_make_room_for_honest_providers() {
     let mut world = World::new(|_| {});
     for sybil in 0..20 {
-        world.hear(1, sybil, [66, 6, 6, sybil as u8]).unwrap();
+        world.receive(1, sybil, [66, 6, 6, sybil as u8]).unwrap();
     }
     for honest in 100..110 {
         world
-            .hear(1, honest, network(honest))
+            .receive(1, honest, network(honest))
             .expect("another network has a claim");
     }
     // The sybils come back with as many peer ids as they like, and win nothing.
     for sybil in 1_000..2_000 {
-        let _ = world.hear(1, sybil, [66, 6, 6, sybil as u8]);
+        let _ = world.receive(1, sybil, [66, 6, 6, sybil as u8]);
     }
     assert!((100..110).all(|honest| world.has(1, honest)));
     assert_eq!(world.providers(1).len(), 20);
@@ -144,23 +144,23 @@ fn twenty_sybils_of_twenty_networks_cannot_lock_a_key() {
     let mut came_in = 0;
     for key in 0..100 {
         for sybil in 0..20 {
-            world.hear(key, sybil, network(sybil)).unwrap();
+            world.receive(key, sybil, network(sybil)).unwrap();
         }
-        came_in += u32::from(world.hear(key, 100, network(100)).is_ok());
+        came_in += u32::from(world.receive(key, 100, network(100)).is_ok());
     }
     assert!(
         (85..100).contains(&came_in),
         "20 of 21 expected, {came_in} of 100 came in"
     );
-    // Who did not come in today may do so another day, however busily the others refresh.
+    // A provider that got no place today may get one another day, however often the others refresh.
     let left_out: Vec<u32> = (0..100).filter(|key| !world.has(*key, 100)).collect();
     for _ in 0..3 {
         world.later(DAY);
         for key in &left_out {
             for sybil in 0..20 {
-                let _ = world.hear(*key, sybil, network(sybil));
+                let _ = world.receive(*key, sybil, network(sybil));
             }
-            let _ = world.hear(*key, 100, network(100));
+            let _ = world.receive(*key, 100, network(100));
         }
     }
     assert!(left_out.iter().all(|key| world.has(*key, 100)));
@@ -170,20 +170,20 @@ fn twenty_sybils_of_twenty_networks_cannot_lock_a_key() {
 fn trying_again_does_not_help() {
     let mut world = World::new(|_| {});
     for id in 0..20 {
-        world.hear(1, id, network(id)).unwrap();
+        world.receive(1, id, network(id)).unwrap();
     }
     let before = world.providers(1);
     let stubborn = (100..200)
-        .find(|id| world.hear(1, *id, network(*id)).is_err())
+        .find(|id| world.receive(1, *id, network(*id)).is_err())
         .unwrap();
     for attempt in 0..1_000 {
         assert_eq!(
-            world.hear(1, stubborn, network(stubborn)),
+            world.receive(1, stubborn, network(stubborn)),
             Err(Refused::KeyFull)
         );
         // Another peer id of the same network draws the same number.
         assert_eq!(
-            world.hear(1, 1_000 + attempt, network(stubborn)),
+            world.receive(1, 1_000 + attempt, network(stubborn)),
             Err(Refused::KeyFull)
         );
     }
@@ -194,10 +194,10 @@ fn trying_again_does_not_help() {
 fn luck_does_not_make_a_network_larger_than_others() {
     let mut world = World::new(|_| {});
     for id in 0..20 {
-        world.hear(1, id, network(id)).unwrap();
+        world.receive(1, id, network(id)).unwrap();
     }
     for id in 100..1_000 {
-        let _ = world.hear(1, id, [66, 6, 6, 6]);
+        let _ = world.receive(1, id, [66, 6, 6, 6]);
     }
     let intruders = (100..1_000).filter(|id| world.has(1, *id)).count();
     assert!(intruders <= 1, "{intruders} places for one network");
@@ -207,10 +207,10 @@ fn luck_does_not_make_a_network_larger_than_others() {
 fn machines_of_a_private_network_are_not_crowded_out() {
     let mut world = World::new(|_| {});
     for id in 0..20 {
-        world.hear(1, id, [10, 0, 0, id as u8]).unwrap();
+        world.receive(1, id, [10, 0, 0, id as u8]).unwrap();
     }
     let came_in = (20..60)
-        .filter(|id| world.hear(1, *id, [10, 0, 0, *id as u8]).is_ok())
+        .filter(|id| world.receive(1, *id, [10, 0, 0, *id as u8]).is_ok())
         .count();
     assert!(
         (5..35).contains(&came_in),
@@ -222,7 +222,7 @@ fn machines_of_a_private_network_are_not_crowded_out() {
 fn unreachable_and_stale_providers_give_way() {
     let mut world = World::new(|_| {});
     for id in 0..20 {
-        world.hear(1, id, network(id)).unwrap();
+        world.receive(1, id, network(id)).unwrap();
     }
     for id in [3, 4, 5] {
         world.records.mark_unreachable(&peer(id));
@@ -234,7 +234,7 @@ fn unreachable_and_stale_providers_give_way() {
         "reachable ones come first"
     );
     for newcomer in [100, 101] {
-        world.hear(1, newcomer, network(newcomer)).unwrap();
+        world.receive(1, newcomer, network(newcomer)).unwrap();
     }
     assert!(!world.has(1, 3) && world.has(1, 4) && !world.has(1, 5));
 
@@ -257,14 +257,14 @@ fn unreachable_and_stale_providers_give_way() {
 fn an_unreachable_newcomer_takes_nobodys_place() {
     let mut world = World::new(|_| {});
     for id in 0..20 {
-        world.hear(1, id, [66, 6, 6, id as u8]).unwrap();
+        world.receive(1, id, [66, 6, 6, id as u8]).unwrap();
     }
-    world.hear(2, 100, network(100)).unwrap();
+    world.receive(2, 100, network(100)).unwrap();
     world.records.mark_unreachable(&peer(100));
-    assert_eq!(world.hear(1, 100, network(100)), Err(Refused::KeyFull));
+    assert_eq!(world.receive(1, 100, network(100)), Err(Refused::KeyFull));
     world.later(3 * HOUR);
     assert_eq!(
-        world.hear(1, 100, network(100)),
+        world.receive(1, 100, network(100)),
         Ok(()),
         "the mark wears off"
     );
@@ -274,17 +274,17 @@ fn an_unreachable_newcomer_takes_nobodys_place() {
 fn a_peer_has_a_quota() {
     let mut world = World::new(|config| config.records_per_peer_max = 3);
     for number in 0..3 {
-        world.hear(number, 1, network(1)).unwrap();
+        world.receive(number, 1, network(1)).unwrap();
     }
-    assert_eq!(world.hear(3, 1, network(1)), Err(Refused::PeerQuota));
+    assert_eq!(world.receive(3, 1, network(1)), Err(Refused::PeerQuota));
     assert_eq!(
-        world.hear(2, 1, network(1)),
+        world.receive(2, 1, network(1)),
         Ok(()),
         "refreshing is no new record"
     );
-    assert_eq!(world.hear(3, 2, network(1)), Ok(()));
+    assert_eq!(world.receive(3, 2, network(1)), Ok(()));
     world.later(49 * HOUR);
-    assert_eq!(world.hear(3, 1, network(1)), Ok(()));
+    assert_eq!(world.receive(3, 1, network(1)), Ok(()));
 }
 
 #[test]
@@ -292,17 +292,20 @@ fn in_a_full_table_the_largest_network_pays() {
     let mut world = World::new(|config| config.foreign_records_max = 1_000);
     for number in 0..3_000 {
         // A hundred peer ids, one network.
-        let _ = world.hear(number, number % 100, [66, 6, 6, 6]);
+        let _ = world.receive(number, number % 100, [66, 6, 6, 6]);
     }
     assert_eq!(world.records.foreign_records(), 1_000);
     for number in 5_000..5_400 {
         world
-            .hear(number, number, network(number % 40))
+            .receive(number, number, network(number % 40))
             .expect("others are entitled to a share");
     }
     assert!((5_000..5_400).all(|number| world.has(number, number)));
     assert_eq!(world.records.foreign_records(), 1_000);
-    assert_eq!(world.hear(9_999, 1, [66, 6, 6, 6]), Err(Refused::TableFull));
+    assert_eq!(
+        world.receive(9_999, 1, [66, 6, 6, 6]),
+        Err(Refused::TableFull)
+    );
     world.records.foreign.check();
 }
 
@@ -310,11 +313,11 @@ fn in_a_full_table_the_largest_network_pays() {
 fn peer_ids_are_bounded_and_the_largest_network_pays() {
     let mut world = World::new(|config| config.providers_max = 100);
     for id in 0..1_000 {
-        let _ = world.hear(1_000 + id, id, [66, 6, 6, 6]);
+        let _ = world.receive(1_000 + id, id, [66, 6, 6, 6]);
     }
     assert_eq!(world.records.foreign_providers(), 100);
     for id in 2_000..2_040 {
-        world.hear(id, id, network(id)).unwrap();
+        world.receive(id, id, network(id)).unwrap();
     }
     assert!((2_000..2_040).all(|id| world.has(id, id)));
     assert_eq!(world.records.foreign_providers(), 100);
@@ -341,15 +344,15 @@ fn what_is_not_ours_is_refused() {
 fn addresses_of_a_provider_are_its_latest_and_within_bounds() {
     let mut world = World::new(|config| config.keep_local_addresses = false);
     for number in 1..3 {
-        world.hear(number, 1, [81, 0, 0, number as u8]).unwrap();
+        world.receive(number, 1, [81, 0, 0, number as u8]).unwrap();
     }
     let addresses =
         |world: &World, key| world.records.providers(&dht_key(key))[0].addresses.clone();
     assert_eq!(addresses(&world, 1), [at([81, 0, 0, 2])]);
-    world.hear(1, 1, [10, 0, 0, 1]).unwrap();
+    world.receive(1, 1, [10, 0, 0, 1]).unwrap();
     assert_eq!(addresses(&world, 1), []);
     world.records.keep_local_addresses(true);
-    world.hear(1, 1, [10, 0, 0, 1]).unwrap();
+    world.receive(1, 1, [10, 0, 0, 1]).unwrap();
     assert_eq!(addresses(&world, 1), [at([10, 0, 0, 1])]);
 }
 
@@ -387,7 +390,7 @@ fn an_answer_fits_into_a_packet() {
 #[test]
 fn expired_records_vanish_before_they_are_swept() {
     let mut world = World::new(|_| {});
-    world.hear(1, 1, network(1)).unwrap();
+    world.receive(1, 1, network(1)).unwrap();
     world.later(48 * HOUR - Duration::from_secs(1));
     assert!(world.has(1, 1));
     world.later(Duration::from_secs(1));
@@ -424,10 +427,10 @@ fn kad_may_shorten_a_records_life_but_not_lengthen_it() {
 #[test]
 fn a_restart_keeps_what_is_valid() {
     let mut world = World::new(|_| {});
-    world.hear(1, 1, network(1)).unwrap();
+    world.receive(1, 1, network(1)).unwrap();
     world.later(DAY);
-    world.hear(1, 2, network(2)).unwrap();
-    world.hear(2, 3, network(3)).unwrap();
+    world.receive(1, 2, network(2)).unwrap();
+    world.receive(2, 3, network(3)).unwrap();
     world.restart();
     assert_eq!(world.providers(1), [peer(1), peer(2)]);
     assert_eq!(
@@ -447,12 +450,12 @@ fn a_restart_keeps_what_is_valid() {
 #[test]
 fn a_record_that_comes_back_after_it_was_found_expired_stays() {
     let mut world = World::new(|_| {});
-    world.hear(1, 1, network(1)).unwrap();
+    world.receive(1, 1, network(1)).unwrap();
     world.records.flush();
     world.now += 3 * DAY;
     world.restart();
     assert!(!world.has(1, 1));
-    world.hear(1, 1, network(1)).unwrap();
+    world.receive(1, 1, network(1)).unwrap();
     world.restart();
     assert!(world.has(1, 1));
 }
@@ -461,7 +464,7 @@ fn a_record_that_comes_back_after_it_was_found_expired_stays() {
 fn smaller_quotas_hold_after_a_restart() {
     let mut world = World::new(|_| {});
     for number in 0..100 {
-        world.hear(number / 20, number, network(number)).unwrap();
+        world.receive(number / 20, number, network(number)).unwrap();
     }
     world.config.foreign_records_max = 50;
     world.config.providers_max = 90;
@@ -482,7 +485,7 @@ fn smaller_quotas_hold_after_a_restart() {
 #[test]
 fn damaged_entries_are_dropped_and_unknown_ones_left_alone() {
     let mut world = World::new(|_| {});
-    world.hear(1, 1, network(1)).unwrap();
+    world.receive(1, 1, network(1)).unwrap();
     world.records.flush();
     let record = EntryKey::Record(key(2), peer(2)).encode();
     let orphan = EntryKey::Record(key(3), peer(3)).encode();
@@ -517,7 +520,7 @@ fn a_wrong_clock_does_not_keep_records_for_years() {
     let mut world = World::new(|_| {});
     world.now += 3_000 * DAY;
     world.records.tick(world.now);
-    world.hear(1, 1, network(1)).unwrap();
+    world.receive(1, 1, network(1)).unwrap();
     world.now -= 3_000 * DAY;
     world.restart();
     assert!(world.has(1, 1));
@@ -543,7 +546,7 @@ fn announce_times_are_handed_to_the_announcer() {
 fn changes_do_not_pile_up() {
     let mut world = World::new(|config| config.foreign_records_max = 10);
     for number in 0..CHANGES_MAX as u32 {
-        let _ = world.hear(number, number, network(number));
+        let _ = world.receive(number, number, network(number));
     }
     assert!(world.records.foreign.dirty_len() <= CHANGES_MAX);
     assert!(!world.db.load().is_empty());
@@ -565,7 +568,7 @@ fn memory_for_each_key_is_small() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Hear { key: u32, id: u32, net: u8 },
+    Receive { key: u32, id: u32, net: u8 },
     Forget { key: u32, id: u32 },
     Reach { id: u32, ok: bool },
     Wait { minutes: u64 },
@@ -574,7 +577,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0..8u32, 0..12u32, 0..6u8).prop_map(|(key, id, net)| Step::Hear { key, id, net }),
+        8 => (0..8u32, 0..12u32, 0..6u8).prop_map(|(key, id, net)| Step::Receive { key, id, net }),
         1 => (0..8u32, 0..12u32).prop_map(|(key, id)| Step::Forget { key, id }),
         1 => (0..12u32, any::<bool>()).prop_map(|(id, ok)| Step::Reach { id, ok }),
         2 => (0..1_000u64).prop_map(|minutes| Step::Wait { minutes }),
@@ -597,7 +600,7 @@ impl World {
     /// Runs a step; true if it was a record that came in.
     fn run(&mut self, step: &Step) -> bool {
         match *step {
-            Step::Hear { key, id, net } => return self.hear(key, id, ip(net, id)).is_ok(),
+            Step::Receive { key, id, net } => return self.receive(key, id, ip(net, id)).is_ok(),
             Step::Forget { key, id } => self.records.remove_provider(&dht_key(key), &peer(id)),
             Step::Reach { id, ok: true } => self.records.mark_reachable(&peer(id)),
             Step::Reach { id, ok: false } => self.records.mark_unreachable(&peer(id)),
@@ -617,7 +620,7 @@ proptest! {
         for step in &steps {
             world.run(step);
             match *step {
-                Step::Hear { key, id, .. } => {
+                Step::Receive { key, id, .. } => {
                     model.insert((key, id), world.now + PROVIDER_TTL);
                 }
                 Step::Forget { key, id } => {
@@ -637,7 +640,7 @@ proptest! {
         }
     }
 
-    /// Without room, all sets agree, the quotas hold, whoever was let in is in, and a restart
+    /// Without room, all sets agree, the quotas hold, every accepted provider is in, and a restart
     /// changes nothing.
     #[test]
     fn without_room_quotas_hold(steps in proptest::collection::vec(step(), 0..80)) {
@@ -649,7 +652,7 @@ proptest! {
         });
         for step in &steps {
             let came_in = world.run(step);
-            if let Step::Hear { key, id, .. } = step {
+            if let Step::Receive { key, id, .. } = step {
                 prop_assert_eq!(world.has(*key, *id), came_in);
             }
             world.records.foreign.check();

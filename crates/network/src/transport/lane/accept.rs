@@ -10,15 +10,18 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{
-    ALPN, HANDSHAKE_TIME_MAX, LaneError, Lanes, lock,
+    ALPN, HANDSHAKE_TIME_MAX, LaneError, Lanes,
     passes::Pass,
     stream::{Lane, Socket},
 };
-use crate::transport::{
-    carrier::Carrier,
-    places::Place,
-    streams::{Link, Opened},
-    tls,
+use crate::{
+    lock::lock,
+    transport::{
+        carrier::Carrier,
+        places::Place,
+        streams::{Link, Opened},
+        tls,
+    },
 };
 
 impl Lanes {
@@ -95,7 +98,7 @@ impl Lanes {
             return Err(LaneError::WrongPeer { proven });
         }
         link.carrier = Carrier::Lane;
-        let lane = Lane::new(tls.into(), self.count(peer));
+        let lane = Lane::new(tls.into(), self.shared.open.add(peer));
         let stream = Box::new(lane);
         Ok((peer, Opened { stream, link }))
     }

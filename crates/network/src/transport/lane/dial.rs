@@ -12,14 +12,17 @@ use libp2p::PeerId;
 use tokio::net::TcpStream;
 
 use super::{
-    HANDSHAKE_TIME_MAX, Lanes, lock,
+    HANDSHAKE_TIME_MAX, Lanes,
     passes::Pass,
     stream::{Lane, Socket},
 };
-use crate::transport::{
-    carrier::Carrier,
-    streams::Opened,
-    tls::{self, TlsError},
+use crate::{
+    lock::lock,
+    transport::{
+        carrier::Carrier,
+        streams::Opened,
+        tls::{self, TlsError},
+    },
 };
 
 /// How long no lane is tried with a peer after one has failed; doubled with each more in a row. A
@@ -40,11 +43,11 @@ pub(crate) enum LaneError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("the peer does not speak of lanes")]
+    #[error("the peer does not support lanes")]
     NotSpoken,
     #[error("the TLS hello shows no pass that is good")]
     NoPass,
-    #[error("somebody else, {proven}, is at the other end")]
+    #[error("another peer, {proven}, is at the other end")]
     WrongPeer { proven: PeerId },
     #[error("not ready within {HANDSHAKE_TIME_MAX:?}")]
     TooSlow,
@@ -95,13 +98,13 @@ impl Lanes {
             return Err(LaneError::WrongPeer { proven });
         }
         link.carrier = Carrier::Lane;
-        let lane = Lane::new(tls.into(), self.count(peer));
+        let lane = Lane::new(tls.into(), self.shared.open.add(peer));
         let stream = Box::new(lane);
         Ok(Opened { stream, link })
     }
 }
 
-/// With whom no lane could be made, when that was found, and how often in a row. Time is an
+/// Peers with which no lane could be made, when that failed, and how often in a row. Time is an
 /// argument.
 #[derive(Debug, Default)]
 pub(super) struct Failures {

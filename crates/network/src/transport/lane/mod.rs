@@ -5,18 +5,18 @@
 //! on. The bytes are described in `proto/lane.md`.
 //!
 //! # How
-//! The asker, who has dialled the peer over TCP, opens a libp2p stream of the protocol
+//! The requesting peer, which has dialled the peer over TCP, opens a libp2p stream of the protocol
 //! `/hubless/lane/1` and gets
 //! a *pass*: 16 random bytes, good for one lane, for a short time. It dials the same address again
 //! and shows the pass in its TLS hello. Both sides prove the identities that they have in libp2p.
 //!
 //! # Goals
 //! A lane is an appendix of a libp2p connection, and lives no longer: whatever refuses or closes
-//! that (a ban, a limit, a broken rule, a private network's key, the end) holds for lanes too. Who
-//! has no pass gets no byte and costs us one parse. Whatever goes wrong, the libp2p stream works.
+//! that (a ban, a limit, a broken rule, a private network's key, the end) holds for lanes too. A
+//! peer without a pass gets no byte and costs one parse. Whatever goes wrong, the libp2p stream works.
 //!
 //! # Not here
-//! What is said on a lane (see `exchange`), telling TLS from libp2p on a fresh socket (see
+//! The messages on a lane (see `exchange`), distinguishing TLS from libp2p on a fresh socket (see
 //! `transport`).
 
 mod accept;
@@ -25,8 +25,7 @@ mod passes;
 mod stream;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -35,11 +34,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::dial::LaneError;
 use self::{dial::Failures, passes::Passes};
-use crate::transport::{
-    bans::Bans,
-    places::{PlacesConfig, SharedPlaces},
-    streams::Opened,
-    tls::{self, TlsSetupError},
+use crate::{
+    counter::Counter,
+    transport::{
+        bans::Bans,
+        places::{PlacesConfig, SharedPlaces},
+        streams::Opened,
+        tls::{self, TlsSetupError},
+    },
 };
 
 /// What both sides say in the ALPN extension of a lane.
@@ -63,7 +65,7 @@ struct Shared {
     passes: Mutex<Passes>,
     failures: Mutex<Failures>,
     /// Open lanes by peer; bounded by the places for exchange streams.
-    open: Mutex<HashMap<PeerId, usize>>,
+    open: Counter<PeerId>,
     /// Handshakes that others began. One that has shown no good pass yet is idle.
     handshakes: SharedPlaces,
     accept: Accept,
@@ -87,7 +89,7 @@ impl Lanes {
             tls: tls::Config::new(keypair, ALPN)?,
             passes: Mutex::default(),
             failures: Mutex::default(),
-            open: Mutex::default(),
+            open: Counter::default(),
             handshakes: SharedPlaces::new(PlacesConfig::of_handshakes(handshakes as usize)),
             accept: Box::new(accept),
             bans,
@@ -101,36 +103,6 @@ impl Lanes {
 
     /// Lanes that are open with a peer now.
     pub(crate) fn open_with(&self, peer: &PeerId) -> usize {
-        lock(&self.shared.open).get(peer).copied().unwrap_or(0)
+        self.shared.open.get(peer)
     }
-
-    fn count(&self, peer: PeerId) -> Counted {
-        *lock(&self.shared.open).entry(peer).or_default() += 1;
-        Counted {
-            shared: Arc::clone(&self.shared),
-            peer,
-        }
-    }
-}
-
-/// A lane among those that are open.
-struct Counted {
-    shared: Arc<Shared>,
-    peer: PeerId,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut open = lock(&self.shared.open);
-        if let Some(count) = open.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.peer);
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -50,7 +50,7 @@ impl Pass {
     }
 }
 
-/// Shows no pass: whoever reads it in a log could come first.
+/// Shows no pass: a reader of the log could use it first.
 impl fmt::Debug for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pass(..)")

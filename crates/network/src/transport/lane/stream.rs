@@ -10,12 +10,13 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
 use hubless_memory::AlignedBytes;
+use libp2p::PeerId;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     net::TcpStream,
 };
 
-use super::Counted;
+use crate::counter::Counted;
 
 /// What is taken from the socket at once by the side that receives chunks: eight TLS records.
 /// rustls alone takes 4 KiB first, and never more than one record.
@@ -102,11 +103,11 @@ impl AsyncWrite for Socket {
 /// TLS over TCP; counts as open until it is dropped.
 pub(super) struct Lane {
     tls: TlsStream<Socket>,
-    _counted: Counted,
+    _counted: Counted<PeerId>,
 }
 
 impl Lane {
-    pub(super) fn new(tls: TlsStream<Socket>, counted: Counted) -> Self {
+    pub(super) fn new(tls: TlsStream<Socket>, counted: Counted<PeerId>) -> Self {
         Self {
             tls,
             _counted: counted,

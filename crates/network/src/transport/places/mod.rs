@@ -14,7 +14,7 @@
 //!    prefix that holds the most, if that is the newcomer's own or holds more than it.
 //! 3. A busy connection never gives way. Without an idle one a newcomer is refused.
 //! 4. So many places of all, and of each share, are a reserve that busy connections do not take: a
-//!    newcomer is always admitted, if only to be told that there is no more room.
+//!    newcomer is always admitted, if only to get the answer that there is no more room.
 //!
 //! # Roles
 //! [`Places`] is the table: pure, with time as an argument. [`SharedPlaces`] is the same table for

@@ -1,13 +1,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Instant,
 };
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Entry, PlaceId, Places, PlacesConfig, Prefix};
+use crate::lock::lock;
 
 /// A table of places for tasks. Cheap to clone.
 #[derive(Clone)]
@@ -60,7 +61,7 @@ impl SharedPlaces {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

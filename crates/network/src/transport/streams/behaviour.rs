@@ -58,7 +58,7 @@ impl Behaviour {
             .min_by_key(|connection| connection.is_relayed)
         {
             Some(connection) => self.notify(peer, connection.id, Command::Open(purpose, reply)),
-            // Nobody waits any more if this fails.
+            // Fails only if the caller no longer waits.
             None => drop(reply.send(Err(StreamError::NotConnected))),
         }
     }

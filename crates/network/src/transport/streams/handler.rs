@@ -168,7 +168,7 @@ impl ConnectionHandler for Handler {
                 Either::Left(stream) => (Purpose::Exchange, stream),
                 Either::Right(stream) => (Purpose::Lane, stream),
             }),
-            // In both cases nobody waits any more if sending fails.
+            // In both cases sending fails only if the caller no longer waits.
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
                 info: reply,

@@ -1,6 +1,6 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::transport::places::Place;
+use crate::{lock::lock, transport::places::Place};
 
 /// The place of a connection that the other side began, and how many keep it busy. One that this
 /// side began has none.
@@ -42,7 +42,7 @@ impl Seat {
     }
 
     fn count(&self) -> MutexGuard<'_, usize> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.busy)
     }
 }
 

@@ -108,7 +108,7 @@ impl Config {
             .with_cert_resolver(resolver);
         server.alpn_protocols = vec![alpn.to_vec()];
         server.send_tls13_tickets = 0;
-        // With AES here, the client's first choice tells whether it has AES too. Without, only our
+        // With AES here, the client's first choice shows whether it has AES too. Without, only our
         // own order is good for us.
         server.ignore_client_order = !aes;
 
@@ -213,7 +213,7 @@ where
     }
 }
 
-/// Who the other side proved to be. That it is the one we wanted is for the caller to check.
+/// The peer id that the other side proved. The caller has to check that it is the expected one.
 pub(crate) fn peer_of(state: &CommonState) -> Result<PeerId, TlsError> {
     let Some([certificate]) = state.peer_certificates() else {
         return Err(TlsError::CertificateCount);

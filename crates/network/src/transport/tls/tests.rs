@@ -11,7 +11,7 @@ fn sockets() -> (Socket, Socket) {
     (a.compat(), b.compat())
 }
 
-/// Upgrades both ends, sends a byte each way, and returns whom each side met.
+/// Upgrades both ends, sends a byte each way, and returns the peer id that each side saw.
 async fn handshake<C, S>(client: C, server: S) -> (PeerId, PeerId, TlsStream<Socket>)
 where
     C: OutboundConnectionUpgrade<Socket, Output = (PeerId, TlsStream<Socket>), Info = &'static str>,
@@ -154,7 +154,7 @@ async fn strange_certificates_are_refused() {
         "no certificate"
     );
 
-    // A certificate of somebody else, with a key of our own.
+    // The certificate of another node, with an own key.
     let (stolen, _) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
     let (_, key) = certificate::generate(&keypair).unwrap();
     let key = aws_lc_rs::sign::any_ecdsa_type(&key).unwrap();

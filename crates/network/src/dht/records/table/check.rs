@@ -3,7 +3,7 @@
 use super::{AnnounceKey, Slot, Table, Times, shares::Shares};
 
 impl Table {
-    /// That all sets tell the same story, and no quota is exceeded.
+    /// Asserts that all sets agree and no quota is exceeded.
     pub(in crate::dht::records) fn check(&self) {
         let by_provider = self
             .records

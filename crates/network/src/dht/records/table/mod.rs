@@ -1,7 +1,7 @@
-//! Provider records of other nodes: who may stay when there is not room for all.
+//! Provider records of other nodes: which may stay when there is not room for all.
 //!
 //! # The problem
-//! Peer ids cost nothing, so whoever keeps the first 20 providers of a key for 48 hours, or the
+//! Peer ids cost nothing, so a node that keeps the first 20 providers of a key for 48 hours, or the
 //! first half a million records of all keys, can be locked by one attacker with a loop. What costs
 //! something is an address: an attacker has few networks, honest providers come from many.
 //!
@@ -15,21 +15,21 @@
 //! When all places of a key are taken, a newcomer gets the first of these:
 //!
 //! 1. the place of an expired record;
-//! 2. that of a provider that somebody could not reach lately, longest ago first;
+//! 2. that of a provider that a node could not reach lately, longest ago first;
 //! 3. one of the network with the most places, if that has at least two more than the newcomer's
-//!    network: 20 peer ids in one /24 make room for all who come from elsewhere;
+//!    network: 20 peer ids in one /24 make room for all that come from elsewhere;
 //! 4. that of a record not refreshed for more than half its life: an honest provider republishes
 //!    in less, so this one has gone;
 //! 5. the place of a loser in a **draw**: each network gets a number from a secret seed, the key
 //!    and the day (half a record's life, to be exact), and the highest number among 20 holders
-//!    leaves if the newcomer's is lower. So 20 attackers from 20 networks, who refresh as often
+//!    leaves if the newcomer's is lower. So 20 attackers from 20 networks, which refresh as often
 //!    as they like, cannot lock a key: an honest 21st gets in with 20 chances of 21, drawn anew
 //!    each day. Trying again or with other peer ids does not change the number, and it cannot be
 //!    computed from outside. Only networks with more places than the newcomer's take part, and its
 //!    own, so that no luck makes a network larger than others. For popular keys the holders of the
-//!    places are a fair sample of all who announce.
+//!    places are a fair sample of all that announce.
 //!
-//! A provider that is marked unreachable takes nobody's place. Peers with local addresses count as
+//! A provider that is marked unreachable takes no place of another. Peers with local addresses count as
 //! one network each: in a private network all machines may well share one prefix. Peers without any
 //! usable address share one.
 //!
@@ -66,7 +66,7 @@ use super::{
 /// its bucket is over, so that refreshing within a bucket moves nothing.
 const BUCKET_SECONDS: u32 = 600;
 
-/// How long a provider counts as unreachable after somebody failed to reach it. As long as a
+/// How long a provider counts as unreachable after a node failed to reach it. As long as a
 /// restart or a move to another network may take; there is no other harm than losing a contest.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(2 * 3600);
 
@@ -319,7 +319,7 @@ impl Table {
         providers.chain(records).collect()
     }
 
-    // Who may stay.
+    // Which may stay.
 
     /// Sees to it that one more record of `slot` at `key` fits.
     fn make_room(&mut self, key: AnnounceKey, slot: Slot, now: Stamp) -> Result<(), Refused> {

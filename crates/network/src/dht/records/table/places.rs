@@ -1,4 +1,4 @@
-//! The places of one key: who leaves when a newcomer wants one. The rules are in the head of the
+//! The places of one key: which provider leaves when a newcomer wants one. The rules are in the head of the
 //! module above.
 
 use super::{
@@ -6,7 +6,7 @@ use super::{
     shares::{Group, Shares},
 };
 
-/// One who has a place of the key in question.
+/// A provider that has a place of the key.
 pub(super) struct Holder<'a> {
     pub(super) slot: Slot,
     pub(super) times: Times,
