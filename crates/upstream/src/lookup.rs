@@ -1,6 +1,6 @@
 //! Resolves a name and a revision to a commit, and stores its list of files in the index.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hubless_content::{CommitId, RefName, RepoId, Revision, Tree};
 use hubless_store::{
@@ -10,6 +10,9 @@ use hubless_transfer::{Blocking, Fetches};
 
 use super::{Upstream, error::UpstreamError, metadata};
 use crate::{Caller, RepoError};
+
+/// The delay after which a client retries whose request another change overtook.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The current commit of a revision; its files are in the index when this returns.
 ///
@@ -170,14 +173,12 @@ impl Question {
             private: info.is_private(),
             gated: info.is_gated(),
         };
-        let changed = self
-            .store(move |store| {
-                let is_new = store.repo(&repo.id)?.as_ref() != Some(&repo);
-                is_new.then(|| store.put_repo(&repo)).transpose()
-            })
-            .await?;
-        if changed.is_some() {
-            self.fetches.cx.note_change();
+        let noted = self.store(move |store| note(store, &repo)).await?;
+        match noted {
+            Noted::Known => {}
+            Noted::Changed => self.fetches.cx.note_change(),
+            // The next request finds that one.
+            Noted::MadeHere => return Err(RepoError::Busy { retry_after: RETRY }),
         }
         Ok(())
     }
@@ -279,6 +280,25 @@ impl Question {
     ) -> Result<T, RepoError> {
         let store = self.fetches.cx.store.clone();
         Ok(self.fetches.cx.blocking.run(move || call(&store)).await??)
+    }
+}
+
+/// What became of what a hub says about a repo.
+enum Noted {
+    Known,
+    Changed,
+    /// A repo of this name was made here while the hub was asked.
+    MadeHere,
+}
+
+fn note(store: &Store, repo: &Repo) -> Result<Noted, StoreError> {
+    if store.repo(&repo.id)?.as_ref() == Some(repo) {
+        return Ok(Noted::Known);
+    }
+    match store.put_repo(repo) {
+        Ok(()) => Ok(Noted::Changed),
+        Err(StoreError::RepoExists { .. }) => Ok(Noted::MadeHere),
+        Err(error) => Err(error),
     }
 }
 

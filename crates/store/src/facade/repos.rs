@@ -5,10 +5,11 @@ use hubless_content::{CommitId, FileHash, RefName, RepoId, RepoKind, Revision, T
 use crate::{PastCommit, RefChange, Repo, Store, StoreError};
 
 impl Store {
-    /// Makes a repo known, or changes what is known about it. Durable when it returns.
+    /// Makes a repo known, or changes what is known about it. Durable when it returns. What a hub
+    /// lists does not replace a repo that was made here.
     ///
     /// # Errors
-    /// [`StoreError::TooMany`] beyond [`REPOS_MAX`](crate::REPOS_MAX); others if the disk is full or fails.
+    /// [`StoreError::RepoExists`] if it would; [`StoreError::TooMany`] beyond [`REPOS_MAX`](crate::REPOS_MAX); others if the disk is full or fails.
     pub fn put_repo(&self, repo: &Repo) -> Result<(), StoreError> {
         self.index().repos().put(repo)
     }

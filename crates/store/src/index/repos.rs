@@ -106,11 +106,15 @@ pub(crate) struct RepoTable<'a> {
 }
 
 impl RepoTable<'_> {
-    /// Makes a repo known, or changes what is known about it. Durable when it returns.
+    /// Makes a repo known, or changes what is known about it. Durable when it returns. What a hub
+    /// lists does not replace a repo that was made here: [`StoreError::RepoExists`].
     pub(crate) fn put(self, repo: &Repo) -> Result<(), StoreError> {
-        let written = self
-            .index
-            .write_unless_refused(|write| write_repo(write, repo))?;
+        let written = self.index.write_unless_refused(|write| match repo.origin {
+            RepoOrigin::Upstream(_) if is_made_here(write, &repo.id)? => {
+                Ok(Err(Refusal::RepoExists))
+            }
+            _ => write_repo(write, repo),
+        })?;
         written.map_err(|refusal| refusal.explain(&repo.id))
     }
 
@@ -243,6 +247,14 @@ impl Refusal {
             Self::TooMany(what, max) => StoreError::TooMany { what, max },
         }
     }
+}
+
+/// Whether a repo of this name was made here.
+fn is_made_here(write: &WriteTransaction, repo: &RepoId) -> IndexResult<bool> {
+    let repos = tables::REPOS.write(write)?;
+    let known = repos.get(&repo_key(repo)[..])?;
+    let known = known.map(|row| decode_repo(&row)).transpose()?;
+    Ok(known.is_some_and(|known| known.origin == RepoOrigin::Local))
 }
 
 pub(super) fn write_repo(

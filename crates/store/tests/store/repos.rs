@@ -46,6 +46,34 @@ fn commit(first: u8, last: u8) -> CommitId {
 }
 
 #[test]
+fn what_a_hub_says_does_not_replace_a_repo_that_was_made_here() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let own = repo("org/model");
+    store.put_repo(&own).unwrap();
+    let of_hub = Repo {
+        id: id("Org/Model"),
+        origin: RepoOrigin::Upstream("https://hub.example".into()),
+        ..own.clone()
+    };
+    let refused = store.put_repo(&of_hub).unwrap_err();
+    assert!(
+        matches!(refused, StoreError::RepoExists { .. }),
+        "{refused}"
+    );
+    assert_eq!(store.repo(&own.id).unwrap().as_ref(), Some(&own));
+    assert!(store.remove_repo(&own.id).unwrap());
+    for private in [false, true] {
+        let of_hub = Repo {
+            private,
+            ..of_hub.clone()
+        };
+        store.put_repo(&of_hub).unwrap();
+        assert_eq!(store.repo(&own.id).unwrap(), Some(of_hub));
+    }
+}
+
+#[test]
 fn digests_come_from_the_bytes_and_go_with_them() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
