@@ -86,12 +86,10 @@ impl Commits {
                     self.forget(file)?;
                     self.files.home.index()
                 }
+                // Even if no chunk is right: a disk that fails now may give its bytes later, and
+                // `Store::recover` finds them then.
                 FileLocation::Owned(_) => {
-                    if held.is_empty() {
-                        self.forget(file)?;
-                    } else {
-                        self.demote(file, record.size, &held)?;
-                    }
+                    self.demote(file, record.size, &held)?;
                     self.files.home.owned(file)
                 }
                 FileLocation::External(external) => {

@@ -67,6 +67,30 @@ fn only_the_damaged_chunks_are_fetched_again() {
     assert_eq!(store.usage().unwrap().bytes, 7 * CHUNK as u64 + 3);
 }
 
+/// As a disk that gives only errors does for a while.
+#[test]
+fn a_file_of_which_no_chunk_is_right_stays_for_what_a_later_read_finds() {
+    let home = tempfile::tempdir().unwrap();
+    let data = bytes(1, 3 * CHUNK);
+    let file = list_of(&data).file();
+    let store = open(home.path());
+    put_all(&store, &data);
+    store.flush().unwrap();
+    let path = owned_path(home.path(), &data);
+    let zeros = vec![0; data.len()];
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, &zeros).unwrap();
+    assert_eq!(store.verify(None, &()).unwrap().damaged[0].chunks.len(), 3);
+    assert_eq!(store.held(file).unwrap().unwrap().count(), 0);
+    store.close().unwrap();
+    let kept = home.path().join("partial").join(file.to_string());
+    assert!(fs::read(&kept).unwrap() == zeros, "its bytes were removed");
+    fs::write(&kept, &data).unwrap();
+    let store = open(home.path());
+    assert_eq!(store.recover(file).unwrap(), 3);
+    assert_eq!(store.read_range(file, 0, data.len() as u64).unwrap(), data);
+}
+
 #[test]
 fn repairing_does_not_write_into_an_exported_file() {
     let dir = tempfile::tempdir().unwrap();
