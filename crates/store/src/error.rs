@@ -119,10 +119,12 @@ pub enum StoreError {
         used: u64,
     },
     /// Another process has the store open.
-    #[error("the store in {} is in use by another process", home.display())]
+    #[error("the store in {} is in use by another process{}", home.display(), id_of(*process))]
     Locked {
         /// The home directory.
         home: PathBuf,
+        /// The id of the process, if the system says it.
+        process: Option<u32>,
     },
     /// The index does not hold what this program wrote to it.
     #[error("the index {} is damaged: {detail}", path.display())]
@@ -415,4 +417,9 @@ impl<T> IoContext<T> for io::Result<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, StoreError> {
         self.map_err(|source| StoreError::io(action, path, source))
     }
+}
+
+/// ` (pid 4711)`, or nothing.
+fn id_of(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(" (pid {id})"))
 }

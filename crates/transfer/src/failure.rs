@@ -146,7 +146,7 @@ fn store_remedy(error: &StoreError) -> Option<Remedy> {
         E::ReadOnly { .. } => Remedy::MakeWritable,
         E::NoSpace { .. } => Remedy::MakeRoom,
         E::Quota { .. } => Remedy::RaiseQuota,
-        E::Locked { home } => Remedy::OtherHome { home: home.clone() },
+        E::Locked { home, .. } => Remedy::OtherHome { home: home.clone() },
         E::Corrupt { path, .. } => Remedy::RestoreIndex { path: path.clone() },
         E::Newer { .. } => Remedy::Update,
         E::UnknownModel { model } => Remedy::GetModel { model: *model },

@@ -6,6 +6,7 @@
 //! its directories ([`Dir`]). The exception is looking through a tree that is imported.
 
 pub(crate) mod dir;
+pub(crate) mod holder;
 pub(crate) mod home;
 
 use std::{

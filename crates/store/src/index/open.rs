@@ -10,7 +10,7 @@ use std::{
 use redb::WriteTransaction;
 
 use crate::{
-    disk::{Access, Disk, DiskFile, home::Home},
+    disk::{Access, Disk, DiskFile, holder, home::Home},
     error::{IoContext, StoreError},
     index::{
         Index,
@@ -199,6 +199,7 @@ fn lock_index(file: &dyn DiskFile, home: &Home, path: &Path) -> Result<(), Store
         Ok(true) => Ok(()),
         Ok(false) => Err(StoreError::Locked {
             home: home.root().to_owned(),
+            process: file.signature().ok().and_then(holder::of),
         }),
         // Some network file systems have no locks.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
