@@ -124,6 +124,7 @@ pub(crate) async fn status(core: &Arc<Core>) -> Result<Status, Failure> {
         },
         store: StoreStatus {
             bytes: usage.bytes,
+            bytes_held: usage.held_bytes,
             quota: usage.quota,
             evicted_models: evictions.models,
             evicted_bytes: evictions.bytes,

@@ -27,6 +27,10 @@ fn lines(status: &Status) -> Vec<String> {
         0 => String::new(),
         keys => format!(", {keys} due"),
     };
+    let to_come = match store.bytes - store.bytes_held.min(store.bytes) {
+        0 => String::new(),
+        bytes => format!(", {} reserved for what is missing", text::size(bytes)),
+    };
     let quota = match store.quota {
         Some(quota) => format!(" of {}", text::size(quota)),
         None => String::new(),
@@ -56,7 +60,7 @@ fn lines(status: &Status) -> Vec<String> {
         ("kept for others", text::count(dht.records, "record")),
         (
             "store",
-            format!("{}{quota}{in_place}", text::size(store.bytes)),
+            format!("{}{to_come}{quota}{in_place}", text::size(store.bytes_held)),
         ),
     ]);
     if store.evicted_models > 0 {

@@ -84,9 +84,10 @@ impl Live {
     /// Counters, one beside the other.
     pub(crate) fn facts(&self) -> Markup {
         let Status { dht, store, .. } = &self.status;
-        let stored = match store.quota {
-            Some(quota) => format!("{} of {}", text::size(store.bytes), text::size(quota)),
-            None => text::size(store.bytes),
+        let missing = store.bytes.saturating_sub(store.bytes_held);
+        let held = match store.quota {
+            Some(quota) => format!("{} of {}", text::size(store.bytes_held), text::size(quota)),
+            None => text::size(store.bytes_held),
         };
         let announced = match dht.backlog {
             0 => text::number(dht.announced),
@@ -99,8 +100,9 @@ impl Live {
         html! {
             (fact("Peers", &text::number(self.status.peers)))
             (fact("Reachability", &self.status.reachability))
+            (fact("Held on disk", &held))
             // A file takes its whole room from its first chunk on.
-            (fact("Taken or reserved on disk", &stored))
+            @if missing > 0 { (fact("Reserved on disk", &text::size(missing))) }
             (fact("Received from peers", &text::size(self.status.bytes_received)))
             @if self.status.bytes_from_upstream > 0 {
                 (fact("Received from the upstream", &text::size(self.status.bytes_from_upstream)))

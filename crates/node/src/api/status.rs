@@ -63,8 +63,12 @@ pub struct DhtStatus {
 /// The store's part of [`Status`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoreStatus {
-    /// Bytes in the store, without files that are referenced in place.
+    /// Bytes that the store takes, without files that are referenced in place: a file takes its whole
+    /// room from its first chunk on.
     pub bytes: u64,
+    /// Bytes of the chunks that are held.
+    #[serde(default)]
+    pub bytes_held: u64,
     /// The quota, if there is one.
     pub quota: Option<u64>,
     /// Models that were evicted since the start, to make room within the quota.

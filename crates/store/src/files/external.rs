@@ -14,7 +14,7 @@ use crate::{
         handles::HandleKey,
         source::OpenBytes,
     },
-    index::{External, FileLocation, Record},
+    index::{External, FileLocation, Presence, Record},
     parallel,
 };
 
@@ -132,6 +132,32 @@ impl Files {
         Ok(stale
             .map(|(file, _, external)| (file, external.path))
             .collect())
+    }
+
+    /// Bytes of the chunks that partial files lack: a file takes all its room from its first chunk on.
+    pub(crate) fn bytes_missing_of_partials(&self) -> Result<u64, StoreError> {
+        let missing = |size: u64, held: ChunkSet| size - Presence::Some(held).bytes(size).min(size);
+        let in_memory = self.partials.lock().clone();
+        let files = self.index.files();
+        let others = files.fold(Vec::new, |others, file, record| {
+            if record.is_partial() && !in_memory.contains_key(&file) {
+                others.push(file);
+            }
+        })?;
+        let mut sum = 0u64;
+        for file in others {
+            // One that was completed or removed meanwhile lacks nothing.
+            if let Some((record, held)) = files.get_with_held(file)?
+                && record.is_partial()
+            {
+                sum += missing(record.size, held);
+            }
+        }
+        let of_memory = in_memory.values().map(|partial| {
+            let state = partial.lock();
+            missing(state.size, state.held.clone())
+        });
+        Ok(sum + of_memory.sum::<u64>())
     }
 
     pub(crate) fn externals(&self) -> Result<Vec<(FileHash, Record, External)>, StoreError> {

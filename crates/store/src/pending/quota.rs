@@ -14,6 +14,8 @@ pub struct Usage {
     /// Bytes of files in the home directory, whether in the index, complete or partial; a partial
     /// file counts in full.
     pub bytes: u64,
+    /// Those of them that are held: of a partial file the chunks that are there.
+    pub held_bytes: u64,
     /// Bytes of files that stay where the user has them.
     pub external_bytes: u64,
     /// Bytes allowed, if there is a limit.

@@ -25,10 +25,12 @@ impl Work {
     /// Bytes that the store takes, and may take.
     pub(crate) fn usage(&self) -> Result<Usage, StoreError> {
         let (bytes, quota) = self.files.quota.used_and_limit();
+        let missing = self.files.bytes_missing_of_partials()?;
         let externals = self.files.externals()?;
         let external_bytes = externals.iter().map(|(_, record, _)| record.size);
         Ok(Usage {
             bytes,
+            held_bytes: bytes.saturating_sub(missing),
             external_bytes: external_bytes.sum(),
             quota,
         })

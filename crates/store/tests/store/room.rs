@@ -252,3 +252,23 @@ impl Drop for SetOnDrop<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+#[test]
+fn what_is_held_is_counted_beside_what_is_taken() {
+    let home = tempfile::tempdir().unwrap();
+    let (partial, whole) = (bytes(1, 4 * CHUNK + 9), bytes(2, 2 * CHUNK));
+    let store = open(home.path());
+    put_all(&store, &whole);
+    store.put_chunk_list(&list_of(&partial)).unwrap();
+    let (taken, mut held) = ((partial.len() + whole.len()) as u64, whole.len() as u64);
+    for (chunk, len) in [(1, CHUNK), (4, 9)] {
+        store.put(&chunk_of(&partial, chunk)).unwrap();
+        held += len as u64;
+        let usage = store.usage().unwrap();
+        assert_eq!((usage.bytes, usage.held_bytes), (taken, held));
+    }
+    store.close().unwrap();
+    // Now the index alone knows it.
+    let usage = open(home.path()).usage().unwrap();
+    assert_eq!((usage.bytes, usage.held_bytes), (taken, held));
+}
