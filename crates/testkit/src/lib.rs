@@ -8,4 +8,5 @@ pub mod mount;
 pub mod net;
 pub mod process;
 pub mod proxy;
+pub mod rot;
 pub mod swarm;

@@ -59,6 +59,17 @@ fn add_of_what_is_no_directory() {
 }
 
 #[test]
+fn seed_of_what_is_no_directory_starts_no_node() {
+    let hubless = hubless();
+    let args = ["seed", "--gateway", "off", "./my-modle"];
+    hubless
+        .run(args)
+        .failed(2, &["error: ", "./my-modle", "hint: "]);
+    let key = hubless.home().join("identity.key");
+    assert!(!key.exists(), "a node was started");
+}
+
+#[test]
 fn a_model_is_listed_shown_verified_and_removed() {
     let hubless = hubless();
     let added = json(&hubless, &["add", &model(&hubless)]);

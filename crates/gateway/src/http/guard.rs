@@ -223,6 +223,13 @@ mod tests {
     }
 
     #[test]
+    fn a_second_host_is_refused_even_if_both_are_own_ones() {
+        let mut both = headers(&[("host", "localhost")]);
+        both.append(header::HOST, HeaderValue::from_static("localhost"));
+        assert!(check_host(&config(), &Uri::from_static("/"), &both).is_err());
+    }
+
+    #[test]
     fn the_host_in_a_whole_url_counts_as_well() {
         let check = |url: &'static str, host: &[(&'static str, &str)]| {
             let host = check_host(&config(), &Uri::from_static(url), &headers(host));

@@ -150,13 +150,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 }
 
 /// The body of a request, which has to come.
-pub(super) struct RequestBody {
-    incoming: Incoming,
+pub(super) struct RequestBody<B = Incoming> {
+    incoming: B,
     patience: Patience,
 }
 
-impl RequestBody {
-    pub(super) fn new(incoming: Incoming, client: Arc<Client>) -> Self {
+impl<B> RequestBody<B> {
+    pub(super) fn new(incoming: B, client: Arc<Client>) -> Self {
         Self {
             incoming,
             patience: Patience::new(client, BODY_WITHIN),
@@ -164,7 +164,10 @@ impl RequestBody {
     }
 }
 
-impl Body for RequestBody {
+impl<B> Body for RequestBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     type Data = Bytes;
     type Error = BoxError;
 
@@ -174,7 +177,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) {
             self.patience.progress();
-            return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         ready!(self.patience.poll_over(context));
         let message = format!("the client sent nothing of its request for {BODY_WITHIN:?}");
@@ -191,7 +194,7 @@ impl Body for RequestBody {
     }
 }
 
-impl Drop for RequestBody {
+impl<B> Drop for RequestBody<B> {
     fn drop(&mut self) {
         // Nothing waits for the rest of it any more.
         self.patience.progress();
@@ -246,6 +249,35 @@ mod tests {
         let places = SharedPlaces::new(PlacesConfig::new(8));
         let place = places.enter(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
         Arc::new(Client::new(place.expect("a place")))
+    }
+
+    /// A body of which nothing comes.
+    struct Silent;
+
+    impl Body for Silent {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_which_nothing_comes_ends_its_request() {
+        let mut body = RequestBody::new(Silent, client());
+        body.patience.time = Duration::from_millis(50);
+        let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+        let next = tokio::time::timeout(Duration::from_secs(20), next).await;
+        let error = next
+            .expect("an end")
+            .expect("an error")
+            .expect_err("no bytes");
+        let error: &io::Error = error.downcast_ref().expect("an error of the body");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

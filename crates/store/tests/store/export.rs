@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use crate::common::sim_disk::SimDisk;
@@ -305,10 +306,11 @@ fn a_link_is_of_the_file_that_was_proven() {
             "what is linked is read-only"
         );
     }
-    // The links changed the file's signature, and that is known: nothing is read again.
+    // The links changed the file's signature, and that is known: nothing is to be read again.
     let chunk = scene.store.read_chunk(list_of(&data).file(), ChunkIndex(1));
     assert_eq!(chunk.unwrap().unwrap(), data[CHUNK..]);
     assert_eq!(scene.store.chunks_rejected(), 0);
+    assert_eq!(scene.store.next_to_scrub(UNIX_EPOCH).unwrap(), None);
 }
 
 #[test]
