@@ -113,6 +113,8 @@ fn metric(node: &Node, name: &str) -> u64 {
 fn an_answer_ends_before_its_first_wrong_chunk() {
     let scene = Scene::new();
     let node = scene.gateway("");
+    // All is known of the file then, so that nothing but the answer reads it again.
+    assert!(get(url(&node), FILE).whole);
     let path = stored(&node.machine, &scene.file);
     rot(&node.machine, node.hash(), &path, WRONG);
     let answer = get(url(&node), FILE);
