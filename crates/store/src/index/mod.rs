@@ -18,6 +18,7 @@ mod pins;
 mod presence;
 mod record;
 mod records;
+mod refs;
 mod repos;
 mod revisions;
 mod salvage;
@@ -43,7 +44,8 @@ use revisions::RevisionTable;
 pub use digests::{DigestHasher, Digests};
 pub use histories::{HISTORY_MAX, PastCommit};
 pub use records::{RecordChange, StoredRecord};
-pub use repos::{REFS_MAX, REPOS_MAX, RefChange, Repo, RepoOrigin};
+pub use refs::RefChange;
+pub use repos::{REFS_MAX, REPOS_MAX, Repo, RepoOrigin};
 pub use revisions::{COMMIT_PREFIX_MIN, REVISIONS_MAX};
 
 pub(crate) use batch::{Batch, FileRow, PlacedRow};

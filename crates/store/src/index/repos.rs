@@ -55,50 +55,6 @@ pub struct Repo {
     pub gated: bool,
 }
 
-/// One change of a ref, made only if the ref still leads where its writer last saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefChange {
-    name: RefName,
-    to: Option<CommitId>,
-    from: Seen,
-}
-
-/// Where a ref must lead for a change of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Anywhere,
-    Exactly(Option<CommitId>),
-}
-
-impl RefChange {
-    /// Has a ref lead to a commit, which need not be known, wherever it led before.
-    pub fn set(name: RefName, to: CommitId) -> Self {
-        Self {
-            name,
-            to: Some(to),
-            from: Seen::Anywhere,
-        }
-    }
-
-    /// Removes a ref.
-    pub fn remove(name: RefName) -> Self {
-        Self {
-            name,
-            to: None,
-            from: Seen::Anywhere,
-        }
-    }
-
-    /// Makes the change only if the ref leads to `from` when it is written; `None`: if there is no
-    /// such ref. Else nothing of the transaction is written: [`StoreError::RefMoved`].
-    pub fn if_at(self, from: Option<CommitId>) -> Self {
-        Self {
-            from: Seen::Exactly(from),
-            ..self
-        }
-    }
-}
-
 /// The rows of repos and their refs.
 #[derive(Clone, Copy)]
 pub(crate) struct RepoTable<'a> {
@@ -176,43 +132,6 @@ impl RepoTable<'_> {
             Ok(was_there)
         })
     }
-
-    /// Where a ref leads.
-    pub(crate) fn get_ref(
-        self,
-        repo: &RepoId,
-        name: &RefName,
-    ) -> Result<Option<CommitId>, StoreError> {
-        let key = row_key(repo, name.as_str().as_bytes());
-        self.index.read(|read| {
-            let table = tables::REFS.read(read)?;
-            let row = table.get(&key[..])?;
-            row.map(|row| commit_at(&row)).transpose()
-        })
-    }
-
-    /// All refs of a repo, ordered by name.
-    pub(crate) fn refs(self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
-        let rows = rows_of(repo);
-        self.index.read(|read| {
-            let table = tables::REFS.read(read)?;
-            let mut refs = Vec::new();
-            for row in table.range(&rows.start[..]..&rows.end[..])? {
-                let (key, value) = row?;
-                let name = ref_of(key.value(), rows.start.len())?;
-                refs.push((name, commit_at(&value)?));
-            }
-            Ok(refs)
-        })
-    }
-
-    /// Changes refs; all or none, durable when it returns.
-    pub(crate) fn set_refs(self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
-        let written = self
-            .index
-            .write_unless_refused(|write| write_refs(write, repo, changes))?;
-        written.map_err(|refusal| refusal.explain(repo))
-    }
 }
 
 /// Why a transaction wrote nothing.
@@ -283,36 +202,6 @@ pub(super) fn write_new_repo(
     write_repo(write, repo)
 }
 
-pub(super) fn write_refs(
-    write: &WriteTransaction,
-    repo: &RepoId,
-    changes: &[RefChange],
-) -> IndexResult<Result<(), Refusal>> {
-    let key = repo_key(repo);
-    if tables::REPOS.write(write)?.get(&key[..])?.is_none() {
-        return Ok(Err(Refusal::NoRepo));
-    }
-    let mut table = tables::REFS.write(write)?;
-    for change in changes {
-        let key = row_key(repo, change.name.as_str().as_bytes());
-        let found = table.get(&key[..])?;
-        let found = found.map(|row| commit_at(&row)).transpose()?;
-        if matches!(change.from, Seen::Exactly(from) if from != found) {
-            return Ok(Err(Refusal::RefMoved(change.name.clone(), found)));
-        }
-        match change.to {
-            Some(commit) => table.insert(&key[..], commit.as_bytes())?,
-            None => drop(table.remove(&key[..])?),
-        }
-    }
-    let rows = rows_of(repo);
-    let count = table.table.range(&rows.start[..]..&rows.end[..])?.count();
-    Ok(match count {
-        0..=REFS_MAX => Ok(()),
-        _ => Err(Refusal::TooMany("refs of a repo", REFS_MAX as u64)),
-    })
-}
-
 /// Whether the repo with this key is a hub's; one without a record counts as made here.
 pub(super) fn is_of_upstream(
     repos: &Rows<impl ReadableTable<&'static [u8], &'static [u8]>>,
@@ -336,7 +225,7 @@ fn kind_byte(kind: RepoKind) -> u8 {
     }
 }
 
-fn repo_key(repo: &RepoId) -> Vec<u8> {
+pub(super) fn repo_key(repo: &RepoId) -> Vec<u8> {
     let mut key = vec![kind_byte(repo.kind())];
     key.extend(repo.folded().bytes());
     key.push(0);
@@ -347,14 +236,6 @@ pub(super) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
     let mut key = repo_key(repo);
     key.extend(rest);
     key
-}
-
-/// The name of a ref in the key of its row, behind so many bytes.
-pub(super) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
-    let name = key.get(behind..).unwrap_or_default();
-    let name = std::str::from_utf8(name).ok();
-    let name = name.and_then(|name| name.parse().ok());
-    name.ok_or(IndexError::Malformed("the name of a ref"))
 }
 
 /// The keys of all rows of a repo.
@@ -369,21 +250,16 @@ pub(super) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
 
 const MALFORMED: IndexError = IndexError::Malformed("the record of a repo");
 
-/// Where a ref leads.
-fn commit_at(value: &[u8]) -> IndexResult<CommitId> {
-    CommitId::from_slice(value).ok_or(IndexError::Malformed("where a ref leads"))
-}
-
 fn decode_repo(bytes: &[u8]) -> IndexResult<Repo> {
     serde_json::from_slice(bytes).map_err(|_| MALFORMED)
 }
 
 #[cfg(test)]
 mod tests {
-    use hubless_content::{ContentHash, Revision, Tree};
+    use hubless_content::{CommitId, ContentHash, RefName, Revision, Tree};
 
     use super::*;
-    use crate::{REVISIONS_MAX, Store, StoreErrorKind, StoreOptions};
+    use crate::{REVISIONS_MAX, RefChange, Store, StoreErrorKind, StoreOptions};
 
     fn store() -> (tempfile::TempDir, Store) {
         let home = tempfile::tempdir().unwrap();

@@ -9,10 +9,8 @@ use crate::{
         Index,
         database::{IndexError, IndexResult},
         files::file_of,
-        repos::{
-            RefChange, Refusal, Repo, is_of_upstream, ref_of, row_key, rows_of, write_new_repo,
-            write_refs,
-        },
+        refs::{RefChange, ref_of, write_refs},
+        repos::{Refusal, Repo, is_of_upstream, row_key, rows_of, write_new_repo},
         tables,
     },
 };

@@ -1,0 +1,139 @@
+//! Refs of repos: names that lead to revisions.
+
+use hubless_content::{CommitId, RefName, RepoId};
+use redb::{ReadableTable, WriteTransaction};
+
+use crate::{
+    error::StoreError,
+    index::{
+        database::{IndexError, IndexResult},
+        repos::{REFS_MAX, Refusal, RepoTable, repo_key, row_key, rows_of},
+        tables,
+    },
+};
+
+/// One change of a ref, made only if the ref still leads where its writer last saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefChange {
+    name: RefName,
+    to: Option<CommitId>,
+    from: Seen,
+}
+
+/// Where a ref must lead for a change of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Anywhere,
+    Exactly(Option<CommitId>),
+}
+
+impl RefChange {
+    /// Has a ref lead to a commit, which need not be known, wherever it led before.
+    pub fn set(name: RefName, to: CommitId) -> Self {
+        Self {
+            name,
+            to: Some(to),
+            from: Seen::Anywhere,
+        }
+    }
+
+    /// Removes a ref.
+    pub fn remove(name: RefName) -> Self {
+        Self {
+            name,
+            to: None,
+            from: Seen::Anywhere,
+        }
+    }
+
+    /// Makes the change only if the ref leads to `from` when it is written; `None`: if there is no
+    /// such ref. Else nothing of the transaction is written: [`StoreError::RefMoved`].
+    pub fn if_at(self, from: Option<CommitId>) -> Self {
+        Self {
+            from: Seen::Exactly(from),
+            ..self
+        }
+    }
+}
+
+impl RepoTable<'_> {
+    /// Where a ref leads.
+    pub(crate) fn get_ref(
+        self,
+        repo: &RepoId,
+        name: &RefName,
+    ) -> Result<Option<CommitId>, StoreError> {
+        let key = row_key(repo, name.as_str().as_bytes());
+        self.index.read(|read| {
+            let table = tables::REFS.read(read)?;
+            let row = table.get(&key[..])?;
+            row.map(|row| commit_at(&row)).transpose()
+        })
+    }
+
+    /// All refs of a repo, ordered by name.
+    pub(crate) fn refs(self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
+        let rows = rows_of(repo);
+        self.index.read(|read| {
+            let table = tables::REFS.read(read)?;
+            let mut refs = Vec::new();
+            for row in table.range(&rows.start[..]..&rows.end[..])? {
+                let (key, value) = row?;
+                let name = ref_of(key.value(), rows.start.len())?;
+                refs.push((name, commit_at(&value)?));
+            }
+            Ok(refs)
+        })
+    }
+
+    /// Changes refs; all or none, durable when it returns.
+    pub(crate) fn set_refs(self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
+        let written = self
+            .index
+            .write_unless_refused(|write| write_refs(write, repo, changes))?;
+        written.map_err(|refusal| refusal.explain(repo))
+    }
+}
+
+pub(super) fn write_refs(
+    write: &WriteTransaction,
+    repo: &RepoId,
+    changes: &[RefChange],
+) -> IndexResult<Result<(), Refusal>> {
+    let key = repo_key(repo);
+    if tables::REPOS.write(write)?.get(&key[..])?.is_none() {
+        return Ok(Err(Refusal::NoRepo));
+    }
+    let mut table = tables::REFS.write(write)?;
+    for change in changes {
+        let key = row_key(repo, change.name.as_str().as_bytes());
+        let found = table.get(&key[..])?;
+        let found = found.map(|row| commit_at(&row)).transpose()?;
+        if matches!(change.from, Seen::Exactly(from) if from != found) {
+            return Ok(Err(Refusal::RefMoved(change.name.clone(), found)));
+        }
+        match change.to {
+            Some(commit) => table.insert(&key[..], commit.as_bytes())?,
+            None => drop(table.remove(&key[..])?),
+        }
+    }
+    let rows = rows_of(repo);
+    let count = table.table.range(&rows.start[..]..&rows.end[..])?.count();
+    Ok(match count {
+        0..=REFS_MAX => Ok(()),
+        _ => Err(Refusal::TooMany("refs of a repo", REFS_MAX as u64)),
+    })
+}
+
+/// The name of a ref in the key of its row, behind so many bytes.
+pub(super) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
+    let name = key.get(behind..).unwrap_or_default();
+    let name = std::str::from_utf8(name).ok();
+    let name = name.and_then(|name| name.parse().ok());
+    name.ok_or(IndexError::Malformed("the name of a ref"))
+}
+
+/// Where a ref leads.
+fn commit_at(value: &[u8]) -> IndexResult<CommitId> {
+    CommitId::from_slice(value).ok_or(IndexError::Malformed("where a ref leads"))
+}
