@@ -17,7 +17,7 @@ use hubless_testkit::{
     model,
     process::{LIMIT, Lab, Node, until},
 };
-use hubless_wire::{Answer, Ask, CHUNKS_PER_ASK_MAX, Scope};
+use hubless_wire::{CHUNKS_PER_REQUEST_MAX, Request, Response, Scope};
 use tokio::runtime::Runtime;
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
@@ -103,13 +103,13 @@ async fn ask(peer: &Network, node: Multiaddr, list: &ChunkList) -> Exchange {
     let id = peer_of(&node).expect("an address with a peer id");
     let exchange = peer.open(id, vec![node]).await.expect("there is room");
     for number in 0..ASKS {
-        let ask = Ask::Chunks {
+        let request = Request::Chunks {
             file: list.file(),
             size: list.size(),
-            first: ChunkIndex(number * CHUNKS_PER_ASK_MAX),
-            count: CHUNKS_PER_ASK_MAX,
+            first: ChunkIndex(number * CHUNKS_PER_REQUEST_MAX),
+            count: CHUNKS_PER_REQUEST_MAX,
         };
-        let sent = exchange.asks.send(u64::from(number) + 1, ask).await;
+        let sent = exchange.asks.send(u64::from(number) + 1, request).await;
         sent.expect("the stream is open");
     }
     exchange
@@ -120,7 +120,7 @@ async fn read(exchange: &mut Exchange, chunks: u32) {
     for _ in 0..chunks {
         let answer = exchange.answers.recv().await.expect("it goes on");
         let answer = answer.expect("an answer");
-        assert!(matches!(answer.answer, Answer::Chunk(_)), "{answer:?}");
+        assert!(matches!(answer.answer, Response::Chunk(_)), "{answer:?}");
         assert_eq!(answer.payload.len(), CHUNK_SIZE);
     }
 }
@@ -129,16 +129,16 @@ async fn read(exchange: &mut Exchange, chunks: u32) {
 struct Nothing;
 
 impl ExchangeService for Nothing {
-    fn answer(&self, _: PeerId, _: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
         async move {
-            let _ = reply.send(Answer::NotHere, Bytes::new()).await;
+            let _ = reply.send(Response::NotHere, Bytes::new()).await;
         }
         .boxed()
     }
 }
 
 /// Waits for the response with this id.
-async fn answer_to(exchange: &mut Exchange, id: u64) -> Answer {
+async fn answer_to(exchange: &mut Exchange, id: u64) -> Response {
     loop {
         let answer = exchange.answers.recv().await.expect("it goes on");
         let answer = answer.expect("an answer");
@@ -167,29 +167,29 @@ fn a_first_upload_is_announced_to_other_peers_ahead_of_their_own_chunks() {
         let _unread = ask(one, address(&seeder), &list).await;
         let id = peer_of(&address(&seeder)).expect("an address with a peer id");
         let mut news = one.open_beside(id).await.expect("there is room");
-        let wanted = Ask::Availability(Scope::File(list.file()));
+        let wanted = Request::Availability(Scope::File(list.file()));
         news.asks.send(NEWS, wanted).await.expect("it is open");
         let availability = answer_to(&mut news, NEWS).await;
         assert!(
-            matches!(availability, Answer::Availability { complete: true, .. }),
+            matches!(availability, Response::Availability { complete: true, .. }),
             "{availability:?}"
         );
         let mut exchange = other.open(id, Vec::new()).await.expect("there is room");
         let last = ChunkIndex(SIZE as u32 / CHUNK_SIZE as u32 - 1);
-        let ask = Ask::Chunks {
+        let request = Request::Chunks {
             file: list.file(),
             size: list.size(),
             first: last,
             count: 1,
         };
-        exchange.asks.send(1, ask).await.expect("it is open");
-        assert_eq!(answer_to(&mut exchange, 1).await, Answer::Chunk(last));
+        exchange.asks.send(1, request).await.expect("it is open");
+        assert_eq!(answer_to(&mut exchange, 1).await, Response::Chunk(last));
         tokio::time::timeout(LIMIT, answer_to(&mut news, NEWS)).await
     });
     let last = (SIZE / model::CHUNK) as u32 - 1;
     assert_eq!(
         sent_to_other.expect("news"),
-        Answer::OnTheWay(std::iter::once(last..last + 1).collect())
+        Response::OnTheWay(std::iter::once(last..last + 1).collect())
     );
 }
 

@@ -22,7 +22,7 @@ use hubless_testkit::{
     model,
     process::{Lab, Node, number, until},
 };
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request, Response};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -103,10 +103,10 @@ fn sockets(count: usize, bytes: &'static [u8], target: SocketAddr) -> JoinSet<()
 struct Nothing;
 
 impl ExchangeService for Nothing {
-    fn answer(&self, _: PeerId, _: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             // The requester may have left.
-            let _ = reply.send(Answer::NotHere, Bytes::new()).await;
+            let _ = reply.send(Response::NotHere, Bytes::new()).await;
         })
     }
 }

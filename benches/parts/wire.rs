@@ -5,20 +5,20 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use criterion::Criterion;
 use hubless_content::{CHUNK_SIZE, ChunkIndex, FileHash};
-use hubless_wire::{Answer, Ask, Frame, FrameHead, header_len};
+use hubless_wire::{Frame, FrameHead, Request, Response, header_len};
 
 pub fn frames(criterion: &mut Criterion) {
-    let ask = Ask::Chunks {
+    let request = Request::Chunks {
         file: FileHash::new([7; 32]),
         size: 5 << 30,
         first: ChunkIndex(12_345),
         count: 1,
     };
-    let answer = Frame::new(77, Answer::Chunk(ChunkIndex(12_345)));
+    let answer = Frame::new(77, Response::Chunk(ChunkIndex(12_345)));
     let answer = answer.with_payload(Bytes::from(vec![7; CHUNK_SIZE]));
     let mut group = criterion.benchmark_group("wire");
     for (name, frame) in [
-        ("ask for a chunk", Frame::new(77, ask)),
+        ("request for a chunk", Frame::new(77, request)),
         ("a chunk", answer),
     ] {
         group.bench_function(format!("{name}, to bytes"), |bencher| {

@@ -19,7 +19,7 @@ use hubless_content::{
 };
 use hubless_network::{ExchangeService, Identity, MemoryDb, Network, NetworkConfig, PeerId, Reply};
 use hubless_testkit::model;
-use hubless_wire::{Answer, Ask, PAYLOAD_BYTES_MAX};
+use hubless_wire::{PAYLOAD_BYTES_MAX, Request, Response};
 use tokio::runtime::Runtime;
 
 /// The misbehaviour of a liar; it answers all other requests truthfully.
@@ -74,14 +74,16 @@ impl Service {
     }
 
     /// The responses to a request; `None` if it is never answered.
-    fn answers(&self, ask: Ask) -> Vec<(Answer, Bytes)> {
-        match ask {
-            Ask::Manifest { offset, .. } => vec![self.manifest_page(offset as usize)],
-            Ask::ChunkList { file, first, .. } => vec![self.chunk_list_page(file, first as usize)],
-            Ask::Availability(_) => {
+    fn answers(&self, request: Request) -> Vec<(Response, Bytes)> {
+        match request {
+            Request::Manifest { offset, .. } => vec![self.manifest_page(offset as usize)],
+            Request::ChunkList { file, first, .. } => {
+                vec![self.chunk_list_page(file, first as usize)]
+            }
+            Request::Availability(_) => {
                 let total = u32::try_from(self.manifest.chunks()).expect("a small model");
                 vec![(
-                    Answer::Availability {
+                    Response::Availability {
                         first: 0,
                         total,
                         complete: true,
@@ -89,7 +91,7 @@ impl Service {
                     Bytes::new(),
                 )]
             }
-            Ask::Chunks {
+            Request::Chunks {
                 file, first, count, ..
             } => {
                 self.asked_for_chunks.fetch_add(1, Ordering::Relaxed);
@@ -100,13 +102,15 @@ impl Service {
                     .map(|index| self.chunk(file, index))
                     .collect()
             }
-            Ask::Peers(_) => vec![(Answer::Peers(Vec::new()), Bytes::new())],
-            Ask::Alias(_) | Ask::Digests(_) | Ask::ReportWrong { .. } => vec![not_here()],
-            Ask::Cancel => Vec::new(),
+            Request::Peers(_) => vec![(Response::Peers(Vec::new()), Bytes::new())],
+            Request::Alias(_) | Request::Digests(_) | Request::ReportWrong { .. } => {
+                vec![not_here()]
+            }
+            Request::Cancel => Vec::new(),
         }
     }
 
-    fn manifest_page(&self, offset: usize) -> (Answer, Bytes) {
+    fn manifest_page(&self, offset: usize) -> (Response, Bytes) {
         let mut bytes = self.manifest.encode();
         if self.lie == Lie::WrongManifest {
             let last = bytes.len() - 1; // of the last file's hash
@@ -114,10 +118,10 @@ impl Service {
         }
         let total = u32::try_from(bytes.len()).expect("a small model");
         let page = &bytes[offset..bytes.len().min(offset + PAYLOAD_BYTES_MAX)];
-        (Answer::Manifest { total }, Bytes::copy_from_slice(page))
+        (Response::Manifest { total }, Bytes::copy_from_slice(page))
     }
 
-    fn chunk_list_page(&self, file: FileHash, first: usize) -> (Answer, Bytes) {
+    fn chunk_list_page(&self, file: FileHash, first: usize) -> (Response, Bytes) {
         let Some((_, list)) = self.files.get(&file) else {
             return not_here();
         };
@@ -126,10 +130,10 @@ impl Service {
         if let (Lie::WrongChunkList, Some(last)) = (self.lie, bytes.last_mut()) {
             *last ^= 1;
         }
-        (Answer::ChunkList, bytes.into())
+        (Response::ChunkList, bytes.into())
     }
 
-    fn chunk(&self, file: FileHash, index: u32) -> (Answer, Bytes) {
+    fn chunk(&self, file: FileHash, index: u32) -> (Response, Bytes) {
         let index = ChunkIndex(index);
         let Some((path, list)) = self.files.get(&file) else {
             return not_here();
@@ -145,18 +149,18 @@ impl Service {
         if let (Lie::WrongBytes, Some(last)) = (self.lie, chunk.last_mut()) {
             *last ^= 1;
         }
-        (Answer::Chunk(index), chunk.into())
+        (Response::Chunk(index), chunk.into())
     }
 }
 
-fn not_here() -> (Answer, Bytes) {
-    (Answer::NotHere, Bytes::new())
+fn not_here() -> (Response, Bytes) {
+    (Response::NotHere, Bytes::new())
 }
 
 impl ExchangeService for Service {
-    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
-        let ends = !matches!(ask, Ask::Availability(_));
-        let answers = self.answers(ask);
+    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+        let ends = !matches!(request, Request::Availability(_));
+        let answers = self.answers(request);
         async move {
             let stalls = answers.is_empty();
             for (answer, payload) in answers {

@@ -11,7 +11,7 @@ use std::{
 use hubless_content::{Alias, ChunkIndex, hash_reader};
 use hubless_store::Digests;
 use hubless_testkit::process::{LIMIT, Lab, Machine, Node, text, until};
-use hubless_wire::{Answer, Ask, Scope};
+use hubless_wire::{Request, Response, Scope};
 
 use super::{
     MIB, file, gateway, get_as,
@@ -295,33 +295,33 @@ fn strangers_are_neither_asked_for_nor_given_what_is_withheld() {
     let list = hash_reader(&weights()[..]).expect("bytes in memory");
     let (hash, size, digests) = (list.file(), list.size(), Digests::of(&weights()));
     let asks = [
-        Ask::Availability(Scope::File(hash)),
-        Ask::ChunkList {
+        Request::Availability(Scope::File(hash)),
+        Request::ChunkList {
             file: hash,
             size,
             first: 0,
         },
-        Ask::Chunks {
+        Request::Chunks {
             file: hash,
             size,
             first: ChunkIndex(0),
             count: 1,
         },
-        Ask::Alias(Alias::Sha256(digests.sha256)),
-        Ask::Alias(Alias::GitBlob(digests.git_blob)),
-        Ask::Digests(vec![hash]),
+        Request::Alias(Alias::Sha256(digests.sha256)),
+        Request::Alias(Alias::GitBlob(digests.git_blob)),
+        Request::Digests(vec![hash]),
     ];
-    for ask in asks.clone() {
-        let answer = stranger.ask(node.address(), ask.clone());
-        assert_eq!(answer, Answer::NotHere, "{ask:?}");
+    for request in asks.clone() {
+        let answer = stranger.ask(node.address(), request.clone());
+        assert_eq!(answer, Response::NotHere, "{request:?}");
     }
     // The same for a public repo.
     hub.is(|manners| manners.gated = None);
     let open = mirror(&lab, "open", &hub.url, &[]);
     assert!(get(gateway(&open), &file("weights.bin")).whole);
-    for ask in asks {
-        let answer = stranger.ask(open.address(), ask.clone());
-        assert_ne!(answer, Answer::NotHere, "{ask:?}");
+    for request in asks {
+        let answer = stranger.ask(open.address(), request.clone());
+        assert_ne!(answer, Response::NotHere, "{request:?}");
     }
 }
 

@@ -15,7 +15,7 @@ use hubless_content::{ChunkIndex, ChunkList, chunk_len, chunk_offset, hash_reade
 use hubless_network::{
     ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId, Reply, peer_of,
 };
-use hubless_wire::{Answer, Ask, Scope};
+use hubless_wire::{Request, Response, Scope};
 use tokio::{runtime::Runtime, time::timeout};
 
 /// Claims that every alias is its one file, which it has.
@@ -26,43 +26,43 @@ struct Service {
 }
 
 impl Service {
-    fn answer(&self, ask: Ask) -> (Answer, Bytes) {
+    fn answer(&self, request: Request) -> (Response, Bytes) {
         let (own, size) = (self.list.file(), self.list.size());
-        match ask {
-            Ask::Alias(_) => {
+        match request {
+            Request::Alias(_) => {
                 self.asked_for_aliases.fetch_add(1, Ordering::Relaxed);
-                (Answer::Alias { file: own, size }, Bytes::new())
+                (Response::Alias { file: own, size }, Bytes::new())
             }
-            Ask::Availability(Scope::File(file)) if file == own => {
+            Request::Availability(Scope::File(file)) if file == own => {
                 let total = u32::try_from(self.list.cvs().len().max(1)).expect("a small file");
-                let complete = Answer::Availability {
+                let complete = Response::Availability {
                     first: 0,
                     total,
                     complete: true,
                 };
                 (complete, Bytes::new())
             }
-            Ask::ChunkList { file, .. } if file == own => {
+            Request::ChunkList { file, .. } if file == own => {
                 let cvs = self.list.cvs().iter().flat_map(|cv| *cv.as_bytes());
-                (Answer::ChunkList, cvs.collect())
+                (Response::ChunkList, cvs.collect())
             }
-            Ask::Chunks { file, first, .. } if file == own => self.chunk(first, size),
-            _ => (Answer::NotHere, Bytes::new()),
+            Request::Chunks { file, first, .. } if file == own => self.chunk(first, size),
+            _ => (Response::NotHere, Bytes::new()),
         }
     }
 
-    fn chunk(&self, index: ChunkIndex, size: u64) -> (Answer, Bytes) {
+    fn chunk(&self, index: ChunkIndex, size: u64) -> (Response, Bytes) {
         let start = usize::try_from(chunk_offset(index)).expect("a small file");
         let len = chunk_len(size, index).expect("a chunk of the file");
         let bytes = Bytes::copy_from_slice(&self.bytes[start..start + len]);
-        (Answer::Chunk(index), bytes)
+        (Response::Chunk(index), bytes)
     }
 }
 
 impl ExchangeService for Service {
-    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
-        let stays = matches!(ask, Ask::Availability(_));
-        let (answer, payload) = Self::answer(self, ask);
+    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+        let stays = matches!(request, Request::Availability(_));
+        let (answer, payload) = Self::answer(self, request);
         async move {
             let _ = reply.send(answer, payload).await;
             if stays {
@@ -118,12 +118,12 @@ impl Stranger {
     }
 
     /// The first response of a node to a request.
-    pub(crate) fn ask(&self, address: &str, ask: Ask) -> Answer {
+    pub(crate) fn ask(&self, address: &str, request: Request) -> Response {
         let address: Multiaddr = address.parse().expect("an address");
         let peer = peer_of(&address).expect("an address of a peer");
         let asked = async {
             let mut exchange = self.network.open(peer, vec![address]).await.expect("open");
-            exchange.asks.send(1, ask).await.expect("it reads");
+            exchange.asks.send(1, request).await.expect("it reads");
             let answer = exchange.answers.recv().await.expect("an answer");
             answer.expect("no violation").answer
         };

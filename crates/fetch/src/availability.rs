@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use hubless_content::ChunkSet;
 use hubless_scheduler::{Input, SourceId};
-use hubless_wire::{Answer, Scope};
+use hubless_wire::{Response, Scope};
 
 use crate::{End, Layout};
 
@@ -48,7 +48,7 @@ impl Availability {
         &mut self,
         source: SourceId,
         layout: &Layout,
-        answer: Answer,
+        answer: Response,
         payload: &[u8],
     ) -> Result<Vec<Input>, End> {
         let ranges = self.ranges(layout);
@@ -56,24 +56,24 @@ impl Availability {
             return Ok(Vec::new()); // a file of another model
         };
         match answer {
-            Answer::Availability { total, .. } if total != len => Err(End::Misbehaved),
-            Answer::Availability { complete: true, .. } => {
+            Response::Availability { total, .. } if total != len => Err(End::Misbehaved),
+            Response::Availability { complete: true, .. } => {
                 self.known = true;
                 Ok(match self.scope {
                     Scope::Content(_) => vec![Input::SourceComplete(source)],
                     Scope::File(_) => vec![Input::SourceGained(source, ranges)],
                 })
             }
-            Answer::Availability { first, .. } => self.page(source, &ranges, len, first, payload),
-            Answer::Have(news) | Answer::OnTheWay(news)
+            Response::Availability { first, .. } => self.page(source, &ranges, len, first, payload),
+            Response::Have(news) | Response::OnTheWay(news)
                 if news.iter().any(|news| news.end > len) =>
             {
                 Err(End::Misbehaved)
             }
-            Answer::Have(gained) if self.known => {
+            Response::Have(gained) if self.known => {
                 Ok(vec![Input::SourceGained(source, shifted(&gained, &ranges))])
             }
-            Answer::OnTheWay(sent) if self.known => {
+            Response::OnTheWay(sent) if self.known => {
                 Ok(vec![Input::OnTheWay(shifted(&sent, &ranges))])
             }
             _ => Err(End::Misbehaved),
@@ -152,7 +152,7 @@ mod tests {
     fn a_bitmap_then_news() {
         let layout = layout();
         let mut availability = of_model(&layout);
-        let page = Answer::Availability {
+        let page = Response::Availability {
             first: 0,
             total: 7,
             complete: false,
@@ -161,7 +161,7 @@ mod tests {
         has.insert_range(0..2);
         let inputs = availability.take(ME, &layout, page, &[0b11]).unwrap();
         assert_eq!(inputs, [Input::SourceHas(ME, has)]);
-        let have = Answer::Have(std::iter::once(5..7).collect());
+        let have = Response::Have(std::iter::once(5..7).collect());
         let inputs = availability.take(ME, &layout, have, &[]).unwrap();
         assert_eq!(
             inputs,
@@ -173,10 +173,10 @@ mod tests {
     fn what_a_source_sends_to_others_is_no_gain_of_it() {
         let layout = layout();
         let mut availability = of_model(&layout);
-        let sent = || Answer::OnTheWay(std::iter::once(5..7).collect());
+        let sent = || Response::OnTheWay(std::iter::once(5..7).collect());
         let early = availability.take(ME, &layout, sent(), &[]);
         assert_eq!(early, Err(End::Misbehaved), "before it said what it has");
-        let all = Answer::Availability {
+        let all = Response::Availability {
             first: 0,
             total: 7,
             complete: true,
@@ -184,7 +184,7 @@ mod tests {
         availability.take(ME, &layout, all, &[]).unwrap();
         let inputs = availability.take(ME, &layout, sent(), &[]).unwrap();
         assert_eq!(inputs, [Input::OnTheWay(std::iter::once(5..7).collect())]);
-        let beyond = Answer::OnTheWay(std::iter::once(6..8).collect());
+        let beyond = Response::OnTheWay(std::iter::once(6..8).collect());
         let beyond = availability.take(ME, &layout, beyond, &[]);
         assert_eq!(beyond, Err(End::Misbehaved));
     }
@@ -193,7 +193,7 @@ mod tests {
     fn a_file_counts_for_all_its_places() {
         let layout = layout();
         let mut availability = Availability::new(Scope::File(FileHash::new([2; 32])));
-        let complete = Answer::Availability {
+        let complete = Response::Availability {
             first: 0,
             total: 3,
             complete: true,
@@ -207,7 +207,7 @@ mod tests {
         let layout = layout();
         let lies = [
             (
-                Answer::Availability {
+                Response::Availability {
                     first: 0,
                     total: 8,
                     complete: true,
@@ -215,7 +215,7 @@ mod tests {
                 &[][..],
             ),
             (
-                Answer::Availability {
+                Response::Availability {
                     first: 8,
                     total: 7,
                     complete: false,
@@ -223,7 +223,7 @@ mod tests {
                 &[1],
             ),
             (
-                Answer::Availability {
+                Response::Availability {
                     first: 0,
                     total: 7,
                     complete: false,
@@ -231,7 +231,7 @@ mod tests {
                 &[],
             ),
             (
-                Answer::Availability {
+                Response::Availability {
                     first: 0,
                     total: 7,
                     complete: false,
@@ -239,28 +239,28 @@ mod tests {
                 &[0x80],
             ),
             (
-                Answer::Availability {
+                Response::Availability {
                     first: 0,
                     total: 7,
                     complete: false,
                 },
                 &[1, 0],
             ),
-            (Answer::Have(std::iter::once(0..1).collect()), &[]),
-            (Answer::Malformed, &[]),
+            (Response::Have(std::iter::once(0..1).collect()), &[]),
+            (Response::Malformed, &[]),
         ];
         for (answer, payload) in lies {
             let taken = of_model(&layout).take(ME, &layout, answer.clone(), payload);
             assert_eq!(taken, Err(End::Misbehaved), "{answer:?}");
         }
         let mut complete = of_model(&layout);
-        let all = Answer::Availability {
+        let all = Response::Availability {
             first: 0,
             total: 7,
             complete: true,
         };
         complete.take(ME, &layout, all, &[]).unwrap();
-        let beyond = Answer::Have(std::iter::once(6..8).collect());
+        let beyond = Response::Have(std::iter::once(6..8).collect());
         assert_eq!(
             complete.take(ME, &layout, beyond, &[]),
             Err(End::Misbehaved)

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use hubless_content::ChunkIndex;
 use hubless_network::{ExchangeService, NetworkConfig, PeerId, Reply};
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request, Response};
 
 use common::*;
 
@@ -20,15 +20,15 @@ use common::*;
 struct OneChunk(Bytes);
 
 impl ExchangeService for OneChunk {
-    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let chunk = self.0.clone();
         Box::pin(async move {
-            let Ask::Chunks { first, count, .. } = ask else {
+            let Request::Chunks { first, count, .. } = request else {
                 return;
             };
             for index in first.0..first.0 + count {
                 if reply
-                    .send(Answer::Chunk(ChunkIndex(index)), chunk.clone())
+                    .send(Response::Chunk(ChunkIndex(index)), chunk.clone())
                     .await
                     .is_err()
                 {

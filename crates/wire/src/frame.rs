@@ -90,7 +90,7 @@ impl FrameHead {
         let body = match header.body {
             Some(body) => Body::try_from(body)?,
             // A later version may have more requests; the peer is not at fault.
-            None => Body::UnknownAsk,
+            None => Body::UnknownRequest,
         };
         // Id 0 would make a response ambiguous: `Hello` has no response.
         if (header.id == 0) != (body == Body::Hello) {

@@ -1,7 +1,7 @@
 //! The exchange protocol between two peers: messages, their encoding, versions and limits.
 //!
 //! # Roles
-//! The peer that opens a stream sends requests ([`Ask`]), the other sends responses ([`Answer`]). A
+//! The peer that opens a stream sends requests ([`Request`]), the other sends responses ([`Response`]). A
 //! node does both, on different streams.
 //!
 //! # Goals
@@ -29,4 +29,4 @@ mod proto {
 
 pub use frame::{Frame, FrameError, FrameHead, header_len};
 pub use limits::*;
-pub use message::{Answer, Ask, Body, FileDigests, PeerAddresses, Scope};
+pub use message::{Body, FileDigests, PeerAddresses, Request, Response, Scope};

@@ -17,16 +17,16 @@ pub const PAYLOAD_BYTES_MAX: usize = hubless_content::CHUNK_SIZE;
 
 /// Chunks of one request: 4 MiB, which a fast peer sends in a few milliseconds, so that a cancel
 /// takes effect soon.
-pub const CHUNKS_PER_ASK_MAX: u32 = 16;
+pub const CHUNKS_PER_REQUEST_MAX: u32 = 16;
 
 /// Open requests of one stream: 256 chunks of 256 KiB fill 1 Gbit/s at round trips of up to 0.5 s.
-pub const ASKS_PER_STREAM_MAX: usize = 256;
+pub const REQUESTS_PER_STREAM_MAX: usize = 256;
 
 /// Ranges of one `Have`.
 pub const HAVE_RANGES_MAX: usize = 1024;
 
 /// Peers of one response to `GetPeers`.
-pub const PEERS_PER_ANSWER_MAX: usize = 32;
+pub const PEERS_PER_RESPONSE_MAX: usize = 32;
 
 /// Addresses of one peer in a response.
 pub const ADDRESSES_PER_PEER_MAX: usize = 8;
@@ -40,7 +40,7 @@ pub const BUSY_WAIT_MS_MAX: u32 = 60_000;
 
 /// Files of one `GetDigests`: such a request has 17 KiB and its response 31 KiB, below
 /// [`HEADER_BYTES_MAX`].
-pub const DIGESTS_PER_ASK_MAX: usize = 512;
+pub const DIGESTS_PER_REQUEST_MAX: usize = 512;
 
 /// How long a responder may wait for digests that it computes for `GetDigests`, in milliseconds:
 /// clients of a hub wait 10 s for their whole request.

@@ -8,8 +8,8 @@ use hubless_content::{
 };
 
 use crate::{
-    ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, BUSY_WAIT_MS_MAX, CHUNKS_PER_ASK_MAX,
-    DIGESTS_PER_ASK_MAX, EXCHANGE_VERSION, FrameError, HAVE_RANGES_MAX, PEERS_PER_ANSWER_MAX,
+    ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, BUSY_WAIT_MS_MAX, CHUNKS_PER_REQUEST_MAX,
+    DIGESTS_PER_REQUEST_MAX, EXCHANGE_VERSION, FrameError, HAVE_RANGES_MAX, PEERS_PER_RESPONSE_MAX,
     proto::{self, header::Body as Proto},
 };
 
@@ -44,7 +44,7 @@ pub struct FileDigests {
 
 /// A request of the peer that opened the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
+pub enum Request {
     /// Bytes of a manifest from `offset`.
     Manifest {
         /// The model.
@@ -61,7 +61,7 @@ pub enum Ask {
         /// First value wanted.
         first: u32,
     },
-    /// Which chunks the responder holds, and those it gains until [`Ask::Cancel`].
+    /// Which chunks the responder holds, and those it gains until [`Request::Cancel`].
     Availability(Scope),
     /// The bytes of consecutive chunks.
     Chunks {
@@ -71,29 +71,29 @@ pub enum Ask {
         size: u64,
         /// First chunk wanted.
         first: ChunkIndex,
-        /// Number of chunks; 1 to [`CHUNKS_PER_ASK_MAX`].
+        /// Number of chunks; 1 to [`CHUNKS_PER_REQUEST_MAX`].
         count: u32,
     },
     /// Other members of the swarm.
     Peers(ContentHash),
     /// Which held file has this alias.
     Alias(Alias),
-    /// A chunk that the responder sent before is wrong. Answered [`Answer::NotHere`].
+    /// A chunk that the responder sent before is wrong. Answered [`Response::NotHere`].
     ReportWrong {
         /// The file.
         file: FileHash,
         /// The chunk.
         index: ChunkIndex,
     },
-    /// The ids that other hubs use for these files; 1 to [`DIGESTS_PER_ASK_MAX`].
+    /// The ids that other hubs use for these files; 1 to [`DIGESTS_PER_REQUEST_MAX`].
     Digests(Vec<FileHash>),
     /// Ends the request with this id; not answered.
     Cancel,
 }
 
-/// A response to an [`Ask`].
+/// A response to an [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// Payload: bytes of the manifest from the requested offset.
     Manifest {
         /// Bytes of the whole manifest; at most [`MANIFEST_BYTES_MAX`].
@@ -117,7 +117,7 @@ pub enum Answer {
     OnTheWay(Vec<Range<u32>>),
     /// Payload: the bytes of this chunk of the requested file.
     Chunk(ChunkIndex),
-    /// At most [`PEERS_PER_ANSWER_MAX`] peers.
+    /// At most [`PEERS_PER_RESPONSE_MAX`] peers.
     Peers(Vec<PeerAddresses>),
     /// A claim of the peer; only the file's bytes prove it.
     Alias {
@@ -144,11 +144,11 @@ pub enum Body {
     /// The first frame of each side.
     Hello,
     /// From the peer that opened the stream.
-    Ask(Ask),
-    /// A request of a later version; answered [`Answer::NotHere`].
-    UnknownAsk,
+    Request(Request),
+    /// A request of a later version; answered [`Response::NotHere`].
+    UnknownRequest,
     /// From the other peer.
-    Answer(Answer),
+    Response(Response),
 }
 
 impl Body {
@@ -156,25 +156,25 @@ impl Body {
     pub(crate) fn may_have_payload(&self) -> bool {
         matches!(
             self,
-            Self::Answer(
-                Answer::Manifest { .. }
-                    | Answer::ChunkList
-                    | Answer::Availability { .. }
-                    | Answer::Chunk(_)
+            Self::Response(
+                Response::Manifest { .. }
+                    | Response::ChunkList
+                    | Response::Availability { .. }
+                    | Response::Chunk(_)
             )
         )
     }
 }
 
-impl From<Ask> for Body {
-    fn from(ask: Ask) -> Self {
-        Self::Ask(ask)
+impl From<Request> for Body {
+    fn from(request: Request) -> Self {
+        Self::Request(request)
     }
 }
 
-impl From<Answer> for Body {
-    fn from(answer: Answer) -> Self {
-        Self::Answer(answer)
+impl From<Response> for Body {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
     }
 }
 
@@ -185,9 +185,9 @@ impl Body {
             Self::Hello => Some(Proto::Hello(proto::Hello {
                 version: EXCHANGE_VERSION,
             })),
-            Self::Ask(ask) => Some(ask.into()),
-            Self::UnknownAsk => None,
-            Self::Answer(answer) => Some(answer.into()),
+            Self::Request(request) => Some(request.into()),
+            Self::UnknownRequest => None,
+            Self::Response(response) => Some(response.into()),
         }
     }
 }
@@ -196,33 +196,33 @@ fn hash_bytes(hash: &[u8]) -> Bytes {
     Bytes::copy_from_slice(hash)
 }
 
-impl From<Ask> for Proto {
-    fn from(ask: Ask) -> Self {
-        match ask {
-            Ask::Manifest { content, offset } => Self::GetManifest(proto::GetManifest {
+impl From<Request> for Proto {
+    fn from(request: Request) -> Self {
+        match request {
+            Request::Manifest { content, offset } => Self::GetManifest(proto::GetManifest {
                 content: content_bytes(content),
                 offset,
             }),
-            Ask::ChunkList { file, size, first } => Self::GetChunkList(proto::GetChunkList {
+            Request::ChunkList { file, size, first } => Self::GetChunkList(proto::GetChunkList {
                 file: file_bytes(file),
                 size,
                 first,
             }),
-            Ask::Availability(Scope::Content(content)) => {
+            Request::Availability(Scope::Content(content)) => {
                 let content = content_bytes(content);
                 Self::GetAvailability(proto::GetAvailability {
                     content,
                     file: Bytes::new(),
                 })
             }
-            Ask::Availability(Scope::File(file)) => {
+            Request::Availability(Scope::File(file)) => {
                 let file = file_bytes(file);
                 Self::GetAvailability(proto::GetAvailability {
                     content: Bytes::new(),
                     file,
                 })
             }
-            Ask::Chunks {
+            Request::Chunks {
                 file,
                 size,
                 first,
@@ -236,18 +236,18 @@ impl From<Ask> for Proto {
                     count,
                 })
             }
-            Ask::Peers(content) => Self::GetPeers(proto::GetPeers {
+            Request::Peers(content) => Self::GetPeers(proto::GetPeers {
                 content: content_bytes(content),
             }),
-            Ask::Alias(alias) => Self::GetAlias(alias_bytes(alias)),
-            Ask::ReportWrong { file, index } => Self::ReportWrong(proto::ReportWrong {
+            Request::Alias(alias) => Self::GetAlias(alias_bytes(alias)),
+            Request::ReportWrong { file, index } => Self::ReportWrong(proto::ReportWrong {
                 file: file_bytes(file),
                 index: index.0,
             }),
-            Ask::Digests(files) => Self::GetDigests(proto::GetDigests {
+            Request::Digests(files) => Self::GetDigests(proto::GetDigests {
                 files: files.into_iter().map(file_bytes).collect(),
             }),
-            Ask::Cancel => Self::Cancel(proto::Cancel {}),
+            Request::Cancel => Self::Cancel(proto::Cancel {}),
         }
     }
 }
@@ -268,12 +268,12 @@ fn alias_bytes(alias: Alias) -> proto::GetAlias {
     proto::GetAlias { sha256, git_blob }
 }
 
-impl From<Answer> for Proto {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Manifest { total } => Self::Manifest(proto::ManifestPage { total }),
-            Answer::ChunkList => Self::ChunkList(proto::ChunkListPage {}),
-            Answer::Availability {
+impl From<Response> for Proto {
+    fn from(response: Response) -> Self {
+        match response {
+            Response::Manifest { total } => Self::Manifest(proto::ManifestPage { total }),
+            Response::ChunkList => Self::ChunkList(proto::ChunkListPage {}),
+            Response::Availability {
                 first,
                 total,
                 complete,
@@ -282,35 +282,35 @@ impl From<Answer> for Proto {
                 total,
                 complete,
             }),
-            Answer::Have(ranges) => Self::Have(proto::Have {
+            Response::Have(ranges) => Self::Have(proto::Have {
                 ranges: ranges.into_iter().map(range_message).collect(),
             }),
-            Answer::OnTheWay(ranges) => Self::OnTheWay(proto::OnTheWay {
+            Response::OnTheWay(ranges) => Self::OnTheWay(proto::OnTheWay {
                 ranges: ranges.into_iter().map(range_message).collect(),
             }),
-            Answer::Chunk(index) => Self::Chunk(proto::ChunkData { index: index.0 }),
-            Answer::Peers(peers) => {
+            Response::Chunk(index) => Self::Chunk(proto::ChunkData { index: index.0 }),
+            Response::Peers(peers) => {
                 let peer = |PeerAddresses { id, addresses }| proto::Peer { id, addresses };
                 Self::Peers(proto::Peers {
                     peers: peers.into_iter().map(peer).collect(),
                 })
             }
-            Answer::Alias { file, size } => Self::Alias(proto::AliasOf {
+            Response::Alias { file, size } => Self::Alias(proto::AliasOf {
                 file: file_bytes(file),
                 size,
             }),
-            Answer::Digests(files) => Self::Digests(proto::Digests {
+            Response::Digests(files) => Self::Digests(proto::Digests {
                 files: files.into_iter().map(digests_message).collect(),
             }),
-            Answer::NotHere => Self::NotHere(proto::NotHere {}),
-            Answer::Busy(wait) => {
+            Response::NotHere => Self::NotHere(proto::NotHere {}),
+            Response::Busy(wait) => {
                 let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
                 Self::Busy(proto::Busy {
                     wait_ms: wait_ms.min(BUSY_WAIT_MS_MAX),
                 })
             }
-            Answer::TooLarge => Self::TooLarge(proto::TooLarge {}),
-            Answer::Malformed => Self::Malformed(proto::Malformed {}),
+            Response::TooLarge => Self::TooLarge(proto::TooLarge {}),
+            Response::Malformed => Self::Malformed(proto::Malformed {}),
         }
     }
 }
@@ -360,38 +360,38 @@ impl TryFrom<Proto> for Body {
                 rule(hello.version >= 1, "versions begin at 1")?;
                 Self::Hello
             }
-            Proto::GetManifest(ask) => {
-                let (content, offset) = (content(&ask.content)?, ask.offset);
-                Ask::Manifest { content, offset }.into()
+            Proto::GetManifest(request) => {
+                let (content, offset) = (content(&request.content)?, request.offset);
+                Request::Manifest { content, offset }.into()
             }
-            Proto::GetChunkList(ask) => {
-                let (file, size) = (file(&ask.file)?, size(ask.size)?);
-                Ask::ChunkList {
+            Proto::GetChunkList(request) => {
+                let (file, size) = (file(&request.file)?, size(request.size)?);
+                Request::ChunkList {
                     file,
                     size,
-                    first: ask.first,
+                    first: request.first,
                 }
                 .into()
             }
-            Proto::GetAvailability(ask) => Ask::Availability(scope(&ask)?).into(),
-            Proto::GetChunks(ask) => chunks(&ask)?.into(),
-            Proto::GetPeers(ask) => Ask::Peers(content(&ask.content)?).into(),
-            Proto::GetAlias(ask) => Ask::Alias(alias(&ask)?).into(),
+            Proto::GetAvailability(request) => Request::Availability(scope(&request)?).into(),
+            Proto::GetChunks(request) => chunks(&request)?.into(),
+            Proto::GetPeers(request) => Request::Peers(content(&request.content)?).into(),
+            Proto::GetAlias(request) => Request::Alias(alias(&request)?).into(),
             Proto::ReportWrong(report) => {
                 let (file, index) = (file(&report.file)?, ChunkIndex(report.index));
-                Ask::ReportWrong { file, index }.into()
+                Request::ReportWrong { file, index }.into()
             }
-            Proto::GetDigests(ask) => Ask::Digests(files(&ask)?).into(),
-            Proto::Cancel(_) => Ask::Cancel.into(),
+            Proto::GetDigests(request) => Request::Digests(files(&request)?).into(),
+            Proto::Cancel(_) => Request::Cancel.into(),
             Proto::Manifest(page) => {
                 // The fetcher collects this many bytes.
                 rule(
                     page.total as usize <= MANIFEST_BYTES_MAX,
                     "no manifest is that large",
                 )?;
-                Answer::Manifest { total: page.total }.into()
+                Response::Manifest { total: page.total }.into()
             }
-            Proto::ChunkList(_) => Answer::ChunkList.into(),
+            Proto::ChunkList(_) => Response::ChunkList.into(),
             Proto::Availability(page) => {
                 // So that a page is copied into a bitmap byte by byte.
                 rule(
@@ -403,55 +403,55 @@ impl TryFrom<Proto> for Body {
                     total,
                     complete,
                 } = page;
-                Answer::Availability {
+                Response::Availability {
                     first,
                     total,
                     complete,
                 }
                 .into()
             }
-            Proto::Have(have) => Answer::Have(ranges(&have.ranges)?).into(),
-            Proto::OnTheWay(news) => Answer::OnTheWay(ranges(&news.ranges)?).into(),
-            Proto::Chunk(chunk) => Answer::Chunk(ChunkIndex(chunk.index)).into(),
-            Proto::Peers(answer) => Answer::Peers(peers(answer)?).into(),
-            Proto::Alias(answer) => {
-                let (file, size) = (file(&answer.file)?, size(answer.size)?);
-                Answer::Alias { file, size }.into()
+            Proto::Have(have) => Response::Have(ranges(&have.ranges)?).into(),
+            Proto::OnTheWay(news) => Response::OnTheWay(ranges(&news.ranges)?).into(),
+            Proto::Chunk(chunk) => Response::Chunk(ChunkIndex(chunk.index)).into(),
+            Proto::Peers(response) => Response::Peers(peers(response)?).into(),
+            Proto::Alias(response) => {
+                let (file, size) = (file(&response.file)?, size(response.size)?);
+                Response::Alias { file, size }.into()
             }
-            Proto::Digests(answer) => Answer::Digests(digests(&answer)?).into(),
-            Proto::NotHere(_) => Answer::NotHere.into(),
+            Proto::Digests(response) => Response::Digests(digests(&response)?).into(),
+            Proto::NotHere(_) => Response::NotHere.into(),
             Proto::Busy(busy) => {
                 // Cut, not refused: the peer is busy, and a long wait breaks no rule.
                 let wait = busy.wait_ms.min(BUSY_WAIT_MS_MAX);
-                Answer::Busy(Duration::from_millis(wait.into())).into()
+                Response::Busy(Duration::from_millis(wait.into())).into()
             }
-            Proto::TooLarge(_) => Answer::TooLarge.into(),
-            Proto::Malformed(_) => Answer::Malformed.into(),
+            Proto::TooLarge(_) => Response::TooLarge.into(),
+            Proto::Malformed(_) => Response::Malformed.into(),
         })
     }
 }
 
-fn scope(ask: &proto::GetAvailability) -> Result<Scope, FrameError> {
+fn scope(request: &proto::GetAvailability) -> Result<Scope, FrameError> {
     rule(
-        ask.content.is_empty() != ask.file.is_empty(),
+        request.content.is_empty() != request.file.is_empty(),
         "availability of a model or of a file",
     )?;
-    if ask.file.is_empty() {
-        Ok(Scope::Content(content(&ask.content)?))
+    if request.file.is_empty() {
+        Ok(Scope::Content(content(&request.content)?))
     } else {
-        Ok(Scope::File(file(&ask.file)?))
+        Ok(Scope::File(file(&request.file)?))
     }
 }
 
-fn alias(ask: &proto::GetAlias) -> Result<Alias, FrameError> {
+fn alias(request: &proto::GetAlias) -> Result<Alias, FrameError> {
     rule(
-        ask.sha256.is_empty() != ask.git_blob.is_empty(),
+        request.sha256.is_empty() != request.git_blob.is_empty(),
         "one alias of a file",
     )?;
-    if ask.git_blob.is_empty() {
-        sha256(&ask.sha256).map(Alias::Sha256)
+    if request.git_blob.is_empty() {
+        sha256(&request.sha256).map(Alias::Sha256)
     } else {
-        git_blob(&ask.git_blob).map(Alias::GitBlob)
+        git_blob(&request.git_blob).map(Alias::GitBlob)
     }
 }
 
@@ -463,17 +463,17 @@ fn git_blob(bytes: &Bytes) -> Result<GitBlobId, FrameError> {
     GitBlobId::from_slice(bytes).ok_or(FrameError::Rule("a git blob id has 20 bytes"))
 }
 
-fn files(ask: &proto::GetDigests) -> Result<Vec<FileHash>, FrameError> {
+fn files(request: &proto::GetDigests) -> Result<Vec<FileHash>, FrameError> {
     rule(
-        (1..=DIGESTS_PER_ASK_MAX).contains(&ask.files.len()),
-        "1 to 512 files an ask",
+        (1..=DIGESTS_PER_REQUEST_MAX).contains(&request.files.len()),
+        "1 to 512 files a request",
     )?;
-    ask.files.iter().map(file).collect()
+    request.files.iter().map(file).collect()
 }
 
-fn digests(answer: &proto::Digests) -> Result<Vec<Option<FileDigests>>, FrameError> {
+fn digests(response: &proto::Digests) -> Result<Vec<Option<FileDigests>>, FrameError> {
     rule(
-        answer.files.len() <= DIGESTS_PER_ASK_MAX,
+        response.files.len() <= DIGESTS_PER_REQUEST_MAX,
         "the digests of at most 512 files",
     )?;
     let digests = |file: &proto::FileDigests| {
@@ -487,24 +487,24 @@ fn digests(answer: &proto::Digests) -> Result<Vec<Option<FileDigests>>, FrameErr
             binary: file.binary,
         }))
     };
-    answer.files.iter().map(digests).collect()
+    response.files.iter().map(digests).collect()
 }
 
-fn chunks(ask: &proto::GetChunks) -> Result<Ask, FrameError> {
+fn chunks(request: &proto::GetChunks) -> Result<Request, FrameError> {
     rule(
-        (1..=CHUNKS_PER_ASK_MAX).contains(&ask.count),
-        "1 to 16 chunks an ask",
+        (1..=CHUNKS_PER_REQUEST_MAX).contains(&request.count),
+        "1 to 16 chunks a request",
     )?;
     rule(
-        ask.first.checked_add(ask.count).is_some(),
+        request.first.checked_add(request.count).is_some(),
         "chunk numbers have 32 bits",
     )?;
-    let (file, size) = (file(&ask.file)?, size(ask.size)?);
-    Ok(Ask::Chunks {
+    let (file, size) = (file(&request.file)?, size(request.size)?);
+    Ok(Request::Chunks {
         file,
         size,
-        first: ChunkIndex(ask.first),
-        count: ask.count,
+        first: ChunkIndex(request.first),
+        count: request.count,
     })
 }
 
@@ -520,9 +520,9 @@ fn ranges(ranges: &[proto::Range]) -> Result<Vec<Range<u32>>, FrameError> {
     ranges.iter().map(range).collect()
 }
 
-fn peers(answer: proto::Peers) -> Result<Vec<PeerAddresses>, FrameError> {
+fn peers(response: proto::Peers) -> Result<Vec<PeerAddresses>, FrameError> {
     rule(
-        answer.peers.len() <= PEERS_PER_ANSWER_MAX,
+        response.peers.len() <= PEERS_PER_RESPONSE_MAX,
         "at most 32 peers",
     )?;
     let peer = |peer: proto::Peer| {
@@ -540,5 +540,5 @@ fn peers(answer: proto::Peers) -> Result<Vec<PeerAddresses>, FrameError> {
             addresses: peer.addresses,
         })
     };
-    answer.peers.into_iter().map(peer).collect()
+    response.peers.into_iter().map(peer).collect()
 }

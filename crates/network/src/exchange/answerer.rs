@@ -13,7 +13,7 @@ use futures::{
     io::{ReadHalf, WriteHalf},
 };
 use hubless_memory::Buffers;
-use hubless_wire::{ASKS_PER_STREAM_MAX, Answer, Ask, Body, Frame, FrameHead};
+use hubless_wire::{Body, Frame, FrameHead, REQUESTS_PER_STREAM_MAX, Request, Response};
 use libp2p::PeerId;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -252,7 +252,7 @@ struct Asks<'a> {
     answers: mpsc::Sender<Frame>,
     activity: Activity,
     /// Asks for chunks that wait until fewer are in work.
-    waiting: VecDeque<(u64, Ask)>,
+    waiting: VecDeque<(u64, Request)>,
     tasks: JoinSet<()>,
     /// By task, also the cancelled ones until they are gone.
     in_work: HashMap<task::Id, InWork>,
@@ -314,7 +314,7 @@ impl<'a> Asks<'a> {
     async fn end(mut self, outcome: &Result<(), ExchangeError>) {
         self.tasks.shutdown().await;
         if is_violation(outcome) {
-            self.send(UNREADABLE_ASK, Answer::Malformed).await;
+            self.send(UNREADABLE_ASK, Response::Malformed).await;
         }
     }
 
@@ -326,14 +326,14 @@ impl<'a> Asks<'a> {
             })
         };
         match head.body {
-            Body::Ask(Ask::Cancel) => self.cancel(head.id),
-            Body::Ask(_) | Body::UnknownAsk if self.is_open(head.id) => {
+            Body::Request(Request::Cancel) => self.cancel(head.id),
+            Body::Request(_) | Body::UnknownRequest if self.is_open(head.id) => {
                 return unexpected("the ids of open requests differ");
             }
-            Body::Ask(ask) => self.ask(head.id, ask).await,
-            Body::UnknownAsk => self.send(head.id, Answer::NotHere).await,
+            Body::Request(request) => self.ask(head.id, request).await,
+            Body::UnknownRequest => self.send(head.id, Response::NotHere).await,
             Body::Hello => return unexpected("a stream has one hello"),
-            Body::Answer(_) => {
+            Body::Response(_) => {
                 return unexpected("only the side that opened the stream may send requests");
             }
         }
@@ -344,16 +344,16 @@ impl<'a> Asks<'a> {
         self.open.contains_key(&id) || self.waiting.iter().any(|(other, _)| *other == id)
     }
 
-    async fn ask(&mut self, id: u64, ask: Ask) {
-        let is_chunks = matches!(ask, Ask::Chunks { .. });
-        if self.waiting.len() + self.in_work.len() >= ASKS_PER_STREAM_MAX {
-            self.send(id, Answer::Busy(BUSY_WAIT)).await;
+    async fn ask(&mut self, id: u64, request: Request) {
+        let is_chunks = matches!(request, Request::Chunks { .. });
+        if self.waiting.len() + self.in_work.len() >= REQUESTS_PER_STREAM_MAX {
+            self.send(id, Response::Busy(BUSY_WAIT)).await;
         } else if is_chunks && self.count(true) >= CHUNK_ASKS_AT_ONCE_MAX {
-            self.waiting.push_back((id, ask));
+            self.waiting.push_back((id, request));
         } else if is_chunks {
-            self.work_on_chunks(id, ask);
+            self.work_on_chunks(id, request);
         } else {
-            self.work_on_other(id, ask).await;
+            self.work_on_other(id, request).await;
         }
     }
 
@@ -372,8 +372,11 @@ impl<'a> Asks<'a> {
     }
 
     /// Chunks are worth waiting for: a peer that requests many gets them one after the other.
-    fn work_on_chunks(&mut self, id: u64, ask: Ask) {
-        let answer = self.context.service.answer(self.peer, ask, self.reply(id));
+    fn work_on_chunks(&mut self, id: u64, request: Request) {
+        let answer = self
+            .context
+            .service
+            .answer(self.peer, request, self.reply(id));
         self.spawn(
             InWork {
                 id,
@@ -383,11 +386,14 @@ impl<'a> Asks<'a> {
         );
     }
 
-    async fn work_on_other(&mut self, id: u64, ask: Ask) {
+    async fn work_on_other(&mut self, id: u64, request: Request) {
         let permit = Arc::clone(&self.context.other_asks).try_acquire_owned();
         match permit {
             Ok(permit) if self.count(false) < OTHER_ASKS_AT_ONCE_MAX => {
-                let answer = self.context.service.answer(self.peer, ask, self.reply(id));
+                let answer = self
+                    .context
+                    .service
+                    .answer(self.peer, request, self.reply(id));
                 let work = async move {
                     answer.await;
                     drop(permit);
@@ -400,7 +406,7 @@ impl<'a> Asks<'a> {
                     work,
                 );
             }
-            _ => self.send(id, Answer::Busy(BUSY_WAIT)).await,
+            _ => self.send(id, Response::Busy(BUSY_WAIT)).await,
         }
     }
 
@@ -422,10 +428,10 @@ impl<'a> Asks<'a> {
             && error.is_panic()
         {
             error!(%error, "the answer to an ask panicked");
-            self.send(id, Answer::Busy(BUSY_WAIT)).await;
+            self.send(id, Response::Busy(BUSY_WAIT)).await;
         }
-        if is_chunks && let Some((id, ask)) = self.waiting.pop_front() {
-            self.work_on_chunks(id, ask);
+        if is_chunks && let Some((id, request)) = self.waiting.pop_front() {
+            self.work_on_chunks(id, request);
         }
     }
 
@@ -433,7 +439,7 @@ impl<'a> Asks<'a> {
         Reply::new(id, self.answers.clone())
     }
 
-    async fn send(&self, id: u64, answer: Answer) {
+    async fn send(&self, id: u64, answer: Response) {
         if self.answers.send(Frame::new(id, answer)).await.is_err() {
             debug!("the stream ended before this answer");
         }

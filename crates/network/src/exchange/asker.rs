@@ -6,7 +6,7 @@ use futures::{
     io::{ReadHalf, WriteHalf},
 };
 use hubless_memory::Buffers;
-use hubless_wire::{Answer, Ask, Body, Frame};
+use hubless_wire::{Body, Frame, Request, Response};
 use libp2p::PeerId;
 use tokio::sync::mpsc;
 use tokio_util::{
@@ -63,13 +63,13 @@ pub struct AskSender {
 
 impl AskSender {
     /// Sends an ask; waits if many are on their way. The id is the caller's to choose, not 0 and
-    /// unique among the open asks. `Ask::Cancel` ends the one with the same id.
+    /// unique among the open asks. `Request::Cancel` ends the one with the same id.
     ///
     /// # Errors
     /// If the stream has ended.
-    pub async fn send(&self, id: u64, ask: Ask) -> Result<(), ExchangeEnded> {
+    pub async fn send(&self, id: u64, request: Request) -> Result<(), ExchangeEnded> {
         self.queue
-            .send(Frame::new(id, ask))
+            .send(Frame::new(id, request))
             .await
             .map_err(|_| ExchangeEnded(self.peer))
     }
@@ -86,7 +86,7 @@ pub struct AnswerFrame {
     /// The ask that it answers.
     pub id: u64,
     /// What is said.
-    pub answer: Answer,
+    pub answer: Response,
     /// Raw bytes that belong to it.
     pub payload: Bytes,
 }
@@ -97,7 +97,7 @@ pub enum Incoming {
     /// The answer to the ask with this id begins; its payload is on its way.
     Begins(u64),
     /// A whole answer.
-    Answer(AnswerFrame),
+    Response(AnswerFrame),
 }
 
 /// Receives the answers of one peer, reading the stream in the task that calls it: a
@@ -129,7 +129,7 @@ impl AnswerReceiver {
         loop {
             match self.recv_part().await? {
                 Ok(Incoming::Begins(_)) => {}
-                Ok(Incoming::Answer(answer)) => return Some(Ok(answer)),
+                Ok(Incoming::Response(answer)) => return Some(Ok(answer)),
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -171,7 +171,7 @@ impl AnswerReceiver {
             None => return Ok(None),
         };
         match head.body {
-            Body::Answer(answer) => Ok(Some(Incoming::Answer(AnswerFrame {
+            Body::Response(answer) => Ok(Some(Incoming::Response(AnswerFrame {
                 id: head.id,
                 answer,
                 payload,
@@ -180,7 +180,7 @@ impl AnswerReceiver {
                 peer,
                 rule: "one hello is enough",
             }),
-            Body::Ask(_) | Body::UnknownAsk => Err(ExchangeError::Unexpected {
+            Body::Request(_) | Body::UnknownRequest => Err(ExchangeError::Unexpected {
                 peer,
                 rule: "the side that accepted answers",
             }),

@@ -24,7 +24,7 @@ mod writer;
 use std::{io, sync::Arc};
 
 use futures::future::BoxFuture;
-use hubless_wire::{Ask, FrameError};
+use hubless_wire::{FrameError, Request};
 use libp2p::PeerId;
 
 pub(crate) use self::{answerer::Answerers, asker::Askers};
@@ -37,12 +37,12 @@ pub use self::{
 pub trait ExchangeService: Send + Sync + 'static {
     /// Answers one ask, which is never `Cancel`. The last answer through `reply` has to be one that
     /// ends the ask. The future is dropped when the asker cancels or leaves.
-    fn answer(&self, peer: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()>;
+    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()>;
 }
 
 impl<S: ExchangeService + ?Sized> ExchangeService for Arc<S> {
-    fn answer(&self, peer: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
-        (**self).answer(peer, ask, reply)
+    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+        (**self).answer(peer, request, reply)
     }
 }
 

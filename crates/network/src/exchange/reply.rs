@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use hubless_wire::{Answer, Frame, PAYLOAD_BYTES_MAX};
+use hubless_wire::{Frame, PAYLOAD_BYTES_MAX, Response};
 use tokio::sync::mpsc;
 
 /// The asker cancelled, left, or reads too slowly: no more answers are needed.
@@ -28,7 +28,7 @@ impl Reply {
     ///
     /// # Errors
     /// If the requester is gone.
-    pub async fn send(&self, answer: Answer, payload: Bytes) -> Result<(), AskerGone> {
+    pub async fn send(&self, answer: Response, payload: Bytes) -> Result<(), AskerGone> {
         debug_assert!(
             payload.len() <= PAYLOAD_BYTES_MAX,
             "a payload is at most one chunk"
@@ -36,7 +36,7 @@ impl Reply {
         let frame = if payload.len() <= PAYLOAD_BYTES_MAX {
             Frame::new(self.id, answer).with_payload(payload)
         } else {
-            Frame::new(self.id, Answer::TooLarge)
+            Frame::new(self.id, Response::TooLarge)
         };
         self.queue.send(frame).await.map_err(|_| AskerGone)
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{AsyncRead, io::Cursor};
 use hubless_content::ChunkIndex;
 use hubless_memory::Buffers;
-use hubless_wire::{Answer, Ask, Body, Frame, PAYLOAD_BYTES_MAX, Scope};
+use hubless_wire::{Body, Frame, PAYLOAD_BYTES_MAX, Request, Response, Scope};
 
 use super::{
     reader::{FrameReader, Part, ReadError},
@@ -48,13 +48,13 @@ impl AsyncRead for Trickle {
 fn frames() -> Vec<Frame> {
     let chunk = |id, length: usize| {
         let payload = Bytes::from((0..length).map(|at| (at + id) as u8).collect::<Vec<_>>());
-        Frame::new(id as u64, Answer::Chunk(ChunkIndex(id as u32))).with_payload(payload)
+        Frame::new(id as u64, Response::Chunk(ChunkIndex(id as u32))).with_payload(payload)
     };
-    let have = Answer::Have((0..1024).map(|first| 9 * first..9 * first + 4).collect());
+    let have = Response::Have((0..1024).map(|first| 9 * first..9 * first + 4).collect());
     vec![
         Frame::new(0, Body::Hello),
         chunk(1, PAYLOAD_BYTES_MAX),
-        Frame::new(2, Answer::NotHere),
+        Frame::new(2, Response::NotHere),
         chunk(3, 1),
         Frame::new(4, have),
         chunk(5, 16 * 1024 - 14),
@@ -62,7 +62,7 @@ fn frames() -> Vec<Frame> {
         chunk(7, PAYLOAD_BYTES_MAX - 1),
         Frame::new(
             8,
-            Ask::Availability(Scope::File(hubless_content::FileHash::new([8; 32]))),
+            Request::Availability(Scope::File(hubless_content::FileHash::new([8; 32]))),
         ),
     ]
 }
@@ -167,7 +167,7 @@ async fn a_frame_is_told_of_before_its_payload_is_here() {
 
 #[tokio::test]
 async fn every_cut_inside_a_frame_is_noticed() {
-    let frames = [Frame::new(1, Answer::Chunk(ChunkIndex(1))).with_payload(vec![1; 100].into())];
+    let frames = [Frame::new(1, Response::Chunk(ChunkIndex(1))).with_payload(vec![1; 100].into())];
     let bytes = written(&frames).await;
     for length in 1..bytes.len() {
         let (read, end) = read(bytes[..length].to_vec(), usize::MAX).await;

@@ -8,7 +8,7 @@ use hubless_content::{CHUNK_SIZE, ChunkIndex, FileHash};
 use hubless_network::{
     Exchange, ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId, Reply,
 };
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request, Response};
 
 /// What every wait in these tests is bounded by. They wait for conditions, never for time.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,8 +57,8 @@ pub async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
     .await;
 }
 
-pub fn chunks(first: u32, count: u32) -> Ask {
-    Ask::Chunks {
+pub fn chunks(first: u32, count: u32) -> Request {
+    Request::Chunks {
         file: FILE,
         size: u64::MAX >> 16,
         first: ChunkIndex(first),
@@ -75,15 +75,15 @@ pub fn chunk(index: u32) -> Bytes {
 pub struct Chunks;
 
 impl ExchangeService for Chunks {
-    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let Ask::Chunks { first, count, .. } = ask else {
-                let _ = reply.send(Answer::NotHere, Bytes::new()).await;
+            let Request::Chunks { first, count, .. } = request else {
+                let _ = reply.send(Response::NotHere, Bytes::new()).await;
                 return;
             };
             for index in first.0..first.0 + count {
                 if reply
-                    .send(Answer::Chunk(ChunkIndex(index)), chunk(index))
+                    .send(Response::Chunk(ChunkIndex(index)), chunk(index))
                     .await
                     .is_err()
                 {

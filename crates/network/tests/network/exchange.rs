@@ -14,7 +14,7 @@ use hubless_content::ChunkIndex;
 use hubless_network::{
     AnswerFrame, ConnectError, ExchangeService, NetworkEvent, OpenError, PeerId, Reply,
 };
-use hubless_wire::{ASKS_PER_STREAM_MAX, Answer, Ask, Scope};
+use hubless_wire::{REQUESTS_PER_STREAM_MAX, Request, Response, Scope};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::common::*;
@@ -28,7 +28,7 @@ async fn frames_travel_both_ways() {
         exchange.asks.send(1, chunks(5, 3)).await.unwrap();
         exchange
             .asks
-            .send(2, Ask::Availability(Scope::File(FILE)))
+            .send(2, Request::Availability(Scope::File(FILE)))
             .await
             .unwrap();
         let mut answers = Vec::new();
@@ -40,14 +40,14 @@ async fn frames_travel_both_ways() {
             let (id, payload) = (1, chunk(index));
             let expected = AnswerFrame {
                 id,
-                answer: Answer::Chunk(ChunkIndex(index)),
+                answer: Response::Chunk(ChunkIndex(index)),
                 payload,
             };
             assert_eq!(*answer, expected);
         }
         let not_here = AnswerFrame {
             id: 2,
-            answer: Answer::NotHere,
+            answer: Response::NotHere,
             payload: Bytes::new(),
         };
         assert_eq!(answers[3], not_here);
@@ -111,16 +111,16 @@ impl Drop for CountDrop {
 }
 
 impl ExchangeService for Slow {
-    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let this = self.clone();
         Box::pin(async move {
             this.begun.fetch_add(1, Ordering::SeqCst);
             let on_drop = CountDrop(this.dropped.clone());
             this.permits.acquire().await.unwrap().forget();
             std::mem::forget(on_drop);
-            if let Ask::Chunks { first, .. } = ask {
+            if let Request::Chunks { first, .. } = request {
                 reply
-                    .send(Answer::Chunk(first), chunk(first.0))
+                    .send(Response::Chunk(first), chunk(first.0))
                     .await
                     .unwrap();
             }
@@ -143,7 +143,7 @@ async fn a_cancel_ends_the_work_and_frees_its_place() {
     until(async || service.begun.load(Ordering::SeqCst) == AT_ONCE).await;
     // Half are in work, half wait. Two of each are cancelled.
     for id in [1, 3, asked - 3, asked - 1] {
-        exchange.asks.send(id, Ask::Cancel).await.unwrap();
+        exchange.asks.send(id, Request::Cancel).await.unwrap();
     }
     until(async || service.dropped.load(Ordering::SeqCst) == 2).await;
     service.permits.add_permits(100);
@@ -210,7 +210,7 @@ async fn receiving_can_be_interrupted_anywhere() {
                 biased;
                 answer = exchange.answers.recv() => {
                     let AnswerFrame { answer, payload, .. } = answer.unwrap().unwrap();
-                    let Answer::Chunk(index) = answer else { panic!("{answer:?}") };
+                    let Response::Chunk(index) = answer else { panic!("{answer:?}") };
                     assert_eq!(payload, chunk(index.0));
                     received += 1;
                 }
@@ -229,12 +229,12 @@ async fn too_many_asks_are_told_to_wait() {
         start_with(config(), service.clone()).await,
     );
     let mut exchange = open(&alice, &bob).await;
-    for id in 1..=ASKS_PER_STREAM_MAX as u64 + 1 {
+    for id in 1..=REQUESTS_PER_STREAM_MAX as u64 + 1 {
         exchange.asks.send(id, chunks(0, 1)).await.unwrap();
     }
     let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
-    assert_eq!(answer.id, ASKS_PER_STREAM_MAX as u64 + 1);
-    assert!(matches!(answer.answer, Answer::Busy(_)));
+    assert_eq!(answer.id, REQUESTS_PER_STREAM_MAX as u64 + 1);
+    assert!(matches!(answer.answer, Response::Busy(_)));
     assert_eq!(
         service.begun.load(Ordering::SeqCst),
         AT_ONCE,
@@ -262,11 +262,11 @@ async fn one_stream_too_many_is_refused() {
 struct Panicking(AtomicUsize);
 
 impl ExchangeService for Panicking {
-    fn answer(&self, peer: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
             return Box::pin(async { panic!("this panic is part of a test") });
         }
-        Chunks.answer(peer, ask, reply)
+        Chunks.answer(peer, request, reply)
     }
 }
 
@@ -277,7 +277,7 @@ async fn a_panic_in_the_service_is_an_answer_to_come_back_later() {
     let mut exchange = open(&alice, &bob).await;
     exchange.asks.send(1, chunks(0, 1)).await.unwrap();
     let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
-    assert!(matches!(answer.answer, Answer::Busy(_)), "{answer:?}");
+    assert!(matches!(answer.answer, Response::Busy(_)), "{answer:?}");
     exchange.asks.send(2, chunks(0, 1)).await.unwrap();
     assert_eq!(
         within(exchange.answers.recv())
@@ -429,11 +429,11 @@ impl Drop for NotifyOnDrop {
 }
 
 impl ExchangeService for Endless {
-    fn answer(&self, _: PeerId, _: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let ended = NotifyOnDrop(self.0.clone());
         Box::pin(async move {
             let _ended = ended;
-            let again = || reply.send(Answer::Chunk(ChunkIndex(0)), chunk(0));
+            let again = || reply.send(Response::Chunk(ChunkIndex(0)), chunk(0));
             while again().await.is_ok() {}
         })
     }

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use hubless_network::NetworkEvent;
-use hubless_wire::{Answer, Ask, Body, EXCHANGE_PROTOCOL, Frame, FrameHead, header_len};
+use hubless_wire::{Body, EXCHANGE_PROTOCOL, Frame, FrameHead, Request, Response, header_len};
 use libp2p::{Stream, StreamProtocol};
 
 use crate::{common::*, mallory::Mallory};
@@ -61,7 +61,7 @@ async fn a_broken_rule_is_answered_by_its_name_and_the_end_of_the_connection() {
         head(Frame::new(1, chunks(0, 16))),
     ]
     .concat();
-    let answer = head(Frame::new(1, Answer::NotHere));
+    let answer = head(Frame::new(1, Response::NotHere));
     let cases = [
         long_header,
         garbage,
@@ -79,7 +79,7 @@ async fn a_broken_rule_is_answered_by_its_name_and_the_end_of_the_connection() {
         stream.flush().await.unwrap();
         let frames = frames(stream).await;
         let bodies: Vec<&Body> = frames.iter().map(|frame| &frame.body).collect();
-        let malformed = Body::Answer(Answer::Malformed);
+        let malformed = Body::Response(Response::Malformed);
         assert_eq!(bodies, [&Body::Hello, &malformed], "case {number}");
         let violation = within(async {
             loop {
@@ -101,10 +101,10 @@ async fn an_ask_of_a_later_version_is_answered_and_the_stream_goes_on() {
     let mut stream = mallory.stream_to(&victim, EXCHANGE_PROTOCOL).await;
     let asks = [
         hello(),
-        head(Frame::new(1, Body::UnknownAsk)),
+        head(Frame::new(1, Body::UnknownRequest)),
         head(Frame::new(
             2,
-            Ask::Alias(hubless_content::Sha256::new([7; 32]).into()),
+            Request::Alias(hubless_content::Sha256::new([7; 32]).into()),
         )),
     ];
     stream.write_all(&asks.concat()).await.unwrap();
@@ -112,7 +112,7 @@ async fn an_ask_of_a_later_version_is_answered_and_the_stream_goes_on() {
     let mut frames = first_frames(&mut stream, 3).await;
     frames[1..].sort_by_key(|frame| frame.id);
     let said: Vec<_> = frames.iter().map(|frame| (frame.id, &frame.body)).collect();
-    let not_here = Body::Answer(Answer::NotHere);
+    let not_here = Body::Response(Response::NotHere);
     assert_eq!(said, [(0, &Body::Hello), (1, &not_here), (2, &not_here)]);
     assert_eq!(victim.peers().await.len(), 1, "no rule was broken");
 }
@@ -179,7 +179,7 @@ impl hubless_network::ExchangeService for Silent {
     fn answer(
         &self,
         _: hubless_network::PeerId,
-        _: hubless_wire::Ask,
+        _: hubless_wire::Request,
         _: hubless_network::Reply,
     ) -> futures::future::BoxFuture<'static, ()> {
         Box::pin(std::future::pending())

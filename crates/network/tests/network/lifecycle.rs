@@ -7,7 +7,7 @@ use hubless_network::{
     NetworkKey, PeerId, Protocol, StartError,
 };
 
-use hubless_wire::Ask;
+use hubless_wire::Request;
 
 use crate::{common::*, hostile::Silent};
 
@@ -164,7 +164,7 @@ async fn connections_on_which_chunks_are_asked_for_do_not_give_way() {
     }
     let (_, exchange) = &mut guests[1];
     let mut events = bob.events();
-    exchange.asks.send(1, Ask::Cancel).await.unwrap();
+    exchange.asks.send(1, Request::Cancel).await.unwrap();
     until(async || enter().await.is_ok()).await;
     let mut gone = lost(&mut events).await;
     while gone == late.peer_id() {

@@ -15,7 +15,7 @@ use hubless_node::{
     config::{AnnouncePolicy, Config},
 };
 use hubless_store::{Digests, ImportOptions, Store, StoreOptions};
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request as PeerRequest, Response};
 
 use crate::common::*;
 
@@ -159,13 +159,13 @@ async fn nothing_is_announced_or_claimed_of_a_file_that_is_not_whole() {
 struct Liar(FileHash);
 
 impl ExchangeService for Liar {
-    fn answer(&self, _: PeerId, ask: Ask, reply: NetworkReply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, ask: PeerRequest, reply: NetworkReply) -> BoxFuture<'static, ()> {
         let answer = match ask {
-            Ask::Alias(_) => Answer::Alias {
+            PeerRequest::Alias(_) => Response::Alias {
                 file: self.0,
                 size: SIZE as u64,
             },
-            _ => Answer::NotHere,
+            _ => Response::NotHere,
         };
         async move {
             let _ = reply.send(answer, Bytes::new()).await;

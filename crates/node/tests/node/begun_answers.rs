@@ -18,7 +18,7 @@ use hubless_node::{
     api::{GetRequest, Reply as NodeReply, Request},
     config::Config,
 };
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request as PeerRequest, Response};
 use tokio::sync::watch;
 
 /// The only chunk of the model.
@@ -45,31 +45,31 @@ struct Source {
 }
 
 impl ExchangeService for Source {
-    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, ask: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
         let source = self.clone();
         async move {
             let (answer, payload) = match ask {
-                Ask::Manifest { .. } => {
+                PeerRequest::Manifest { .. } => {
                     let bytes = manifest().encode();
                     let total = bytes.len() as u32;
-                    (Answer::Manifest { total }, bytes.into())
+                    (Response::Manifest { total }, bytes.into())
                 }
-                Ask::Availability(_) => {
-                    let complete = Answer::Availability {
+                PeerRequest::Availability(_) => {
+                    let complete = Response::Availability {
                         first: 0,
                         total: 1,
                         complete: true,
                     };
                     (complete, Bytes::new())
                 }
-                Ask::Chunks { .. } => {
+                PeerRequest::Chunks { .. } => {
                     if !source.somebody_was_asked.swap(true, Ordering::SeqCst) {
                         let _tells_its_end = TellsItsEnd(source.cancelled);
                         return std::future::pending().await;
                     }
-                    (Answer::Chunk(ChunkIndex(0)), Bytes::from_static(CHUNK))
+                    (Response::Chunk(ChunkIndex(0)), Bytes::from_static(CHUNK))
                 }
-                _ => (Answer::NotHere, Bytes::new()),
+                _ => (Response::NotHere, Bytes::new()),
             };
             reply.send(answer, payload).await.unwrap();
         }

@@ -20,7 +20,7 @@ use hubless_node::{
     repos::{Caller, FileIds, RepoError, RepoFile, Repos, Resolved},
 };
 use hubless_store::Digests;
-use hubless_wire::{Answer, Ask, FileDigests};
+use hubless_wire::{FileDigests, Request as PeerRequest, Response};
 use serde_json::Value;
 
 use crate::common::*;
@@ -167,38 +167,40 @@ impl Peer {
         }
     }
 
-    fn answer(&self, ask: Ask) -> (Answer, Bytes) {
-        let nothing = (Answer::NotHere, Bytes::new());
+    fn answer(&self, ask: PeerRequest) -> (Response, Bytes) {
+        let nothing = (Response::NotHere, Bytes::new());
         match ask {
-            Ask::Manifest { .. } => {
+            PeerRequest::Manifest { .. } => {
                 let bytes = self.manifest.encode();
                 let total = bytes.len() as u32;
-                (Answer::Manifest { total }, bytes.into())
+                (Response::Manifest { total }, bytes.into())
             }
-            Ask::Availability(_) => {
-                let complete = Answer::Availability {
+            PeerRequest::Availability(_) => {
+                let complete = Response::Availability {
                     first: 0,
                     total: self.manifest.chunks() as u32,
                     complete: true,
                 };
                 (complete, Bytes::new())
             }
-            Ask::ChunkList { file, .. } => self.files.get(&file).map_or(nothing, |(list, _)| {
-                let cvs = list.cvs().iter().flat_map(|cv| *cv.as_bytes());
-                (Answer::ChunkList, cvs.collect())
-            }),
-            Ask::Chunks { file, first, .. } => {
+            PeerRequest::ChunkList { file, .. } => {
+                self.files.get(&file).map_or(nothing, |(list, _)| {
+                    let cvs = list.cvs().iter().flat_map(|cv| *cv.as_bytes());
+                    (Response::ChunkList, cvs.collect())
+                })
+            }
+            PeerRequest::Chunks { file, first, .. } => {
                 self.files.get(&file).map_or(nothing, |(list, bytes)| {
                     let start = chunk_offset(first) as usize;
                     let len = chunk_len(list.size(), first).unwrap();
                     let chunk = Bytes::copy_from_slice(&bytes[start..start + len]);
-                    (Answer::Chunk(ChunkIndex(first.0)), chunk)
+                    (Response::Chunk(ChunkIndex(first.0)), chunk)
                 })
             }
-            Ask::Digests(files) => match self.digests {
+            PeerRequest::Digests(files) => match self.digests {
                 Some(digests) => (
                     // For one file only: the same id for two files would be refuted at once.
-                    Answer::Digests(
+                    Response::Digests(
                         files
                             .iter()
                             .map(|file| self.is_weights(*file).then_some(digests))
@@ -219,8 +221,8 @@ impl Peer {
 }
 
 impl ExchangeService for Peer {
-    fn answer(&self, _: PeerId, ask: Ask, reply: NetworkReply) -> BoxFuture<'static, ()> {
-        let stays = matches!(ask, Ask::Availability(_));
+    fn answer(&self, _: PeerId, ask: PeerRequest, reply: NetworkReply) -> BoxFuture<'static, ()> {
+        let stays = matches!(ask, PeerRequest::Availability(_));
         let (answer, payload) = Peer::answer(self, ask);
         async move {
             let _ = reply.send(answer, payload).await;

@@ -7,7 +7,7 @@ use hubless_content::{
 };
 use hubless_network::{ExchangeService, PeerId, Reply};
 use hubless_node::api::{GetRequest, Request};
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request as PeerRequest, Response};
 use tokio::sync::watch;
 
 use crate::common::*;
@@ -39,26 +39,26 @@ struct Source {
 }
 
 impl Source {
-    async fn answer(self, ask: Ask, reply: Reply) {
+    async fn answer(self, ask: PeerRequest, reply: Reply) {
         let (answer, payload) = match ask {
-            Ask::Manifest { .. } => {
+            PeerRequest::Manifest { .. } => {
                 let bytes = manifest().encode();
                 let total = bytes.len() as u32;
-                (Answer::Manifest { total }, bytes.into())
+                (Response::Manifest { total }, bytes.into())
             }
-            Ask::ChunkList { .. } => {
+            PeerRequest::ChunkList { .. } => {
                 let cvs = list().cvs().iter().flat_map(|cv| *cv.as_bytes()).collect();
-                (Answer::ChunkList, cvs)
+                (Response::ChunkList, cvs)
             }
-            Ask::Availability(_) => return self.availability(reply).await,
-            Ask::Chunks { first, .. } => return self.chunk(first, reply).await,
-            _ => (Answer::NotHere, Bytes::new()),
+            PeerRequest::Availability(_) => return self.availability(reply).await,
+            PeerRequest::Chunks { first, .. } => return self.chunk(first, reply).await,
+            _ => (Response::NotHere, Bytes::new()),
         };
         reply.send(answer, payload).await.unwrap();
     }
 
     async fn availability(self, reply: Reply) {
-        let first = Answer::Availability {
+        let first = Response::Availability {
             first: 0,
             total: 2,
             complete: false,
@@ -70,7 +70,7 @@ impl Source {
             .wait_for(|stage| *stage > Stage::Begins)
             .await
             .unwrap();
-        let gained = Answer::Have(std::iter::once(1..2).collect());
+        let gained = Response::Have(std::iter::once(1..2).collect());
         reply.send(gained, Bytes::new()).await.unwrap();
     }
 
@@ -82,20 +82,20 @@ impl Source {
                 *stage = Stage::SecondAsked { first_was_sent };
             });
             return reply
-                .send(Answer::Chunk(index), bytes.into())
+                .send(Response::Chunk(index), bytes.into())
                 .await
                 .unwrap();
         }
         let stage = self.stage.clone();
         let bytes = Bytes::from_owner(TellsItsEnd { bytes, stage });
-        reply.send(Answer::Chunk(index), bytes).await.unwrap();
+        reply.send(Response::Chunk(index), bytes).await.unwrap();
         self.stage
             .send_modify(|stage| *stage = Stage::FirstOnItsWay.max(*stage));
     }
 }
 
 impl ExchangeService for Source {
-    fn answer(&self, _: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, _: PeerId, ask: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
         self.clone().answer(ask, reply).boxed()
     }
 }

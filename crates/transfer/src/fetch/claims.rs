@@ -15,7 +15,7 @@ use std::{
 
 use hubless_content::{Alias, FileHash};
 use hubless_network::{AnnounceKey, Multiaddr, Network, PeerId};
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request, Response};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
@@ -209,9 +209,9 @@ async fn ask(
     } = candidate;
     let _alone = fetches.claims.lock(peer).await;
     let mut exchange = network.open(peer, addresses.clone()).await.ok()?;
-    exchange.asks.send(1, Ask::Alias(alias)).await.ok()?;
+    exchange.asks.send(1, Request::Alias(alias)).await.ok()?;
     match only_answer(&mut exchange, 1, ASK_TIMEOUT).await.ok()?.0 {
-        Answer::Alias { file, size } => Some(Claim {
+        Response::Alias { file, size } => Some(Claim {
             peer,
             addresses,
             file,

@@ -27,7 +27,7 @@ use hubless_network::{
     AnswerReceiver, AskSender, Carrier, Exchange, ExchangeError, Incoming, Multiaddr, PeerId,
 };
 use hubless_store::StoreError;
-use hubless_wire::{Answer, Ask, Scope};
+use hubless_wire::{Request, Response, Scope};
 use tokio::{
     sync::{mpsc, watch},
     time::{Interval, interval, timeout},
@@ -43,7 +43,7 @@ use crate::fetches::Fetches;
 const STORING_MAX: usize = 16;
 
 /// Cancelled requests whose answers may still come: as many as can be open.
-const CANCELLED_MAX: usize = hubless_wire::ASKS_PER_STREAM_MAX;
+const CANCELLED_MAX: usize = hubless_wire::REQUESTS_PER_STREAM_MAX;
 
 /// Requests for digests that are open with one peer: one that waits for a large file does not hold
 /// up the others.
@@ -192,7 +192,7 @@ async fn begin(commands: &mut mpsc::Receiver<PeerCommand>) -> Result<Arc<Layout>
 }
 
 /// A request that is not answered to its end yet.
-enum Request {
+enum OpenRequest {
     Chunk(u32),
     Availability(Availability),
     List(ListInProgress),
@@ -205,7 +205,7 @@ enum Request {
 /// The open requests of one connection, by their ids.
 struct Open {
     next_id: u64,
-    requests: HashMap<u64, Request>,
+    requests: HashMap<u64, OpenRequest>,
     /// The open request for each chunk.
     chunks: HashMap<u32, u64>,
     /// Requests that were cancelled, but may have been answered before the peer received that.
@@ -223,10 +223,10 @@ impl Open {
     }
 
     /// Adds a request; returns its id.
-    fn add(&mut self, request: Request) -> u64 {
+    fn add(&mut self, request: OpenRequest) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        if let Request::Chunk(chunk) = request {
+        if let OpenRequest::Chunk(chunk) = request {
             self.chunks.insert(chunk, id);
         }
         self.requests.insert(id, request);
@@ -234,9 +234,9 @@ impl Open {
     }
 
     /// The request that was answered.
-    fn take(&mut self, id: u64) -> Option<Request> {
+    fn take(&mut self, id: u64) -> Option<OpenRequest> {
         let request = self.requests.remove(&id);
-        if let Some(Request::Chunk(chunk)) = request {
+        if let Some(OpenRequest::Chunk(chunk)) = request {
             self.chunks.remove(&chunk);
         }
         request
@@ -261,7 +261,7 @@ impl Open {
     }
 
     /// Forgets the requests of a kind; returns them with their ids.
-    fn take_all(&mut self, is_meant: impl Fn(&Request) -> bool) -> Vec<(u64, Request)> {
+    fn take_all(&mut self, is_meant: impl Fn(&OpenRequest) -> bool) -> Vec<(u64, OpenRequest)> {
         let meant = self.requests.extract_if(|_, request| is_meant(request));
         meant.collect()
     }
@@ -300,12 +300,13 @@ impl Connection {
         let scope = self.layout.target.scope();
         self.ask_availability(scope).await?;
         if let Some(model) = self.layout.target.model() {
-            self.ask_beside(Ask::Peers(model), Request::Peers).await?;
+            self.ask_beside(Request::Peers(model), OpenRequest::Peers)
+                .await?;
         }
         loop {
             match self.next_step().await {
                 Step::Incoming(Some(Ok(Incoming::Begins(id)))) => self.begins(id).await?,
-                Step::Incoming(Some(Ok(Incoming::Answer(frame)))) => self.answered(frame).await?,
+                Step::Incoming(Some(Ok(Incoming::Response(frame)))) => self.answered(frame).await?,
                 Step::Incoming(Some(Err(error))) => {
                     tracing::debug!(%error, "an exchange failed");
                     return Err(if error.is_violation() {
@@ -357,12 +358,12 @@ impl Connection {
         self.shared.report(Input::Chunks(input)).await
     }
 
-    async fn send(&mut self, id: u64, ask: Ask) -> Result<(), End> {
+    async fn send(&mut self, id: u64, ask: Request) -> Result<(), End> {
         self.asks.send(id, ask).await.map_err(|_| End::Gone)
     }
 
     /// Sends what should not wait behind chunks.
-    async fn send_beside(&mut self, id: u64, ask: Ask) -> Result<(), End> {
+    async fn send_beside(&mut self, id: u64, ask: Request) -> Result<(), End> {
         let asks = self
             .beside
             .as_ref()
@@ -370,14 +371,14 @@ impl Connection {
         asks.send(id, ask).await.map_err(|_| End::Gone)
     }
 
-    async fn ask_beside(&mut self, ask: Ask, request: Request) -> Result<(), End> {
+    async fn ask_beside(&mut self, ask: Request, request: OpenRequest) -> Result<(), End> {
         let id = self.open.add(request);
         self.send_beside(id, ask).await
     }
 
     async fn ask_availability(&mut self, scope: Scope) -> Result<(), End> {
-        let request = Request::Availability(Availability::new(scope));
-        self.ask_beside(Ask::Availability(scope), request).await
+        let request = OpenRequest::Availability(Availability::new(scope));
+        self.ask_beside(Request::Availability(scope), request).await
     }
 
     async fn execute(&mut self, command: PeerCommand) -> Result<(), End> {
@@ -387,17 +388,17 @@ impl Connection {
                     return Ok(());
                 };
                 let entry = self.layout.entry(file);
-                let ask = Ask::Chunks {
+                let ask = Request::Chunks {
                     file: entry.hash,
                     size: entry.size,
                     first,
                     count: 1,
                 };
-                let id = self.open.add(Request::Chunk(chunk));
+                let id = self.open.add(OpenRequest::Chunk(chunk));
                 self.send(id, ask).await
             }
             PeerCommand::Cancel(chunk) => match self.open.cancel_chunk(chunk) {
-                Some(id) => self.send(id, Ask::Cancel).await,
+                Some(id) => self.send(id, Request::Cancel).await,
                 // It was answered meanwhile.
                 None => Ok(()),
             },
@@ -422,7 +423,7 @@ pub(super) async fn only_answer(
     exchange: &mut Exchange,
     id: u64,
     wait: Duration,
-) -> Result<(Answer, Bytes), End> {
+) -> Result<(Response, Bytes), End> {
     loop {
         let answer = timeout(wait, exchange.answers.recv())
             .await

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hubless_content::FileHash;
-use hubless_wire::DIGESTS_PER_ASK_MAX;
+use hubless_wire::DIGESTS_PER_REQUEST_MAX;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -99,7 +99,7 @@ impl DigestAsks {
             asked.sources < ASKED_AT_ONCE_MAX && !refused.contains(&(**file, asked.round))
         });
         let files: Vec<Round> = free
-            .take(DIGESTS_PER_ASK_MAX)
+            .take(DIGESTS_PER_REQUEST_MAX)
             .map(|(file, asked)| {
                 asked.sources += 1;
                 (*file, asked.round)
@@ -240,6 +240,6 @@ mod tests {
             .collect();
         asks.want(&files);
         let ask = asks.claim(&HashSet::new()).unwrap();
-        assert_eq!(ask.files().len(), DIGESTS_PER_ASK_MAX);
+        assert_eq!(ask.files().len(), DIGESTS_PER_REQUEST_MAX);
     }
 }

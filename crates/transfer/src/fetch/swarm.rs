@@ -11,7 +11,7 @@ use hubless_fetch::{Availability, End, Layout, Target};
 use hubless_network::{AnnounceKey, Network, PeerId};
 use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
-use hubless_wire::Ask;
+use hubless_wire::Request;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
@@ -173,14 +173,17 @@ async fn ask(network: &Network, candidate: Candidate, layout: &Layout) -> Result
     let opened = network.open(candidate.peer, candidate.addresses).await;
     let mut exchange = opened.map_err(|_| End::Unreachable)?;
     let scope = layout.target.scope();
-    let sent = exchange.asks.send(ASK_ID, Ask::Availability(scope)).await;
+    let sent = exchange
+        .asks
+        .send(ASK_ID, Request::Availability(scope))
+        .await;
     sent.map_err(|_| End::Gone)?;
     let (mut availability, me) = (Availability::new(scope), SourceId(0));
     loop {
         // The time of the whole question bounds each answer.
         let wait = Duration::MAX;
         let (answer, payload) = only_answer(&mut exchange, ASK_ID, wait).await?;
-        if answer == hubless_wire::Answer::NotHere {
+        if answer == hubless_wire::Response::NotHere {
             return Ok(0);
         }
         let told = availability.take(me, layout, answer, &payload)?;

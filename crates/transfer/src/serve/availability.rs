@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash, Manifest, chunk_count};
 use hubless_network::{AskerGone, PeerId, Reply};
 use hubless_store::{Store, StoreError};
-use hubless_wire::{Answer, HAVE_RANGES_MAX, Scope};
+use hubless_wire::{HAVE_RANGES_MAX, Response, Scope};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{
@@ -60,7 +60,7 @@ impl Service {
         // Subscribe before reading the store, so that no change is missed.
         let (gains, sendings) = (self.gains.listen(), self.first_sendings.listen());
         let Some(told) = self.read(move |store| held(store, scope)).await else {
-            return reply.send(Answer::NotHere, Bytes::new()).await;
+            return reply.send(Response::NotHere, Bytes::new()).await;
         };
         tell_all(&told, reply).await?;
         if told.is_full() {
@@ -101,7 +101,7 @@ impl Service {
             while let Ok(sending) = sendings.try_recv() {
                 mark(sending);
             }
-            tell_ranges(&sent, Answer::OnTheWay, reply).await?;
+            tell_ranges(&sent, Response::OnTheWay, reply).await?;
         }
     }
 
@@ -158,7 +158,7 @@ async fn tell_all(held: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
     if held.is_full() {
         return reply
             .send(
-                Answer::Availability {
+                Response::Availability {
                     first: 0,
                     total,
                     complete: true,
@@ -173,7 +173,7 @@ async fn tell_all(held: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
         let first = u32::try_from(start * 8).unwrap_or(u32::MAX);
         reply
             .send(
-                Answer::Availability {
+                Response::Availability {
                     first,
                     total,
                     complete: false,
@@ -190,12 +190,12 @@ async fn tell_difference(told: &ChunkSet, now: &ChunkSet, reply: &Reply) -> Resu
     told.iter().for_each(|chunk| {
         gained.remove(chunk);
     });
-    tell_ranges(&gained, Answer::Have, reply).await
+    tell_ranges(&gained, Response::Have, reply).await
 }
 
 async fn tell_ranges(
     chunks: &ChunkSet,
-    answer: impl Fn(Vec<Range<u32>>) -> Answer,
+    answer: impl Fn(Vec<Range<u32>>) -> Response,
     reply: &Reply,
 ) -> Result<(), AskerGone> {
     let ranges: Vec<Range<u32>> = chunks.ranges().collect();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hubless_content::FileHash;
 use hubless_network::{AskerGone, Reply};
 use hubless_store::{Store, StoreError};
-use hubless_wire::{Answer, DIGESTS_WAIT_MS_MAX, FileDigests};
+use hubless_wire::{DIGESTS_WAIT_MS_MAX, FileDigests, Response};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout_at},
@@ -56,8 +56,8 @@ impl Service {
         }
         // One response for all reasons, equal to that of a node that does not know the request.
         let answer = match answers.iter().all(Option::is_none) {
-            true => Answer::NotHere,
-            false => Answer::Digests(answers),
+            true => Response::NotHere,
+            false => Response::Digests(answers),
         };
         reply.send(answer, Bytes::new()).await
     }

@@ -7,7 +7,7 @@ use futures::{FutureExt, future::BoxFuture};
 use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
 use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
 use hubless_store::{Store, StoreError};
-use hubless_wire::{Answer, Ask, Scope};
+use hubless_wire::{Request, Response, Scope};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
@@ -46,10 +46,10 @@ pub struct Service {
 }
 
 impl ExchangeService for Service {
-    fn answer(&self, peer: PeerId, ask: Ask, reply: Reply) -> BoxFuture<'static, ()> {
+    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let service = self.clone();
         async move {
-            if let Err(AskerGone) = service.answer(peer, ask, &reply).await {
+            if let Err(AskerGone) = service.answer(peer, request, &reply).await {
                 debug!(%peer, "the asker left before its answer");
             }
         }
@@ -77,14 +77,16 @@ impl Service {
         }
     }
 
-    async fn answer(&self, peer: PeerId, ask: Ask, reply: &Reply) -> Result<(), AskerGone> {
-        if self.is_withheld(&ask) {
-            return reply.send(Answer::NotHere, Bytes::new()).await;
+    async fn answer(&self, peer: PeerId, request: Request, reply: &Reply) -> Result<(), AskerGone> {
+        if self.is_withheld(&request) {
+            return reply.send(Response::NotHere, Bytes::new()).await;
         }
-        match ask {
-            Ask::Manifest { content, offset } => self.manifest(content, offset, reply).await,
-            Ask::ChunkList { file, size, first } => self.chunk_list(file, size, first, reply).await,
-            Ask::Chunks {
+        match request {
+            Request::Manifest { content, offset } => self.manifest(content, offset, reply).await,
+            Request::ChunkList { file, size, first } => {
+                self.chunk_list(file, size, first, reply).await
+            }
+            Request::Chunks {
                 file,
                 size,
                 first,
@@ -94,44 +96,44 @@ impl Service {
                 let indexes = first.0..first.0.saturating_add(count);
                 for index in indexes.map(ChunkIndex) {
                     let Some(chunk) = self.chunk(peer, file, size, index).await else {
-                        return reply.send(Answer::NotHere, Bytes::new()).await;
+                        return reply.send(Response::NotHere, Bytes::new()).await;
                     };
-                    reply.send(Answer::Chunk(index), chunk).await?;
+                    reply.send(Response::Chunk(index), chunk).await?;
                 }
                 Ok(())
             }
-            Ask::Availability(scope) => {
+            Request::Availability(scope) => {
                 if let Scope::Content(content) = scope {
                     self.swarms.note(content, peer);
                 }
                 self.availability(peer, scope, reply).await
             }
-            Ask::Peers(content) => {
+            Request::Peers(content) => {
                 let members = self.swarms.members(content, peer).await;
-                reply.send(Answer::Peers(members), Bytes::new()).await
+                reply.send(Response::Peers(members), Bytes::new()).await
             }
-            Ask::Alias(alias) => self.alias(alias, reply).await,
-            Ask::ReportWrong { file, index } => {
+            Request::Alias(alias) => self.alias(alias, reply).await,
+            Request::ReportWrong { file, index } => {
                 self.read_again(peer, file, index).await;
-                reply.send(Answer::NotHere, Bytes::new()).await
+                reply.send(Response::NotHere, Bytes::new()).await
             }
-            Ask::Digests(files) => self.digests(files, reply).await,
-            Ask::Cancel => Ok(()), // handled by `network`
+            Request::Digests(files) => self.digests(files, reply).await,
+            Request::Cancel => Ok(()), // handled by `network`
         }
     }
 
     /// Whether it is held, but not given to peers.
-    fn is_withheld(&self, ask: &Ask) -> bool {
-        match ask {
-            Ask::Manifest { content, .. }
-            | Ask::Availability(Scope::Content(content))
-            | Ask::Peers(content) => self.withheld.has_model(*content),
-            Ask::ChunkList { file, .. }
-            | Ask::Chunks { file, .. }
-            | Ask::Availability(Scope::File(file))
-            | Ask::ReportWrong { file, .. } => self.withheld.has_file(*file),
+    fn is_withheld(&self, request: &Request) -> bool {
+        match request {
+            Request::Manifest { content, .. }
+            | Request::Availability(Scope::Content(content))
+            | Request::Peers(content) => self.withheld.has_model(*content),
+            Request::ChunkList { file, .. }
+            | Request::Chunks { file, .. }
+            | Request::Availability(Scope::File(file))
+            | Request::ReportWrong { file, .. } => self.withheld.has_file(*file),
             // Known when it is found, or of each file.
-            Ask::Alias(_) | Ask::Digests(_) | Ask::Cancel => false,
+            Request::Alias(_) | Request::Digests(_) | Request::Cancel => false,
         }
     }
 
@@ -173,9 +175,9 @@ impl Service {
             Some(bytes) if start < bytes.len() => {
                 let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 let page = bytes.slice(start..bytes.len().min(start + CHUNK_SIZE));
-                reply.send(Answer::Manifest { total }, page).await
+                reply.send(Response::Manifest { total }, page).await
             }
-            _ => reply.send(Answer::NotHere, Bytes::new()).await,
+            _ => reply.send(Response::NotHere, Bytes::new()).await,
         }
     }
 
@@ -193,8 +195,8 @@ impl Service {
             })
             .await;
         match page {
-            Some(page) if !page.is_empty() => reply.send(Answer::ChunkList, page).await,
-            _ => reply.send(Answer::NotHere, Bytes::new()).await,
+            Some(page) if !page.is_empty() => reply.send(Response::ChunkList, page).await,
+            _ => reply.send(Response::NotHere, Bytes::new()).await,
         }
     }
 
@@ -212,8 +214,8 @@ impl Service {
             Ok(held.map(|held| (file, held.size)))
         });
         let answer = match held.await {
-            Some((file, size)) => Answer::Alias { file, size },
-            None => Answer::NotHere,
+            Some((file, size)) => Response::Alias { file, size },
+            None => Response::NotHere,
         };
         reply.send(answer, Bytes::new()).await
     }

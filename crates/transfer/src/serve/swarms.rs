@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use hubless_content::ContentHash;
 use hubless_network::{Network, PeerId};
-use hubless_wire::{ADDRESSES_PER_PEER_MAX, PEERS_PER_ANSWER_MAX, PeerAddresses};
+use hubless_wire::{ADDRESSES_PER_PEER_MAX, PEERS_PER_RESPONSE_MAX, PeerAddresses};
 use tokio::sync::broadcast;
 
 use self::table::Table;
@@ -82,7 +82,7 @@ impl Swarms {
                     .map(|address| Bytes::from(address.to_vec()))
                     .collect(),
             })
-            .take(PEERS_PER_ANSWER_MAX)
+            .take(PEERS_PER_RESPONSE_MAX)
             .collect()
     }
 }

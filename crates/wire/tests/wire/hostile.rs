@@ -2,7 +2,7 @@
 
 use crate::common::sections;
 use hubless_wire::{
-    Answer, Ask, Body, FrameError, FrameHead, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, header_len,
+    Body, FrameError, FrameHead, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, Request, Response, header_len,
 };
 use proptest::prelude::*;
 
@@ -107,7 +107,10 @@ fn digests_are_requested_and_sent_for_a_bounded_number_of_files() {
     let answers = refused(&repeated(&[0xe2, 1], &[0x0a, 0], 513));
     assert!(matches!(answers, FrameError::Rule(rule) if rule.contains("at most 512")));
     let most = FrameHead::decode(&header(&repeated(&[0xe2, 1], &[0x0a, 0], 512))).unwrap();
-    assert_eq!(most.body, Body::Answer(Answer::Digests(vec![None; 512])));
+    assert_eq!(
+        most.body,
+        Body::Response(Response::Digests(vec![None; 512]))
+    );
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn numbers_that_would_be_too_large_are_cut() {
     let busy = FrameHead::decode(&header(&[0xba, 1, 6, 8, 0xff, 0xff, 0xff, 0xff, 0x0f])).unwrap();
     assert_eq!(
         busy.body,
-        Body::Answer(Answer::Busy(std::time::Duration::from_secs(60)))
+        Body::Response(Response::Busy(std::time::Duration::from_secs(60)))
     );
 }
 
@@ -123,7 +126,7 @@ fn numbers_that_would_be_too_large_are_cut() {
 fn a_request_of_a_later_version_breaks_no_rule() {
     for fields in [&[][..], &[0x7a, 0], &[0xf8, 0x3f, 1]] {
         let head = FrameHead::decode(&header(fields)).unwrap();
-        assert_eq!((head.id, head.body), (1, Body::UnknownAsk));
+        assert_eq!((head.id, head.body), (1, Body::UnknownRequest));
     }
     let without_id = FrameHead::decode(&[0x7a, 0]).unwrap_err();
     assert!(matches!(without_id, FrameError::Rule(_)), "{without_id}");
@@ -137,7 +140,7 @@ fn a_request_of_a_later_version_breaks_no_rule() {
 #[test]
 fn unknown_fields_of_later_versions_are_passed_over() {
     let cancel = FrameHead::decode(&header(&[0x4a, 0, 0xf8, 0x3f, 1])).unwrap();
-    assert_eq!(cancel.body, Body::Ask(Ask::Cancel));
+    assert_eq!(cancel.body, Body::Request(Request::Cancel));
 }
 
 /// Pseudo-random numbers, the same for the same seed (SplitMix64).

@@ -8,7 +8,7 @@ use hubless_content::{
     ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, Lfs, Manifest, ManifestEntry, Revision,
     Sha256, Tree, TreeEntry,
 };
-use hubless_wire::{Answer, Ask, Body, FileDigests, Frame, FrameHead, Scope, header_len};
+use hubless_wire::{Body, FileDigests, Frame, FrameHead, Request, Response, Scope, header_len};
 
 fn payload(bytes: usize) -> Bytes {
     vec![7; bytes].into()
@@ -22,7 +22,7 @@ fn expected() -> Vec<(&'static str, Frame)> {
             "request manifest",
             Frame::new(
                 5,
-                Ask::Manifest {
+                Request::Manifest {
                     content,
                     offset: 262_144,
                 },
@@ -32,7 +32,7 @@ fn expected() -> Vec<(&'static str, Frame)> {
             "request chunk list",
             Frame::new(
                 6,
-                Ask::ChunkList {
+                Request::ChunkList {
                     file,
                     size: 20_971_520,
                     first: 7,
@@ -41,17 +41,17 @@ fn expected() -> Vec<(&'static str, Frame)> {
         ),
         (
             "request availability of a model",
-            Frame::new(7, Ask::Availability(Scope::Content(content))),
+            Frame::new(7, Request::Availability(Scope::Content(content))),
         ),
         (
             "request availability of a file",
-            Frame::new(8, Ask::Availability(Scope::File(file))),
+            Frame::new(8, Request::Availability(Scope::File(file))),
         ),
         (
             "request chunks",
             Frame::new(
                 128,
-                Ask::Chunks {
+                Request::Chunks {
                     file,
                     size: 1_310_720,
                     first: ChunkIndex(3),
@@ -59,20 +59,20 @@ fn expected() -> Vec<(&'static str, Frame)> {
                 },
             ),
         ),
-        ("request peers", Frame::new(9, Ask::Peers(content))),
+        ("request peers", Frame::new(9, Request::Peers(content))),
         (
             "request alias by SHA-256",
-            Frame::new(10, Ask::Alias(Sha256::new([0xcc; 32]).into())),
+            Frame::new(10, Request::Alias(Sha256::new([0xcc; 32]).into())),
         ),
         (
             "request alias by git blob id",
-            Frame::new(11, Ask::Alias(GitBlobId::new([0xdd; 20]).into())),
+            Frame::new(11, Request::Alias(GitBlobId::new([0xdd; 20]).into())),
         ),
         (
             "report of a wrong chunk",
             Frame::new(
                 12,
-                Ask::ReportWrong {
+                Request::ReportWrong {
                     file,
                     index: ChunkIndex(3),
                 },
@@ -80,18 +80,18 @@ fn expected() -> Vec<(&'static str, Frame)> {
         ),
         (
             "request digests",
-            Frame::new(12, Ask::Digests(vec![file, FileHash::new([0xee; 32])])),
+            Frame::new(12, Request::Digests(vec![file, FileHash::new([0xee; 32])])),
         ),
-        ("cancel", Frame::new(128, Ask::Cancel)),
+        ("cancel", Frame::new(128, Request::Cancel)),
         (
             "manifest page of 3 bytes",
-            Frame::new(5, Answer::Manifest { total: 512 }).with_payload(payload(3)),
+            Frame::new(5, Response::Manifest { total: 512 }).with_payload(payload(3)),
         ),
         (
             "availability page of 2 bytes",
             Frame::new(
                 7,
-                Answer::Availability {
+                Response::Availability {
                     first: 256,
                     total: 268,
                     complete: false,
@@ -103,27 +103,27 @@ fn expected() -> Vec<(&'static str, Frame)> {
             "availability complete",
             Frame::new(
                 7,
-                Answer::Availability {
+                Response::Availability {
                     first: 0,
                     total: 268,
                     complete: true,
                 },
             ),
         ),
-        ("have", Frame::new(7, Answer::Have(vec![0..3, 256..257]))),
+        ("have", Frame::new(7, Response::Have(vec![0..3, 256..257]))),
         (
             "on the way",
-            Frame::new(7, Answer::OnTheWay(vec![5..6, 300..302])),
+            Frame::new(7, Response::OnTheWay(vec![5..6, 300..302])),
         ),
         (
             "chunk",
-            Frame::new(128, Answer::Chunk(ChunkIndex(3))).with_payload(payload(262_144)),
+            Frame::new(128, Response::Chunk(ChunkIndex(3))).with_payload(payload(262_144)),
         ),
         (
             "alias",
             Frame::new(
                 10,
-                Answer::Alias {
+                Response::Alias {
                     file,
                     size: 20_971_520,
                 },
@@ -133,7 +133,7 @@ fn expected() -> Vec<(&'static str, Frame)> {
             "digests",
             Frame::new(
                 12,
-                Answer::Digests(vec![
+                Response::Digests(vec![
                     Some(FileDigests {
                         sha256: Sha256::new([0xcc; 32]),
                         git_blob: GitBlobId::new([0xdd; 20]),
@@ -143,10 +143,10 @@ fn expected() -> Vec<(&'static str, Frame)> {
                 ]),
             ),
         ),
-        ("not here", Frame::new(9, Answer::NotHere)),
+        ("not here", Frame::new(9, Response::NotHere)),
         (
             "busy",
-            Frame::new(9, Answer::Busy(Duration::from_millis(250))),
+            Frame::new(9, Response::Busy(Duration::from_millis(250))),
         ),
     ]
 }

@@ -7,9 +7,9 @@ use hubless_content::chunk_count;
 use hubless_fetch::{Availability, End, FileNumber};
 use hubless_network::AnswerFrame;
 use hubless_scheduler::{Input as ChunkInput, Refusal};
-use hubless_wire::{Answer, Ask, Scope};
+use hubless_wire::{Request, Response, Scope};
 
-use super::{Connection, FILE_SCOPES_MAX, Input, ListInProgress, Request};
+use super::{Connection, FILE_SCOPES_MAX, Input, ListInProgress, OpenRequest};
 use crate::fetch::discovery;
 
 impl Connection {
@@ -17,7 +17,7 @@ impl Connection {
     pub(super) async fn begins(&mut self, id: u64) -> Result<(), End> {
         let source = self.source;
         match self.open.requests.get(&id) {
-            Some(&Request::Chunk(chunk)) => {
+            Some(&OpenRequest::Chunk(chunk)) => {
                 self.report(ChunkInput::Started { source, chunk }).await
             }
             _ => Ok(()),
@@ -31,18 +31,18 @@ impl Connection {
             payload,
         } = frame;
         match self.open.take(id) {
-            Some(Request::Chunk(chunk)) => self.chunk_answered(chunk, answer, payload).await,
-            Some(Request::Availability(availability)) => {
+            Some(OpenRequest::Chunk(chunk)) => self.chunk_answered(chunk, answer, payload).await,
+            Some(OpenRequest::Availability(availability)) => {
                 self.availability_answered(id, availability, answer, &payload)
                     .await
             }
-            Some(Request::List(list)) => self.list_answered(id, list, answer, &payload).await,
-            Some(Request::Digests(ask)) => self.digests_answered(ask, answer).await,
-            Some(Request::Peers) => self.peers_answered(answer).await,
-            Some(Request::Report) => Ok(()),
+            Some(OpenRequest::List(list)) => self.list_answered(id, list, answer, &payload).await,
+            Some(OpenRequest::Digests(ask)) => self.digests_answered(ask, answer).await,
+            Some(OpenRequest::Peers) => self.peers_answered(answer).await,
+            Some(OpenRequest::Report) => Ok(()),
             None => match (self.open.cancelled_chunk(id), &answer) {
                 // The cancel came too late; the chunk is as good as any other.
-                (Some(chunk), Answer::Chunk(_)) => {
+                (Some(chunk), Response::Chunk(_)) => {
                     self.chunk_answered(chunk, answer, payload).await
                 }
                 _ => Ok(()),
@@ -53,12 +53,12 @@ impl Connection {
     async fn chunk_answered(
         &mut self,
         chunk: u32,
-        answer: Answer,
+        answer: Response,
         payload: Bytes,
     ) -> Result<(), End> {
         let source = self.source;
         let refusal = match answer {
-            Answer::Chunk(index) => {
+            Response::Chunk(index) => {
                 let place = self
                     .layout
                     .place(chunk)
@@ -70,8 +70,8 @@ impl Connection {
                 self.store(chunk, file, payload);
                 return Ok(());
             }
-            Answer::NotHere => Refusal::NotHere,
-            Answer::Busy(wait) => Refusal::Busy(wait),
+            Response::NotHere => Refusal::NotHere,
+            Response::Busy(wait) => Refusal::Busy(wait),
             _ => return self.report(ChunkInput::Failed { source, chunk }).await,
         };
         self.report(ChunkInput::Refused {
@@ -86,10 +86,10 @@ impl Connection {
         &mut self,
         id: u64,
         mut availability: Availability,
-        answer: Answer,
+        answer: Response,
         payload: &Bytes,
     ) -> Result<(), End> {
-        if answer == Answer::NotHere {
+        if answer == Response::NotHere {
             return match availability.scope() == self.layout.target.scope() {
                 true => self.ask_for_files().await,
                 false => Ok(()),
@@ -99,7 +99,7 @@ impl Connection {
             self.report(input).await?;
         }
         // More follows under the same id, as the peer gains chunks.
-        let availability = Request::Availability(availability);
+        let availability = OpenRequest::Availability(availability);
         self.open.requests.insert(id, availability);
         Ok(())
     }
@@ -118,21 +118,20 @@ impl Connection {
 
     pub(super) async fn ask_list(&mut self, file: FileNumber) -> Result<(), End> {
         let entry = self.layout.entry(file);
-        let ask = Ask::ChunkList {
+        let ask = Request::ChunkList {
             file: entry.hash,
             size: entry.size,
             first: 0,
         };
         let list = ListInProgress::new(file, chunk_count(entry.size));
-        let id = self.open.add(Request::List(list));
+        let id = self.open.add(OpenRequest::List(list));
         self.send(id, ask).await
     }
 
     pub(super) async fn cancel_list(&mut self, file: FileNumber) -> Result<(), End> {
-        let is_meant =
-            |request: &Request| matches!(request, Request::List(list) if list.file() == file);
+        let is_meant = |request: &OpenRequest| matches!(request, OpenRequest::List(list) if list.file() == file);
         for (id, _) in self.open.take_all(is_meant) {
-            self.send(id, Ask::Cancel).await?;
+            self.send(id, Request::Cancel).await?;
         }
         Ok(())
     }
@@ -141,11 +140,11 @@ impl Connection {
         &mut self,
         id: u64,
         mut list: ListInProgress,
-        answer: Answer,
+        answer: Response,
         payload: &Bytes,
     ) -> Result<(), End> {
         let number = list.file();
-        if answer != Answer::ChunkList {
+        if answer != Response::ChunkList {
             let refused = Input::ListRefused(self.source, number);
             return self.shared.report(refused).await;
         }
@@ -159,12 +158,13 @@ impl Connection {
         let entry = self.layout.entry(number);
         let (file, size) = (entry.hash, entry.size);
         // An answer ends its request, so the id is free again.
-        self.open.requests.insert(id, Request::List(list));
-        self.send(id, Ask::ChunkList { file, size, first }).await
+        self.open.requests.insert(id, OpenRequest::List(list));
+        self.send(id, Request::ChunkList { file, size, first })
+            .await
     }
 
-    async fn peers_answered(&mut self, answer: Answer) -> Result<(), End> {
-        let Answer::Peers(peers) = answer else {
+    async fn peers_answered(&mut self, answer: Response) -> Result<(), End> {
+        let Response::Peers(peers) = answer else {
             return Ok(());
         };
         let network = self.shared.fetches.cx.network().map_err(|_| End::Gone)?;

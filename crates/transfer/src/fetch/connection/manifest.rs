@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hubless_content::{ContentHash, MANIFEST_BYTES_MAX, Manifest};
 use hubless_fetch::End;
 use hubless_network::Exchange;
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request, Response};
 
 use super::{Input, only_answer};
 
@@ -22,13 +22,13 @@ pub(super) async fn get(exchange: &mut Exchange, content: ContentHash) -> Result
         let offset = u32::try_from(bytes.len()).map_err(|_| End::Misbehaved)?;
         let asked = exchange
             .asks
-            .send(id, Ask::Manifest { content, offset })
+            .send(id, Request::Manifest { content, offset })
             .await;
         asked.map_err(|_| End::Gone)?;
         let (answer, page) = only_answer(exchange, id, PAGE_TIMEOUT).await?;
         let total = match answer {
-            Answer::Manifest { total } => total as usize,
-            Answer::NotHere => return Err(End::Nothing),
+            Response::Manifest { total } => total as usize,
+            Response::NotHere => return Err(End::Nothing),
             _ => return Err(End::Gone),
         };
         bytes.extend_from_slice(&page);

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use hubless_content::FileHash;
 use hubless_fetch::End;
-use hubless_wire::{Answer, Ask};
+use hubless_wire::{Request, Response};
 
-use super::{Connection, DIGESTS_TIMEOUT, Request};
+use super::{Connection, DIGESTS_TIMEOUT, OpenRequest};
 use crate::fetch::digests::DigestAsk;
 
 impl Connection {
@@ -16,7 +16,7 @@ impl Connection {
         };
         self.digest_asks += 1;
         let files = ask.files().collect();
-        self.ask_beside(Ask::Digests(files), Request::Digests(ask))
+        self.ask_beside(Request::Digests(files), OpenRequest::Digests(ask))
             .await
     }
 
@@ -24,13 +24,13 @@ impl Connection {
     pub(super) async fn digests_answered(
         &mut self,
         ask: DigestAsk,
-        answer: Answer,
+        answer: Response,
     ) -> Result<(), End> {
         self.digest_asks -= 1;
         self.digests_changed.mark_changed();
         let found = match answer {
-            Answer::Digests(found) if found.len() == ask.files().len() => found,
-            Answer::Digests(_) => return Err(End::Misbehaved),
+            Response::Digests(found) if found.len() == ask.files().len() => found,
+            Response::Digests(_) => return Err(End::Misbehaved),
             _ => Vec::new(),
         };
         let claims = ask.files().zip(found);
@@ -53,12 +53,12 @@ impl Connection {
     }
 
     pub(super) async fn give_up_slow_digests(&mut self) -> Result<(), End> {
-        let is_slow = |request: &Request| matches!(request, Request::Digests(ask) if ask.age() > DIGESTS_TIMEOUT);
+        let is_slow = |request: &OpenRequest| matches!(request, OpenRequest::Digests(ask) if ask.age() > DIGESTS_TIMEOUT);
         for (id, request) in self.open.take_all(is_slow) {
-            if let Request::Digests(ask) = request {
+            if let OpenRequest::Digests(ask) = request {
                 self.digest_asks -= 1;
                 self.refused_digests.extend(ask.answered(&HashSet::new()));
-                self.send_beside(id, Ask::Cancel).await?;
+                self.send_beside(id, Request::Cancel).await?;
             }
         }
         Ok(())

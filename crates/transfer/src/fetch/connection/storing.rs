@@ -5,9 +5,9 @@ use hubless_content::ChunkList;
 use hubless_fetch::{End, FileNumber, Layout};
 use hubless_scheduler::Input as ChunkInput;
 use hubless_store::StoreError;
-use hubless_wire::Ask;
+use hubless_wire::Request;
 
-use super::{Connection, Input, ListInProgress, Request};
+use super::{Connection, Input, ListInProgress, OpenRequest};
 use crate::{fetches::Fetches, serve::Gain};
 
 /// How storing something went.
@@ -70,8 +70,8 @@ impl Connection {
         let entry = self.layout.entry(file);
         let (file, path) = (entry.hash, &entry.path);
         tracing::warn!(peer = %self.asks.peer(), %path, chunk = %index, "a peer sent a wrong chunk");
-        let report = Ask::ReportWrong { file, index };
-        let id = self.open.add(Request::Report);
+        let report = Request::ReportWrong { file, index };
+        let id = self.open.add(OpenRequest::Report);
         self.send(id, report).await
     }
 
