@@ -17,9 +17,11 @@
 //! # Adding routes
 //! A fixed path (`/metrics`, `/static/...`) is a route of the router that `router` builds; merge
 //! another `Router<Shared>` there, and guard, request id and bounds hold for it too. A path that
-//! begins with the name of a repository cannot be told apart by a router, because names have one
+//! begins with the name of a repository cannot be distinguished by a router, because names have one
 //! or two segments and revisions hold `%2F`: add a variant to `route::Route` and answer it in
 //! `router`.
+
+#![deny(clippy::self_named_module_files)]
 
 mod app;
 mod card;

@@ -99,7 +99,7 @@ impl Token {
         self.0.clone()
     }
 
-    /// Whether a text is this token; how long that takes tells nothing about where it differs.
+    /// Whether a text is this token; the time that it takes reveals nothing about where it differs.
     pub(crate) fn is(&self, text: &str) -> bool {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }

@@ -1,7 +1,7 @@
 //! What goes wrong, as clients of the hub read it: status, `X-Error-Code`, `X-Error-Message`.
 //!
 //! The code is in a header because the answer to `HEAD` has no body; without it, clients on plain
-//! HTTP cannot tell a missing file from a broken server.
+//! HTTP cannot distinguish a missing file from a broken server.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Who may ask at all.
+//! Which requests are answered at all.
 //!
-//! A web page that somebody looks at can send requests to this machine. It cannot choose the
-//! `Host` header, which names the page's own host when DNS was rebound, and the browser tells in
+//! A web page in a browser can send requests to this machine. It cannot choose the
+//! `Host` header, which names the page's own host when DNS was rebound, and the browser says in
 //! `Origin` and `Sec-Fetch-Site` where a request comes from. Clients that are no browsers send
 //! neither.
 
@@ -20,7 +20,7 @@ use crate::{
     token::{bearer, password},
 };
 
-/// What a supervisor asks, which has no token.
+/// Paths for supervisors, which have no token.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 pub(crate) async fn guard(
@@ -68,7 +68,7 @@ fn check_host(
 }
 
 fn check_name(config: &GatewayConfig, host: &Authority) -> Result<(), ApiError> {
-    // A name before the host is for URLs, and makes another host look like an own one.
+    // A name before the host is for URLs, and makes another host read as an own one.
     if host.as_str().contains('@') {
         return Err(ApiError::bad_request("A host has no user name."));
     }

@@ -7,13 +7,13 @@ use hubless_node::repos::{RepoTree, Resolved};
 
 use crate::http::{context::RequestContext, error::ApiError};
 
-/// Revisions that one answer looks back. What did not change in them is given to the oldest.
+/// Revisions that one answer goes back. What did not change in them is given to the oldest.
 const STEPS_MAX: usize = 100;
 
 /// Files that one answer compares, for the same reason: some tenths of a second.
 const COMPARED_MAX: usize = 1_000_000;
 
-/// What an entry's last change is looked for by.
+/// What identifies the entry whose last change is searched.
 #[derive(Debug, Clone)]
 pub(super) enum Changed {
     /// A file.
@@ -41,7 +41,7 @@ pub(super) async fn last_commits(
             break;
         }
         let before = resolved.at(*commit, revision.clone());
-        // Nobody waits for peers because of history.
+        // History is not worth waiting for peers.
         let Some(older) = cx.repos.held_tree(&before).await? else {
             break;
         };
@@ -79,7 +79,7 @@ impl Search {
         self.open.is_empty() || self.compared >= COMPARED_MAX
     }
 
-    /// Looks at the state of `step` and at the newer one.
+    /// Compares the state of `step` with the newer one.
     fn step(&mut self, step: usize, newer: &RepoTree, older: &RepoTree) {
         let Self {
             entries,

@@ -1,4 +1,4 @@
-//! Who the caller is, and what it may see.
+//! The identity of the caller, and what it may see.
 
 use axum::{
     Json,
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::http::{context::RequestContext, error::ApiError};
 
-/// Whoever reaches the gateway is its one user: the guard has checked the gateway's token, and a
+/// Every client that reaches the gateway is its one user: the guard has checked the gateway's token, and a
 /// token for another hub says nothing here.
 pub(crate) fn whoami(cx: &RequestContext) -> Result<Response, ApiError> {
     if !cx.has_credentials {
@@ -44,7 +44,7 @@ pub(crate) async fn auth_check(cx: &RequestContext, repo: &RepoId) -> Result<Res
     Ok(Json(json!({})).into_response())
 }
 
-/// Nobody likes anything here: likes belong to accounts, and there are none.
+/// An empty list: likes belong to accounts, and there are none.
 pub(crate) async fn likers(cx: &RequestContext, repo: &RepoId) -> Result<Response, ApiError> {
     cx.repos.repo(repo, &cx.caller).await?;
     Ok(Json(json!([])).into_response())

@@ -15,7 +15,7 @@ pub(super) async fn healthz(State(app): State<Shared>) -> Response {
     answer(&app.node.alive().await)
 }
 
-/// Whether the node can do its work. Nobody is to be sent to one that cannot.
+/// Whether the node can do its work. A load balancer sends no client to one that cannot.
 pub(super) async fn readyz(State(app): State<Shared>) -> Response {
     answer(&app.node.ready().await)
 }

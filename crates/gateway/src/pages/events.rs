@@ -1,4 +1,4 @@
-//! What changes, told to pages that are open: server-sent events.
+//! Changes for pages that are open, as server-sent events.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use tokio::{
 use super::{Pages, live::Live};
 use crate::http::context::Query;
 
-/// Time between two looks: what a person can follow.
+/// Interval of updates: what a person can follow.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// How long nothing may be sent before a comment shows that the gateway is there.
@@ -44,16 +44,16 @@ pub(crate) async fn events(State(pages): State<Arc<Pages>>, RawQuery(query): Raw
     let mut ticks = interval(EVERY);
     // A browser that reads slowly gets fewer, not all of them later.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let look = Look {
+    let view = View {
         of: query.get("content").and_then(|hash| hash.parse().ok()),
         pages,
         ticks,
-        told: Parts::new(),
+        shown: Parts::new(),
         _permit: permit,
     };
-    let stream = stream::unfold(look, |mut look| async {
-        let event = look.next().await?;
-        Some((Ok::<_, Infallible>(event), look))
+    let stream = stream::unfold(view, |mut view| async {
+        let event = view.next().await?;
+        Some((Ok::<_, Infallible>(event), view))
     });
     let mut response = Sse::new(stream)
         .keep_alive(KeepAlive::new().interval(QUIET))
@@ -68,17 +68,17 @@ pub(crate) async fn events(State(pages): State<Arc<Pages>>, RawQuery(query): Raw
 }
 
 /// One page's view of the node.
-struct Look {
+struct View {
     pages: Arc<Pages>,
     /// Only of this content.
     of: Option<ContentHash>,
     ticks: Interval,
     /// What the page shows.
-    told: Parts,
+    shown: Parts,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Look {
+impl View {
     /// What has changed; `None` when the gateway stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
@@ -89,10 +89,10 @@ impl Look {
             let parts = self.parts().await?;
             let changed: Parts = parts
                 .iter()
-                .filter(|(id, html)| self.told.get(*id) != Some(html))
+                .filter(|(id, html)| self.shown.get(*id) != Some(html))
                 .map(|(id, html)| (*id, html.clone()))
                 .collect();
-            self.told = parts;
+            self.shown = parts;
             if !changed.is_empty() {
                 let event = Event::default().event("parts").json_data(&changed);
                 return event.ok();

@@ -1,4 +1,4 @@
-//! What changes while somebody looks: transfers, peers, counters.
+//! What changes while a page is open: transfers, peers, counters.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ const PEERS_SHOWN: usize = 100;
 /// What contents are called.
 type NameMap = Arc<HashMap<ContentHash, RepoId>>;
 
-/// Names that were looked up a moment ago.
+/// Names that were read a moment ago.
 #[derive(Default)]
 pub(crate) struct Names(Mutex<Option<(Instant, NameMap)>>);
 
@@ -229,7 +229,7 @@ impl Live {
     }
 }
 
-/// Who gives it.
+/// The sources of a transfer.
 fn givers(transfer: &Transfer) -> String {
     match &transfer.subject {
         Subject::File {

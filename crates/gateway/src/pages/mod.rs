@@ -8,7 +8,7 @@
 //! # Not here
 //! Changing anything: all of it is `GET`, and answers nothing that the API would not.
 //!
-//! # Who talks to whom
+//! # Callers
 //! ```text
 //! router -> home, search, content, events (paths of their own)
 //! route (a path that begins with a repo's name) -> repo, tree, blob, commits
@@ -53,11 +53,11 @@ use crate::{
     route::PageCall,
 };
 
-/// Event streams at once: each browser tab that shows a live page has one. They cost a look at the
-/// node's state a second each.
+/// Event streams at once: each browser tab that shows a live page has one. Each reads the
+/// node's state once a second.
 const STREAMS_MAX: usize = 64;
 
-/// Questions to swarms at once: each opens exchanges with some dozens of peers.
+/// Searches of swarms at once: each opens exchanges with some dozens of peers.
 const SWARMS_MAX: usize = 4;
 
 /// What the pages share between requests.
@@ -115,10 +115,10 @@ async fn page(cx: &RequestContext, repo: &RepoId, call: &PageCall) -> Result<Res
 /// What went wrong, as a page.
 fn refusal(error: ApiError) -> Response {
     let title = match error.status().as_u16() {
-        404 => "There is nothing here",
-        400 => "That is no address",
-        403 => "Not for everybody",
-        _ => "That did not work",
+        404 => "Not found",
+        400 => "Bad request",
+        403 => "Access denied",
+        _ => "Something failed",
     };
     let (status, text) = (error.status(), error.message().to_owned());
     let mut response = layout::failure(status, title, &text);

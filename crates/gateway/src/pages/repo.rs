@@ -316,7 +316,7 @@ pub(crate) fn commit_line(repo: &RepoId, commit: CommitId, title: &str, time: u6
     }
 }
 
-/// Who has how much, asked when the page is there.
+/// The nodes that have it, searched when the page is loaded.
 pub(crate) fn swarm(hash: Option<ContentHash>) -> Markup {
     let Some(hash) = hash else {
         return html! {};
@@ -326,7 +326,7 @@ pub(crate) fn swarm(hash: Option<ContentHash>) -> Markup {
         section aria-labelledby="h-swarm" {
             h2 #h-swarm { "Swarm" }
             div data-load=(url) aria-busy="true" {
-                p.muted { a href=(url) { "Who has how much" } }
+                p.muted { a href=(url) { "Nodes that have it" } }
             }
             div data-events=(format!("/events?content={hash}")) {
                 div #transfers {}

@@ -1,4 +1,4 @@
-//! Search over names, tags and cards of what this node knows. Nobody else is asked.
+//! Search over names, tags and cards of what this node knows. No other node is asked.
 
 use std::{
     sync::Arc,
@@ -56,7 +56,7 @@ struct Found {
 
 struct Results {
     found: Vec<Found>,
-    /// Whether all that is known was looked at.
+    /// Whether everything known was searched.
     all: bool,
 }
 
@@ -87,7 +87,7 @@ fn words(asked: &str) -> Vec<String> {
     words.take(WORDS_MAX).collect()
 }
 
-/// All repos that are for everybody and have all the words somewhere.
+/// All repos that are not gated and have all the words somewhere.
 async fn find(repos: &Repos, words: &[String]) -> Result<Results, ApiError> {
     let (start, mut looked_at) = (Instant::now(), 0);
     let mut results = Results {
@@ -174,7 +174,7 @@ fn body(asked: &str, results: Results) -> Markup {
                 asked => { "For “" (asked) "”: " },
             }
             (text::count(count as u64, "result"))
-            @if !results.all { "; not all that is known was looked at, ask for something rarer" }
+            @if !results.all { "; not everything was searched, use rarer words" }
         }
         ul.results {
             @for found in results.found.iter().take(RESULTS_SHOWN) { li { (result(found)) } }

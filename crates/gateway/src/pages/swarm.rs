@@ -1,4 +1,4 @@
-//! Who has how much of a content.
+//! The nodes that have a content, and how much of it.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::http::error::ApiError;
 
-/// Seconds for those who have it to be found and to answer. Who looks waits no longer.
+/// Seconds for nodes to be found and to answer: a person waits no longer.
 const WITHIN_S: u64 = 5;
 
 pub(crate) async fn swarm(
@@ -50,7 +50,12 @@ async fn look(pages: &Pages, hash: &str) -> Result<Markup, ApiError> {
     if pages.node.repos().content(hash).await?.is_none() {
         return Err(ApiError::not_found());
     }
-    let busy = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Others ask just now.");
+    let busy = || {
+        ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many searches at once. Try again in a moment.",
+        )
+    };
     let _permit = pages.swarms.try_acquire().map_err(|_| busy())?;
     let request = Request::Swarm {
         hash,
@@ -65,7 +70,7 @@ fn shown(swarm: &Swarm) -> Markup {
     members.sort_by_key(|member| std::cmp::Reverse(member.chunks));
     html! {
         table {
-            thead { tr { th scope="col" { "Who" } th scope="col" { "Has" } } }
+            thead { tr { th scope="col" { "Node" } th scope="col" { "Has" } } }
             tbody {
                 tr { td { "this node" } td { (share(Some(swarm.own_chunks), swarm.chunks)) } }
                 @for member in &members {
@@ -76,7 +81,7 @@ fn shown(swarm: &Swarm) -> Markup {
                 }
             }
         }
-        @if members.is_empty() { p.muted { "Nobody else was found." } }
+        @if members.is_empty() { p.muted { "No other node was found." } }
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// A day, with its time for those who point at it.
+/// A day, with its time as a tooltip.
 pub(crate) fn time(milliseconds: u64) -> Markup {
     let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX);
@@ -83,7 +83,7 @@ pub(crate) fn time(milliseconds: u64) -> Markup {
     html! { time datetime=(full) title=(shown) { (time.strftime("%Y-%m-%d").to_string()) } }
 }
 
-/// A long hash or id: its beginning, all of it for those who point at it or copy it.
+/// A long hash or id: its beginning, all of it as a tooltip and for copying.
 pub(crate) fn short(hash: &str) -> Markup {
     let beginning: String = hash.chars().take(12).collect();
     html! { code.hash title=(hash) { (beginning) "…" } }

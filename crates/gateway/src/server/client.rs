@@ -1,4 +1,4 @@
-//! What a connection tells the table of places: whether its client may have to give way.
+//! What a connection reports to the table of places: whether its client may have to give way.
 
 use std::sync::{
     Arc,

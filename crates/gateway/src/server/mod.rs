@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{app::App, config::GatewayConfig, http::metrics::HttpMetrics, router::router};
 
-/// How long requests under way may go on after the gateway was told to stop.
+/// How long requests under way may go on after the gateway began to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The first second of the year 10,000, since 1970.
