@@ -85,7 +85,7 @@ pub(crate) fn exit_code(kind: FailureKind) -> u8 {
 pub(crate) enum Error {
     /// It failed, and a person should know why.
     Failed(Failure),
-    /// Who read stdout has left, as `head` does: no failure, and nobody to tell.
+    /// The reader of stdout has closed it, as `head` does: no failure, and no reader for a message.
     ReaderGone,
 }
 
@@ -162,13 +162,14 @@ impl From<ConfigError> for Error {
                     path.display()
                 ),
             ),
+            ConfigError::Address { source, .. } => (FailureKind::Usage, source.hint()),
             ConfigError::Value { name, .. } if name.starts_with("HUBLESS_") => (
                 FailureKind::Usage,
                 format!("correct the environment variable {name}, or unset it"),
             ),
             ConfigError::Value { .. } => (
                 FailureKind::Usage,
-                format!("look at the flags, the HUBLESS_ variables and {CONFIG_FILE}"),
+                format!("check the flags, the HUBLESS_ variables and {CONFIG_FILE}"),
             ),
         };
         Failure::new(kind, message).hint(hint).into()
@@ -195,7 +196,7 @@ struct ErrorLine<'a> {
     error: &'a Failure,
 }
 
-/// Tells why the command ended early, and gives the exit code.
+/// Reports why the command ended early; the exit code.
 pub(crate) fn report(error: Error, output: &Output) -> ExitCode {
     let failure = match error {
         Error::ReaderGone => return ExitCode::SUCCESS,
@@ -223,11 +224,13 @@ fn with_hint(failure: Failure) -> Failure {
         return failure;
     }
     let text = match failure.kind {
-        FailureKind::Other => "the same command with -v tells more",
-        FailureKind::Usage => "`hubless COMMAND --help` tells what fits",
+        FailureKind::Other => "run the same command with -v for more",
+        FailureKind::Usage => "`hubless COMMAND --help` lists what fits",
         FailureKind::NotFound => "`hubless ls` lists what is here",
-        FailureKind::Denied => "look at who owns the home directory and may read these files",
-        FailureKind::Integrity => "`hubless verify` tells what is damaged",
+        FailureKind::Denied => {
+            "check the owner and the mode of the home directory and of these files"
+        }
+        FailureKind::Integrity => "`hubless verify` lists what is damaged",
         FailureKind::Network => "`hubless config show` prints the addresses that are used",
         FailureKind::Partial | FailureKind::Interrupted | FailureKind::HostEnded => {
             "the same command goes on from there"
@@ -238,7 +241,7 @@ fn with_hint(failure: Failure) -> Failure {
     failure.hint(text)
 }
 
-/// Prints help or version if that was asked for, else tells what was wrong with the arguments.
+/// Prints help or version if that was asked for, else what is wrong with the arguments.
 pub(crate) fn report_usage(mut error: clap::Error) -> ExitCode {
     suggest_command(&mut error);
     let error = &error;
@@ -251,7 +254,7 @@ pub(crate) fn report_usage(mut error: clap::Error) -> ExitCode {
         .take_while(|arg| arg != "--")
         .any(|arg| arg == "--json");
     if asked_for_help || (!json && own_failure(error).is_none()) {
-        // That nobody reads it is no failure; clap chooses the stream.
+        // A closed stream is no failure; clap chooses which one.
         let _ = error.print();
         return ExitCode::from(if asked_for_help {
             0

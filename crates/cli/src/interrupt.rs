@@ -13,7 +13,7 @@ use crate::{
     output::Output,
 };
 
-/// Whether somebody asked for the end.
+/// Whether the user asked for the end.
 #[derive(Clone)]
 pub(crate) struct Interrupt {
     asked: watch::Receiver<bool>,
@@ -39,13 +39,13 @@ impl Interrupt {
         Ok(Self { asked })
     }
 
-    /// Returns when somebody has asked for the end.
+    /// Returns when the user has asked for the end.
     pub(crate) async fn wait(&self) {
         // The sender lives as long as the runtime.
         let _ = self.asked.clone().wait_for(|asked| *asked).await;
     }
 
-    /// Does the work unless somebody asks for the end; the work is then dropped.
+    /// Does the work unless the user asks for the end; the work is then dropped.
     pub(crate) async fn guard<T, E: Into<Error>>(
         &self,
         work: impl Future<Output = Result<T, E>>,

@@ -1,4 +1,4 @@
-//! The log on stderr: for people who look for a mistake.
+//! The log on stderr, for finding the cause of a problem.
 
 use std::io::{self, IsTerminal};
 

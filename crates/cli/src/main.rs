@@ -1,6 +1,6 @@
 //! The `hubless` command: parse, resolve, run, exit code.
 //!
-//! # Who talks to whom
+//! # Structure
 //! ```text
 //! main -> cli (what was typed) -> settings (home, configuration) -> commands/* -> a node
 //!                                         commands/* -> output, progress (people, scripts)
@@ -10,6 +10,7 @@
 //! list, [`hubless_node::api::Request`]; a command turns arguments into a request and the result
 //! into text, and decides nothing about models itself.
 
+#![deny(clippy::self_named_module_files)]
 // The doc comments of arguments are what `--help` prints, where `<peer id>`, `[@REV]` and URLs need no quotes.
 #![allow(
     rustdoc::invalid_html_tags,
@@ -17,6 +18,7 @@
     rustdoc::bare_urls
 )]
 
+mod args;
 mod cli;
 mod commands;
 mod failure;
@@ -24,6 +26,7 @@ mod hints;
 mod interrupt;
 mod logging;
 mod output;
+mod parse;
 mod progress;
 mod service;
 mod settings;

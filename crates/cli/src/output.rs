@@ -70,7 +70,7 @@ impl Output {
         self.progress == ProgressAs::Bar
     }
 
-    /// Whether progress is told in lines, for a log.
+    /// Whether progress is printed in lines, for a log.
     pub(crate) fn has_progress_lines(&self) -> bool {
         self.progress == ProgressAs::Lines
     }
@@ -153,7 +153,7 @@ impl Output {
         }
     }
 
-    /// A line on stderr. That nobody reads it is no reason to stop.
+    /// A line on stderr. A closed stderr is no reason to stop.
     pub(crate) fn stderr(&self, line: &str) {
         let _ = self
             .bars

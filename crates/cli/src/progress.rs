@@ -17,8 +17,8 @@ const KNOWN_TOTAL: &str = "{msg:<17} {wide_bar:.cyan/dim} {percent:>3}% \
 /// How often a bar without news moves, so that a person sees that the program lives.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Time between two lines where there is no terminal: a log of hours stays short, and a person who
-/// looks sees that the work goes on.
+/// Time between two lines where there is no terminal: a log of hours stays short, and still
+/// shows that the work goes on.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// What a rate is measured over. A stall shows as 0 after it.
@@ -46,7 +46,7 @@ pub(crate) struct Work {
 pub(crate) struct Progress {
     shown: Shown,
     speed: Speed,
-    /// The work as it was told last, and since when its step lasts.
+    /// The work as it was reported last, and since when its step lasts.
     work: Option<(Work, Instant)>,
 }
 
@@ -159,7 +159,7 @@ fn line(work: &Work, rate: Option<u64>, step: Duration) -> String {
     [vec![far], pace(work, rate)].concat().join(", ")
 }
 
-/// How fast it goes, how long it takes, and who takes part; or what is waited for.
+/// The rate, the time left and the number of sources; or what is waited for.
 fn pace(work: &Work, rate: Option<u64>) -> Vec<String> {
     if let Some(stall) = &work.stall {
         return vec![stall.clone()];

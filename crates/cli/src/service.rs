@@ -1,6 +1,6 @@
-//! What a service manager is told: that the node is ready, that it lives, that it stops.
+//! Notifies a service manager that the node is ready, that it lives, that it stops.
 //!
-//! The protocol is systemd's `sd_notify`; without `NOTIFY_SOCKET` in the environment nobody is told
+//! The protocol is systemd's `sd_notify`; without `NOTIFY_SOCKET` in the environment there is no manager
 //! anything. The watchdog is fed only while event loop and store answer, so that a node that hangs
 //! is started again.
 
@@ -28,7 +28,7 @@ impl Service {
     /// The node can be dialled.
     pub(crate) fn ready(node: NodeHandle, output: &Output) -> Self {
         if let Err(error) = notify(&[NotifyState::Ready]) {
-            output.warn(&format!("cannot tell the service manager: {error}"));
+            output.warn(&format!("cannot notify the service manager: {error}"));
         }
         let watchdog = watchdog_enabled().map(|time| tokio::spawn(feed(node, time)));
         Self { watchdog }
@@ -50,7 +50,7 @@ async fn feed(node: NodeHandle, time: Duration) {
     loop {
         checks.tick().await;
         if node.alive().await.ok {
-            // If the manager does not hear it, it does what it does to those that hang.
+            // Without it the manager treats the node as hanging.
             let _ = notify(&[NotifyState::Watchdog]);
         }
     }

@@ -12,9 +12,9 @@ use crate::{
     failure::{Error, Failure},
 };
 
-/// Where a node listens that lives only as long as one command: any free port, so that it never
-/// clashes with a node that serves.
-const LISTEN_ANYWHERE: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
+/// The port of a node that lives only as long as one command: any free one, so that it never clashes
+/// with a node that serves.
+const ANY_PORT: u16 = 0;
 
 /// The variable that holds the home directory.
 const HOME_VARIABLE: &str = "HUBLESS_HOME";
@@ -48,11 +48,11 @@ impl Settings {
 
     /// The configuration of a node that lives only as long as one command.
     pub(crate) fn passing_config(&self) -> Config {
-        let mut config = self.resolved.config.clone();
+        let mut passing = self.resolved.config.clone();
         if self.resolved.origins.get("listen") == Some(&Origin::Default) {
-            config.listen = LISTEN_ANYWHERE.map(str::to_owned).to_vec();
+            passing.listen = config::listen_on_port(ANY_PORT);
         }
-        config
+        passing
     }
 
     /// The keys that flags have set, in alphabetic order.

@@ -7,7 +7,7 @@ pub(crate) use hubless_node::text::{count, size};
 /// The text with every character escaped that a terminal might obey instead of showing it.
 ///
 /// Agents, addresses and messages come from strangers. An escape sequence could clear the screen or
-/// write to the clipboard, a direction mark could make one name look like another.
+/// write to the clipboard, a direction mark could make one name read as another.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     escape(text, is_dangerous)
 }
@@ -103,7 +103,7 @@ pub(crate) fn command_line(args: impl Iterator<Item = std::ffi::OsString>) -> St
     line
 }
 
-/// A peer id as people tell two of them apart: all begin alike.
+/// A peer id, shortened to the part in which ids differ: all begin alike.
 pub(crate) fn short_peer(peer: &str) -> String {
     match (peer.get(..4), peer.get(peer.len().saturating_sub(6)..)) {
         (Some(begin), Some(end)) if peer.len() > 16 => format!("{begin}...{end}"),

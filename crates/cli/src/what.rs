@@ -9,13 +9,13 @@ use hubless_node::{
 };
 
 use crate::{
-    cli::{parse_hash, parse_ticket},
     commands::name::parse_repo,
     failure::{Error, Failure},
+    parse::{parse_hash, parse_ticket},
     work::{Context, Events},
 };
 
-/// Before a name, for those who want to be sure that it is taken for one.
+/// Prefix that marks what follows as a name.
 const NAME_PREFIX: &str = "hf:";
 
 /// Digits of a hash's beginning: fewer would mean another model soon.

@@ -31,10 +31,10 @@ const MOVES_MAX: u32 = 5;
 /// not last as long as another command's fetch.
 const GUESTS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often progress is looked at without news.
+/// Interval of progress updates without events.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// A wait for others that need not be told.
+/// A wait for another process that is too short to be reported.
 const UNNOTICED: Duration = Duration::from_millis(500);
 
 /// What every command that asks a node has at hand.

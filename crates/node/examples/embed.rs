@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let homes = tempfile::tempdir()?;
     // Loopback and free ports: nothing of this example leaves the machine.
     let config = Config {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")],
         mdns: false,
         upnp: false,
         ..Config::default()

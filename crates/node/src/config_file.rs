@@ -7,7 +7,7 @@ use std::{
 
 use toml_edit::{DocumentMut, Item, Value};
 
-use crate::config::{CONFIG_FILE, ConfigError, check_key, parse, read_text};
+use crate::config::{CONFIG_FILE, ConfigError, key_of, parse, read_text};
 
 /// Sets a key to a value, given as text in the form of the environment variables: lists with
 /// commas, texts without quotes. Creates the file if it is missing.
@@ -43,7 +43,7 @@ pub fn set(home: &Path, key: &str, text: &str) -> Result<(), ConfigError> {
 /// # Errors
 /// As [`set`].
 pub fn unset(home: &Path, key: &str) -> Result<(), ConfigError> {
-    check_key(key)?;
+    key_of(key)?;
     change(home, |document| {
         document.remove(key);
     })
@@ -99,8 +99,9 @@ mdns = false
     fn all_else_in_the_file_stays() {
         let changed = after(|home| set(home, "limit_up", "2MB").unwrap());
         assert_eq!(changed, FILE.replace("1MB", "2MB"));
-        let added = after(|home| set(home, "bootstrap", "/ip4/1.2.3.4/tcp/1,/b").unwrap());
-        let line = "bootstrap = [\"/ip4/1.2.3.4/tcp/1\", \"/b\"]\n";
+        let added =
+            after(|home| set(home, "bootstrap", "/ip4/1.2.3.4/tcp/1,/dns4/b/tcp/2").unwrap());
+        let line = "bootstrap = [\"/ip4/1.2.3.4/tcp/1\", \"/dns4/b/tcp/2\"]\n";
         assert_eq!(added, format!("{FILE}{line}"));
         assert_eq!(
             after(|home| unset(home, "mdns").unwrap()),
@@ -110,7 +111,12 @@ mdns = false
 
     #[test]
     fn what_is_wrong_changes_nothing() {
-        for (key, text) in [("limit_up", "fast"), ("mdns", "perhaps"), ("colour", "red")] {
+        for (key, text) in [
+            ("limit_up", "fast"),
+            ("mdns", "perhaps"),
+            ("bootstrap", "/b"),
+            ("colour", "red"),
+        ] {
             let kept = after(|home| {
                 let error = set(home, key, text).unwrap_err();
                 assert!(error.to_string().contains(key), "{error}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api::{Configured, Failure, Holds},
-    config::{self, ByteSize, Config},
+    config::{self, ByteSize, ChangeHolds, Config, Rate},
     config_file,
     core::{Core, Limit},
     node::NodeHandle,
@@ -15,10 +15,11 @@ use hubless_transfer::Blocking;
 impl NodeHandle {
     /// The current configuration, with changed limits.
     pub fn config(&self) -> Config {
+        let rate = |bytes| Rate(ByteSize(bytes));
         let (up, down) = self.core.limits();
         Config {
-            limit_up: up.map(ByteSize),
-            limit_down: down.map(ByteSize),
+            limit_up: up.map(rate),
+            limit_down: down.map(rate),
             ..self.core.config.clone()
         }
     }
@@ -40,23 +41,42 @@ pub(crate) async fn configure(
         None => config_file::unset(&home, &name),
     })
     .await??;
-    let limit = match key.as_str() {
-        "limit_up" => Some(Limit::Up),
-        "limit_down" => Some(Limit::Down),
-        _ => None,
-    };
-    let holds = match limit {
-        Some(limit) => {
-            // `config::parse` has accepted it before.
-            let rate = value.clone().and_then(|rate| ByteSize::try_from(rate).ok());
-            core.limit(limit, rate.map(|ByteSize(bytes)| bytes));
-            Holds::Now
-        }
-        None => Holds::AfterRestart,
+    // A key without a limit of its own changes nothing in the running node.
+    if let Some(limit) = limit_of(&key) {
+        // `config::parse` has accepted it before.
+        let rate = value.clone().and_then(|rate| ByteSize::try_from(rate).ok());
+        core.limit(limit, rate.map(|ByteSize(bytes)| bytes));
+    }
+    let holds = match config::key_of(&key)?.holds {
+        ChangeHolds::Now => Holds::Now,
+        ChangeHolds::AfterRestart => Holds::AfterRestart,
     };
     Ok(Configured {
         value: json(value)?,
         key,
         holds,
     })
+}
+
+/// The limit of a running node that a key sets.
+fn limit_of(key: &str) -> Option<Limit> {
+    match key {
+        "limit_up" => Some(Limit::Up),
+        "limit_down" => Some(Limit::Down),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KEYS;
+
+    #[test]
+    fn what_is_said_to_hold_at_once_is_applied_to_the_running_node() {
+        for key in KEYS {
+            let is_applied = limit_of(key.name).is_some();
+            assert_eq!(is_applied, key.holds == ChangeHolds::Now, "{}", key.name);
+        }
+    }
 }

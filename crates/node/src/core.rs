@@ -15,9 +15,9 @@ use hubless_upstream::Upstream;
 use tokio::sync::OnceCell;
 
 use crate::{
-    addresses::{addresses, peer_addresses},
+    addresses::of_peers,
     api::{Failure, FailureKind, Remedy},
-    config::{ByteSize, Config},
+    config::{ByteSize, Config, Rate},
     descriptors::Descriptors,
     home::Home,
     records::StoreRecords,
@@ -76,7 +76,10 @@ impl Core {
         let withheld = Withheld::new(config.network_key.is_some());
         let (opened, withholding) = (store.clone(), withheld.clone());
         Blocking::run_long(move || withholding.refresh(&opened)).await??;
-        let limits = (bytes(config.limit_up), bytes(config.limit_down));
+        let limits = (
+            config.limit_up.map(Rate::bytes),
+            config.limit_down.map(Rate::bytes),
+        );
         let cx = Context::new(store, identity.peer_id());
         let fetches = Fetches::new(cx.clone(), known_peers(&config));
         Ok(Arc::new(Self {
@@ -170,9 +173,9 @@ impl Core {
         };
         let (limit_up, limit_down) = self.limits();
         Ok(NetworkConfig {
-            listen: addresses("listen", &config.listen)?,
-            bootstrap: peer_addresses("bootstrap", &config.bootstrap)?,
-            static_peers: peer_addresses("peers", &config.peers)?,
+            listen: config.listen.clone(),
+            bootstrap: of_peers("bootstrap", &config.bootstrap)?,
+            static_peers: of_peers("peers", &config.peers)?,
             mdns: config.mdns,
             upnp: config.upnp,
             relay_server: config.relay,
@@ -202,18 +205,13 @@ impl Core {
     }
 }
 
-/// The peers of the configuration. Invalid addresses are refused when the node joins the network.
+/// The peers of the configuration. One without a peer id is refused when the node joins the network.
 fn known_peers(config: &Config) -> KnownPeers {
-    let peers = config.peers.iter();
     KnownPeers {
-        peers: peers.filter_map(|address| address.parse().ok()).collect(),
+        peers: config.peers.clone(),
         has_bootstrap: !config.bootstrap.is_empty(),
         is_private: config.network_key.is_some(),
     }
-}
-
-fn bytes(rate: Option<ByteSize>) -> Option<u64> {
-    rate.map(|ByteSize(bytes)| bytes)
 }
 
 /// Bytes of a network key file; it has three short lines.

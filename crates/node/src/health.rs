@@ -140,7 +140,7 @@ mod tests {
 
     async fn core(dir: &tempfile::TempDir) -> Arc<Core> {
         let config = Config {
-            listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
             mdns: false,
             upnp: false,
             ..Config::default()

@@ -11,7 +11,7 @@ use hubless_node::{
 };
 
 use crate::{
-    cli::absolute,
+    args::absolute,
     failure::{Error, Failure},
     text,
     work::{Context, Events},

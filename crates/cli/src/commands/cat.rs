@@ -8,8 +8,9 @@ use hubless_node::{
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    cli::{Network, parse_path},
+    args::Network,
     failure::{Error, Failure},
+    parse::parse_path,
     what::What,
     work::{Context, Events},
 };

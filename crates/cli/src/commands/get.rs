@@ -12,7 +12,7 @@ use hubless_node::{
 
 use super::info::file_table;
 use crate::{
-    cli::{Network, absolute},
+    args::{Network, absolute},
     failure::Error,
     text,
     what::What,

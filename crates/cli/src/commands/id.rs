@@ -1,4 +1,4 @@
-//! `hubless id`: who this node is.
+//! `hubless id`: the peer id of this node.
 
 use hubless_node::api::{Identified, Request};
 

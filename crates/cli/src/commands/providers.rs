@@ -1,4 +1,4 @@
-//! `hubless providers`: who provides something.
+//! `hubless providers`: the nodes that provide something.
 
 use hubless_content::{Alias, ContentHash, ParseAliasError};
 use hubless_node::{
@@ -7,7 +7,7 @@ use hubless_node::{
 };
 
 use crate::{
-    cli::Network,
+    args::Network,
     failure::{Error, Failure},
     text::{Align, Table, size},
     what::What,
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     pub(crate) network: Network,
 }
 
-/// Whose providers are looked for.
+/// What is searched for.
 #[derive(Debug, Clone)]
 enum Wanted {
     /// A model, or a file by its hash.
@@ -65,7 +65,7 @@ async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<()
     let output = context.output;
     let found: Providers = context
         .session(Needs::Network, async |session| {
-            if session.is_remote() && !args.network.peer.is_empty() {
+            if session.is_remote() && args.network.peers().next().is_some() {
                 output
                     .warn("the node that runs on this home does the search: --peer has no effect");
             }
@@ -122,7 +122,7 @@ async fn claims(alias: Alias, args: &Args, context: &Context<'_>) -> Result<(), 
     let output = context.output;
     let request = Request::Claims {
         alias,
-        peers: args.network.peer.clone(),
+        peers: args.network.peers().map(str::to_owned).collect(),
         timeout_s: args.timeout,
     };
     let found: Claims = context
@@ -159,7 +159,7 @@ fn claims_table(found: &Claims) -> Vec<String> {
 fn no_provider(what: &str) -> Failure {
     Failure::new(
         FailureKind::NotFound,
-        format!("nobody was found that provides {what}"),
+        format!("no node was found that provides {what}"),
     )
-    .hint("check the hash, or give an address of somebody who has it: --peer MULTIADDR")
+    .hint("check the hash, or give the address of a node that has it: --peer MULTIADDR")
 }

@@ -15,7 +15,7 @@ use super::{
     serve, ticket,
 };
 use crate::{
-    cli::{Network, Serving},
+    args::{Network, Serving},
     failure::{Error, Failure},
     work::{Context, Events},
 };
@@ -59,7 +59,7 @@ struct Seeded<'a> {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    // The node first: a port or a home in use is then told before hours of hashing, and what the
+    // The node first: a port or a home in use is then reported before hours of hashing, and what the
     // store already holds is served meanwhile.
     if args.name.is_some() && args.paths.len() > 1 {
         let message = "a name is for one directory";
@@ -83,7 +83,7 @@ async fn add_and_serve(
 ) -> Result<(), Error> {
     let output = context.output;
     let node = &running.node;
-    serve::tell(running, context)?;
+    serve::report(running, context)?;
     let mut hashes = Vec::new();
     for path in &args.paths {
         let begin = Instant::now();

@@ -11,7 +11,7 @@ use hubless_node::{
 use serde::Serialize;
 
 use crate::{
-    cli::{Network, Serving},
+    args::{Network, Serving},
     failure::{Error, Failure, with_causes},
     service::Service,
     work::Context,
@@ -22,7 +22,7 @@ use crate::{
 /// Announces and serves what the store holds. Other commands with the same home directory talk to
 /// this node. Hugging Face clients and browsers talk to its gateway: set HF_ENDPOINT to the address
 /// that is printed. SIGTERM and Ctrl-C end it in order, with exit code 0.
-/// A service manager is told by sd_notify when it listens, lives and stops.
+/// A service manager is notified by sd_notify when it listens, lives and stops.
 ///
 /// With --json: {"event":"listening","peer_id","addresses","gateway"} as soon as it can be dialled.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
     let serving = start(context).await?;
-    let outcome = tell(&serving, context);
+    let outcome = report(&serving, context);
     if outcome.is_ok() {
         context.interrupt.wait().await;
     }
@@ -56,7 +56,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Stops in order: who asks the node first.
+    /// Stops in order: the gateway before the node that it uses.
     pub(crate) async fn stop(self) {
         self.service.stopping();
         if let Some(gateway) = self.gateway {
@@ -90,7 +90,7 @@ pub(crate) async fn start(context: &Context<'_>) -> Result<Running, Error> {
     }
 }
 
-/// The gateway, if there is to be one. That nobody asked for is not worth failing for: another
+/// The gateway, if there is to be one. A gateway that was not asked for is not worth failing for: another
 /// node may have its port.
 async fn start_gateway(node: &Node, context: &Context<'_>) -> Result<Option<Gateway>, Failure> {
     let config = context.settings.config();
@@ -151,8 +151,8 @@ struct Listening {
     gateway: Option<String>,
 }
 
-/// Tells where the node can be reached.
-pub(crate) fn tell(running: &Running, context: &Context<'_>) -> Result<(), Error> {
+/// Prints where the node can be reached.
+pub(crate) fn report(running: &Running, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
     let listening = Listening {
         peer_id: running.node.peer_id(),

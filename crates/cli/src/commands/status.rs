@@ -6,8 +6,8 @@ use crate::{failure::Error, text, work::Context};
 
 /// Show the state and the counters of the running node
 ///
-/// Bytes are chunk payload since the node was started. "announced" are the hashes that the DHT was told
-/// of as held here, "due" those that are still to be told; "kept for others" are other nodes' records
+/// Bytes are chunk payload since the node was started. "announced" are the hashes that the DHT has
+/// records of, "due" those that still have to be announced; "kept for others" are other nodes' records
 /// in this node's part of the DHT; "rejected" are chunks that arrived wrong and were thrown away;
 /// "changed" are files shared in place that are no longer as they were added.
 #[derive(Debug, clap::Args)]

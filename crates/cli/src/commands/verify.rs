@@ -15,7 +15,7 @@ use crate::{
 /// Rows that are printed; --json has more.
 const ROWS_MAX: usize = 20;
 
-/// Hash what is stored again, and tell what is damaged or missing
+/// Hash what is stored again, and list what is damaged or missing
 ///
 /// Exit code 0 only if every file of every model that was asked for is here and right; 5 if bytes
 /// are wrong, 7 if none is but some are missing. `hubless get HASH` then fetches what is wrong or

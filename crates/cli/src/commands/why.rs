@@ -4,7 +4,7 @@ use hubless_node::api::{Request, Why};
 
 use crate::{failure::Error, text, what::What, work::Context};
 
-/// Tell why a model is held, announced, missing or slow
+/// Explain why a model is held, announced, missing or slow
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The model's content hash, or its name

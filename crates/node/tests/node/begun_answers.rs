@@ -97,7 +97,7 @@ async fn an_answer_that_begins_ends_the_other_ask_for_its_chunk() {
     ];
     let home = tempfile::tempdir().unwrap();
     let config = Config {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         mdns: false,
         upnp: false,
         ..Config::default()

@@ -8,7 +8,7 @@ use hubless_node::{
 
 fn config() -> Config {
     Config {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         mdns: false,
         upnp: false,
         ..Config::default()

@@ -62,18 +62,18 @@ impl Unset {
     }
 }
 
-/// Changes the key, and tells from when that holds.
+/// Changes the key, and reports from when the change holds.
 fn change(key: &str, text: Option<&str>, output: &Output, settings: Settings) -> Result<(), Error> {
     let parsed = text.map(|text| config::parse(key, text)).transpose();
     let value = parsed.map_err(|error| match error {
-        // It was typed here, and nowhere else.
+        // It was typed here, and nowhere else: no variable or file has to be checked.
         ConfigError::Value { .. } => Failure::new(FailureKind::Usage, with_causes(&error))
-            .hint(format!("`hubless config show` tells what {key} is"))
+            .hint(format!("`hubless config show` explains {key}"))
             .into(),
         error => Error::from(error),
     })?;
     if settings.resolved.origins.get(key) == Some(&Origin::Environment) {
-        let variable = format!("HUBLESS_{}", key.to_uppercase());
+        let variable = config::key_of(key)?.variable();
         output.warn(&format!(
             "{variable} is set here and goes before config.toml"
         ));

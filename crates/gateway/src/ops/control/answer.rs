@@ -72,7 +72,7 @@ pub(super) async fn ask(app: &Shared, request: Request) -> Answer {
 }
 
 /// Has the node do what has no result.
-pub(super) async fn tell(app: &Shared, request: Request) -> Answer {
+pub(super) async fn done(app: &Shared, request: Request) -> Answer {
     result(app, request).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

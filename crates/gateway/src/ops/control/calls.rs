@@ -3,8 +3,7 @@
 use axum::{
     body::Body,
     extract::{Path, RawQuery, State},
-    http::{HeaderMap, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
 };
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
 use hubless_node::{
@@ -14,10 +13,7 @@ use hubless_node::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    OPENAPI,
-    answer::{Answer, Refused, ask, body, hash, result, shown, tell},
-};
+use super::answer::{Answer, Refused, ask, body, done, hash, result, shown};
 use crate::{app::Shared, http::context::Query};
 
 /// Seconds that a search for providers takes, if nothing else is said.
@@ -28,10 +24,6 @@ const SEARCH_SECONDS_MAX: u64 = 60;
 
 /// Tags that one call may set.
 const TAGS_MAX: usize = 100;
-
-pub(super) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
-}
 
 pub(super) async fn status(State(app): State<Shared>) -> Answer {
     ask(&app, Request::Status).await
@@ -56,17 +48,17 @@ pub(super) async fn model(State(app): State<Shared>, Path(model): Path<String>) 
 
 pub(super) async fn forget(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    tell(&app, Request::Remove { hash }).await
+    done(&app, Request::Remove { hash }).await
 }
 
 pub(super) async fn pin(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    tell(&app, Request::Pin { hash }).await
+    done(&app, Request::Pin { hash }).await
 }
 
 pub(super) async fn unpin(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    tell(&app, Request::Unpin { hash }).await
+    done(&app, Request::Unpin { hash }).await
 }
 
 pub(super) async fn ticket(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
@@ -169,7 +161,7 @@ pub(super) async fn forget_name(
         Some(Ok(name)) => Some(name),
         Some(Err(error)) => return Err(Refused::usage(error.to_string())),
     };
-    tell(&app, Request::NameRemove { repo, name }).await
+    done(&app, Request::NameRemove { repo, name }).await
 }
 
 pub(super) async fn config(State(app): State<Shared>) -> Answer {
@@ -181,7 +173,7 @@ pub(super) async fn config(State(app): State<Shared>) -> Answer {
 pub(super) async fn configure(State(app): State<Shared>, headers: HeaderMap, sent: Body) -> Answer {
     let sent: Map<String, Value> = body(&headers, sent).await?;
     let mut changes = Vec::new();
-    // All are looked at before the first is made.
+    // All are checked before the first is made.
     for (key, value) in &sent {
         let text = text_of(value)
             .ok_or_else(|| Refused::usage(format!("{key} has a value of the wrong type")))?;

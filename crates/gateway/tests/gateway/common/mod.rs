@@ -62,7 +62,7 @@ pub(crate) async fn call<T: DeserializeOwned>(node: &Node, request: Request) -> 
 
 pub(crate) async fn start_node(home: &Path) -> Node {
     let config = Config {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         mdns: false,
         upnp: false,
         ..Config::default()

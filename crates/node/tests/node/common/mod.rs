@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn config(bootstrap: &[String]) -> Config {
     Config {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         bootstrap: bootstrap.to_vec(),
         mdns: false,
         upnp: false,
