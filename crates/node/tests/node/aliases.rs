@@ -115,7 +115,7 @@ async fn a_configured_peer_is_asked_that_announces_no_files() {
     let seeker = node(
         &seeker,
         Config {
-            peers: holder.addresses(),
+            peers: multiaddrs(&holder.addresses()),
             ..config(&[])
         },
     )

@@ -66,7 +66,7 @@ async fn cold(home: &tempfile::TempDir, peers: Vec<String>, hash: ContentHash) -
     let node = node(
         home,
         Config {
-            peers,
+            peers: multiaddrs(&peers),
             ..config(&[])
         },
     )

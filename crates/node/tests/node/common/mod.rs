@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hubless_content::Alias;
-use hubless_network::{ExchangeService, Identity, MemoryDb, Network, NetworkConfig};
+use hubless_network::{ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig};
 use hubless_node::{
     Node,
     api::{ClaimDetails, Claims, Failure, Reply, Request, Status},
@@ -15,10 +15,15 @@ use tempfile::TempDir;
 /// Limit of every wait; tests wait for conditions, never for a time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Addresses as a node prints them, for the configuration of another.
+pub(crate) fn multiaddrs(texts: &[String]) -> Vec<Multiaddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
 pub(crate) fn config(bootstrap: &[String]) -> Config {
     Config {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        bootstrap: bootstrap.to_vec(),
+        bootstrap: multiaddrs(bootstrap),
         mdns: false,
         upnp: false,
         ..Config::default()
