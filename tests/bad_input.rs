@@ -415,10 +415,11 @@ fn in_own_mounts(test: &str) -> bool {
         return true;
     }
     let this = std::env::current_exe().expect("own path");
+    let (_, module) = module_path!().split_once("::").expect("a module");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--map-root-user"]).arg(this);
     command
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
         .env(INSIDE, "1");
     let finished = Process::start(command).wait(LIMIT);
     assert!(

@@ -4,7 +4,7 @@ use std::{error::Error as _, fmt, io, process::ExitCode};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use hubless_node::{
-    api::{self, FailureKind},
+    api::{self, FailureKind, Remedy},
     config::{CONFIG_FILE, ConfigError},
 };
 use serde::Serialize;
@@ -162,7 +162,10 @@ impl From<ConfigError> for Error {
                     path.display()
                 ),
             ),
-            ConfigError::Address { source, .. } => (FailureKind::Usage, source.hint()),
+            ConfigError::Address { source, .. } => {
+                let meant = source.meant.clone();
+                (FailureKind::Usage, hint(&Remedy::WriteMultiaddr { meant }))
+            }
             ConfigError::Value { name, .. } if name.starts_with("HUBLESS_") => (
                 FailureKind::Usage,
                 format!("correct the environment variable {name}, or unset it"),

@@ -1,12 +1,9 @@
 //! Reads what commands take as arguments, with errors that say what was probably meant.
 
 use hubless_content::{ContentHash, ModelPath, PathError};
-use hubless_node::{
-    Ticket,
-    api::{Failure, FailureKind},
-};
+use hubless_node::{Ticket, api::FailureKind};
 
-use crate::failure::with_causes;
+use crate::failure::{Failure, with_causes};
 
 /// Reads a content hash.
 pub(crate) fn parse_hash(text: &str) -> Result<ContentHash, Failure> {

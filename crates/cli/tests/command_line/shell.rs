@@ -39,7 +39,7 @@ fn manual_pages() {
     let page = hubless.run(["man"]).ok();
     assert!(page.contains(".TH hubless 1"), "{page}");
     assert!(
-        page.contains("not found: not here, or nobody provides it"),
+        page.contains("not found: not here, or no node provides it"),
         "{page}"
     );
 

@@ -14,18 +14,6 @@ pub struct ParseAddressError {
     pub meant: Option<String>,
 }
 
-impl ParseAddressError {
-    /// How to write the address instead.
-    pub fn hint(&self) -> String {
-        match &self.meant {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => {
-                "write addresses as /ip4/192.0.2.7/tcp/8420 or /dns4/example.org/tcp/8420".into()
-            }
-        }
-    }
-}
-
 /// Reads a multiaddr.
 ///
 /// # Errors

@@ -360,9 +360,11 @@ mod tests {
 
     #[test]
     fn every_key_can_be_set_by_its_variable() {
+        let defaults = serde_json::to_value(Config::default()).unwrap();
         for key in KEYS {
             let text = match key.form {
-                Form::Switch => "off",
+                Form::Switch if defaults[key.name] == true => "off",
+                Form::Switch => "on",
                 Form::Text if key.name == "upstream" => "https://hub.example",
                 Form::Text => "off",
                 Form::Size => "5MB",
