@@ -188,9 +188,11 @@ pub(crate) fn advice(remedy: &Remedy) -> Option<&'static str> {
             "the operator of this node can check its store"
         }
         Remedy::NameUpstream => "the operator of this node can configure the hub it comes from",
-        Remedy::CheckUpstream | Remedy::AllowHost | Remedy::InstallCertificates => {
-            "the operator of this node can check the configuration of its upstream"
+        Remedy::CheckUpstream | Remedy::InstallCertificates => {
+            "the operator of this node can check its `upstream`, the proxy variables and \
+             SSL_CERT_FILE"
         }
+        Remedy::AllowHost => "the operator of this node can allow the host",
         Remedy::CheckName => "check the name; what is private needs a token",
         Remedy::DownloadOnce => "its content hash is known after a download",
         Remedy::WriteOrgName => "write the name as ORG/NAME, such as acme/my-model",

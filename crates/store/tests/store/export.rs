@@ -190,7 +190,9 @@ fn an_export_reads_each_small_file_once() {
         (exported.files, exported.copied_bytes),
         (200, exported.bytes)
     );
-    assert!(read <= exported.bytes, "{read} of {}", exported.bytes);
+    // The index is read as well; each file twice would be more than half as much again.
+    let most = exported.bytes * 5 / 4;
+    assert!(read <= most, "{read} of {}", exported.bytes);
     for (name, data) in &files {
         let path = Path::new("/target/out").join(name);
         assert!(disk.read(&path).as_ref() == Some(data), "{name}");
