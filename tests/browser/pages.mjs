@@ -214,7 +214,7 @@ async function useful(browser) {
   await context.close();
 }
 
-/** What moves on the first page moves while somebody looks. */
+/** The moving parts of the first page move while it is open. */
 async function moving(browser) {
   const context = await browser.newContext();
   const page = await open(context, "moving");

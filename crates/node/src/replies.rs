@@ -91,6 +91,7 @@ impl ReplySink {
     }
 
     /// Whether the caller left, or the node stops.
+    /// Whether the caller went away, or the node stops.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }

@@ -35,7 +35,7 @@ fn a_malformed_hash() {
 
 #[test]
 fn a_name_that_the_node_does_not_know() {
-    // It starts a node of its own, which is to meet nobody.
+    // It starts a node of its own, which is to meet no peer.
     let hubless = Hubless::new()
         .with("HUBLESS_LISTEN", "/ip4/127.0.0.1/tcp/0")
         .with("HUBLESS_MDNS", "false")

@@ -16,7 +16,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A home directory, and nothing of the environment of whoever runs the test.
+/// A home directory, and nothing of the environment of the user that runs the test.
 struct Hubless {
     home: TempDir,
     variables: Vec<(&'static str, String)>,

@@ -267,7 +267,7 @@ async fn lists_are_ordered_as_asked() {
     assert_eq!(all("sort=lastModified&direction=1&limit=2").await, oldest);
     let created = ["c/third", "b/second", "a/first"];
     assert_eq!(all("sort=createdAt&limit=2").await, created);
-    // What nobody counts.
+    // Downloads are not counted.
     assert_eq!(all("sort=downloads&limit=2&full=true").await, modified);
     assert_eq!(hub.ask("GET /api/models?sort=nonsense").await.status, 400);
     let full = hub

@@ -116,7 +116,7 @@ async fn local_addresses_that_the_owner_names_are_dialled() {
     let (alice, bob) = (start(config()).await, start(config()).await);
     assert!(
         alice.believable(bob.listen_addresses()).is_empty(),
-        "it has met nobody near"
+        "it has met no peer nearby"
     );
     within(alice.connect(bob.peer_id(), bob.listen_addresses()))
         .await

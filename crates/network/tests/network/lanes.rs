@@ -150,7 +150,7 @@ async fn a_lane_that_is_refused_costs_one_try_and_nothing_else() {
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
-/// Speaks TLS as somebody else, and says hello.
+/// Speaks TLS with the identity of another peer, and sends a hello.
 fn pose(socket: TcpStream) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let mut server = libp2p_tls::make_server_config(&Keypair::generate_ed25519()).unwrap();
@@ -217,7 +217,7 @@ async fn a_pass_is_good_for_one_lane_of_one_peer() {
     let other = Keypair::generate_ed25519();
     assert!(
         !is_answered(dial(&bob, &other, &pass, ALPN).await),
-        "of somebody else"
+        "of another peer"
     );
     let pass = mallory.pass(&bob).await;
     assert!(
@@ -274,7 +274,7 @@ async fn a_lane_of_a_private_network_is_for_its_members() {
     assert_eq!(answered(&mut socket).await, 0, "not even an alert");
 }
 
-/// A whole hello of TLS with a pass that nobody gave.
+/// A whole hello of TLS with a pass that was never given.
 fn client_hello() -> Vec<u8> {
     let client = libp2p_tls::make_client_config(&Keypair::generate_ed25519(), None).unwrap();
     let name = ServerName::try_from("0123456789abcdef0123456789abcdef").unwrap();

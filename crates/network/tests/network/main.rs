@@ -1,6 +1,6 @@
 //! Real nodes on this machine, talking over real sockets.
 
-// Helpers of tests may panic as tests do; nobody reads their documentation.
+// Helpers of tests may panic as tests do; they have no documentation.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod common;

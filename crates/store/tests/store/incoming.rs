@@ -187,7 +187,7 @@ fn what_came_for_nothing_is_removed_unless_it_is_known_or_in_use() {
     store.put(&chunk_of(&data, 1)).unwrap();
     let guard = store.protect_files();
     guard.add(file);
-    assert!(!store.discard(file).unwrap(), "somebody works with it");
+    assert!(!store.discard(file).unwrap(), "a task works with it");
     drop(guard);
     assert!(store.discard(file).unwrap());
     assert_eq!(store.file(file).unwrap(), None);

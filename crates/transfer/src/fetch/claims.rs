@@ -1,11 +1,11 @@
 //! What peers say about a file that is known by another hub's name for it.
 //!
 //! "This SHA-256 is that file hash" is a claim: a lie costs nothing, and only the bytes of the whole
-//! file prove it. Whoever uses a claim has to keep that in mind until then.
+//! file prove it. Callers must treat it as unproven until then.
 //!
 //! Asked are the peers that the caller or the configuration names, those on the local network,
-//! those that the DHT names, and in a private network the members that are connected. The want is
-//! told to nobody else.
+//! those that the DHT names, and in a private network the members that are connected. No
+//! other peer learns of the search.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{failure::Failure, fetches::Fetches};
 
-/// Peers asked in one search: more than a fetch has sources. Whoever fills the DHT with liars can
-/// waste no more.
+/// Peers asked in one search: more than a fetch has sources. Liars in the
+/// DHT can waste no more requests.
 const PEERS_ASKED_MAX: usize = 64;
 
 /// Peers asked at once: some do not answer, and the others must not wait for them.
@@ -79,7 +79,7 @@ pub enum Found {
 /// If this process has no network.
 pub fn search(fetches: &Arc<Fetches>, wanted: Wanted) -> Result<mpsc::Receiver<Found>, Failure> {
     let network = fetches.cx.network()?.clone();
-    // Room for all, so that nobody waits for a slow reader.
+    // Room for all claims, so that no search waits for a slow reader.
     let (found, claims) = mpsc::channel(PEERS_ASKED_MAX + 1);
     let search = Search {
         fetches: fetches.clone(),
@@ -221,7 +221,7 @@ async fn ask(
     }
 }
 
-/// Looks for holders in the DHT, where nobody announces git's ids.
+/// Searches holders in the DHT, where git's ids are not announced.
 async fn walk(network: Network, alias: Alias, found: mpsc::Sender<Candidate>) {
     if let Alias::GitBlob(_) = alias {
         return;

@@ -1,7 +1,7 @@
 //! Who has how much of a model: what those say who are named for it.
 //!
-//! As a fetch does, this asks nobody who was not named (threat 24): by the configuration, on the
-//! local network, in the DHT, or because it took part in the swarm before.
+//! Only peers that were named are asked, as by a fetch: by the configuration, on the local network, in
+//! the DHT, or because they took part in the swarm before.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
