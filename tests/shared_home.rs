@@ -167,6 +167,20 @@ fn a_process_that_is_stopped_while_it_has_the_home_is_named() {
 }
 
 #[test]
+fn a_process_that_has_the_home_and_no_socket_is_named() {
+    let scene = scene();
+    // The path of a socket cannot be so long.
+    let machine = scene.lab.machine(&"long".repeat(30));
+    let args = [&*scene.seeder.hashes[0], "--peer", scene.seeder.address()];
+    let mut get = machine.start_get(&args);
+    get.progress(1);
+    let refused = machine.start(["ls"]).wait(LIMIT);
+    refused.failed(8, &format!("another process (pid {})", get.pid()));
+    get.signal(Signal::INT);
+    get.wait(LIMIT).code(130);
+}
+
+#[test]
 fn without_a_terminal_a_line_reports_progress_and_ctrl_c_the_next_command() {
     let scene = scene();
     let out = scene.lab.path("my models");

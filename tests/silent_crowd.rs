@@ -74,6 +74,9 @@ fn begin(node: &Node, request: &str) -> TcpStream {
     stream
 }
 
+/// A request for a file whose response is not read.
+const UNREAD: &str = "GET /o/n/resolve/main/weights.bin HTTP/1.1\r\nHost: HOST\r\n\r\n";
+
 /// A quarter each sends nothing, sends part of a head, sends part of a body, and reads nothing of a
 /// file.
 fn crowd(node: &Node) -> Vec<TcpStream> {
@@ -82,10 +85,15 @@ fn crowd(node: &Node) -> Vec<TcpStream> {
         "GET / HTTP/1.1\r\nHost: HOST\r\nAccept:",
         "POST /api/models/o/n/paths-info/main HTTP/1.1\r\nHost: HOST\r\n\
          Content-Type: application/json\r\nContent-Length: 999\r\n\r\n{",
-        "GET /o/n/resolve/main/weights.bin HTTP/1.1\r\nHost: HOST\r\n\r\n",
+        UNREAD,
     ];
     let requests = requests.iter().cycle().take(CROWD);
     requests.map(|request| begin(node, request)).collect()
+}
+
+/// More responses than a gateway has places, none of which is read.
+fn unread(node: &Node) -> Vec<TcpStream> {
+    (0..1030).map(|_| begin(node, UNREAD)).collect()
 }
 
 /// The response to a client that retries after `Retry-After`, as Hugging Face clients do.
@@ -124,7 +132,7 @@ fn open_files(node: &Node) -> usize {
 }
 
 /// A crowd connects, other clients are served meanwhile, and all resources are released when it leaves.
-fn crowds_lock_no_client_out(descriptors: Option<u64>) {
+fn crowds_lock_no_client_out(descriptors: Option<u64>, crowd: impl Fn(&Node) -> Vec<TcpStream>) {
     raise_own_limit();
     let lab = Lab::new(HUBLESS);
     let node = seeder(&lab, descriptors);
@@ -172,17 +180,22 @@ fn stop_with_a_small_log(node: Node) {
 
 #[test]
 fn a_silent_crowd_locks_no_client_out() {
-    crowds_lock_no_client_out(None);
+    crowds_lock_no_client_out(None, crowd);
+}
+
+#[test]
+fn answers_that_are_not_read_lock_no_client_out() {
+    crowds_lock_no_client_out(None, unread);
 }
 
 #[test]
 fn a_silent_crowd_locks_no_client_out_of_a_node_with_1024_descriptors() {
-    crowds_lock_no_client_out(Some(1024));
+    crowds_lock_no_client_out(Some(1024), crowd);
 }
 
 #[test]
 fn a_silent_crowd_locks_no_client_out_of_a_node_with_256_descriptors() {
-    crowds_lock_no_client_out(Some(256));
+    crowds_lock_no_client_out(Some(256), crowd);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Interfaces for operators: metrics, health, control, and messages to a service manager.
 
+mod held;
 mod http;
 mod names;
 

@@ -26,6 +26,9 @@ pub(crate) const REPO: &str = "Org/Model";
 /// Writes a second of a hub with a limited rate.
 const PIECES_PER_SECOND: usize = 50;
 
+/// Interval of checks whether a response is still delayed.
+const POLL: Duration = Duration::from_millis(10);
+
 /// Its behaviour.
 #[derive(Default)]
 pub(crate) struct Manners {
@@ -51,6 +54,8 @@ pub(crate) struct Manners {
     pub(crate) ignores_range: bool,
     /// Requests about a repo whose name contains this are never answered.
     pub(crate) silent_about: Option<&'static str>,
+    /// Requests are answered when this is false.
+    pub(crate) holds_back: bool,
     /// Files are listed twice.
     pub(crate) lists_twice: bool,
     /// Its repos were deleted.
@@ -194,6 +199,9 @@ impl Shared {
             // Blocks until the client disconnects.
             let _ = client.read(&mut [0]);
             return;
+        }
+        while lock(&self.manners).holds_back {
+            thread::sleep(POLL);
         }
         let answer = self.answer(&request);
         let rate = lock(&self.manners).bytes_per_second;

@@ -5,6 +5,7 @@ mod deleted;
 mod history;
 mod hub;
 mod manners;
+mod own;
 mod peers;
 mod quota;
 mod stranger;

@@ -45,14 +45,14 @@ fn the_order_of_origins() {
 #[test]
 fn flags_set_the_keys_of_their_names() {
     let args = "config show --json --listen /ip4/127.0.0.1/tcp/1 --listen /ip4/127.0.0.1/tcp/2 \
-        --bootstrap /b --peer /p --no-mdns --no-upnp --network-key /k --limit-up 1kB \
+        --bootstrap /ip4/192.0.2.1/tcp/1 --peer /ip4/192.0.2.2/tcp/2 --no-mdns --no-upnp --network-key /k --limit-up 1kB \
         --limit-down 2MiB --quota 3GB --announce roots --relay --gateway off --gateway-token /t \
         --gateway-name hub.example --upstream https://up.example --upstream-token-file /u --upstream-host cdn.example";
     let shown = Hubless::new().run(args.split_whitespace()).ok();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let wanted = serde_json::json!({
         "listen": ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"],
-        "bootstrap": ["/b"], "peers": ["/p"], "mdns": false, "upnp": false, "relay": true,
+        "bootstrap": ["/ip4/192.0.2.1/tcp/1"], "peers": ["/ip4/192.0.2.2/tcp/2"], "mdns": false, "upnp": false, "relay": true,
         "announce": "roots", "digests": true, "scrub": "30d", "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
         "network_key": "/k", "gateway": "off", "gateway_token": "/t",
         "gateway_names": ["hub.example"],
