@@ -304,7 +304,7 @@ pub(crate) async fn why(core: &Arc<Core>, hash: ContentHash) -> Result<Why, Fail
     facts.extend(limit_facts(core.limits()));
     match core.network() {
         Err(_) => {
-            facts.push("No node runs on this home directory, so no peer can fetch it.".into())
+            facts.push("No node runs on this home directory, so no peer can fetch it.".into());
         }
         Ok(network) => {
             facts.extend(network_facts(&network.status().await));

@@ -8,7 +8,7 @@ use axum::{
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
 use hubless_node::{
     api::{NameSet, Request},
-    config,
+    config::{self, Form, KEYS},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -175,7 +175,12 @@ pub(super) async fn configure(State(app): State<Shared>, headers: HeaderMap, sen
     let mut changes = Vec::new();
     // All are checked before the first is made.
     for (key, value) in &sent {
-        let text = text_of(value)
+        // The node refuses what is no key.
+        let form = KEYS
+            .iter()
+            .find(|known| known.name == key)
+            .map(|key| key.form);
+        let text = text_of(form.unwrap_or(Form::Text), value)
             .ok_or_else(|| Refused::usage(format!("{key} has a value of the wrong type")))?;
         if let Some(text) = &text {
             config::parse(key, text).map_err(hubless_node::api::Failure::from)?;
@@ -190,21 +195,21 @@ pub(super) async fn configure(State(app): State<Shared>, headers: HeaderMap, sen
 }
 
 /// A value in the form that the environment has: lists with commas. `Some(None)` for null, which
-/// stands for the default.
-fn text_of(value: &Value) -> Option<Option<String>> {
-    let one = |value: &Value| match value {
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::String(text) => Some(text.clone()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    match value {
-        Value::Null => Some(None),
-        Value::Array(items) => {
-            let items: Option<Vec<String>> = items.iter().map(one).collect();
-            Some(Some(items?.join(",")))
+/// stands for the default; `None` for what the schema of the key does not allow.
+fn text_of(form: Form, value: &Value) -> Option<Option<String>> {
+    let text = match (form, value) {
+        (_, Value::Null) => return Some(None),
+        (Form::Switch, Value::Bool(_)) | (Form::Size, Value::Number(_)) => value.to_string(),
+        (Form::Size | Form::Text | Form::Path | Form::OneOf(_), Value::String(text)) => {
+            text.clone()
         }
-        other => one(other).map(Some),
-    }
+        (Form::Texts | Form::Addresses, Value::Array(items)) => {
+            let items: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            items?.join(",")
+        }
+        _ => return None,
+    };
+    Some(Some(text))
 }
 
 pub(super) async fn gc(State(app): State<Shared>) -> Answer {
@@ -219,13 +224,17 @@ mod tests {
 
     #[test]
     fn values_in_the_form_of_the_environment() {
-        let text = |value: Value| text_of(&value);
-        assert_eq!(text(json!("10MB")), Some(Some("10MB".into())));
-        assert_eq!(text(json!(true)), Some(Some("true".into())));
-        assert_eq!(text(json!(5)), Some(Some("5".into())));
-        assert_eq!(text(json!(["a", "b"])), Some(Some("a,b".into())));
-        assert_eq!(text(json!(null)), Some(None));
-        assert_eq!(text(json!({ "a": 1 })), None);
-        assert_eq!(text(json!([["a"]])), None);
+        let text = |form, value: Value| text_of(form, &value);
+        assert_eq!(text(Form::Size, json!("10MB")), Some(Some("10MB".into())));
+        assert_eq!(text(Form::Size, json!(5)), Some(Some("5".into())));
+        assert_eq!(text(Form::Switch, json!(true)), Some(Some("true".into())));
+        let list = json!(["a", "b"]);
+        assert_eq!(text(Form::Texts, list.clone()), Some(Some("a,b".into())));
+        assert_eq!(text(Form::Path, json!(null)), Some(None));
+        for wrong in [json!({ "a": 1 }), json!(5), json!(true), list] {
+            assert_eq!(text(Form::Path, wrong.clone()), None, "{wrong}");
+        }
+        assert_eq!(text(Form::Texts, json!([["a"]])), None);
+        assert_eq!(text(Form::Switch, json!("on")), None);
     }
 }
