@@ -86,6 +86,8 @@ struct Caller {
     banned: BTreeSet<SourceId>,
     /// The wrong chunks of each source.
     wrong: Vec<(SourceId, u32)>,
+    /// Sources that were said to be of the same peer as another.
+    twins: BTreeSet<SourceId>,
     wrong_ever: u32,
     missing: BTreeSet<u32>,
     open: BTreeSet<(SourceId, u32)>,
@@ -109,6 +111,7 @@ impl Caller {
             has: BTreeMap::new(),
             banned: BTreeSet::new(),
             wrong: Vec::new(),
+            twins: BTreeSet::new(),
             wrong_ever: 0,
             missing: wanted.iter().collect(),
             open: BTreeSet::new(),
@@ -162,7 +165,12 @@ impl Caller {
                 }
             }
             // The account of its wrong chunks as another peer is dropped.
-            Input::SourceIsTwin(id, _) => self.wrong.retain(|(source, _)| source != id),
+            Input::SourceIsTwin(id, of) => {
+                self.wrong.retain(|(source, _)| source != id);
+                if id != of {
+                    self.twins.insert(*id);
+                }
+            }
             Input::Refused {
                 source,
                 chunk,
@@ -194,6 +202,10 @@ impl Caller {
     fn drop_source(&mut self, id: SourceId) {
         self.has.remove(&id);
         self.open.retain(|&(source, _)| source != id);
+        // Its wrong chunks count for the other peer; when it joins again, it stands for itself.
+        if self.twins.remove(&id) {
+            self.wrong.retain(|(source, _)| *source != id);
+        }
     }
 
     fn drain(&mut self) {
