@@ -1,4 +1,4 @@
-//! Who has how much of a model: what those say who are named for it.
+//! The share of a model that each member of its swarm holds: responses of peers that are named for it.
 //!
 //! Only peers that were named are asked, as by a fetch: by the configuration, on the local network, in
 //! the DHT, or because they took part in the swarm before.
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{failure::Failure, fetches::Fetches};
 
-/// Who has how much of a model.
+/// The share of a model that each member of its swarm holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Swarm {
     /// The model.
