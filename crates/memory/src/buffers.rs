@@ -11,10 +11,11 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
 };
 
 use bytes::Bytes;
+use hubless_sync::lock;
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::AlignedBytes;
@@ -60,7 +61,7 @@ impl Buffers {
     }
 
     fn idle(&self) -> Arc<Idle> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         idle.upgrade().unwrap_or_else(|| {
             let fresh = Arc::default();
             *idle = Arc::downgrade(&fresh);
@@ -75,7 +76,7 @@ struct Idle(Mutex<Vec<Memory>>);
 
 impl Idle {
     fn lock(&self) -> MutexGuard<'_, Vec<Memory>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

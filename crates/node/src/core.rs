@@ -2,12 +2,13 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use hubless_network::{Identity, Network, NetworkConfig, NetworkKey, read_secret};
 use hubless_repos::Repos;
 use hubless_store::{Store, StoreOptions};
+use hubless_sync::lock;
 use hubless_transfer::{
     Blocking, Context, Digester, Fetches, KnownPeers, Service, Withheld, sentence,
 };
@@ -150,7 +151,7 @@ impl Core {
 
     /// Changes a limit, with immediate effect.
     pub(crate) fn limit(&self, limit: Limit, rate: Option<u64>) {
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limits = lock(&self.limits);
         match limit {
             Limit::Up => limits.0 = rate,
             Limit::Down => limits.1 = rate,
@@ -162,7 +163,7 @@ impl Core {
 
     /// The current limits, up and down.
     pub(crate) fn limits(&self) -> (Option<u64>, Option<u64>) {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.limits)
     }
 
     fn network_config(&self) -> Result<NetworkConfig, Failure> {

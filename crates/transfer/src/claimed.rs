@@ -11,12 +11,13 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use hubless_content::{FileHash, Sha256};
 use hubless_network::PeerId;
 use hubless_store::{Digests, Store, StoreError};
+use hubless_sync::lock;
 use hubless_wire::FileDigests;
 
 /// Limit of kept claims: 20 MB, for the files of thousands of repos. When it is reached, all are
@@ -91,7 +92,7 @@ impl Claimed {
     }
 
     fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -13,7 +13,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -21,6 +21,7 @@ use std::{
 
 use hubless_content::FileHash;
 use hubless_store::{Digests, Observer, StoreError};
+use hubless_sync::lock;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -88,7 +89,7 @@ impl DigestQueue {
     }
 
     fn wanted(&self) -> MutexGuard<'_, VecDeque<FileHash>> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wanted)
     }
 
     fn next_wanted(&self) -> Option<FileHash> {

@@ -2,12 +2,13 @@
 //! serves peers, and pauses during imports and fetches.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
 };
 
 use hubless_store::{Observer, Progress};
+use hubless_sync::lock;
 
 use crate::context::Context;
 
@@ -88,7 +89,7 @@ impl Pacer {
     }
 
     fn slice(&self) -> MutexGuard<'_, Slice> {
-        self.slice.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slice)
     }
 
     /// The length of the rest, if one is due.

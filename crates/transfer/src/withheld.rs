@@ -6,12 +6,13 @@
 //! Pinned models, which the user added or fetched by themselves, are given to all.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    collections::HashSet,
+    sync::{Arc, RwLock},
 };
 
 use hubless_content::{ContentHash, FileHash, RepoKind, Sha256};
 use hubless_store::{Store, StoreError};
+use hubless_sync::{Counted, Counter, read, write};
 
 /// Repos that are read from the store in one call.
 const BATCH: usize = 1000;
@@ -22,33 +23,17 @@ struct Sets {
     models: HashSet<ContentHash>,
     /// Files that arrived since the last reading of the store began.
     added: HashSet<FileHash>,
-    /// Unproven files, with the number of pulls that wait for the proof.
-    unproven: HashMap<FileHash, usize>,
 }
 
 /// Withholds a file from peers until it is dropped.
-#[derive(Debug)]
-pub struct HeldBack {
-    file: FileHash,
-    withheld: Withheld,
-}
-
-impl Drop for HeldBack {
-    fn drop(&mut self) {
-        let mut sets = self.withheld.write();
-        if let Some(waiting) = sets.unproven.get_mut(&self.file) {
-            *waiting -= 1;
-            if *waiting == 0 {
-                sets.unproven.remove(&self.file);
-            }
-        }
-    }
-}
+pub type HeldBack = Counted<FileHash>;
 
 /// The withheld files. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Withheld {
     sets: Arc<RwLock<Sets>>,
+    /// Unproven files, with the number of pulls that wait for the proof.
+    unproven: Counter<FileHash>,
     /// Whether all peers may get all content.
     is_among_members: bool,
 }
@@ -58,31 +43,27 @@ impl Withheld {
     pub fn new(is_among_members: bool) -> Self {
         Self {
             sets: Arc::default(),
+            unproven: Counter::default(),
             is_among_members,
         }
     }
 
     /// Whether peers must not get a file.
     pub fn has_file(&self, file: FileHash) -> bool {
-        let sets = self.read();
-        sets.files.contains(&file) || sets.unproven.contains_key(&file)
+        // In this order: a file is added to the sets before the guard of its proof is dropped.
+        self.unproven.get(&file) > 0 || read(&self.sets).files.contains(&file)
     }
 
     /// Whether peers must not get a model.
     pub fn has_model(&self, model: ContentHash) -> bool {
-        self.read().models.contains(&model)
+        read(&self.sets).models.contains(&model)
     }
 
     /// The aliases of the withheld files.
     pub fn sha256s(&self, store: &Store) -> Result<HashSet<Sha256>, StoreError> {
-        let files: Vec<FileHash> = {
-            let sets = self.read();
-            sets.files
-                .iter()
-                .chain(sets.unproven.keys())
-                .copied()
-                .collect()
-        };
+        // In this order, as in `has_file`.
+        let mut files = self.unproven.keys();
+        files.extend(&read(&self.sets).files);
         let mut sha256s = HashSet::new();
         for file in files {
             sha256s.extend(store.digests(file)?.map(|digests| digests.sha256));
@@ -93,7 +74,7 @@ impl Withheld {
     /// Withholds a newly stored file.
     pub fn add(&self, file: FileHash) {
         if !self.is_among_members {
-            let mut sets = self.write();
+            let mut sets = write(&self.sets);
             sets.files.insert(file);
             sets.added.insert(file);
         }
@@ -101,11 +82,7 @@ impl Withheld {
 
     /// Withholds a file whose claimed alias is not proven yet.
     pub fn hold_back(&self, file: FileHash) -> HeldBack {
-        *self.write().unproven.entry(file).or_default() += 1;
-        HeldBack {
-            file,
-            withheld: self.clone(),
-        }
+        self.unproven.add(file)
     }
 
     /// Reads all repos again.
@@ -113,7 +90,7 @@ impl Withheld {
         if self.is_among_members {
             return Ok(());
         }
-        self.write().added.clear();
+        write(&self.sets).added.clear();
         let mut sets = Sets::default();
         for kind in RepoKind::ALL {
             let mut after = None;
@@ -142,18 +119,9 @@ impl Withheld {
                 }
             }
         }
-        let mut now = self.write();
+        let mut now = write(&self.sets);
         sets.files.extend(&now.added);
-        sets.unproven = std::mem::take(&mut now.unproven);
         *now = sets;
         Ok(())
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Sets> {
-        self.sets.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Sets> {
-        self.sets.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,11 +3,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use hubless_content::{CommitId, RepoId, Revision, Tree, TreeEntry};
 use hubless_store::{Store, StoreError};
+use hubless_sync::lock;
 use hubless_transfer::{Blocking, Fetches};
 
 use super::pull::{expected, find_held};
@@ -23,7 +24,7 @@ impl Missing {
     /// Whether all files must be checked: they were not counted yet, or the last missing one
     /// arrived.
     fn is_due(&self, key: &(RepoId, CommitId)) -> bool {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = lock(&self.0);
         match counts.get_mut(key) {
             None => true,
             Some(missing) => {
@@ -34,7 +35,7 @@ impl Missing {
     }
 
     fn set(&self, key: (RepoId, CommitId), missing: usize) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = lock(&self.0);
         if missing == 0 {
             counts.remove(&key);
             return;

@@ -1,12 +1,9 @@
 //! Models that no peer provided lately, so that not each of their files waits for peers first.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use hubless_content::ContentHash;
+use hubless_sync::lock;
 use tokio::time::Instant;
 
 /// How long a model counts as not provided.
@@ -22,7 +19,7 @@ pub struct NoPeersCache(Mutex<HashMap<ContentHash, Instant>>);
 impl NoPeersCache {
     /// Notes that no peer gave it just now.
     pub fn note(&self, model: ContentHash) {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = lock(&self.0);
         since.retain(|_, since| since.elapsed() < HOLDS);
         if since.len() < MODELS_MAX {
             since.insert(model, Instant::now());
@@ -31,7 +28,7 @@ impl NoPeersCache {
 
     /// Whether no peer gave it lately.
     pub fn has(&self, model: ContentHash) -> bool {
-        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = lock(&self.0);
         since
             .get(&model)
             .is_some_and(|since| since.elapsed() < HOLDS)

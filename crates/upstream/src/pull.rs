@@ -27,13 +27,14 @@ mod trial;
 use std::{
     collections::HashMap,
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use hubless_content::{
     CommitId, FileHash, GitBlobId, Lfs, ManifestEntry, ModelPath, RepoId, Sha256,
 };
 use hubless_store::{Expected, Store, StoreError};
+use hubless_sync::lock;
 use hubless_transfer::{Fetches, Live, Subject};
 
 use self::{
@@ -164,7 +165,7 @@ impl Pulls {
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<PullKey, Arc<Shared>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
 use hubless_content::RepoId;
+use hubless_sync::lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::UpstreamError;
@@ -53,7 +54,7 @@ impl Room {
     }
 
     fn share_of(&self, repo: &RepoId) -> Arc<Semaphore> {
-        let mut repos = self.repos.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut repos = lock(&self.repos);
         if let Some(share) = repos.get(repo).and_then(Weak::upgrade) {
             return share;
         }

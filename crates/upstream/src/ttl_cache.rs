@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use hubless_sync::lock;
 use hubless_transfer::interrupted;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -144,7 +145,7 @@ where
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Asked<V>>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.asked)
     }
 }
 

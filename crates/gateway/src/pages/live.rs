@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use hubless_content::{ContentHash, RepoId};
 use hubless_node::api::{Failure, PeerDetails, Peers, Request, Status, Subject, Transfer};
+use hubless_sync::lock;
 use maud::{Markup, html};
 
 use super::{Pages, call, text, urls};
@@ -33,11 +34,7 @@ pub(crate) struct Names(Mutex<Option<(Instant, NameMap)>>);
 
 impl Names {
     async fn get(&self, pages: &Pages) -> NameMap {
-        let known = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let known = lock(&self.0).clone();
         if let Some((at, names)) = known
             && at.elapsed() < NAMES_KEPT
         {
@@ -51,7 +48,7 @@ impl Names {
             }
         };
         let kept = Some((Instant::now(), names.clone()));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        *lock(&self.0) = kept;
         names
     }
 }

@@ -3,10 +3,11 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use hubless_sync::lock;
 use tokio::{net::UnixStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +101,7 @@ impl Client {
 }
 
 fn take(idle: &Mutex<Option<Connection>>) -> Option<Connection> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner).take()
+    lock(idle).take()
 }
 
 /// The failure when the process ended. If it was a command that also worked for this one, the
@@ -130,7 +131,7 @@ async fn pump(mut connection: Connection, sink: ReplySink, idle: Arc<Mutex<Optio
         let last = matches!(reply, Reply::Done(_) | Reply::Failed(_));
         if last && goes_on {
             // Before the caller has the reply, so that its next request can use this connection.
-            *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+            *lock(&idle) = Some(connection);
             let _ = sink.forward(reply).await;
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use hubless_content::{
     CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, ModelPath, chunk_offset,
 };
 use hubless_fetch::{FetchRequest, Layout, ReadRequest};
+use hubless_sync::lock;
 use hubless_transfer::{
     DamageWatch,
     fetch::{Driver, DriverArgs},
@@ -64,7 +65,7 @@ pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<
         rejected: &rejected,
     };
     let done = tokio::try_join!(driver.run(), printer.print(&cat, layout));
-    let rejected = *rejected.lock().unwrap_or_else(PoisonError::into_inner);
+    let rejected = *lock(&rejected);
     match (done, rejected) {
         (Ok(_), _) => Ok(()),
         (Err(failure), Some(chunk)) if is_absence(failure.kind) => {
@@ -169,7 +170,7 @@ impl Printer<'_> {
     }
 
     fn note_rejected(&self, chunk: Option<ChunkIndex>) {
-        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = chunk;
+        *lock(&self.rejected) = chunk;
     }
 }
 

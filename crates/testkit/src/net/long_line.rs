@@ -3,13 +3,14 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use hubless_sync::lock;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 use super::{
@@ -126,10 +127,6 @@ fn take(device: &SyncDevice, line: &mut Line, now: Duration, buffer: &mut [u8]) 
             Err(_) => return,
         }
     }
-}
-
-fn lock(line: &Mutex<Line>) -> std::sync::MutexGuard<'_, Line> {
-    line.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

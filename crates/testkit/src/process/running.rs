@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hubless_sync::lock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -333,12 +334,6 @@ fn read_lines(
             }
         }
     })
-}
-
-fn lock(output: &Mutex<Output>) -> std::sync::MutexGuard<'_, Output> {
-    output
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn show(stdout: &str, stderr: &str) -> String {

@@ -5,11 +5,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use hubless_content::FileHash;
+use hubless_sync::lock;
 use hubless_wire::DIGESTS_PER_REQUEST_MAX;
 use tokio::{
     sync::watch,
@@ -114,7 +115,7 @@ impl DigestAsks {
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<FileHash, Asked>> {
-        self.0.files.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.files)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
 use hubless_content::{ContentHash, Manifest};
+use hubless_sync::lock;
 
 /// Limit of cached bytes; one manifest is kept whatever its size. Most have less than 1 MiB.
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -17,7 +18,7 @@ pub(super) struct EncodedManifests(Arc<Mutex<VecDeque<(ContentHash, Bytes)>>>);
 
 impl EncodedManifests {
     pub(super) fn get(&self, content: ContentHash) -> Option<Bytes> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock(&self.0);
         kept.iter()
             .find(|(hash, _)| *hash == content)
             .map(|(_, bytes)| bytes.clone())
@@ -25,7 +26,7 @@ impl EncodedManifests {
 
     pub(super) fn insert(&self, content: ContentHash, manifest: &Manifest) -> Bytes {
         let bytes = Bytes::from(manifest.encode());
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         kept.retain(|(hash, _)| *hash != content);
         kept.push_front((content, bytes.clone()));
         while kept.len() > 1 && kept.iter().map(|(_, b)| b.len()).sum::<usize>() > KEPT_BYTES_MAX {

@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use hubless_network::PeerId;
+use hubless_sync::lock;
 
 /// The time window of the limits below.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -31,7 +32,7 @@ struct Window {
 impl Reports {
     /// Whether a report of this peer may cause a read now.
     pub(super) fn admits(&self, peer: PeerId, now: Instant) -> bool {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = lock(&self.0);
         if window
             .since
             .is_none_or(|since| now.duration_since(since) >= WINDOW)

@@ -3,11 +3,12 @@
 
 mod table;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hubless_content::ContentHash;
 use hubless_network::{Network, PeerId};
+use hubless_sync::lock;
 use hubless_wire::{ADDRESSES_PER_PEER_MAX, PEERS_PER_RESPONSE_MAX, PeerAddresses};
 use tokio::sync::broadcast;
 
@@ -85,8 +86,4 @@ impl Swarms {
             .take(PEERS_PER_RESPONSE_MAX)
             .collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,13 +6,14 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, FileHash};
 use hubless_network::PeerId;
 use hubless_scheduler::Uploads;
+use hubless_sync::lock;
 use tokio::sync::oneshot;
 
 /// Chunks in transit to a single peer: read, waiting for its stream, or being written. Several
@@ -107,7 +108,7 @@ impl Turns {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use hubless_store::Incoming;
+use hubless_sync::lock;
 use tokio_util::sync::CancellationToken;
 
 use super::PullKey;
@@ -91,7 +92,7 @@ impl Kept {
     }
 
     fn parts(&self) -> MutexGuard<'_, VecDeque<Named>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -8,12 +8,13 @@
 use std::{
     collections::HashMap,
     ops::Range,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
 
 use hubless_content::{ContentHash, FileHash, Manifest};
 use hubless_fetch::{FetchRequest, Layout, Outlook, ReadRequest, Target};
+use hubless_sync::lock;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -70,11 +71,7 @@ impl SharedFetch {
     /// # Errors
     /// If this process has no network.
     pub fn join(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Self, Failure> {
-        let mut shared_fetches = fetches
-            .shared
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut shared_fetches = lock(&fetches.shared.0);
         shared_fetches.retain(|_, fetch| fetch.strong_count() > 0);
         let alive = shared_fetches
             .get(&model)
