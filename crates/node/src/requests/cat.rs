@@ -170,7 +170,7 @@ impl Printer<'_> {
     }
 
     fn note_rejected(&self, chunk: Option<ChunkIndex>) {
-        *lock(&self.rejected) = chunk;
+        *lock(self.rejected) = chunk;
     }
 }
 
