@@ -11,3 +11,4 @@ mod digests;
 mod graceful;
 mod names;
 mod news_beside_lanes;
+mod regained;

@@ -1,14 +1,21 @@
 //! The held chunks: a bitmap, then news. A partial node sends news of gained chunks, a complete one
 //! of chunks that it begins to send to other peers.
+//!
+//! A chunk that is lost to damage is no news: a peer that requests it gets `NotHere`, and does not
+//! request it again. Therefore it is news when the node holds it again, whether the node was complete
+//! or not.
 
 use std::{collections::HashMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash, Manifest, chunk_count};
 use hubless_network::{AskerGone, PeerId, Reply};
-use hubless_store::{Store, StoreError};
+use hubless_store::{Damaged, Store, StoreError};
 use hubless_wire::{HAVE_RANGES_MAX, Response, Scope};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::{
+    Receiver,
+    error::{RecvError, TryRecvError},
+};
 
 use super::{
     gains::{FirstSending, Gain},
@@ -41,6 +48,19 @@ impl Places {
             held.insert(first.saturating_add(gain.index.0));
         }
     }
+
+    /// Removes damaged chunks from the announced ones; returns whether their file is in the scope.
+    fn unmark(&self, damaged: &Damaged, announced: &mut ChunkSet) -> bool {
+        let Some(places) = self.0.get(&damaged.file) else {
+            return false;
+        };
+        for first in places {
+            for index in &damaged.chunks {
+                announced.remove(first.saturating_add(index.0));
+            }
+        }
+        true
+    }
 }
 
 fn held(store: &Store, scope: Scope) -> Result<Option<ChunkSet>, StoreError> {
@@ -58,90 +78,128 @@ impl Service {
         reply: &Reply,
     ) -> Result<(), AskerGone> {
         // Subscribe before reading the store, so that no change is missed.
-        let (gains, sendings) = (self.gains.listen(), self.first_sendings.listen());
-        let Some(told) = self.read(move |store| held(store, scope)).await else {
+        let changes = Changes {
+            gains: self.gains.listen(),
+            losses: self.damage.listen(),
+        };
+        let sendings = self.first_sendings.listen();
+        let Some(announced) = self.read(move |store| held(store, scope)).await else {
             return reply.send(Response::NotHere, Bytes::new()).await;
         };
-        tell_all(&told, reply).await?;
-        if told.is_full() {
-            drop(gains);
-            let of_others = (peer, sendings);
-            return self
-                .tell_sendings(scope, told.len(), of_others, reply)
-                .await;
-        }
-        drop(sendings);
-        self.tell_gains(scope, told, gains, reply).await
-    }
-
-    /// The chunks that begin to be sent to peers other than `peer`, each for the first time.
-    async fn tell_sendings(
-        &self,
-        scope: Scope,
-        chunks: u32,
-        (peer, mut sendings): (PeerId, Receiver<FirstSending>),
-        reply: &Reply,
-    ) -> Result<(), AskerGone> {
+        announce_all(&announced, reply).await?;
         let Some(places) = self.read(move |store| places(store, scope)).await else {
             return Ok(());
         };
-        loop {
-            let mut sent = ChunkSet::empty(chunks);
-            let mut mark = |sending: FirstSending| {
-                if sending.to != peer {
-                    places.mark(sending.chunk, &mut sent);
-                }
-            };
-            match sendings.recv().await {
-                Ok(sending) => mark(sending),
-                Err(RecvError::Lagged(_)) => continue, // missed news only costs duplicate requests
-                Err(RecvError::Closed) => return Ok(()),
-            }
-            tokio::time::sleep(GATHER).await;
-            while let Ok(sending) = sendings.try_recv() {
-                mark(sending);
-            }
-            tell_ranges(&sent, Response::OnTheWay, reply).await?;
+        if !announced.is_full() {
+            drop(sendings);
+            return self
+                .announce_gains(scope, &places, announced, changes, reply)
+                .await;
         }
+        let of_others = announce_sendings(&places, announced.len(), (peer, sendings), reply);
+        let gains = self.announce_gains(scope, &places, announced, changes, reply);
+        futures::future::try_join(of_others, gains).await.map(drop)
     }
 
-    async fn tell_gains(
+    /// The chunks that are held and were not when they were last announced.
+    async fn announce_gains(
         &self,
         scope: Scope,
-        mut told: ChunkSet,
-        mut gains: Receiver<Gain>,
+        places: &Places,
+        mut announced: ChunkSet,
+        mut changes: Changes,
         reply: &Reply,
     ) -> Result<(), AskerGone> {
-        let places = self.read(move |store| places(store, scope)).await;
-        let Some(places) = places else { return Ok(()) };
-        while !told.is_full() {
-            let mut now = told.clone();
-            let mut lagged = match gains.recv().await {
-                Ok(gain) => {
-                    places.mark(gain, &mut now);
-                    false
+        loop {
+            let mut now = announced.clone();
+            let mut is_unsure = false;
+            match changes.next(announced.is_full()).await {
+                Ok(Change::Gained(gain)) => places.mark(gain, &mut now),
+                // It may be held again already, and of a user's file no chunk is served any more.
+                Ok(Change::Lost(damaged)) => {
+                    is_unsure = places.unmark(&damaged, &mut announced);
+                    now.clone_from(&announced);
                 }
-                Err(RecvError::Lagged(_)) => true,
+                Err(RecvError::Lagged(_)) => is_unsure = true,
                 Err(RecvError::Closed) => return Ok(()),
-            };
-            if now == told && !lagged {
+            }
+            if now == announced && !is_unsure {
                 continue; // of another model
             }
             tokio::time::sleep(GATHER).await;
-            loop {
-                match gains.try_recv() {
-                    Ok(gain) => places.mark(gain, &mut now),
-                    Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_)) => lagged = true,
-                    Err(_) => break,
-                }
-            }
-            if lagged && let Some(held) = self.read(move |store| held(store, scope)).await {
+            is_unsure |= changes.gather(|gain| places.mark(gain, &mut now));
+            if is_unsure && let Some(held) = self.read(move |store| held(store, scope)).await {
                 now = held;
             }
-            tell_difference(&told, &now, reply).await?;
-            told = now;
+            announce_difference(&announced, &now, reply).await?;
+            announced = now;
         }
-        Ok(())
+    }
+}
+
+/// A change of the held chunks.
+enum Change {
+    Gained(Gain),
+    Lost(Damaged),
+}
+
+/// The changes of the held chunks of all models.
+struct Changes {
+    gains: Receiver<Gain>,
+    losses: Receiver<Damaged>,
+}
+
+impl Changes {
+    /// The next change; a complete scope has no gains. After `Lagged` and a loss the store has to be
+    /// read again: gains before that moment are not reported any more.
+    async fn next(&mut self, is_complete: bool) -> Result<Change, RecvError> {
+        let change = tokio::select! {
+            lost = self.losses.recv() => lost.map(Change::Lost),
+            gained = self.gains.recv(), if !is_complete => gained.map(Change::Gained),
+        };
+        if !matches!(change, Ok(Change::Gained(_))) {
+            self.gains = self.gains.resubscribe();
+        }
+        change
+    }
+
+    /// Gains that came meanwhile; returns whether some were missed.
+    fn gather(&mut self, mut mark: impl FnMut(Gain)) -> bool {
+        let mut is_unsure = false;
+        loop {
+            match self.gains.try_recv() {
+                Ok(gain) => mark(gain),
+                Err(TryRecvError::Lagged(_)) => is_unsure = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return is_unsure,
+            }
+        }
+    }
+}
+
+/// The chunks that begin to be sent to peers other than `peer`, each for the first time.
+async fn announce_sendings(
+    places: &Places,
+    chunks: u32,
+    (peer, mut sendings): (PeerId, Receiver<FirstSending>),
+    reply: &Reply,
+) -> Result<(), AskerGone> {
+    loop {
+        let mut sent = ChunkSet::empty(chunks);
+        let mut mark = |sending: FirstSending| {
+            if sending.to != peer {
+                places.mark(sending.chunk, &mut sent);
+            }
+        };
+        match sendings.recv().await {
+            Ok(sending) => mark(sending),
+            Err(RecvError::Lagged(_)) => continue, // missed news only costs duplicate requests
+            Err(RecvError::Closed) => return Ok(()),
+        }
+        tokio::time::sleep(GATHER).await;
+        while let Ok(sending) = sendings.try_recv() {
+            mark(sending);
+        }
+        announce_ranges(&sent, Response::OnTheWay, reply).await?;
     }
 }
 
@@ -153,7 +211,7 @@ fn places(store: &Store, scope: Scope) -> Result<Option<Places>, StoreError> {
     Ok(Some(Places::of(scope, manifest.as_deref())))
 }
 
-async fn tell_all(held: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
+async fn announce_all(held: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
     let total = held.len();
     if held.is_full() {
         return reply
@@ -185,15 +243,19 @@ async fn tell_all(held: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
     Ok(())
 }
 
-async fn tell_difference(told: &ChunkSet, now: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
+async fn announce_difference(
+    announced: &ChunkSet,
+    now: &ChunkSet,
+    reply: &Reply,
+) -> Result<(), AskerGone> {
     let mut gained = now.clone();
-    told.iter().for_each(|chunk| {
+    announced.iter().for_each(|chunk| {
         gained.remove(chunk);
     });
-    tell_ranges(&gained, Response::Have, reply).await
+    announce_ranges(&gained, Response::Have, reply).await
 }
 
-async fn tell_ranges(
+async fn announce_ranges(
     chunks: &ChunkSet,
     answer: impl Fn(Vec<Range<u32>>) -> Response,
     reply: &Reply,

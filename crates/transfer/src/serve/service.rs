@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
 use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
-use hubless_store::{Store, StoreError};
+use hubless_store::{Damaged, Store, StoreError};
 use hubless_wire::{Request, Response, Scope};
 use tokio::sync::Semaphore;
 use tracing::debug;
@@ -33,6 +33,8 @@ pub struct Service {
     pub(super) store: Store,
     pub(super) blocking: Blocking,
     pub(super) gains: Gains,
+    /// Reports of stored chunks that were found to be wrong.
+    pub(super) damage: News<Damaged>,
     pub(super) first_sendings: News<FirstSending>,
     swarms: Swarms,
     pub(super) withheld: Withheld,
@@ -65,6 +67,7 @@ impl Service {
             store: cx.store.clone(),
             blocking: Blocking::default(),
             gains: fetches.gains.clone(),
+            damage: fetches.damage.clone(),
             first_sendings: News::default(),
             swarms: fetches.swarms.clone(),
             withheld,
