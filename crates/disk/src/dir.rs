@@ -5,7 +5,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt,
     fs::File,
     io,
     os::unix::ffi::OsStrExt,
@@ -19,57 +18,11 @@ use rustix::{
     io::Errno,
 };
 
-use crate::disk::{DiskFile, RealFile, Signature};
-
-/// What lies under a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A link, pipe, socket or device.
-    Other,
-}
-
-/// A name in a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// What it is; links are not followed.
-    pub kind: EntryKind,
-    /// To compare with what was there before: whether it is still the same one.
-    pub signature: Signature,
-}
-
-/// An open directory.
-pub trait Dir: fmt::Debug + Send + Sync {
-    /// Opens a directory in this one, and makes it if there is none.
-    /// [`io::ErrorKind::NotADirectory`] for everything else under that name, links included.
-    fn make_child(&self, name: &str) -> io::Result<Arc<dyn Dir>>;
-    /// Opens a directory in this one; errors as [`Dir::make_child`].
-    fn child(&self, name: &str) -> io::Result<Arc<dyn Dir>>;
-    /// What is under a name; `None` if there is nothing.
-    fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>>;
-    /// The names in it.
-    fn names(&self) -> io::Result<Vec<OsString>>;
-    /// Opens a file to read.
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Makes a file; [`io::ErrorKind::AlreadyExists`] if there is anything under that name.
-    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
-    /// Gives the file at `from` another name, here.
-    fn link(&self, from: &Path, name: &str) -> io::Result<()>;
-    /// Renames a file in this directory, over what is there.
-    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Removes a file.
-    fn remove(&self, name: &OsStr) -> io::Result<()>;
-    /// The device that its file system is on.
-    fn device(&self) -> io::Result<u64>;
-    /// Makes the names in it durable.
-    fn sync(&self) -> io::Result<()>;
-    /// Makes all bytes and names of its file system durable by one call; false if there is no such
-    /// call.
-    fn sync_file_system(&self) -> io::Result<bool>;
-}
+use crate::{
+    file::RealFile,
+    seam::{Dir, DiskFile, Entry, EntryKind},
+    signature::Signature,
+};
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)

@@ -2,7 +2,7 @@
 
 use rustix::fs::{major, minor};
 
-use crate::disk::Signature;
+use crate::signature::Signature;
 
 /// Where Linux lists the locks of all processes.
 const LOCKS: &str = "/proc/locks";
@@ -10,7 +10,7 @@ const LOCKS: &str = "/proc/locks";
 /// The id of the process that has the file with this signature locked. `None` if the system does not
 /// say: it is not Linux, the process runs in another container, or the file system numbers its files
 /// in another way there.
-pub(crate) fn of(file: Signature) -> Option<u32> {
+pub fn process_that_locks(file: Signature) -> Option<u32> {
     find(&std::fs::read_to_string(LOCKS).ok()?, file)
 }
 
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_process_that_has_the_lock_is_told_from_those_that_wait() {
+    fn the_process_that_has_the_lock_is_found_among_those_that_wait() {
         let locks = "1: FLOCK  ADVISORY  WRITE 11 fd:00:99 0 EOF\n\
                      2: POSIX  ADVISORY  WRITE 12 fd:00:1234 0 EOF\n\
                      3: -> FLOCK  ADVISORY  WRITE 13 fd:00:1234 0 EOF\n\

@@ -16,69 +16,79 @@ use std::{
 
 use hubless_content::FileHash;
 
+/// The home directory of a store.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub struct Home {
     root: PathBuf,
     imports: AtomicU64,
 }
 
 impl Home {
-    pub(crate) fn new(root: &Path) -> Self {
+    /// The home in this directory.
+    pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
             imports: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn root(&self) -> &Path {
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
-    pub(crate) fn index(&self) -> PathBuf {
+    /// The index.
+    pub fn index(&self) -> PathBuf {
         self.root.join("store.redb")
     }
 
     /// Where an index is made before it gets its name.
-    pub(crate) fn new_index(&self) -> PathBuf {
+    pub fn new_index(&self) -> PathBuf {
         self.root.join("store.redb.new")
     }
 
     /// Where a damaged index is kept after a new one was made of what was right in it.
-    pub(crate) fn damaged_index(&self) -> PathBuf {
+    pub fn damaged_index(&self) -> PathBuf {
         self.root.join("store.redb.damaged")
     }
 
-    pub(crate) fn files(&self) -> PathBuf {
+    /// Where complete files lie.
+    pub fn files(&self) -> PathBuf {
         self.root.join("files")
     }
 
-    pub(crate) fn partials(&self) -> PathBuf {
+    /// Where files lie that are not complete, or have no name yet.
+    pub fn partials(&self) -> PathBuf {
         self.root.join("partial")
     }
 
-    pub(crate) fn losts(&self) -> PathBuf {
+    /// Where files lie that the index did not know.
+    pub fn losts(&self) -> PathBuf {
         self.root.join("lost")
     }
 
     /// The directory of a complete file.
-    pub(crate) fn owned_dir(&self, file: FileHash) -> PathBuf {
+    pub fn owned_dir(&self, file: FileHash) -> PathBuf {
         self.files().join(&file.to_string()[..2])
     }
 
-    pub(crate) fn owned(&self, file: FileHash) -> PathBuf {
+    /// A complete file.
+    pub fn owned(&self, file: FileHash) -> PathBuf {
         self.owned_dir(file).join(file.to_string())
     }
 
-    pub(crate) fn partial(&self, file: FileHash) -> PathBuf {
+    /// A file that is being fetched.
+    pub fn partial(&self, file: FileHash) -> PathBuf {
         self.partials().join(file.to_string())
     }
 
-    pub(crate) fn lost(&self, file: FileHash) -> PathBuf {
+    /// A file that the index did not know.
+    pub fn lost(&self, file: FileHash) -> PathBuf {
         self.losts().join(file.to_string())
     }
 
     /// A name that no other import of this process uses; those of earlier ones are swept at open.
-    pub(crate) fn new_import(&self) -> PathBuf {
+    pub fn new_import(&self) -> PathBuf {
         let number = self.imports.fetch_add(1, Ordering::Relaxed);
         self.partials().join(format!("{IMPORT}{number}"))
     }
@@ -88,7 +98,7 @@ impl Home {
 const IMPORT: &str = "import-";
 
 /// Whether a name is one of [`Home::new_import`].
-pub(crate) fn is_import(name: &str) -> bool {
+pub fn is_import(name: &str) -> bool {
     let number = name.strip_prefix(IMPORT);
     number.is_some_and(|number| number.parse::<u64>().is_ok())
 }

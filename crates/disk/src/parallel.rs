@@ -20,10 +20,9 @@ use hubless_content::{
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    disk::DiskFile,
-    error::{IoContext, StoreError},
-    locks::lock,
-    observer::{Observer, Progress},
+    error::{DiskError, IoContext},
+    lock::lock,
+    seam::DiskFile,
 };
 
 /// Chunks of a span: 4 MiB, long enough to be read ahead, short enough to share a small file.
@@ -34,14 +33,15 @@ const READ_CHUNKS: u32 = 4;
 
 /// Consecutive chunks of one of several files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     /// Which file.
-    pub(crate) item: usize,
-    pub(crate) chunks: Range<u32>,
+    pub item: usize,
+    /// Which chunks of it.
+    pub chunks: Range<u32>,
 }
 
 /// All chunks of files of these sizes, in order.
-pub(crate) fn spans(sizes: impl IntoIterator<Item = u64>) -> Vec<Span> {
+pub fn spans(sizes: impl IntoIterator<Item = u64>) -> Vec<Span> {
     let mut spans = Vec::new();
     for (item, size) in sizes.into_iter().enumerate() {
         let count = chunk_count(size);
@@ -58,7 +58,7 @@ pub(crate) fn spans(sizes: impl IntoIterator<Item = u64>) -> Vec<Span> {
 }
 
 /// How many spans a file of this size has.
-pub(crate) fn span_count(size: u64) -> u32 {
+pub fn span_count(size: u64) -> u32 {
     chunk_count(size).div_ceil(SPAN_CHUNKS)
 }
 
@@ -70,11 +70,13 @@ fn cores() -> usize {
 }
 
 /// Does `work` for each of `items` on all cores, about in order; each thread has its own buffer.
-/// Ends at the first error.
-pub(crate) fn for_each<T: Sync>(
+///
+/// # Errors
+/// The first of `work`, which ends all of it.
+pub fn for_each<T: Sync, E: Send>(
     items: &[T],
-    work: impl Fn(&T, &mut AlignedBytes) -> Result<(), StoreError> + Sync,
-) -> Result<(), StoreError> {
+    work: impl Fn(&T, &mut AlignedBytes) -> Result<(), E> + Sync,
+) -> Result<(), E> {
     let threads = cores().min(items.len());
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
@@ -102,14 +104,17 @@ pub(crate) fn for_each<T: Sync>(
 
 /// Reads `chunks` of a file of `size` bytes in large pieces and gives `each` one chunk at a time;
 /// what the file no longer has is given shorter than it should be.
-pub(crate) fn read_chunks(
+///
+/// # Errors
+/// The first of `each`, or what the disk refused.
+pub fn read_chunks<E: From<DiskError>>(
     file: &dyn DiskFile,
     path: &Path,
     size: u64,
     chunks: Range<u32>,
     buffer: &mut AlignedBytes,
-    mut each: impl FnMut(ChunkIndex, &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+    mut each: impl FnMut(ChunkIndex, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     for start in chunks.clone().step_by(READ_CHUNKS as usize) {
         let group = start..start.saturating_add(READ_CHUNKS).min(chunks.end);
         let lens = group
@@ -128,13 +133,14 @@ pub(crate) fn read_chunks(
 }
 
 /// The chaining values of one file of several chunks, which come from several threads.
-pub(crate) struct CvSlots {
+pub struct CvSlots {
     size: u64,
     cvs: Mutex<Vec<ChunkCv>>,
 }
 
 impl CvSlots {
-    pub(crate) fn new(size: u64) -> Self {
+    /// For a file of `size` bytes.
+    pub fn new(size: u64) -> Self {
         let none = ChunkCv::new([0; 32]);
         Self {
             size,
@@ -142,7 +148,8 @@ impl CvSlots {
         }
     }
 
-    pub(crate) fn set(&self, index: ChunkIndex, bytes: &[u8]) {
+    /// Notes the chaining value of a chunk with these bytes.
+    pub fn set(&self, index: ChunkIndex, bytes: &[u8]) {
         let cv = chunk_cv(index, bytes);
         if let Some(slot) = lock(&self.cvs).get_mut(index.0 as usize) {
             *slot = cv;
@@ -150,18 +157,17 @@ impl CvSlots {
     }
 
     /// The list, when all are set.
-    pub(crate) fn finish(&self) -> Option<ChunkList> {
+    pub fn finish(&self) -> Option<ChunkList> {
         ChunkList::from_hashed(self.size, std::mem::take(&mut lock(&self.cvs)))
     }
 }
 
 /// The chunk list of the first `size` bytes of the file at `path`, which has several chunks;
 /// `None` if it is shorter.
-pub(crate) fn hash(
-    file: &dyn DiskFile,
-    path: &Path,
-    size: u64,
-) -> Result<Option<ChunkList>, StoreError> {
+///
+/// # Errors
+/// What the disk refused.
+pub fn hash(file: &dyn DiskFile, path: &Path, size: u64) -> Result<Option<ChunkList>, DiskError> {
     let slots = CvSlots::new(size);
     let whole = AtomicBool::new(true);
     for_each(&spans([size]), |span, buffer| {
@@ -185,42 +191,6 @@ pub(crate) fn hash(
     } else {
         None
     })
-}
-
-/// Counts what several threads have done and reports it to the observer.
-pub(crate) struct Meter<'a> {
-    observer: &'a dyn Observer,
-    progress: Mutex<Progress>,
-}
-
-impl<'a> Meter<'a> {
-    pub(crate) fn new(observer: &'a dyn Observer, files_total: u64, bytes_total: u64) -> Self {
-        let progress = Progress {
-            files_total,
-            bytes_total,
-            ..Progress::default()
-        };
-        Self {
-            observer,
-            progress: Mutex::new(progress),
-        }
-    }
-
-    /// Adds to what is done; an error when the work should stop.
-    pub(crate) fn add(&self, files: u64, bytes: u64) -> Result<(), StoreError> {
-        let progress = {
-            let mut progress = lock(&self.progress);
-            progress.files_done += files;
-            progress.bytes_done += bytes;
-            *progress
-        };
-        self.observer.progress(progress);
-        if self.observer.cancelled() {
-            Err(StoreError::Cancelled)
-        } else {
-            Ok(())
-        }
-    }
 }
 
 #[cfg(test)]
@@ -249,13 +219,9 @@ mod tests {
         let items: Vec<usize> = (0..10_000).collect();
         let outcome = for_each(&items, |item, _| {
             done.fetch_add(1, Ordering::Relaxed);
-            if *item >= 5 {
-                Err(StoreError::Cancelled)
-            } else {
-                Ok(())
-            }
+            if *item >= 5 { Err("enough") } else { Ok(()) }
         });
-        assert!(matches!(outcome, Err(StoreError::Cancelled)));
+        assert_eq!(outcome, Err("enough"));
         // Each thread ends with its own error at the latest.
         let threads = thread::available_parallelism().map_or(1, usize::from);
         assert!(done.into_inner() <= 5 + threads);

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use crate::disk::DiskFile;
+use hubless_disk::DiskFile;
 
 /// The file of the index. The lock on it is the store's, so that it outlives a reopening.
 #[derive(Debug)]

@@ -6,31 +6,35 @@ use bytes::Bytes;
 use hubless_content::{ChunkList, ChunkSet, FileHash, Manifest};
 
 use crate::{
-    error::StoreError,
-    index::{
-        Index,
-        digests::{self, Digests},
-        files::{encode_list, get_record, put_record, write_uses},
-        record::{Check, FileLocation, Record},
-        tables,
-    },
+    digests::{self, Digests},
+    error::IndexError,
+    file_rows::{encode_list, get_record, put_record},
+    files::write_uses,
+    index::Index,
+    record::{Check, FileLocation, Record},
+    tables,
 };
 
 /// What one group commit writes.
 #[derive(Default)]
-pub(crate) struct Batch {
-    pub(crate) inline: HashMap<FileHash, Bytes>,
-    pub(crate) lists: HashMap<FileHash, ChunkList>,
+pub struct Batch {
+    /// The bytes of files of one chunk.
+    pub inline: HashMap<FileHash, Bytes>,
+    /// Chunk lists that are new.
+    pub lists: HashMap<FileHash, ChunkList>,
     /// Partial files with more chunks than the index knows.
-    pub(crate) dirty: HashSet<FileHash>,
-    pub(crate) records: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    pub(crate) digests: HashMap<FileHash, Digests>,
+    pub dirty: HashSet<FileHash>,
+    /// New values of records of others; `None` removes one.
+    pub records: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Digests that were computed.
+    pub digests: HashMap<FileHash, Digests>,
     /// Complete files that were found to be right.
-    pub(crate) checks: HashMap<FileHash, Check>,
+    pub checks: HashMap<FileHash, Check>,
 }
 
 impl Batch {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
         self.inline.is_empty()
             && self.lists.is_empty()
             && self.dirty.is_empty()
@@ -40,7 +44,7 @@ impl Batch {
     }
 
     /// Puts back what could not be written, under what came since.
-    pub(crate) fn put_under(&self, newer: &mut Self) {
+    pub fn put_under(&self, newer: &mut Self) {
         newer.inline.extend(
             self.inline
                 .iter()
@@ -64,31 +68,37 @@ impl Batch {
 }
 
 /// One of the dirty files of a batch, with its bytes synced.
-pub(crate) struct FileRow<'a> {
-    pub(crate) file: FileHash,
-    pub(crate) record: Record,
+pub struct FileRow<'a> {
+    /// The file.
+    pub file: FileHash,
+    /// Where its bytes are.
+    pub record: Record,
     /// The chunks that are held, unless the file is complete.
-    pub(crate) held: Option<&'a ChunkSet>,
+    pub held: Option<&'a ChunkSet>,
 }
 
 /// A file that is put in its place, or stays where the user has it.
-pub(crate) struct PlacedRow<'a> {
-    pub(crate) file: FileHash,
-    pub(crate) record: Record,
-    pub(crate) list: &'a ChunkList,
-    pub(crate) digests: Option<Digests>,
+pub struct PlacedRow<'a> {
+    /// The file.
+    pub file: FileHash,
+    /// Where its bytes are.
+    pub record: Record,
+    /// Its chunk list.
+    pub list: &'a ChunkList,
+    /// Its digests, if they are known.
+    pub digests: Option<Digests>,
 }
 
 impl Index {
     /// Writes a batch, its dirty files as `files` has them, and the last uses of files. Returns the
     /// bytes of inline files that were there already.
-    pub(crate) fn commit(
+    pub fn commit(
         &self,
         batch: &Batch,
         files: &[FileRow<'_>],
         uses: &[(FileHash, u64)],
-    ) -> Result<u64, StoreError> {
-        self.write(|write| {
+    ) -> Result<u64, IndexError> {
+        self.database.write(|write| {
             let mut twice = 0;
             let mut records = tables::FILES.write(write)?;
             let mut held = tables::HELD.write(write)?;
@@ -133,17 +143,17 @@ impl Index {
 
     /// Makes files known, and a manifest, pinned, with them; all or none. Returns the records that
     /// were there before.
-    pub(crate) fn place(
+    pub fn place(
         &self,
         placed: &[PlacedRow<'_>],
         manifest: Option<&Manifest>,
-    ) -> Result<HashMap<FileHash, Record>, StoreError> {
+    ) -> Result<HashMap<FileHash, Record>, IndexError> {
         let model = manifest.map(|manifest| (manifest.content_hash(), manifest.encode()));
         let digests = placed
             .iter()
             .filter_map(|row| Some((row.file, row.digests?)));
         let digests: HashMap<FileHash, Digests> = digests.collect();
-        self.write(|write| {
+        self.database.write(|write| {
             let mut files = tables::FILES.write(write)?;
             let mut held = tables::HELD.write(write)?;
             let mut lists = write.open_table(tables::CHUNK_LISTS)?;

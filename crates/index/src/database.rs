@@ -3,66 +3,32 @@
 //! redb refuses all work after one failed write or read, because it no longer knows what is on
 //! the disk, and it may panic on a file that something else has altered. Neither may end the
 //! store: here a database that failed is dropped and opened again from its last commit, and a
-//! panic becomes [`StoreError::Corrupt`].
+//! panic becomes [`IndexError::Corrupt`].
 
 use std::{
-    cell::Cell,
     io,
-    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     path::PathBuf,
     sync::{
-        Arc, Once, RwLock, RwLockReadGuard,
+        Arc, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use hubless_disk::{DiskError, DiskFile, IoContext, read, write};
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::{
-    disk::DiskFile,
-    error::{IoContext, StoreError},
-    index::{
-        backend::IndexFile,
-        salvage::{self, Loss},
-    },
-    locks::{read, write},
+    backend::IndexFile,
+    error::IndexError,
+    overlay::pages_are_right,
+    tx::{Panicked, TxError, TxResult, caught},
 };
 
 /// Memory that redb may use. Its pages are few: bulk bytes lie in files.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Why a transaction failed.
-#[derive(Debug)]
-pub(super) enum IndexError {
-    Redb(redb::Error),
-    /// A value is not what this program writes; holds what it should have been.
-    Malformed(&'static str),
-    /// The index was opened to read.
-    ReadOnly,
-}
-
-macro_rules! from_redb {
-    ($($error:ident),*) => {
-        $(impl From<redb::$error> for IndexError {
-            fn from(error: redb::$error) -> Self {
-                Self::Redb(error.into())
-            }
-        })*
-    };
-}
-
-from_redb!(
-    DatabaseError,
-    TransactionError,
-    TableError,
-    StorageError,
-    CommitError
-);
-
-pub(super) type IndexResult<T> = Result<T, IndexError>;
-
 /// The database, opened anew after a failure.
-pub(super) struct Database {
+pub(crate) struct Database {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     database: RwLock<Option<Opened>>,
@@ -84,24 +50,24 @@ impl Opened {
         }
     }
 
-    fn begin_write(&self) -> IndexResult<WriteTransaction> {
+    fn begin_write(&self) -> TxResult<WriteTransaction> {
         match self {
             Self::Writable(database) => Ok(database.begin_write()?),
-            Self::ReadOnly(_) => Err(IndexError::ReadOnly),
+            Self::ReadOnly(_) => Err(TxError::ReadOnly),
         }
     }
 }
 
 impl Database {
-    pub(super) fn open(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, IndexError> {
         Self::open_as(path, file, false)
     }
 
     /// Opens an index that cannot be written to. One that was not closed needs to be.
-    pub(super) fn open_read_only(
+    pub(crate) fn open_read_only(
         path: PathBuf,
         file: Arc<dyn DiskFile>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, IndexError> {
         Self::open_as(path, file, true)
     }
 
@@ -109,7 +75,7 @@ impl Database {
         path: PathBuf,
         file: Arc<dyn DiskFile>,
         read_only: bool,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, IndexError> {
         let database = Self {
             path,
             file,
@@ -121,31 +87,31 @@ impl Database {
         Ok(database)
     }
 
-    pub(super) fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.read_only
     }
 
     /// An error if the index was opened to read.
-    pub(super) fn writable(&self) -> Result<(), StoreError> {
+    pub(crate) fn writable(&self) -> Result<(), IndexError> {
         match self.read_only {
-            true => Err(self.explain(Failure::Index(IndexError::ReadOnly))),
+            true => Err(self.explain(Failure::Index(TxError::ReadOnly))),
             false => Ok(()),
         }
     }
 
     /// Runs `work` on a snapshot. It may run twice, if the database had to be opened again.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
-        work: impl Fn(&ReadTransaction) -> IndexResult<T>,
-    ) -> Result<T, StoreError> {
+        work: impl Fn(&ReadTransaction) -> TxResult<T>,
+    ) -> Result<T, IndexError> {
         self.run(|database| work(&database.begin_read()?))
     }
 
     /// Runs `work` and makes what it wrote durable. It may run twice, as with [`Database::read`].
-    pub(super) fn write<T>(
+    pub(crate) fn write<T>(
         &self,
-        work: impl Fn(&WriteTransaction) -> IndexResult<T>,
-    ) -> Result<T, StoreError> {
+        work: impl Fn(&WriteTransaction) -> TxResult<T>,
+    ) -> Result<T, IndexError> {
         self.run(|database| {
             let transaction = database.begin_write()?;
             let value = work(&transaction)?;
@@ -155,10 +121,10 @@ impl Database {
     }
 
     /// Runs `work` as [`Database::write`] does, unless it refuses: then nothing is written.
-    pub(super) fn write_unless_refused<T, R>(
+    pub(crate) fn write_unless_refused<T, R>(
         &self,
-        work: impl Fn(&WriteTransaction) -> IndexResult<Result<T, R>>,
-    ) -> Result<Result<T, R>, StoreError> {
+        work: impl Fn(&WriteTransaction) -> TxResult<Result<T, R>>,
+    ) -> Result<Result<T, R>, IndexError> {
         self.run(|database| {
             let transaction = database.begin_write()?;
             let outcome = work(&transaction)?;
@@ -171,7 +137,7 @@ impl Database {
     }
 
     /// Ends all work; the file is no longer touched.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.reset();
         if let Err(error) = self.file.unlock() {
@@ -179,19 +145,19 @@ impl Database {
         }
     }
 
-    fn run<T>(&self, work: impl Fn(&Opened) -> IndexResult<T>) -> Result<T, StoreError> {
+    fn run<T>(&self, work: impl Fn(&Opened) -> TxResult<T>) -> Result<T, IndexError> {
         match self.attempt(&work) {
             // Another call failed before; this one opens the database again.
-            Err(Failure::Index(IndexError::Redb(redb::Error::PreviousIo))) => self.attempt(&work),
+            Err(Failure::Index(TxError::Redb(redb::Error::PreviousIo))) => self.attempt(&work),
             outcome => outcome,
         }
         .map_err(|failure| self.explain(failure))
     }
 
-    fn attempt<T>(&self, work: impl Fn(&Opened) -> IndexResult<T>) -> Result<T, Failure> {
+    fn attempt<T>(&self, work: impl Fn(&Opened) -> TxResult<T>) -> Result<T, Failure> {
         let guard = self.ready().map_err(Failure::Open)?;
         let Some(database) = guard.as_ref() else {
-            return Err(Failure::Open(StoreError::Closed));
+            return Err(Failure::Open(IndexError::Closed));
         };
         let outcome = caught(|| work(database));
         drop(guard);
@@ -200,7 +166,7 @@ impl Database {
             Ok(Err(error)) => {
                 if matches!(
                     &error,
-                    IndexError::Redb(redb::Error::Io(_) | redb::Error::PreviousIo)
+                    TxError::Redb(redb::Error::Io(_) | redb::Error::PreviousIo)
                 ) {
                     self.reset();
                 }
@@ -214,7 +180,7 @@ impl Database {
     }
 
     /// The database, opened if it is not.
-    fn ready(&self) -> Result<RwLockReadGuard<'_, Option<Opened>>, StoreError> {
+    fn ready(&self) -> Result<RwLockReadGuard<'_, Option<Opened>>, IndexError> {
         loop {
             let guard = read(&self.database);
             if guard.is_some() {
@@ -223,7 +189,7 @@ impl Database {
             drop(guard);
             let mut slot = write(&self.database);
             if self.closed.load(Ordering::Acquire) {
-                return Err(StoreError::Closed);
+                return Err(IndexError::Closed);
             }
             if slot.is_none() {
                 *slot = Some(self.open_database()?);
@@ -231,7 +197,7 @@ impl Database {
         }
     }
 
-    fn open_database(&self) -> Result<Opened, StoreError> {
+    fn open_database(&self) -> Result<Opened, IndexError> {
         let opened = caught(|| {
             let mut builder = redb::Database::builder();
             builder.set_cache_size(CACHE_BYTES);
@@ -252,43 +218,35 @@ impl Database {
 
     /// Whether all pages are as they were written. All else waits meanwhile; the file is closed for it,
     /// and stays as it is.
-    pub(super) fn pages_are_right(&self) -> Result<bool, StoreError> {
+    pub(crate) fn pages_are_right(&self) -> Result<bool, IndexError> {
         let mut slot = write(&self.database);
         if self.closed.load(Ordering::Acquire) {
-            return Err(StoreError::Closed);
+            return Err(IndexError::Closed);
         }
         let database = slot.take();
         if caught(|| drop(database)).is_err() {
             return Ok(false);
         }
-        salvage::pages_are_right(&self.file).context("read", &self.path)
+        Ok(pages_are_right(&self.file).context("read", &self.path)?)
     }
 
     /// As [`Database::pages_are_right`], for callers that can do nothing about it.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if a page is damaged.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    /// [`IndexError::Corrupt`] if a page is damaged.
+    pub(crate) fn check(&self) -> Result<(), IndexError> {
         if self.pages_are_right()? {
             return Ok(());
         }
-        Err(StoreError::Corrupt {
+        Err(IndexError::Corrupt {
             path: self.path.clone(),
             detail: "some of its pages are damaged; it is made anew at the next start".into(),
         })
     }
 
     /// The file that the index lies in.
-    pub(super) fn file(&self) -> Arc<dyn DiskFile> {
+    pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
         self.file.clone()
-    }
-
-    /// Copies what is right in a damaged index to this one.
-    pub(super) fn salvage_into(
-        &self,
-        damaged: &Arc<dyn DiskFile>,
-    ) -> Result<Vec<Loss>, StoreError> {
-        self.write(|write| salvage::salvage(damaged, write))
     }
 
     /// Drops a database that can no longer be used.
@@ -299,66 +257,38 @@ impl Database {
         }
     }
 
-    fn explain(&self, failure: Failure) -> StoreError {
+    fn explain(&self, failure: Failure) -> IndexError {
         let path = self.path.clone();
-        let corrupt = |detail: String| StoreError::Corrupt {
+        let corrupt = |detail: String| IndexError::Corrupt {
             path: path.clone(),
             detail,
         };
         let error = match failure {
             Failure::Open(error) => return error,
             Failure::Panic => return corrupt("reading it failed unexpectedly".into()),
-            Failure::Index(IndexError::Malformed(what)) => {
+            Failure::Index(TxError::Malformed(what)) => {
                 return corrupt(format!("a value is not {what}"));
             }
-            Failure::Index(IndexError::ReadOnly) => return StoreError::ReadOnly { path },
-            Failure::Index(IndexError::Redb(error)) => error,
+            Failure::Index(TxError::ReadOnly) => return DiskError::ReadOnly { path }.into(),
+            Failure::Index(TxError::Redb(error)) => error,
         };
         match error {
             redb::Error::Corrupted(detail) => corrupt(detail),
             // It was not closed, and cannot be repaired where it is.
-            redb::Error::RepairAborted => StoreError::ReadOnly { path },
+            redb::Error::RepairAborted => DiskError::ReadOnly { path }.into(),
             redb::Error::UpgradeRequired(version) => corrupt(format!("file format {version}")),
             redb::Error::Io(error) if is_about_contents(&error) => corrupt(error.to_string()),
-            redb::Error::Io(error) => StoreError::io("write", &path, error),
+            redb::Error::Io(error) => DiskError::new("write", &path, error).into(),
             error @ (redb::Error::TableTypeMismatch { .. }
             | redb::Error::TableDoesNotExist(_)
             | redb::Error::TableIsMultimap(_)
             | redb::Error::TypeDefinitionChanged { .. }) => corrupt(error.to_string()),
-            error => StoreError::Index {
+            error => IndexError::Failed {
                 path,
                 source: Box::new(error),
             },
         }
     }
-}
-
-/// redb panicked.
-#[derive(Debug)]
-pub(super) struct Panicked;
-
-thread_local! {
-    /// Whether a panic of this thread becomes an error, so that it is not to be printed.
-    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `work`; a panic in it ends there, and is logged instead of printed.
-pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = take_hook();
-        set_hook(Box::new(move |panic| {
-            if IS_CAUGHT.get() {
-                tracing::debug!(%panic, "the index made its reader panic");
-            } else {
-                before(panic);
-            }
-        }));
-    });
-    let was_caught = IS_CAUGHT.replace(true);
-    let outcome = catch_unwind(AssertUnwindSafe(work));
-    IS_CAUGHT.set(was_caught);
-    outcome.map_err(|_| Panicked)
 }
 
 /// redb reports a file that is not its own as `InvalidData`, one that is cut off as the read
@@ -371,7 +301,7 @@ fn is_about_contents(error: &io::Error) -> bool {
 }
 
 enum Failure {
-    Open(StoreError),
-    Index(IndexError),
+    Open(IndexError),
+    Index(TxError),
     Panic,
 }

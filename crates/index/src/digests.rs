@@ -12,13 +12,11 @@ use redb::WriteTransaction;
 use sha1::{Digest, Sha1};
 
 use crate::{
-    error::StoreError,
-    index::{
-        Index,
-        database::{IndexError, IndexResult},
-        files::{decode_record, file_of, get_record},
-        tables,
-    },
+    database::Database,
+    error::IndexError,
+    file_rows::{decode_record, file_of, get_record},
+    tables,
+    tx::{TxError, TxResult},
 };
 
 /// What other hubs call a file.
@@ -86,32 +84,32 @@ impl DigestHasher {
 
 /// The rows of digests.
 #[derive(Clone, Copy)]
-pub(crate) struct DigestTable<'a> {
-    pub(super) index: &'a Index,
+pub struct DigestTable<'a> {
+    pub(crate) database: &'a Database,
 }
 
 impl DigestTable<'_> {
-    pub(crate) fn get(self, file: FileHash) -> Result<Option<Digests>, StoreError> {
-        self.index.read(|read| {
+    /// The digests of a file, if they are known.
+    pub fn get(self, file: FileHash) -> Result<Option<Digests>, IndexError> {
+        self.database.read(|read| {
             let table = tables::DIGESTS.read(read)?;
             let row = table.get(file.as_bytes())?;
             row.map(|row| decode(&row)).transpose()
         })
     }
 
-    pub(crate) fn file_by_sha256(self, sha256: Sha256) -> Result<Option<FileHash>, StoreError> {
-        self.index.read(|read| {
+    /// The file with this SHA-256, if one is known.
+    pub fn file_by_sha256(self, sha256: Sha256) -> Result<Option<FileHash>, IndexError> {
+        self.database.read(|read| {
             let table = tables::SHA256S.read(read)?;
             let row = table.get(sha256.as_bytes())?;
             row.map(|row| file_of(&row)).transpose()
         })
     }
 
-    pub(crate) fn file_by_git_blob(
-        self,
-        git_blob: GitBlobId,
-    ) -> Result<Option<FileHash>, StoreError> {
-        self.index.read(|read| {
+    /// The file with this id as a git blob, if one is known.
+    pub fn file_by_git_blob(self, git_blob: GitBlobId) -> Result<Option<FileHash>, IndexError> {
+        self.database.read(|read| {
             let table = tables::GIT_BLOBS.read(read)?;
             let row = table.get(git_blob.as_bytes())?;
             row.map(|row| file_of(&row)).transpose()
@@ -119,11 +117,8 @@ impl DigestTable<'_> {
     }
 
     /// The SHA-256 of those files that `wants` picks.
-    pub(crate) fn sha256s(
-        self,
-        wants: impl Fn(FileHash) -> bool,
-    ) -> Result<Vec<Sha256>, StoreError> {
-        self.index.read(|read| {
+    pub fn sha256s(self, wants: impl Fn(FileHash) -> bool) -> Result<Vec<Sha256>, IndexError> {
+        self.database.read(|read| {
             let mut found = Vec::new();
             for row in tables::SHA256S.read(read)?.iter()? {
                 let (sha256, file) = row?;
@@ -136,13 +131,13 @@ impl DigestTable<'_> {
     }
 
     /// Up to `max` complete files without digests, in the order of their hashes, those after `after`.
-    pub(crate) fn files_without(
+    pub fn files_without(
         self,
         after: Option<FileHash>,
         max: usize,
-    ) -> Result<Vec<FileHash>, StoreError> {
+    ) -> Result<Vec<FileHash>, IndexError> {
         let start = after.unwrap_or(FileHash::new([0; 32]));
-        self.index.read(|read| {
+        self.database.read(|read| {
             let known = tables::DIGESTS.read(read)?;
             let files = tables::FILES.read(read)?;
             let mut without = Vec::new();
@@ -164,16 +159,16 @@ impl DigestTable<'_> {
     }
 }
 
-fn decode(bytes: &[u8]) -> IndexResult<Digests> {
+fn decode(bytes: &[u8]) -> TxResult<Digests> {
     let digests = bytes.try_into().ok().and_then(Digests::from_bytes);
-    digests.ok_or(IndexError::Malformed("the digests of a file"))
+    digests.ok_or(TxError::Malformed("the digests of a file"))
 }
 
 /// Writes the digests of those files that are still there.
-pub(super) fn write(
+pub(crate) fn write(
     write: &WriteTransaction,
     digests: &HashMap<FileHash, Digests>,
-) -> IndexResult<()> {
+) -> TxResult<()> {
     if digests.is_empty() {
         return Ok(());
     }
@@ -200,7 +195,7 @@ pub(super) fn write(
 }
 
 /// Removes the digests of files that are removed.
-pub(super) fn forget(write: &WriteTransaction, files: &[FileHash]) -> IndexResult<()> {
+pub(crate) fn forget(write: &WriteTransaction, files: &[FileHash]) -> TxResult<()> {
     let mut table = tables::DIGESTS.write(write)?;
     let mut sha256s = tables::SHA256S.write(write)?;
     let mut git_blobs = tables::GIT_BLOBS.write(write)?;

@@ -4,40 +4,36 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use hubless_content::{ChunkCv, ChunkList, ChunkSet, FileHash, chunk_count};
-use redb::{ReadableTable, Table, WriteTransaction};
+use hubless_content::{ChunkList, ChunkSet, FileHash};
+use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
-    error::StoreError,
-    index::{
-        Index,
-        database::{IndexError, IndexResult},
-        digests,
-        presence::Presence,
-        record::{FileLocation, Record},
-        sealed::Rows,
-        tables::{self, Hash},
-    },
+    database::Database,
+    digests,
+    error::IndexError,
+    file_rows::{decode_list, encode_list, get_held, get_record, put_record, records},
+    presence::Presence,
+    record::{FileLocation, Record},
+    tables,
+    tx::{TxError, TxResult},
 };
 
 /// The rows of files.
 #[derive(Clone, Copy)]
-pub(crate) struct FileTable<'a> {
-    pub(super) index: &'a Index,
+pub struct FileTable<'a> {
+    pub(crate) database: &'a Database,
 }
 
 impl FileTable<'_> {
-    pub(crate) fn get(self, file: FileHash) -> Result<Option<Record>, StoreError> {
-        self.index
+    /// Where the bytes of a file are, if it is known.
+    pub fn get(self, file: FileHash) -> Result<Option<Record>, IndexError> {
+        self.database
             .read(|read| get_record(&tables::FILES.read(read)?, file))
     }
 
     /// A record, and which chunks of a partial file are held.
-    pub(crate) fn get_with_held(
-        self,
-        file: FileHash,
-    ) -> Result<Option<(Record, ChunkSet)>, StoreError> {
-        self.index.read(|read| {
+    pub fn get_with_held(self, file: FileHash) -> Result<Option<(Record, ChunkSet)>, IndexError> {
+        self.database.read(|read| {
             let Some(record) = get_record(&tables::FILES.read(read)?, file)? else {
                 return Ok(None);
             };
@@ -46,21 +42,22 @@ impl FileTable<'_> {
         })
     }
 
-    pub(crate) fn chunk_list(self, file: FileHash) -> Result<Option<ChunkList>, StoreError> {
-        self.index.read(|read| {
+    /// The chunk list of a file, if it is known.
+    pub fn chunk_list(self, file: FileHash) -> Result<Option<ChunkList>, IndexError> {
+        self.database.read(|read| {
             let lists = read.open_table(tables::CHUNK_LISTS)?;
             let Some(value) = lists.get(file.as_bytes())? else {
                 return Ok(None);
             };
             let list = decode_list(file, value.value());
             list.map(Some)
-                .ok_or(IndexError::Malformed("the chunk list of its file"))
+                .ok_or(TxError::Malformed("the chunk list of its file"))
         })
     }
 
     /// The bytes of a file of one chunk.
-    pub(crate) fn inline_bytes(self, file: FileHash) -> Result<Option<Bytes>, StoreError> {
-        self.index.read(|read| {
+    pub fn inline_bytes(self, file: FileHash) -> Result<Option<Bytes>, IndexError> {
+        self.database.read(|read| {
             let table = read.open_table(tables::INLINE)?;
             Ok(table
                 .get(file.as_bytes())?
@@ -69,8 +66,8 @@ impl FileTable<'_> {
     }
 
     /// Files, and chunk lists without a file.
-    pub(crate) fn all(self) -> Result<Vec<FileHash>, StoreError> {
-        self.index.read(|read| {
+    pub fn all(self) -> Result<Vec<FileHash>, IndexError> {
+        self.database.read(|read| {
             let mut files = HashSet::new();
             for row in records(&tables::FILES.read(read)?)? {
                 files.insert(row?.0);
@@ -84,12 +81,12 @@ impl FileTable<'_> {
 
     /// Runs `step` over all records, ordered by file. Begins anew with `start` if the database had to
     /// be opened again.
-    pub(crate) fn fold<T>(
+    pub fn fold<T>(
         self,
         start: impl Fn() -> T,
         step: impl Fn(&mut T, FileHash, Record),
-    ) -> Result<T, StoreError> {
-        self.index.read(|read| {
+    ) -> Result<T, IndexError> {
+        self.database.read(|read| {
             let mut sum = start();
             for row in records(&tables::FILES.read(read)?)? {
                 let (file, record) = row?;
@@ -100,12 +97,12 @@ impl FileTable<'_> {
     }
 
     /// As [`FileTable::fold`], with the last use of each file in milliseconds since 1970, or 0.
-    pub(crate) fn fold_with_use<T>(
+    pub fn fold_with_use<T>(
         self,
         start: impl Fn() -> T,
         step: impl Fn(&mut T, FileHash, Record, u64),
-    ) -> Result<T, StoreError> {
-        self.index.read(|read| {
+    ) -> Result<T, IndexError> {
+        self.database.read(|read| {
             let uses = read.open_table(tables::USED)?;
             let mut sum = start();
             for row in records(&tables::FILES.read(read)?)? {
@@ -118,8 +115,8 @@ impl FileTable<'_> {
     }
 
     /// Files of which at least one chunk can be read, and whether all can.
-    pub(crate) fn readable(self) -> Result<Vec<(FileHash, bool)>, StoreError> {
-        self.index.read(|read| {
+    pub fn readable(self) -> Result<Vec<(FileHash, bool)>, IndexError> {
+        self.database.read(|read| {
             let table = tables::FILES.read(read)?;
             let held = tables::HELD.read(read)?;
             let mut files = Vec::new();
@@ -139,12 +136,12 @@ impl FileTable<'_> {
     }
 
     /// Which chunks of each file can be read; `newer` is asked first, for what is not committed yet.
-    pub(crate) fn presence(
+    pub fn presence(
         self,
         files: impl Iterator<Item = FileHash> + Clone,
         newer: impl Fn(FileHash) -> Option<Presence>,
-    ) -> Result<Vec<Presence>, StoreError> {
-        self.index.read(|read| {
+    ) -> Result<Vec<Presence>, IndexError> {
+        self.database.read(|read| {
             let table = tables::FILES.read(read)?;
             let held = tables::HELD.read(read)?;
             let presence = files.clone().map(|file| {
@@ -166,18 +163,13 @@ impl FileTable<'_> {
     }
 
     /// Removes files with all that is known of them. Returns the records that were there.
-    pub(crate) fn remove(self, files: &[FileHash]) -> Result<Vec<(FileHash, Record)>, StoreError> {
-        self.index.write(|write| remove_rows(write, files))
+    pub fn remove(self, files: &[FileHash]) -> Result<Vec<(FileHash, Record)>, IndexError> {
+        self.database.write(|write| remove_rows(write, files))
     }
 
     /// Puts a new record in the place of `known`, unless another has come meanwhile. True if it was put.
-    pub(crate) fn replace(
-        self,
-        file: FileHash,
-        known: &Record,
-        new: &Record,
-    ) -> Result<bool, StoreError> {
-        self.index.write(|write| {
+    pub fn replace(self, file: FileHash, known: &Record, new: &Record) -> Result<bool, IndexError> {
+        self.database.write(|write| {
             let mut table = tables::FILES.write(write)?;
             if get_record(&table, file)?.as_ref() != Some(known) {
                 return Ok(false);
@@ -188,13 +180,13 @@ impl FileTable<'_> {
     }
 
     /// Makes a file partial, of which these chunks are held.
-    pub(crate) fn make_partial(
+    pub fn make_partial(
         self,
         file: FileHash,
         size: u64,
         held: &ChunkSet,
-    ) -> Result<(), StoreError> {
-        self.index.write(|write| {
+    ) -> Result<(), IndexError> {
+        self.database.write(|write| {
             let mut files = tables::FILES.write(write)?;
             put_record(&mut files, file, &Record::new(size, FileLocation::Partial))?;
             let mut table = tables::HELD.write(write)?;
@@ -203,9 +195,9 @@ impl FileTable<'_> {
     }
 
     /// Makes a partial file known with its chunk list; none of its chunks is held.
-    pub(crate) fn put_partial(self, list: &ChunkList) -> Result<(), StoreError> {
+    pub fn put_partial(self, list: &ChunkList) -> Result<(), IndexError> {
         let file = list.file();
-        self.index.write(|write| {
+        self.database.write(|write| {
             let record = Record::new(list.size(), FileLocation::Partial);
             put_record(&mut tables::FILES.write(write)?, file, &record)?;
             tables::HELD.write(write)?.remove(file.as_bytes())?;
@@ -216,12 +208,12 @@ impl FileTable<'_> {
     }
 
     /// Notes when files were last used, in milliseconds since 1970.
-    pub(crate) fn put_uses(self, uses: &[(FileHash, u64)]) -> Result<(), StoreError> {
-        self.index.write(|write| write_uses(write, uses))
+    pub fn put_uses(self, uses: &[(FileHash, u64)]) -> Result<(), IndexError> {
+        self.database.write(|write| write_uses(write, uses))
     }
 }
 
-pub(super) fn write_uses(write: &WriteTransaction, uses: &[(FileHash, u64)]) -> IndexResult<()> {
+pub(crate) fn write_uses(write: &WriteTransaction, uses: &[(FileHash, u64)]) -> TxResult<()> {
     let mut table = write.open_table(tables::USED)?;
     for (file, at) in uses {
         table.insert(file.as_bytes(), at)?;
@@ -229,10 +221,7 @@ pub(super) fn write_uses(write: &WriteTransaction, uses: &[(FileHash, u64)]) -> 
     Ok(())
 }
 
-fn remove_rows(
-    write: &WriteTransaction,
-    files: &[FileHash],
-) -> IndexResult<Vec<(FileHash, Record)>> {
+fn remove_rows(write: &WriteTransaction, files: &[FileHash]) -> TxResult<Vec<(FileHash, Record)>> {
     let mut records = tables::FILES.write(write)?;
     let mut held = tables::HELD.write(write)?;
     let mut lists = write.open_table(tables::CHUNK_LISTS)?;
@@ -251,71 +240,4 @@ fn remove_rows(
     }
     digests::forget(write, files)?;
     Ok(removed)
-}
-
-/// A file hash as a value.
-pub(super) fn file_of(value: &[u8]) -> IndexResult<FileHash> {
-    FileHash::from_slice(value).ok_or(IndexError::Malformed("the hash of a file"))
-}
-
-pub(super) fn get_record(
-    table: &Rows<impl ReadableTable<Hash, &'static [u8]>>,
-    file: FileHash,
-) -> IndexResult<Option<Record>> {
-    let value = table.get(file.as_bytes())?;
-    value.map(|value| decode_record(&value)).transpose()
-}
-
-/// All records, ordered by file.
-fn records(
-    table: &Rows<impl ReadableTable<Hash, &'static [u8]>>,
-) -> IndexResult<impl Iterator<Item = IndexResult<(FileHash, Record)>>> {
-    let rows = table.iter()?;
-    Ok(rows.map(|row| {
-        let (key, value) = row?;
-        Ok((FileHash::new(*key.value()), decode_record(&value)?))
-    }))
-}
-
-pub(super) fn put_record(
-    table: &mut Rows<Table<'_, Hash, &'static [u8]>>,
-    file: FileHash,
-    record: &Record,
-) -> IndexResult<()> {
-    table.insert(file.as_bytes(), &record.encode())
-}
-
-pub(super) fn decode_record(bytes: &[u8]) -> IndexResult<Record> {
-    Record::decode(bytes).ok_or(IndexError::Malformed("the record of a file"))
-}
-
-fn get_held(
-    table: &Rows<impl ReadableTable<Hash, &'static [u8]>>,
-    file: FileHash,
-    size: u64,
-) -> IndexResult<ChunkSet> {
-    let count = chunk_count(size);
-    match table.get(file.as_bytes())? {
-        None => Ok(ChunkSet::empty(count)),
-        Some(value) => ChunkSet::from_bytes(count, &value)
-            .ok_or(IndexError::Malformed("a set of chunks of its file")),
-    }
-}
-
-pub(super) fn encode_list(list: &ChunkList) -> Vec<u8> {
-    let cvs = list.cvs().iter().flat_map(|cv| cv.as_bytes());
-    list.size()
-        .to_le_bytes()
-        .iter()
-        .chain(cvs)
-        .copied()
-        .collect()
-}
-
-pub(super) fn decode_list(file: FileHash, bytes: &[u8]) -> Option<ChunkList> {
-    let (size, cvs) = bytes.split_first_chunk()?;
-    let (cvs, rest) = cvs.as_chunks();
-    let cvs = cvs.iter().map(|cv| ChunkCv::new(*cv)).collect();
-    let list = ChunkList::prove(file, u64::from_le_bytes(*size), cvs).ok()?;
-    rest.is_empty().then_some(list)
 }

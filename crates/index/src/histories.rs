@@ -5,13 +5,11 @@ use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::StoreError,
-    index::{
-        Index,
-        database::IndexError,
-        repos::{row_key, rows_of},
-        tables,
-    },
+    database::Database,
+    error::IndexError,
+    repos::{row_key, rows_of},
+    tables,
+    tx::TxError,
 };
 
 /// Commits of one history: enough for a person to look back, and some 200 KB.
@@ -38,23 +36,23 @@ pub struct PastCommit {
 
 /// The rows of histories.
 #[derive(Clone, Copy)]
-pub(crate) struct HistoryTable<'a> {
-    pub(super) index: &'a Index,
+pub struct HistoryTable<'a> {
+    pub(crate) database: &'a Database,
 }
 
 impl HistoryTable<'_> {
     /// Keeps the history of a commit: the commit itself and those before it, newest first; at most
     /// [`HISTORY_MAX`] of them. Durable when it returns.
-    pub(crate) fn put(
+    pub fn put(
         self,
         repo: &RepoId,
         of: CommitId,
         commits: &[PastCommit],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), IndexError> {
         let commits = &commits[..commits.len().min(HISTORY_MAX)];
         let value = serde_json::to_vec(commits).unwrap_or_default();
         let (key, rows) = (row_key(repo, of.as_bytes()), rows_of(repo));
-        self.index.write(|write| {
+        self.database.write(|write| {
             let mut histories = tables::HISTORIES.write(write)?;
             let table = &mut histories.table;
             let known = table.range(&rows.start[..]..&rows.end[..])?.count();
@@ -67,15 +65,15 @@ impl HistoryTable<'_> {
     }
 
     /// The history of a commit as far as one that is kept has it; empty if none does.
-    pub(crate) fn get(self, repo: &RepoId, of: CommitId) -> Result<Vec<PastCommit>, StoreError> {
+    pub fn get(self, repo: &RepoId, of: CommitId) -> Result<Vec<PastCommit>, IndexError> {
         let rows = rows_of(repo);
-        self.index.read(|read| {
+        self.database.read(|read| {
             let histories = tables::HISTORIES.read(read)?;
             for row in histories.range(&rows.start[..]..&rows.end[..])? {
                 let value = match row {
                     Ok((_, value)) => value,
                     // Nothing depends on a history, so one that is damaged is none.
-                    Err(IndexError::Malformed(_)) => continue,
+                    Err(TxError::Malformed(_)) => continue,
                     Err(error) => return Err(error),
                 };
                 let kept: Vec<PastCommit> = serde_json::from_slice(&value).unwrap_or_default();
@@ -91,7 +89,7 @@ impl HistoryTable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Store, StoreOptions};
+    use crate::testing::new_index;
 
     fn commit(number: u8) -> PastCommit {
         PastCommit {
@@ -105,23 +103,25 @@ mod tests {
 
     #[test]
     fn a_history_is_found_from_each_of_its_commits_and_there_are_not_ever_more() {
-        let home = tempfile::tempdir().unwrap();
-        let store = Store::open(home.path(), StoreOptions::default()).unwrap();
+        let (_home, index) = new_index();
         let repo: RepoId = "org/a".parse().unwrap();
         let history: Vec<PastCommit> = (0..50).rev().map(commit).collect();
-        store.put_history(&repo, history[0].id, &history).unwrap();
-        let of = |number| store.history(&repo, commit(number).id).unwrap();
+        index
+            .histories()
+            .put(&repo, history[0].id, &history)
+            .unwrap();
+        let of = |number| index.histories().get(&repo, commit(number).id).unwrap();
         assert_eq!(of(49), history);
         assert_eq!(of(1), history[48..]);
         assert_eq!(of(50), []);
         for number in 100..200 {
             let one = commit(number);
             let only = std::slice::from_ref(&one);
-            store.put_history(&repo, one.id, only).unwrap();
+            index.histories().put(&repo, one.id, only).unwrap();
             assert_eq!(of(number), [one]);
         }
-        let rows = store
-            .index()
+        let rows = index
+            .database
             .read(|read| Ok(tables::HISTORIES.read(read)?.iter()?.count()));
         assert!(rows.unwrap() <= HISTORIES_MAX);
     }

@@ -3,12 +3,12 @@
 use hubless_content::FileHash;
 use redb::{Key, ReadableTable, TableDefinition, Value, WriteTransaction};
 
-use crate::index::{
-    database::{IndexError, IndexResult},
-    files::put_record,
+use crate::{
+    file_rows::put_record,
     record::Record,
     sealed::Sealed,
     tables::{self, Hash},
+    tx::{TxError, TxResult},
 };
 
 // The tables of versions 1 and 2 whose values had no checksum; version 1 had the first four.
@@ -24,7 +24,7 @@ const REFS: TableDefinition<&[u8], &[u8; 20]> = TableDefinition::new("refs.v1");
 const REVISIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("revisions.v1");
 
 /// Moves the rows of the tables of versions 1 and 2.
-pub(super) fn from_versions_1_and_2(write: &WriteTransaction) -> IndexResult<()> {
+pub(crate) fn from_versions_1_and_2(write: &WriteTransaction) -> TxResult<()> {
     move_files(write)?;
     seal(write, HELD, &tables::HELD)?;
     seal(write, PINS, &tables::PINS)?;
@@ -39,12 +39,12 @@ pub(super) fn from_versions_1_and_2(write: &WriteTransaction) -> IndexResult<()>
 
 /// Nothing is known of when these files were last right, so all are checked before their bytes are
 /// trusted.
-fn move_files(write: &WriteTransaction) -> IndexResult<()> {
+fn move_files(write: &WriteTransaction) -> TxResult<()> {
     let mut files = tables::FILES.write(write)?;
     for row in write.open_table(FILES)?.iter()? {
         let (key, value) = row?;
         let record = Record::decode_v1(value.value());
-        let record = record.ok_or(IndexError::Malformed("the record of a file"))?;
+        let record = record.ok_or(TxError::Malformed("the record of a file"))?;
         put_record(&mut files, FileHash::new(*key.value()), &record)?;
     }
     write.delete_table(FILES)?;
@@ -56,7 +56,7 @@ fn seal<K: Key + 'static, V: Value + 'static>(
     write: &WriteTransaction,
     from: TableDefinition<K, V>,
     to: &Sealed<K>,
-) -> IndexResult<()> {
+) -> TxResult<()> {
     let mut sealed = to.write(write)?;
     for row in write.open_table(from)?.iter()? {
         let (key, value) = row?;

@@ -7,19 +7,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use hubless_disk::{Access, Disk, DiskError, DiskFile, Home, IoContext, process_that_locks};
 use redb::WriteTransaction;
 
 use crate::{
-    disk::{Access, Disk, DiskFile, holder, home::Home},
-    error::{IoContext, StoreError},
-    index::{
-        Index,
-        database::{Database, IndexResult},
-        migrate::from_versions_1_and_2,
-        record::seconds_since_1970,
-        salvage::pages_are_right,
-        tables,
-    },
+    database::Database, error::IndexError, index::Index, migrate::from_versions_1_and_2,
+    overlay::pages_are_right, record::seconds_since_1970, salvage::salvage, tables, tx::TxResult,
 };
 
 /// A row that a flipped bit hides is missed by no reader, so the pages are compared with their
@@ -33,16 +26,16 @@ impl Index {
     /// Opens the index in `home`, and makes it if there is none.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if another process has it open, [`StoreError::Corrupt`] if it is damaged
-    /// beyond repair, [`StoreError::Newer`] if a newer version wrote it.
-    pub(crate) fn open(disk: &dyn Disk, home: &Home) -> Result<Self, StoreError> {
+    /// [`IndexError::Locked`] if another process has it open, [`IndexError::Corrupt`] if it is damaged
+    /// beyond repair, [`IndexError::Newer`] if a newer version wrote it.
+    pub fn open(disk: &dyn Disk, home: &Home) -> Result<Self, IndexError> {
         open_index(disk, home).map(Self::new)
     }
 }
 
 /// An index is made under another name, so that one that is found was complete once: an empty one
 /// is damaged, and not the beginning of a new store.
-fn open_index(disk: &dyn Disk, home: &Home) -> Result<Database, StoreError> {
+fn open_index(disk: &dyn Disk, home: &Home) -> Result<Database, IndexError> {
     let path = home.index();
     if let Some(index) = open_unwritable(disk, home)? {
         return Ok(index);
@@ -77,7 +70,7 @@ fn open_index(disk: &dyn Disk, home: &Home) -> Result<Database, StoreError> {
 }
 
 /// Whether a large index was last checked [`CHECK_AFTER`] ago or earlier.
-fn check_is_due(index: &Database) -> Result<bool, StoreError> {
+fn check_is_due(index: &Database) -> Result<bool, IndexError> {
     let now = seconds_since_1970(SystemTime::now());
     let last = index.read(|read| {
         let meta = read.open_table(tables::META)?;
@@ -87,7 +80,7 @@ fn check_is_due(index: &Database) -> Result<bool, StoreError> {
     Ok(!last.is_some_and(is_fresh))
 }
 
-fn note_check(index: &Database) -> Result<(), StoreError> {
+fn note_check(index: &Database) -> Result<(), IndexError> {
     let now = seconds_since_1970(SystemTime::now());
     index.write(|write| {
         let mut meta = write.open_table(tables::META)?;
@@ -99,19 +92,19 @@ fn note_check(index: &Database) -> Result<(), StoreError> {
 /// Makes a new index of what is right in a damaged one, which is kept beside it.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] if a row is lost that cannot be had again; then nothing is changed.
+/// [`IndexError::Corrupt`] if a row is lost that cannot be had again; then nothing is changed.
 fn make_anew(
     disk: &dyn Disk,
     home: &Home,
     damaged: &Arc<dyn DiskFile>,
-) -> Result<Database, StoreError> {
+) -> Result<Database, IndexError> {
     let (new, path, kept) = (home.new_index(), home.index(), home.damaged_index());
     let file = open_locked(disk, home, &new)?;
     file.set_len(0).context("make", &new)?;
     let index = Database::open(path.clone(), file)?;
     make_tables(&index)?;
     let losses = index
-        .salvage_into(damaged)
+        .write(|write| salvage(damaged, write))
         .map_err(|error| unsalvageable(&path, error))?;
     copy_file(disk, &**damaged, &path, &kept)?;
     disk.rename(&new, &path).context("make", &path)?;
@@ -131,13 +124,15 @@ fn make_anew(
     Ok(index)
 }
 
-fn unsalvageable(path: &Path, error: StoreError) -> StoreError {
+fn unsalvageable(path: &Path, error: IndexError) -> IndexError {
     match error {
-        StoreError::Corrupt { detail, .. } => StoreError::Corrupt {
+        IndexError::Corrupt { detail, .. } => IndexError::Corrupt {
             path: path.to_owned(),
             detail: format!("some of its pages are damaged, and {detail}"),
         },
-        StoreError::ReadOnly { .. } => corrupt(path, "some of its pages are damaged"),
+        IndexError::Disk(DiskError::ReadOnly { .. }) => {
+            corrupt(path, "some of its pages are damaged")
+        }
         error => error,
     }
 }
@@ -147,7 +142,7 @@ fn copy_file(
     from: &dyn DiskFile,
     path: &Path,
     to: &Path,
-) -> Result<(), StoreError> {
+) -> Result<(), IndexError> {
     const PIECE: u64 = 1024 * 1024;
     let size = from.signature().context("read", path)?.size;
     let copy = disk.open(to, Access::Create).context("make", to)?;
@@ -158,11 +153,11 @@ fn copy_file(
         from.read_exact_at(piece, at).context("read", path)?;
         copy.write_all_at(piece, at).context("write", to)?;
     }
-    copy.sync().context("sync", to)
+    Ok(copy.sync().context("sync", to)?)
 }
 
 /// The index, if it is there and cannot be written to.
-fn open_unwritable(disk: &dyn Disk, home: &Home) -> Result<Option<Database>, StoreError> {
+fn open_unwritable(disk: &dyn Disk, home: &Home) -> Result<Option<Database>, IndexError> {
     let path = home.index();
     let refused = disk.open(&path, Access::Update).err();
     let is_read_only = |error: io::Error| {
@@ -184,7 +179,7 @@ fn open_unwritable(disk: &dyn Disk, home: &Home) -> Result<Option<Database>, Sto
     Ok(Some(index))
 }
 
-fn open_locked(disk: &dyn Disk, home: &Home, path: &Path) -> Result<Arc<dyn DiskFile>, StoreError> {
+fn open_locked(disk: &dyn Disk, home: &Home, path: &Path) -> Result<Arc<dyn DiskFile>, IndexError> {
     let file = disk.open(path, Access::Create).context("open", path)?;
     lock_index(&*file, home, path)?;
     // Earlier versions made it readable for all.
@@ -194,19 +189,19 @@ fn open_locked(disk: &dyn Disk, home: &Home, path: &Path) -> Result<Arc<dyn Disk
     Ok(file)
 }
 
-fn lock_index(file: &dyn DiskFile, home: &Home, path: &Path) -> Result<(), StoreError> {
+fn lock_index(file: &dyn DiskFile, home: &Home, path: &Path) -> Result<(), IndexError> {
     match file.try_lock() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(StoreError::Locked {
+        Ok(false) => Err(IndexError::Locked {
             home: home.root().to_owned(),
-            process: file.signature().ok().and_then(holder::of),
+            process: file.signature().ok().and_then(process_that_locks),
         }),
         // Some network file systems have no locks.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             tracing::warn!(path = %path.display(), "the file system cannot lock the index");
             Ok(())
         }
-        Err(error) => Err(StoreError::io("lock", path, error)),
+        Err(error) => Err(DiskError::new("lock", path, error).into()),
     }
 }
 
@@ -214,7 +209,7 @@ fn make_index(
     disk: &dyn Disk,
     home: &Home,
     file: Arc<dyn DiskFile>,
-) -> Result<Database, StoreError> {
+) -> Result<Database, IndexError> {
     let (new, path) = (home.new_index(), home.index());
     // A new index would know none of them.
     if has_owned_files(disk, home)? {
@@ -228,7 +223,7 @@ fn make_index(
     Ok(index)
 }
 
-fn has_owned_files(disk: &dyn Disk, home: &Home) -> Result<bool, StoreError> {
+fn has_owned_files(disk: &dyn Disk, home: &Home) -> Result<bool, IndexError> {
     let files = home.files();
     let names = disk.list(&files).context("list", &files)?;
     // What others left there, such as `.DS_Store`, has another form.
@@ -236,18 +231,18 @@ fn has_owned_files(disk: &dyn Disk, home: &Home) -> Result<bool, StoreError> {
 }
 
 /// Makes all tables that are not there at once, so that no later transaction has to check for one.
-fn make_tables(index: &Database) -> Result<(), StoreError> {
+fn make_tables(index: &Database) -> Result<(), IndexError> {
     index.write(open_all)
 }
 
-fn migrate(index: &Database) -> Result<(), StoreError> {
+fn migrate(index: &Database) -> Result<(), IndexError> {
     index.write(|write| {
         from_versions_1_and_2(write)?;
         open_all(write)
     })
 }
 
-fn open_all(write: &WriteTransaction) -> IndexResult<()> {
+fn open_all(write: &WriteTransaction) -> TxResult<()> {
     write
         .open_table(tables::META)?
         .insert(tables::META_SCHEMA, tables::SCHEMA)?;
@@ -270,7 +265,7 @@ fn open_all(write: &WriteTransaction) -> IndexResult<()> {
     Ok(())
 }
 
-fn check_schema(index: &Database, path: &Path) -> Result<(), StoreError> {
+fn check_schema(index: &Database, path: &Path) -> Result<(), IndexError> {
     let schema = index.read(|read| match read.open_table(tables::META) {
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
         table => Ok(table?.get(tables::META_SCHEMA)?.map(|value| value.value())),
@@ -278,7 +273,7 @@ fn check_schema(index: &Database, path: &Path) -> Result<(), StoreError> {
     match schema {
         Some(tables::SCHEMA) => Ok(()),
         Some(1 | 2) => migrate(index),
-        Some(found) if found > tables::SCHEMA => Err(StoreError::Newer {
+        Some(found) if found > tables::SCHEMA => Err(IndexError::Newer {
             path: path.to_owned(),
             found,
             known: tables::SCHEMA,
@@ -288,8 +283,8 @@ fn check_schema(index: &Database, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn corrupt(path: &Path, detail: &str) -> StoreError {
-    StoreError::Corrupt {
+fn corrupt(path: &Path, detail: &str) -> IndexError {
+    IndexError::Corrupt {
         path: path.to_owned(),
         detail: detail.to_owned(),
     }

@@ -6,15 +6,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use redb::StorageBackend;
+use hubless_disk::{DiskFile, lock};
+use redb::{StorageBackend, StorageError};
 
-use crate::{disk::DiskFile, index::backend::IndexFile, locks::lock};
+use crate::{backend::IndexFile, tx::caught};
 
 /// Bytes of a block: what is written is kept in whole ones.
 const BLOCK: u64 = 4096;
 
 #[derive(Debug)]
-pub(super) struct Overlay {
+pub(crate) struct Overlay {
     file: IndexFile,
     state: Mutex<OverlayState>,
 }
@@ -28,7 +29,7 @@ struct OverlayState {
 }
 
 impl Overlay {
-    pub(super) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+    pub(crate) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         let file = IndexFile(file);
         let len = file.len()?;
         let state = OverlayState {
@@ -114,10 +115,37 @@ impl StorageBackend for Overlay {
     }
 }
 
+/// Whether all pages of an index are as they were written.
+///
+/// redb compares pages with their checksums, but writes to the file it checks, and falls back to an older
+/// state where it can; so it checks a file over which its writes are kept in memory.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn pages_are_right(file: &Arc<dyn DiskFile>) -> io::Result<bool> {
+    let overlay = Overlay::new(file.clone())?;
+    let checked = caught(|| {
+        let mut database = redb::Database::builder().create_with_backend(overlay)?;
+        database.check_integrity()
+    });
+    match checked {
+        Ok(Err(redb::DatabaseError::Storage(StorageError::Io(error))))
+            if error.kind() != io::ErrorKind::InvalidData
+                && error.kind() != io::ErrorKind::UnexpectedEof =>
+        {
+            Err(error)
+        }
+        // What is not right, or made redb panic, may still have rows that are.
+        Ok(checked) => Ok(checked.unwrap_or(false)),
+        Err(_) => Ok(false),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use hubless_disk::{Access, Disk, RealDisk};
+
     use super::*;
-    use crate::disk::{Access, Disk, RealDisk};
 
     #[test]
     fn what_is_written_is_read_and_the_file_stays_as_it_is() {

@@ -2,31 +2,31 @@
 
 use hubless_content::ContentHash;
 
-use crate::{
-    error::StoreError,
-    index::{Index, tables},
-};
+use crate::{database::Database, error::IndexError, tables};
 
 /// The rows of pins.
 #[derive(Clone, Copy)]
-pub(crate) struct PinTable<'a> {
-    pub(super) index: &'a Index,
+pub struct PinTable<'a> {
+    pub(crate) database: &'a Database,
 }
 
 impl PinTable<'_> {
-    pub(crate) fn add(self, model: ContentHash) -> Result<(), StoreError> {
-        self.index
+    /// Pins a model.
+    pub fn insert(self, model: ContentHash) -> Result<(), IndexError> {
+        self.database
             .write(|write| tables::PINS.write(write)?.insert(model.as_bytes(), &[]))
     }
 
     /// True if the model was pinned.
-    pub(crate) fn remove(self, model: ContentHash) -> Result<bool, StoreError> {
-        self.index
+    /// Takes the pin off a model.
+    pub fn remove(self, model: ContentHash) -> Result<bool, IndexError> {
+        self.database
             .write(|write| tables::PINS.write(write)?.remove(model.as_bytes()))
     }
 
-    pub(crate) fn all(self) -> Result<Vec<ContentHash>, StoreError> {
-        self.index.read(|read| {
+    /// The pinned models, in the order of their hashes.
+    pub fn all(self) -> Result<Vec<ContentHash>, IndexError> {
+        self.database.read(|read| {
             let table = tables::PINS.read(read)?;
             let rows = table.iter()?;
             rows.map(|row| Ok(ContentHash::new(*row?.0.value())))
@@ -34,8 +34,9 @@ impl PinTable<'_> {
         })
     }
 
-    pub(crate) fn contains(self, model: ContentHash) -> Result<bool, StoreError> {
-        self.index.read(|read| {
+    /// Whether a model is pinned.
+    pub fn contains(self, model: ContentHash) -> Result<bool, IndexError> {
+        self.database.read(|read| {
             let pins = tables::PINS.read(read)?;
             Ok(pins.get(model.as_bytes())?.is_some())
         })

@@ -4,15 +4,21 @@ use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkSet, chunk_count, chunk_len};
 
 /// Which chunks of a file can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Presence {
+pub enum Presence {
+    /// None of them.
     None,
-    All { external: bool },
+    /// All of them.
+    All {
+        /// They lie in the user's own file.
+        external: bool,
+    },
+    /// These of a partial file.
     Some(ChunkSet),
 }
 
 impl Presence {
     /// Bytes of the chunks that can be read of a file of `size` bytes.
-    pub(crate) fn bytes(&self, size: u64) -> u64 {
+    pub fn bytes(&self, size: u64) -> u64 {
         match self {
             Self::None => 0,
             Self::All { .. } => size,
@@ -30,7 +36,7 @@ impl Presence {
     }
 
     /// Whether all chunks can be read.
-    pub(crate) fn is_all(&self) -> bool {
+    pub fn is_all(&self) -> bool {
         match self {
             Self::None => false,
             Self::All { .. } => true,

@@ -26,7 +26,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::disk::Signature;
+use hubless_disk::Signature;
 
 const INLINE: u8 = 1;
 const OWNED: u8 = 2;
@@ -35,35 +35,44 @@ const EXTERNAL: u8 = 4;
 
 /// Where a file's bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) size: u64,
-    pub(crate) place: FileLocation,
+pub struct Record {
+    /// Bytes of the file.
+    pub size: u64,
+    /// Where they are.
+    pub place: FileLocation,
     /// When all of it was last checked, in seconds since 1970; 0: never, or not as a whole.
-    pub(crate) checked: u64,
+    pub checked: u64,
 }
 
+/// Which kind of place a file's bytes are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FileLocation {
+pub enum FileLocation {
+    /// In the index: a file of one chunk.
     Inline,
-    /// With its signature when it was last known to be right.
+    /// In a complete file of the store, with its signature when it was last known to be right.
     Owned(Signature),
+    /// In a file of the store that is not complete.
     Partial,
+    /// In the user's own file.
     External(External),
 }
 
 /// The user's own file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct External {
-    pub(crate) path: PathBuf,
-    pub(crate) right: Signature,
-    pub(crate) stale: bool,
+pub struct External {
+    /// Where it lies; absolute.
+    pub path: PathBuf,
+    /// Its signature when it was last known to be right.
+    pub right: Signature,
+    /// It changed since, and is not known to be right.
+    pub stale: bool,
     /// At this signature it was checked and found wrong, so there is no need to check it again.
-    pub(crate) wrong: Signature,
+    pub wrong: Signature,
 }
 
 impl Record {
     /// Of a file that is known to be right now, unless it is partial.
-    pub(crate) fn new(size: u64, place: FileLocation) -> Self {
+    pub fn new(size: u64, place: FileLocation) -> Self {
         let checked = match place {
             FileLocation::Partial => 0,
             _ => seconds_since_1970(SystemTime::now()),
@@ -90,16 +99,18 @@ impl Record {
         record
     }
 
-    pub(crate) fn is_owned(&self) -> bool {
+    /// Whether the bytes are in a complete file of the store.
+    pub fn is_owned(&self) -> bool {
         matches!(self.place, FileLocation::Owned(_))
     }
 
-    pub(crate) fn is_partial(&self) -> bool {
+    /// Whether the file is not complete.
+    pub fn is_partial(&self) -> bool {
         self.place == FileLocation::Partial
     }
 
     /// Whether all chunks can be served.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         match &self.place {
             FileLocation::Inline | FileLocation::Owned(_) => true,
             FileLocation::Partial => false,
@@ -109,7 +120,7 @@ impl Record {
 
     /// Bytes that the file takes in the home directory. A partial file has its space from the
     /// beginning.
-    pub(crate) fn bytes_owned(&self) -> u64 {
+    pub fn bytes_owned(&self) -> u64 {
         if matches!(self.place, FileLocation::External(_)) {
             0
         } else {
@@ -175,15 +186,16 @@ impl Record {
 
 /// A file was found to be right, all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Check {
+pub struct Check {
     /// What it was when it was read; `None` of a file without a signature.
-    pub(crate) signature: Option<Signature>,
+    pub signature: Option<Signature>,
     /// When it was read, in seconds since 1970.
-    pub(crate) at: u64,
+    pub at: u64,
 }
 
 impl Check {
-    pub(crate) fn now(signature: Option<Signature>) -> Self {
+    /// A file with this signature was found to be right now.
+    pub fn now(signature: Option<Signature>) -> Self {
         Self {
             signature,
             at: seconds_since_1970(SystemTime::now()),
@@ -191,8 +203,8 @@ impl Check {
     }
 }
 
-/// 0 for a time before 1970.
-pub(crate) fn seconds_since_1970(time: SystemTime) -> u64 {
+/// Seconds from 1970 to `time`; 0 for a time before 1970.
+pub fn seconds_since_1970(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

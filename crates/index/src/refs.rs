@@ -4,12 +4,10 @@ use hubless_content::{CommitId, RefName, RepoId};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
-    error::StoreError,
-    index::{
-        database::{IndexError, IndexResult},
-        repos::{REFS_MAX, Refusal, RepoTable, repo_key, row_key, rows_of},
-        tables,
-    },
+    error::IndexError,
+    repos::{REFS_MAX, Refusal, RepoTable, repo_key, row_key, rows_of},
+    tables,
+    tx::{TxError, TxResult},
 };
 
 /// One change of a ref, made only if the ref still leads where its writer last saw it.
@@ -47,7 +45,7 @@ impl RefChange {
     }
 
     /// Makes the change only if the ref leads to `from` when it is written; `None`: if there is no
-    /// such ref. Else nothing of the transaction is written: [`StoreError::RefMoved`].
+    /// such ref. Else nothing of the transaction is written: [`IndexError::RefMoved`].
     pub fn if_at(self, from: Option<CommitId>) -> Self {
         Self {
             from: Seen::Exactly(from),
@@ -58,13 +56,9 @@ impl RefChange {
 
 impl RepoTable<'_> {
     /// Where a ref leads.
-    pub(crate) fn get_ref(
-        self,
-        repo: &RepoId,
-        name: &RefName,
-    ) -> Result<Option<CommitId>, StoreError> {
+    pub fn get_ref(self, repo: &RepoId, name: &RefName) -> Result<Option<CommitId>, IndexError> {
         let key = row_key(repo, name.as_str().as_bytes());
-        self.index.read(|read| {
+        self.database.read(|read| {
             let table = tables::REFS.read(read)?;
             let row = table.get(&key[..])?;
             row.map(|row| commit_at(&row)).transpose()
@@ -72,9 +66,9 @@ impl RepoTable<'_> {
     }
 
     /// All refs of a repo, ordered by name.
-    pub(crate) fn refs(self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
+    pub fn refs(self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, IndexError> {
         let rows = rows_of(repo);
-        self.index.read(|read| {
+        self.database.read(|read| {
             let table = tables::REFS.read(read)?;
             let mut refs = Vec::new();
             for row in table.range(&rows.start[..]..&rows.end[..])? {
@@ -87,19 +81,19 @@ impl RepoTable<'_> {
     }
 
     /// Changes refs; all or none, durable when it returns.
-    pub(crate) fn set_refs(self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
+    pub fn set_refs(self, repo: &RepoId, changes: &[RefChange]) -> Result<(), IndexError> {
         let written = self
-            .index
+            .database
             .write_unless_refused(|write| write_refs(write, repo, changes))?;
         written.map_err(|refusal| refusal.explain(repo))
     }
 }
 
-pub(super) fn write_refs(
+pub(crate) fn write_refs(
     write: &WriteTransaction,
     repo: &RepoId,
     changes: &[RefChange],
-) -> IndexResult<Result<(), Refusal>> {
+) -> TxResult<Result<(), Refusal>> {
     let key = repo_key(repo);
     if tables::REPOS.write(write)?.get(&key[..])?.is_none() {
         return Ok(Err(Refusal::NoRepo));
@@ -126,14 +120,14 @@ pub(super) fn write_refs(
 }
 
 /// The name of a ref in the key of its row, behind so many bytes.
-pub(super) fn ref_of(key: &[u8], behind: usize) -> IndexResult<RefName> {
+pub(crate) fn ref_of(key: &[u8], behind: usize) -> TxResult<RefName> {
     let name = key.get(behind..).unwrap_or_default();
     let name = std::str::from_utf8(name).ok();
     let name = name.and_then(|name| name.parse().ok());
-    name.ok_or(IndexError::Malformed("the name of a ref"))
+    name.ok_or(TxError::Malformed("the name of a ref"))
 }
 
 /// Where a ref leads.
-fn commit_at(value: &[u8]) -> IndexResult<CommitId> {
-    CommitId::from_slice(value).ok_or(IndexError::Malformed("where a ref leads"))
+fn commit_at(value: &[u8]) -> TxResult<CommitId> {
+    CommitId::from_slice(value).ok_or(TxError::Malformed("where a ref leads"))
 }

@@ -12,13 +12,11 @@ use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::StoreError,
-    index::{
-        Index,
-        database::{IndexError, IndexResult},
-        sealed::Rows,
-        tables,
-    },
+    database::Database,
+    error::IndexError,
+    sealed::Rows,
+    tables,
+    tx::{TxError, TxResult},
 };
 
 /// Repos of a store. A mirror learns of one whenever a client asks for it, so clients would make
@@ -57,27 +55,29 @@ pub struct Repo {
 
 /// The rows of repos and their refs.
 #[derive(Clone, Copy)]
-pub(crate) struct RepoTable<'a> {
-    pub(super) index: &'a Index,
+pub struct RepoTable<'a> {
+    pub(crate) database: &'a Database,
 }
 
 impl RepoTable<'_> {
     /// Makes a repo known, or changes what is known about it. Durable when it returns. What a hub
-    /// lists does not replace a repo that was made here: [`StoreError::RepoExists`].
-    pub(crate) fn put(self, repo: &Repo) -> Result<(), StoreError> {
-        let written = self.index.write_unless_refused(|write| match repo.origin {
-            RepoOrigin::Upstream(_) if is_made_here(write, &repo.id)? => {
-                Ok(Err(Refusal::RepoExists))
-            }
-            _ => write_repo(write, repo),
-        })?;
+    /// lists does not replace a repo that was made here: [`IndexError::RepoExists`].
+    pub fn put(self, repo: &Repo) -> Result<(), IndexError> {
+        let written = self
+            .database
+            .write_unless_refused(|write| match repo.origin {
+                RepoOrigin::Upstream(_) if is_made_here(write, &repo.id)? => {
+                    Ok(Err(Refusal::RepoExists))
+                }
+                _ => write_repo(write, repo),
+            })?;
         written.map_err(|refusal| refusal.explain(&repo.id))
     }
 
     /// What is known about a repo.
-    pub(crate) fn get(self, id: &RepoId) -> Result<Option<Repo>, StoreError> {
+    pub fn get(self, id: &RepoId) -> Result<Option<Repo>, IndexError> {
         let key = repo_key(id);
-        self.index.read(|read| {
+        self.database.read(|read| {
             let table = tables::REPOS.read(read)?;
             let row = table.get(&key[..])?;
             row.map(|row| decode_repo(&row)).transpose()
@@ -86,17 +86,17 @@ impl RepoTable<'_> {
 
     /// Up to `max` repos of a kind whose names begin with `prefix` (in any case), ordered by name,
     /// those after `after`. Fewer than `max` are the last ones.
-    pub(crate) fn list(
+    pub fn list(
         self,
         kind: RepoKind,
         prefix: &str,
         after: Option<&RepoId>,
         max: usize,
-    ) -> Result<Vec<Repo>, StoreError> {
+    ) -> Result<Vec<Repo>, IndexError> {
         let mut first = vec![kind_byte(kind)];
         first.extend(prefix.to_ascii_lowercase().bytes());
         let after = after.map(repo_key);
-        self.index.read(|read| {
+        self.database.read(|read| {
             let start = after.as_ref().filter(|after| **after > first);
             let table = tables::REPOS.read(read)?;
             let mut repos = Vec::new();
@@ -115,9 +115,9 @@ impl RepoTable<'_> {
 
     /// Forgets a repo with its refs and revisions; true if there was one. The room of what it named
     /// is free after `gc`.
-    pub(crate) fn remove(self, id: &RepoId) -> Result<bool, StoreError> {
+    pub fn remove(self, id: &RepoId) -> Result<bool, IndexError> {
         let key = repo_key(id);
-        self.index.write(|write| {
+        self.database.write(|write| {
             let rows = rows_of(id);
             let rows = &rows.start[..]..&rows.end[..];
             let mut refs = tables::REFS.write(write)?;
@@ -135,7 +135,7 @@ impl RepoTable<'_> {
 }
 
 /// Why a transaction wrote nothing.
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     NoRepo,
     RepoExists,
     RefMoved(RefName, Option<CommitId>),
@@ -145,41 +145,38 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn explain(self, repo: &RepoId) -> StoreError {
+    pub(crate) fn explain(self, repo: &RepoId) -> IndexError {
         match self {
-            Self::NoRepo => StoreError::UnknownRepo { repo: repo.clone() },
-            Self::RepoExists => StoreError::RepoExists { repo: repo.clone() },
-            Self::RefMoved(name, found) => StoreError::RefMoved {
+            Self::NoRepo => IndexError::UnknownRepo { repo: repo.clone() },
+            Self::RepoExists => IndexError::RepoExists { repo: repo.clone() },
+            Self::RefMoved(name, found) => IndexError::RefMoved {
                 repo: repo.clone(),
                 name,
                 found,
             },
-            Self::NoRevision(commit) => StoreError::UnknownRevision {
+            Self::NoRevision(commit) => IndexError::UnknownRevision {
                 repo: repo.clone(),
                 commit,
             },
-            Self::RefLeadsThere(commit, name) => StoreError::RefLeadsThere {
+            Self::RefLeadsThere(commit, name) => IndexError::RefLeadsThere {
                 repo: repo.clone(),
                 commit,
                 name,
             },
-            Self::TooMany(what, max) => StoreError::TooMany { what, max },
+            Self::TooMany(what, max) => IndexError::TooMany { what, max },
         }
     }
 }
 
 /// Whether a repo of this name was made here.
-fn is_made_here(write: &WriteTransaction, repo: &RepoId) -> IndexResult<bool> {
+fn is_made_here(write: &WriteTransaction, repo: &RepoId) -> TxResult<bool> {
     let repos = tables::REPOS.write(write)?;
     let known = repos.get(&repo_key(repo)[..])?;
     let known = known.map(|row| decode_repo(&row)).transpose()?;
     Ok(known.is_some_and(|known| known.origin == RepoOrigin::Local))
 }
 
-pub(super) fn write_repo(
-    write: &WriteTransaction,
-    repo: &Repo,
-) -> IndexResult<Result<(), Refusal>> {
+pub(crate) fn write_repo(write: &WriteTransaction, repo: &Repo) -> TxResult<Result<(), Refusal>> {
     let key = repo_key(&repo.id);
     let mut table = tables::REPOS.write(write)?;
     let value = serde_json::to_vec(repo).map_err(|_| MALFORMED)?;
@@ -191,10 +188,10 @@ pub(super) fn write_repo(
 }
 
 /// As [`write_repo`], but only if the repo is not known yet.
-pub(super) fn write_new_repo(
+pub(crate) fn write_new_repo(
     write: &WriteTransaction,
     repo: &Repo,
-) -> IndexResult<Result<(), Refusal>> {
+) -> TxResult<Result<(), Refusal>> {
     let key = repo_key(&repo.id);
     if tables::REPOS.write(write)?.get(&key[..])?.is_some() {
         return Ok(Err(Refusal::RepoExists));
@@ -203,10 +200,10 @@ pub(super) fn write_new_repo(
 }
 
 /// Whether the repo with this key is a hub's; one without a record counts as made here.
-pub(super) fn is_of_upstream(
+pub(crate) fn is_of_upstream(
     repos: &Rows<impl ReadableTable<&'static [u8], &'static [u8]>>,
     key: &[u8],
-) -> IndexResult<bool> {
+) -> TxResult<bool> {
     let repo = repos.get(key)?.map(|row| decode_repo(&row));
     Ok(matches!(
         repo.transpose()?,
@@ -225,21 +222,21 @@ fn kind_byte(kind: RepoKind) -> u8 {
     }
 }
 
-pub(super) fn repo_key(repo: &RepoId) -> Vec<u8> {
+pub(crate) fn repo_key(repo: &RepoId) -> Vec<u8> {
     let mut key = vec![kind_byte(repo.kind())];
     key.extend(repo.folded().bytes());
     key.push(0);
     key
 }
 
-pub(super) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
+pub(crate) fn row_key(repo: &RepoId, rest: &[u8]) -> Vec<u8> {
     let mut key = repo_key(repo);
     key.extend(rest);
     key
 }
 
 /// The keys of all rows of a repo.
-pub(super) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
+pub(crate) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
     let start = repo_key(repo);
     let mut end = start.clone();
     // The NUL that ends the repo's key becomes what comes after it.
@@ -248,9 +245,9 @@ pub(super) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
     start..end
 }
 
-const MALFORMED: IndexError = IndexError::Malformed("the record of a repo");
+const MALFORMED: TxError = TxError::Malformed("the record of a repo");
 
-fn decode_repo(bytes: &[u8]) -> IndexResult<Repo> {
+fn decode_repo(bytes: &[u8]) -> TxResult<Repo> {
     serde_json::from_slice(bytes).map_err(|_| MALFORMED)
 }
 
@@ -259,13 +256,7 @@ mod tests {
     use hubless_content::{CommitId, ContentHash, RefName, Revision, Tree};
 
     use super::*;
-    use crate::{REVISIONS_MAX, RefChange, Store, StoreErrorKind, StoreOptions};
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let home = tempfile::tempdir().unwrap();
-        let store = Store::open(home.path(), StoreOptions::default()).unwrap();
-        (home, store)
-    }
+    use crate::{REVISIONS_MAX, RefChange, testing::new_index};
 
     fn repo(name: &str) -> Repo {
         Repo {
@@ -277,17 +268,17 @@ mod tests {
         }
     }
 
-    fn assert_too_many(outcome: Result<(), StoreError>, text: &str) {
+    fn assert_too_many(outcome: Result<(), IndexError>, text: &str) {
         let error = outcome.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Input);
+        assert!(matches!(error, IndexError::TooMany { .. }), "{error:?}");
         assert_eq!(error.to_string(), text);
     }
 
     #[test]
     fn a_repo_too_many_is_refused_and_the_others_stay() {
-        let (_home, store) = store();
+        let (_home, index) = new_index();
         let known = repo("org/known");
-        store.put_repo(&known).unwrap();
+        index.repos().put(&known).unwrap();
         let others = (1..REPOS_MAX).map(|number| repo(&format!("others/{number:07}")));
         let others: Vec<Repo> = others.collect();
         let fill = |write: &WriteTransaction| {
@@ -298,38 +289,41 @@ mod tests {
             }
             Ok(())
         };
-        store.index().write(fill).unwrap();
+        index.database.write(fill).unwrap();
         let late = repo("org/late");
         let most = "there can be at most 1000000 repos";
-        assert_too_many(store.put_repo(&late), most);
-        assert_eq!(store.repo(&late.id).unwrap(), None);
-        assert_eq!(store.totals().unwrap().repos, REPOS_MAX);
+        assert_too_many(index.repos().put(&late), most);
+        assert_eq!(index.repos().get(&late.id).unwrap(), None);
+        assert_eq!(index.counts().unwrap().repos, REPOS_MAX);
         // What is known may change, and what goes makes room.
         let changed = Repo {
             private: true,
             ..known
         };
-        store.put_repo(&changed).unwrap();
-        assert_eq!(store.repo(&changed.id).unwrap().as_ref(), Some(&changed));
-        assert!(store.remove_repo(&others[7].id).unwrap());
-        store.put_repo(&late).unwrap();
-        assert_eq!(store.repo(&late.id).unwrap(), Some(late));
+        index.repos().put(&changed).unwrap();
+        assert_eq!(
+            index.repos().get(&changed.id).unwrap().as_ref(),
+            Some(&changed)
+        );
+        assert!(index.repos().remove(&others[7].id).unwrap());
+        index.repos().put(&late).unwrap();
+        assert_eq!(index.repos().get(&late.id).unwrap(), Some(late));
     }
 
     #[test]
     fn a_ref_too_many_is_refused_with_all_that_came_with_it() {
-        let (_home, store) = store();
+        let (_home, index) = new_index();
         let repo = repo("org/busy");
-        store.put_repo(&repo).unwrap();
+        index.repos().put(&repo).unwrap();
         let tag = |number: usize| RefName::tag(&format!("v{number:06}")).unwrap();
         let to = |number, fill| RefChange::set(tag(number), CommitId::new([fill; 20]));
-        let set = |changes: &[RefChange]| store.set_refs(&repo.id, changes);
+        let set = |changes: &[RefChange]| index.repos().set_refs(&repo.id, changes);
         let all: Vec<_> = (0..REFS_MAX).map(|number| to(number, 1)).collect();
         set(&all).unwrap();
         let most = "there can be at most 100000 refs of a repo";
         let late = to(REFS_MAX, 2);
         assert_too_many(set(&[to(0, 2), late.clone()]), most);
-        let known = store.refs(&repo.id).unwrap();
+        let known = index.repos().refs(&repo.id).unwrap();
         assert_eq!(known.len(), REFS_MAX);
         assert_eq!(known[0], (tag(0), CommitId::new([1; 20])), "all or none");
         // A revision that came with it is not kept either.
@@ -337,13 +331,18 @@ mod tests {
         let commit = revision.commit_id().unwrap();
         let put = |name| {
             let change = RefChange::set(name, commit);
-            store.put_revision(&repo.id, commit, &revision, &[change])
+            index
+                .revisions()
+                .put(&repo.id, None, commit, &revision, &[change])
         };
         assert_too_many(put(tag(REFS_MAX)), most);
-        assert_eq!(store.revision(&repo.id, commit).unwrap(), None);
+        assert_eq!(index.revisions().get(&repo.id, commit).unwrap(), None);
         // What is there may move, and what goes makes room.
         put(tag(0)).unwrap();
-        assert_eq!(store.get_ref(&repo.id, &tag(0)).unwrap(), Some(commit));
+        assert_eq!(
+            index.repos().get_ref(&repo.id, &tag(0)).unwrap(),
+            Some(commit)
+        );
         set(&[RefChange::remove(tag(1))]).unwrap();
         set(&[late]).unwrap();
     }
@@ -361,14 +360,16 @@ mod tests {
 
     #[test]
     fn a_revision_too_many_is_refused_and_its_ref_stays_where_it_was() {
-        let (_home, store) = store();
+        let (_home, index) = new_index();
         let repo = repo("org/old");
-        store.put_repo(&repo).unwrap();
+        index.repos().put(&repo).unwrap();
         let (first, late) = (revision(0), revision(1));
         let [first_id, late_id] = [&first, &late].map(|one| one.commit_id().unwrap());
         let put = |commit, revision| {
             let main = [RefChange::set(RefName::main(), commit)];
-            store.put_revision(&repo.id, commit, revision, &main)
+            index
+                .revisions()
+                .put(&repo.id, None, commit, revision, &main)
         };
         put(first_id, &first).unwrap();
         let bytes = first.encode().unwrap();
@@ -385,15 +386,18 @@ mod tests {
             }
             Ok(())
         };
-        store.index().write(fill).unwrap();
+        index.database.write(fill).unwrap();
         let most = "there can be at most 100000 revisions of a repo";
         assert_too_many(put(late_id, &late), most);
-        let main = || store.get_ref(&repo.id, &RefName::main()).unwrap();
+        let main = || index.repos().get_ref(&repo.id, &RefName::main()).unwrap();
         assert_eq!(main(), Some(first_id));
-        assert_eq!(store.revisions(&repo.id).unwrap().len(), REVISIONS_MAX);
+        assert_eq!(
+            index.revisions().ids(&repo.id).unwrap().len(),
+            REVISIONS_MAX
+        );
         // One that is there may be put again, and one that goes makes room.
         put(first_id, &first).unwrap();
-        assert!(store.remove_revision(&repo.id, other(1)).unwrap());
+        assert!(index.revisions().remove(&repo.id, other(1)).unwrap());
         put(late_id, &late).unwrap();
         assert_eq!(main(), Some(late_id));
     }

@@ -4,15 +4,13 @@ use hubless_content::{CommitId, ContentHash, FileHash, RepoId, Revision, Tree, T
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
-    error::StoreError,
-    index::{
-        Index,
-        database::{IndexError, IndexResult},
-        files::file_of,
-        refs::{RefChange, ref_of, write_refs},
-        repos::{Refusal, Repo, is_of_upstream, row_key, rows_of, write_new_repo},
-        tables,
-    },
+    database::Database,
+    error::IndexError,
+    file_rows::file_of,
+    refs::{RefChange, ref_of, write_refs},
+    repos::{Refusal, Repo, is_of_upstream, row_key, rows_of, write_new_repo},
+    tables,
+    tx::{TxError, TxResult},
 };
 
 /// Revisions of a repo. Each may list as many files as a manifest.
@@ -25,34 +23,35 @@ const COMMIT_BYTES: usize = 20;
 pub const COMMIT_PREFIX_MIN: usize = 5;
 
 /// What one revision names.
-pub(crate) struct Named {
+pub struct Named {
     /// Its repo is an upstream's, which has it still.
-    pub(crate) of_upstream: bool,
-    pub(crate) model: Option<ContentHash>,
+    pub of_upstream: bool,
+    /// The manifest, unless the revision is a listing.
+    pub model: Option<ContentHash>,
     /// The files of a listing, as far as it is known which these are.
-    pub(crate) files: Vec<FileHash>,
+    pub files: Vec<FileHash>,
 }
 
 /// The rows of revisions.
 #[derive(Clone, Copy)]
-pub(crate) struct RevisionTable<'a> {
-    pub(super) index: &'a Index,
+pub struct RevisionTable<'a> {
+    pub(crate) database: &'a Database,
 }
 
 impl RevisionTable<'_> {
     /// Keeps a revision, of a new repo if one is given, and changes refs in the same transaction.
-    pub(crate) fn put(
+    pub fn put(
         self,
         id: &RepoId,
         new_repo: Option<&Repo>,
         commit: CommitId,
         revision: &Revision,
         refs: &[RefChange],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), IndexError> {
         let bytes = revision
             .encode()
-            .map_err(|source| StoreError::Revision { commit, source })?;
-        let written = self.index.write_unless_refused(|write| {
+            .map_err(|source| IndexError::Revision { commit, source })?;
+        let written = self.database.write_unless_refused(|write| {
             if let Some(repo) = new_repo
                 && let Err(refusal) = write_new_repo(write, repo)?
             {
@@ -67,13 +66,9 @@ impl RevisionTable<'_> {
     }
 
     /// A revision of a repo, if it is known.
-    pub(crate) fn get(
-        self,
-        repo: &RepoId,
-        commit: CommitId,
-    ) -> Result<Option<Revision>, StoreError> {
+    pub fn get(self, repo: &RepoId, commit: CommitId) -> Result<Option<Revision>, IndexError> {
         let key = row_key(repo, commit.as_bytes());
-        self.index.read(|read| {
+        self.database.read(|read| {
             let table = tables::REVISIONS.read(read)?;
             let row = table.get(&key[..])?;
             row.map(|row| decode_revision(&row)).transpose()
@@ -81,9 +76,9 @@ impl RevisionTable<'_> {
     }
 
     /// The ids of all known revisions of a repo, in their order.
-    pub(crate) fn ids(self, repo: &RepoId) -> Result<Vec<CommitId>, StoreError> {
+    pub fn ids(self, repo: &RepoId) -> Result<Vec<CommitId>, IndexError> {
         let rows = rows_of(repo);
-        self.index.read(|read| {
+        self.database.read(|read| {
             let table = tables::REVISIONS.read(read)?;
             let rows = table.table.range(&rows.start[..]..&rows.end[..])?;
             rows.map(|row| commit_of(row?.0.value())).collect()
@@ -92,11 +87,7 @@ impl RevisionTable<'_> {
 
     /// The one known revision of a repo whose id begins with these hexadecimal digits; `None` if
     /// there is none or more than one, or if they are fewer than [`COMMIT_PREFIX_MIN`].
-    pub(crate) fn by_prefix(
-        self,
-        repo: &RepoId,
-        digits: &str,
-    ) -> Result<Option<CommitId>, StoreError> {
+    pub fn by_prefix(self, repo: &RepoId, digits: &str) -> Result<Option<CommitId>, IndexError> {
         let is_prefix = (COMMIT_PREFIX_MIN..=40).contains(&digits.len())
             && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         if !is_prefix {
@@ -113,7 +104,7 @@ impl RevisionTable<'_> {
             row_key(repo, low.as_bytes()),
             row_key(repo, high.as_bytes()),
         );
-        self.index.read(|read| {
+        self.database.read(|read| {
             let table = tables::REVISIONS.read(read)?;
             let mut found = table.table.range(&low[..]..=&high[..])?;
             let (first, second) = (found.next().transpose()?, found.next());
@@ -125,16 +116,16 @@ impl RevisionTable<'_> {
     }
 
     /// The files of a listing that are known by an address or a digest; none of a manifest.
-    pub(crate) fn listed_files(self, tree: &Tree) -> Result<Vec<FileHash>, StoreError> {
-        self.index.read(|read| files_of(read, tree))
+    pub fn listed_files(self, tree: &Tree) -> Result<Vec<FileHash>, IndexError> {
+        self.database.read(|read| files_of(read, tree))
     }
 
     /// Lets the content of a revision be collected. What was said about the revision stays in the
     /// history; `put_revision` names the content again. The room of the content is free
     /// after `gc`.
-    pub(crate) fn remove_content(self, repo: &RepoId, commit: CommitId) -> Result<(), StoreError> {
+    pub fn remove_content(self, repo: &RepoId, commit: CommitId) -> Result<(), IndexError> {
         let (key, rows) = (row_key(repo, commit.as_bytes()), rows_of(repo));
-        let removed = self.index.write_unless_refused(|write| {
+        let removed = self.database.write_unless_refused(|write| {
             let refs = tables::REFS.write(write)?;
             for row in refs.range(&rows.start[..]..&rows.end[..])? {
                 let (name, leads_to) = row?;
@@ -154,28 +145,24 @@ impl RevisionTable<'_> {
     }
 
     /// Whether the content of a revision was removed here.
-    pub(crate) fn is_content_removed(
-        self,
-        repo: &RepoId,
-        commit: CommitId,
-    ) -> Result<bool, StoreError> {
+    pub fn is_content_removed(self, repo: &RepoId, commit: CommitId) -> Result<bool, IndexError> {
         let key = row_key(repo, commit.as_bytes());
-        self.index.read(|read| {
+        self.database.read(|read| {
             let table = read.open_table(tables::REMOVED)?;
             Ok(table.get(&key[..])?.is_some())
         })
     }
 
     /// Forgets a revision; true if it was known. Refs that lead to it stay.
-    pub(crate) fn remove(self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
+    pub fn remove(self, repo: &RepoId, commit: CommitId) -> Result<bool, IndexError> {
         let key = row_key(repo, commit.as_bytes());
-        self.index
+        self.database
             .write(|write| tables::REVISIONS.write(write)?.remove(&key[..]))
     }
 
     /// What each revision of each repo names.
-    pub(crate) fn named(self) -> Result<Vec<Named>, StoreError> {
-        self.index.read(|read| {
+    pub fn named(self) -> Result<Vec<Named>, IndexError> {
+        self.database.read(|read| {
             let mut all = Vec::new();
             let repos = tables::REPOS.read(read)?;
             let removed = read.open_table(tables::REMOVED)?;
@@ -213,8 +200,8 @@ impl RevisionTable<'_> {
     }
 
     /// Whether a revision names this model.
-    pub(crate) fn is_named(self, model: ContentHash) -> Result<bool, StoreError> {
-        self.index.read(|read| {
+    pub fn is_named(self, model: ContentHash) -> Result<bool, IndexError> {
+        self.database.read(|read| {
             let removed = read.open_table(tables::REMOVED)?;
             for row in tables::REVISIONS.read(read)?.iter()? {
                 let (key, value) = row?;
@@ -239,7 +226,7 @@ fn write_row(
     repo: &RepoId,
     commit: CommitId,
     revision: &[u8],
-) -> IndexResult<Result<(), Refusal>> {
+) -> TxResult<Result<(), Refusal>> {
     let key = row_key(repo, commit.as_bytes());
     write.open_table(tables::REMOVED)?.remove(&key[..])?;
     let mut table = tables::REVISIONS.write(write)?;
@@ -256,7 +243,7 @@ fn write_row(
 }
 
 /// The files of a listing that are known by an address or a digest.
-fn files_of(read: &ReadTransaction, tree: &Tree) -> IndexResult<Vec<FileHash>> {
+fn files_of(read: &ReadTransaction, tree: &Tree) -> TxResult<Vec<FileHash>> {
     let Tree::Listed(entries) = tree else {
         return Ok(Vec::new());
     };
@@ -287,12 +274,12 @@ fn files_of(read: &ReadTransaction, tree: &Tree) -> IndexResult<Vec<FileHash>> {
 }
 
 /// The id at the end of a row's key.
-fn commit_of(key: &[u8]) -> IndexResult<CommitId> {
+fn commit_of(key: &[u8]) -> TxResult<CommitId> {
     let id = key.last_chunk::<COMMIT_BYTES>();
     id.map(|id| CommitId::new(*id))
-        .ok_or(IndexError::Malformed("the id of a revision"))
+        .ok_or(TxError::Malformed("the id of a revision"))
 }
 
-fn decode_revision(bytes: &[u8]) -> IndexResult<Revision> {
-    Revision::decode(bytes).map_err(|_| IndexError::Malformed("a revision"))
+fn decode_revision(bytes: &[u8]) -> TxResult<Revision> {
+    Revision::decode(bytes).map_err(|_| TxError::Malformed("a revision"))
 }

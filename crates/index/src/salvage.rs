@@ -15,78 +15,49 @@ use std::{
 };
 
 use hubless_content::{ContentHash, FileHash};
+use hubless_disk::DiskFile;
 use redb::{
-    AccessGuard, Database, Key, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase,
+    AccessGuard, Key, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase,
     ReadableTable, ReadableTableMetadata, StorageBackend, StorageError, TableDefinition, Value,
     WriteTransaction,
 };
 
 use crate::{
-    disk::DiskFile,
-    index::{
-        backend::IndexFile,
-        database::{IndexError, IndexResult, caught},
-        files::decode_list,
-        overlay::Overlay,
-        sealed::Sealed,
-        tables,
-    },
+    backend::IndexFile,
+    file_rows::decode_list,
+    sealed::Sealed,
+    tables,
+    tx::{TxError, TxResult, caught},
 };
 
 /// Pages that are read to find the next row. A tree of a billion rows has ten levels; without a bound,
 /// a page that points to one above it would be followed for ever.
 const PAGES_PER_ROW_MAX: u32 = 256;
 
-/// Whether all pages of an index are as they were written.
-///
-/// redb compares pages with their checksums, but writes to the file it checks, and falls back to an older
-/// state where it can; so it checks a file over which its writes are kept in memory.
-///
-/// # Errors
-/// If the file cannot be read.
-pub(super) fn pages_are_right(file: &Arc<dyn DiskFile>) -> io::Result<bool> {
-    let overlay = Overlay::new(file.clone())?;
-    let checked = caught(|| {
-        let mut database = Database::builder().create_with_backend(overlay)?;
-        database.check_integrity()
-    });
-    match checked {
-        Ok(Err(redb::DatabaseError::Storage(StorageError::Io(error))))
-            if error.kind() != io::ErrorKind::InvalidData
-                && error.kind() != io::ErrorKind::UnexpectedEof =>
-        {
-            Err(error)
-        }
-        // What is not right, or made redb panic, may still have rows that are.
-        Ok(checked) => Ok(checked.unwrap_or(false)),
-        Err(_) => Ok(false),
-    }
-}
-
 /// Copies the rows of a damaged index, which was closed in order, that prove themselves. Returns how
 /// many were lost, for each table that lost any.
 ///
 /// # Errors
-/// [`IndexError::Malformed`] with what was lost, if that cannot be had again; others if the old index
+/// [`TxError::Malformed`] with what was lost, if that cannot be had again; others if the old index
 /// cannot be read at all, or the new one not be written.
-pub(super) fn salvage(
+pub(crate) fn salvage(
     damaged: &Arc<dyn DiskFile>,
     write: &WriteTransaction,
-) -> IndexResult<Vec<Loss>> {
+) -> TxResult<Vec<Loss>> {
     let pages = Arc::new(AtomicU32::new(0));
     let backend = Bounded {
         file: IndexFile(damaged.clone()),
         pages: pages.clone(),
     };
     let opened = caught(|| {
-        let mut builder = Database::builder();
+        let mut builder = redb::Database::builder();
         // Each page is read from the backend, which counts.
         builder.set_cache_size(0);
         let database: ReadOnlyDatabase = builder.open_read_only_with_backend(backend)?;
         let read = database.begin_read()?;
-        IndexResult::Ok((database, read))
+        TxResult::Ok((database, read))
     });
-    let (_database, read) = opened.unwrap_or(Err(IndexError::Malformed("an index")))?;
+    let (_database, read) = opened.unwrap_or(Err(TxError::Malformed("an index")))?;
     let mut copy = Copy {
         read: &read,
         write,
@@ -101,11 +72,11 @@ type Row<'t, K, V> = Result<(AccessGuard<'t, K>, AccessGuard<'t, V>), StorageErr
 
 /// Rows of a table that could not be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Loss {
+pub(crate) struct Loss {
     /// What a row of the table is.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     /// How many; at least one if it is not known.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
 }
 
 /// From one index to another.
@@ -127,7 +98,7 @@ enum Rows {
 }
 
 impl Copy<'_> {
-    fn all(&mut self) -> IndexResult<()> {
+    fn all(&mut self) -> TxResult<()> {
         use Rows::{Derived, Said};
         self.sealed(&tables::PINS, Said)?;
         self.sealed(&tables::REPOS, Said)?;
@@ -154,7 +125,7 @@ impl Copy<'_> {
         self.copy(tables::USED, "the time of a use", Derived, any)
     }
 
-    fn sealed<K: Key + 'static>(&mut self, table: &Sealed<K>, kind: Rows) -> IndexResult<()> {
+    fn sealed<K: Key + 'static>(&mut self, table: &Sealed<K>, kind: Rows) -> TxResult<()> {
         let proves = |key: &[u8], value: &[u8]| table.proves(key, value);
         self.copy(table.definition(), table.what(), kind, proves)
     }
@@ -165,7 +136,7 @@ impl Copy<'_> {
         what: &'static str,
         kind: Rows,
         proves: impl Fn(&[u8], &[u8]) -> bool,
-    ) -> IndexResult<()> {
+    ) -> TxResult<()> {
         self.pages.store(0, Ordering::Relaxed);
         let opened = caught(|| {
             let old = self.read.open_table(table).ok()?;
@@ -180,7 +151,7 @@ impl Copy<'_> {
             _ => 1,
         };
         if lost > 0 && kind == Rows::Said {
-            return Err(IndexError::Malformed(what));
+            return Err(TxError::Malformed(what));
         }
         if lost > 0 {
             self.losses.push(Loss { what, rows: lost });
@@ -195,10 +166,10 @@ impl Copy<'_> {
         old: &ReadOnlyTable<K, V>,
         rows: u64,
         proves: impl Fn(&[u8], &[u8]) -> bool,
-    ) -> IndexResult<u64> {
+    ) -> TxResult<u64> {
         let mut new = self.write.open_table(table)?;
         let mut copied = 0;
-        let mut copy = |row: Row<'_, K, V>| -> IndexResult<()> {
+        let mut copy = |row: Row<'_, K, V>| -> TxResult<()> {
             let (key, value) = row?;
             self.pages.store(0, Ordering::Relaxed);
             let (key, value) = (key.value(), value.value());
@@ -210,11 +181,10 @@ impl Copy<'_> {
         };
         let limit = usize::try_from(rows).unwrap_or(usize::MAX);
         // An error or a panic of a pass ends it: what it did not come to is for the other, or lost.
-        let pass =
-            caught(|| -> IndexResult<()> { old.iter()?.take(limit).try_for_each(&mut copy) });
+        let pass = caught(|| -> TxResult<()> { old.iter()?.take(limit).try_for_each(&mut copy) });
         if !matches!(pass, Ok(Ok(()))) {
             self.pages.store(0, Ordering::Relaxed);
-            let pass = caught(|| -> IndexResult<()> {
+            let pass = caught(|| -> TxResult<()> {
                 old.iter()?.rev().take(limit).try_for_each(&mut copy)
             });
             tracing::debug!(?pass, "rows before damage in the index");

@@ -12,27 +12,27 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use crate::index::database::{IndexError, IndexResult};
+use crate::tx::{TxError, TxResult};
 
 /// Enough to find damage; nothing here defends against a person who can write to the index.
 const CHECKSUM_BYTES: usize = 8;
 
 /// The name of such a table, and what its values are, for messages.
-pub(super) struct Sealed<K: Key + 'static> {
+pub(crate) struct Sealed<K: Key + 'static> {
     definition: TableDefinition<'static, K, &'static [u8]>,
     name: &'static str,
     what: &'static str,
 }
 
 /// Such a table, open.
-pub(super) struct Rows<T> {
-    pub(super) table: T,
+pub(crate) struct Rows<T> {
+    pub(crate) table: T,
     name: &'static str,
     what: &'static str,
 }
 
 impl<K: Key + 'static> Sealed<K> {
-    pub(super) const fn new(name: &'static str, what: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, what: &'static str) -> Self {
         Self {
             definition: TableDefinition::new(name),
             name,
@@ -40,17 +40,17 @@ impl<K: Key + 'static> Sealed<K> {
         }
     }
 
-    pub(super) fn definition(&self) -> TableDefinition<'static, K, &'static [u8]> {
+    pub(crate) fn definition(&self) -> TableDefinition<'static, K, &'static [u8]> {
         self.definition
     }
 
     /// What a value is, for messages.
-    pub(super) fn what(&self) -> &'static str {
+    pub(crate) fn what(&self) -> &'static str {
         self.what
     }
 
     /// Whether a value, as it lies in the table, is what was written for this key.
-    pub(super) fn proves(&self, key: &[u8], sealed: &[u8]) -> bool {
+    pub(crate) fn proves(&self, key: &[u8], sealed: &[u8]) -> bool {
         let parts = sealed.split_last_chunk::<CHECKSUM_BYTES>();
         parts.is_some_and(|(value, checksum)| checksum_of(self.name, key, value) == *checksum)
     }
@@ -63,27 +63,27 @@ impl<K: Key + 'static> Sealed<K> {
         }
     }
 
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         read: &ReadTransaction,
-    ) -> IndexResult<Rows<ReadOnlyTable<K, &'static [u8]>>> {
+    ) -> TxResult<Rows<ReadOnlyTable<K, &'static [u8]>>> {
         Ok(self.rows(read.open_table(self.definition)?))
     }
 
     /// The table is made if there is none.
-    pub(super) fn write<'t>(
+    pub(crate) fn write<'t>(
         &self,
         write: &'t WriteTransaction,
-    ) -> IndexResult<Rows<Table<'t, K, &'static [u8]>>> {
+    ) -> TxResult<Rows<Table<'t, K, &'static [u8]>>> {
         Ok(self.rows(write.open_table(self.definition)?))
     }
 }
 
 impl<T> Rows<T> {
-    pub(super) fn get<'k, K: Key + 'static>(
+    pub(crate) fn get<'k, K: Key + 'static>(
         &self,
         key: impl Borrow<K::SelfType<'k>>,
-    ) -> IndexResult<Option<Vec<u8>>>
+    ) -> TxResult<Option<Vec<u8>>>
     where
         T: ReadableTable<K, &'static [u8]>,
     {
@@ -93,19 +93,19 @@ impl<T> Rows<T> {
         value.transpose()
     }
 
-    pub(super) fn iter<K: Key + 'static>(
+    pub(crate) fn iter<K: Key + 'static>(
         &self,
-    ) -> IndexResult<impl Iterator<Item = IndexResult<(AccessGuard<'_, K>, Vec<u8>)>>>
+    ) -> TxResult<impl Iterator<Item = TxResult<(AccessGuard<'_, K>, Vec<u8>)>>>
     where
         T: ReadableTable<K, &'static [u8]>,
     {
         Ok(self.table.iter()?.map(|row| self.unseal_row(row)))
     }
 
-    pub(super) fn range<'k, K: Key + 'static>(
+    pub(crate) fn range<'k, K: Key + 'static>(
         &self,
         range: impl RangeBounds<K::SelfType<'k>> + 'k,
-    ) -> IndexResult<impl Iterator<Item = IndexResult<(AccessGuard<'_, K>, Vec<u8>)>>>
+    ) -> TxResult<impl Iterator<Item = TxResult<(AccessGuard<'_, K>, Vec<u8>)>>>
     where
         T: ReadableTable<K, &'static [u8]>,
     {
@@ -115,27 +115,27 @@ impl<T> Rows<T> {
     fn unseal_row<'r, K: Key + 'static>(
         &self,
         row: Result<(AccessGuard<'r, K>, AccessGuard<'r, &'static [u8]>), StorageError>,
-    ) -> IndexResult<(AccessGuard<'r, K>, Vec<u8>)> {
+    ) -> TxResult<(AccessGuard<'r, K>, Vec<u8>)> {
         let (key, value) = row?;
         let value = self.unseal(K::as_bytes(&key.value()).as_ref(), value.value())?;
         Ok((key, value))
     }
 
-    fn unseal(&self, key: &[u8], value: &[u8]) -> IndexResult<Vec<u8>> {
+    fn unseal(&self, key: &[u8], value: &[u8]) -> TxResult<Vec<u8>> {
         let sealed = value.split_last_chunk::<CHECKSUM_BYTES>();
         let right =
             sealed.filter(|(value, checksum)| checksum_of(self.name, key, value) == **checksum);
         let right = right.map(|(value, _)| value.to_vec());
-        right.ok_or(IndexError::Malformed(self.what))
+        right.ok_or(TxError::Malformed(self.what))
     }
 }
 
 impl<K: Key + 'static> Rows<Table<'_, K, &'static [u8]>> {
-    pub(super) fn insert<'k>(
+    pub(crate) fn insert<'k>(
         &mut self,
         key: impl Borrow<K::SelfType<'k>>,
         value: &[u8],
-    ) -> IndexResult<()> {
+    ) -> TxResult<()> {
         let key = key.borrow();
         let checksum = checksum_of(self.name, K::as_bytes(key).as_ref(), value);
         let sealed = [value, &checksum].concat();
@@ -144,7 +144,7 @@ impl<K: Key + 'static> Rows<Table<'_, K, &'static [u8]>> {
     }
 
     /// True if there was such a row.
-    pub(super) fn remove<'k>(&mut self, key: impl Borrow<K::SelfType<'k>>) -> IndexResult<bool> {
+    pub(crate) fn remove<'k>(&mut self, key: impl Borrow<K::SelfType<'k>>) -> TxResult<bool> {
         Ok(self.table.remove(key)?.is_some())
     }
 }

@@ -9,71 +9,71 @@
 
 use redb::TableDefinition;
 
-use crate::index::sealed::Sealed;
+use crate::sealed::Sealed;
 
 /// A hash as a key.
-pub(super) type Hash = &'static [u8; 32];
+pub(crate) type Hash = &'static [u8; 32];
 
 /// The version of all of this. A store with a higher one is not opened; one with a lower one is
 /// brought to this version. Version 1 ended with [`RECORDS`]; in versions 1 and 2 no value had a
 /// checksum.
-pub(super) const SCHEMA: u64 = 3;
+pub(crate) const SCHEMA: u64 = 3;
 
 /// Key of the schema's version in [`META`].
-pub(super) const META_SCHEMA: &str = "schema";
+pub(crate) const META_SCHEMA: &str = "schema";
 
 /// Key in [`META`] of when the pages of a large index were last compared with their checksums, in
 /// seconds since 1970.
-pub(super) const META_CHECKED: &str = "checked";
+pub(crate) const META_CHECKED: &str = "checked";
 
 /// Numbers about the store itself.
-pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta.v1");
+pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta.v1");
 
 /// File hash -> where the file's bytes are; see `record.rs`.
-pub(super) const FILES: Sealed<Hash> = Sealed::new("files.v2", "the record of a file");
+pub(crate) const FILES: Sealed<Hash> = Sealed::new("files.v2", "the record of a file");
 
 /// File hash -> which chunks of a partial file are held; see `ChunkSet::to_bytes`.
-pub(super) const HELD: Sealed<Hash> = Sealed::new("held.v2", "a set of chunks of its file");
+pub(crate) const HELD: Sealed<Hash> = Sealed::new("held.v2", "a set of chunks of its file");
 
 /// File hash -> the file's size (8 bytes, little-endian), then its chaining values, 32 bytes each.
-pub(super) const CHUNK_LISTS: TableDefinition<Hash, &[u8]> = TableDefinition::new("chunk_lists.v1");
+pub(crate) const CHUNK_LISTS: TableDefinition<Hash, &[u8]> = TableDefinition::new("chunk_lists.v1");
 
 /// File hash -> the bytes of a file of one chunk.
-pub(super) const INLINE: TableDefinition<Hash, &[u8]> = TableDefinition::new("inline.v1");
+pub(crate) const INLINE: TableDefinition<Hash, &[u8]> = TableDefinition::new("inline.v1");
 
 /// Content hash -> the encoded manifest.
-pub(super) const MANIFESTS: TableDefinition<Hash, &[u8]> = TableDefinition::new("manifests.v1");
+pub(crate) const MANIFESTS: TableDefinition<Hash, &[u8]> = TableDefinition::new("manifests.v1");
 
 /// The content hashes that garbage collection keeps.
-pub(super) const PINS: Sealed<Hash> = Sealed::new("pins.v2", "a pin");
+pub(crate) const PINS: Sealed<Hash> = Sealed::new("pins.v2", "a pin");
 
 /// Records of others, opaque to the store.
-pub(super) const RECORDS: Sealed<&[u8]> = Sealed::new("records.v2", "a record of others");
+pub(crate) const RECORDS: Sealed<&[u8]> = Sealed::new("records.v2", "a record of others");
 
 /// File hash -> SHA-256 of the file's bytes, 32 bytes, then its id as a git blob, 20 bytes.
-pub(super) const DIGESTS: Sealed<Hash> = Sealed::new("digests.v2", "the digests of a file");
+pub(crate) const DIGESTS: Sealed<Hash> = Sealed::new("digests.v2", "the digests of a file");
 
 /// SHA-256 -> file hash.
-pub(super) const SHA256S: Sealed<Hash> = Sealed::new("sha256s.v2", "the file of a SHA-256");
+pub(crate) const SHA256S: Sealed<Hash> = Sealed::new("sha256s.v2", "the file of a SHA-256");
 
 /// Id as a git blob -> file hash.
-pub(super) const GIT_BLOBS: Sealed<&[u8; 20]> =
+pub(crate) const GIT_BLOBS: Sealed<&[u8; 20]> =
     Sealed::new("git_blobs.v2", "the file of a git blob");
 
 /// Repo (see `repos.rs`) -> its record, in JSON.
-pub(super) const REPOS: Sealed<&[u8]> = Sealed::new("repos.v2", "the record of a repo");
+pub(crate) const REPOS: Sealed<&[u8]> = Sealed::new("repos.v2", "the record of a repo");
 
 /// Repo, then the full name of a ref -> the id of a revision.
-pub(super) const REFS: Sealed<&[u8]> = Sealed::new("refs.v2", "where a ref leads");
+pub(crate) const REFS: Sealed<&[u8]> = Sealed::new("refs.v2", "where a ref leads");
 
 /// Repo, then the id of a revision, 20 bytes -> the encoded revision.
-pub(super) const REVISIONS: Sealed<&[u8]> = Sealed::new("revisions.v2", "a revision");
+pub(crate) const REVISIONS: Sealed<&[u8]> = Sealed::new("revisions.v2", "a revision");
 
 /// File hash -> when the file was last read or brought, milliseconds since 1970, to the hour.
-pub(super) const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v1");
+pub(crate) const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v1");
 
 /// Repo, then the id of a revision -> nothing: the content of the revision was removed here.
-pub(super) const REMOVED: TableDefinition<&[u8], ()> = TableDefinition::new("removed.v1");
+pub(crate) const REMOVED: TableDefinition<&[u8], ()> = TableDefinition::new("removed.v1");
 
 /// Repo, then the id of a commit -> its history, in JSON; see `histories.rs`.
-pub(super) const HISTORIES: Sealed<&[u8]> = Sealed::new("histories.v1", "a history");
+pub(crate) const HISTORIES: Sealed<&[u8]> = Sealed::new("histories.v1", "a history");

@@ -13,11 +13,15 @@
 //! assert_eq!(bytes.len(), BUFFER_SIZE);
 //! ```
 //!
+//! [`Lru`] keeps what was read, up to a bound.
+//!
 //! # Not here
 //! What the bytes mean, and any reading or writing.
 
 mod aligned;
 mod buffers;
+mod lru;
 
 pub use aligned::AlignedBytes;
 pub use buffers::{BUFFER_SIZE, Buffer, Buffers, KeptBuffers};
+pub use lru::Lru;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, hash::Hash};
 
 /// Entries carry the weight they were put in with; all together weigh at most `capacity`, except
 /// that one entry is always kept. Looking for the oldest is linear: there are a few hundred.
-pub(crate) struct Lru<K, V> {
+pub struct Lru<K, V> {
     capacity: usize,
     weight: usize,
     clock: u64,
@@ -18,7 +18,8 @@ struct Entry<V> {
 }
 
 impl<K: Eq + Hash + Copy, V: Clone> Lru<K, V> {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// For entries that weigh `capacity` together.
+    pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
             weight: 0,
@@ -27,14 +28,16 @@ impl<K: Eq + Hash + Copy, V: Clone> Lru<K, V> {
         }
     }
 
-    pub(crate) fn get(&mut self, key: K) -> Option<V> {
+    /// The value of a key, which counts as used now.
+    pub fn get(&mut self, key: K) -> Option<V> {
         self.clock += 1;
         let entry = self.entries.get_mut(&key)?;
         entry.used = self.clock;
         Some(entry.value.clone())
     }
 
-    pub(crate) fn insert(&mut self, key: K, value: V, weight: usize) {
+    /// Puts a value under a key, over the one that is there.
+    pub fn insert(&mut self, key: K, value: V, weight: usize) {
         self.remove(key);
         self.clock += 1;
         self.weight += weight;
@@ -52,13 +55,15 @@ impl<K: Eq + Hash + Copy, V: Clone> Lru<K, V> {
         }
     }
 
-    pub(crate) fn remove(&mut self, key: K) {
+    /// Drops the entry of a key, if there is one.
+    pub fn remove(&mut self, key: K) {
         if let Some(entry) = self.entries.remove(&key) {
             self.weight -= entry.weight;
         }
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Drops all entries.
+    pub fn clear(&mut self) {
         self.entries.clear();
         self.weight = 0;
     }

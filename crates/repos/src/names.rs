@@ -5,7 +5,7 @@ mod types;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
-use hubless_store::{RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
+use hubless_store::{IndexError, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
 use hubless_transfer::{Blocking, Failure, FailureKind, Remedy};
 
 pub use self::types::*;
@@ -356,7 +356,9 @@ fn forget_content(
     };
     let commit = commit_of(store, &known.id, revision)?.ok_or_else(no_revision)?;
     match store.remove_content(&known.id, commit) {
-        Err(StoreError::RefLeadsThere { name, .. }) => return Err(led_to(repo, commit, &name)),
+        Err(StoreError::Index(IndexError::RefLeadsThere { name, .. })) => {
+            return Err(led_to(repo, commit, &name));
+        }
         removed => removed?,
     }
     let revision = store.revision(&known.id, commit)?;

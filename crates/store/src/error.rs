@@ -1,19 +1,23 @@
 //! What can go wrong, with the facts a person needs to act on it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use hubless_content::{
-    ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, ManifestError, ModelPath, PathError,
-    RefName, RepoId, RevisionError, Sha256,
+    ChunkIndex, ContentHash, FileHash, GitBlobId, ManifestError, ModelPath, PathError, Sha256,
 };
+use hubless_disk::DiskError;
+use hubless_index::IndexError;
 
 /// Why the store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// The disk refused something, also if it was to the index.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The index refused something.
+    #[error(transparent)]
+    Index(IndexError),
     /// What should be imported is a file, or is not there.
     #[error("{} is not a directory", path.display())]
     NotADirectory {
@@ -86,28 +90,6 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The file system refused something.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// A verb: what was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// The answer.
-        source: io::Error,
-    },
-    /// The disk is full.
-    #[error("no space left on the disk for {}", path.display())]
-    NoSpace {
-        /// What was written.
-        path: PathBuf,
-    },
-    /// The store cannot be written to, only read.
-    #[error("{} cannot be written to", path.display())]
-    ReadOnly {
-        /// What was to be written.
-        path: PathBuf,
-    },
     /// The store may not grow that much.
     #[error("{needed} bytes more would exceed the quota of {quota} bytes ({used} are used)")]
     Quota {
@@ -117,41 +99,6 @@ pub enum StoreError {
         quota: u64,
         /// Bytes used and reserved.
         used: u64,
-    },
-    /// Another process has the store open.
-    #[error("the store in {} is in use by another process{}", home.display(), id_of(*process))]
-    Locked {
-        /// The home directory.
-        home: PathBuf,
-        /// The id of the process, if the system says it.
-        process: Option<u32>,
-    },
-    /// The index does not hold what this program wrote to it.
-    #[error("the index {} is damaged: {detail}", path.display())]
-    Corrupt {
-        /// The index file.
-        path: PathBuf,
-        /// What shows it.
-        detail: String,
-    },
-    /// The index failed for another reason than the disk or its contents.
-    #[error("the index {} failed: {source}", path.display())]
-    Index {
-        /// The index file.
-        path: PathBuf,
-        /// The reason.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The store was written by a newer version of this program.
-    #[error("{} was written by a newer version (schema {found}, this version knows {known})",
-        path.display())]
-    Newer {
-        /// The index file.
-        path: PathBuf,
-        /// The schema found.
-        found: u64,
-        /// The newest schema that this version knows.
-        known: u64,
     },
     /// The model is not known here.
     #[error("there is no model {model} in this store")]
@@ -218,62 +165,6 @@ pub enum StoreError {
         /// The model.
         model: ContentHash,
     },
-    /// The repo is not known here.
-    #[error("there is no repo {repo} in this store")]
-    UnknownRepo {
-        /// The repo.
-        repo: RepoId,
-    },
-    /// The repo was to be new, but is known.
-    #[error("there is a repo {repo} already")]
-    RepoExists {
-        /// The repo.
-        repo: RepoId,
-    },
-    /// A ref leads elsewhere than the writer of a change saw; nothing was changed.
-    #[error("{name} of {repo} moved meanwhile{}", found.map(|at| format!(" to {at}")).unwrap_or_default())]
-    RefMoved {
-        /// The repo.
-        repo: RepoId,
-        /// The ref.
-        name: RefName,
-        /// Where it leads now; `None` if there is no such ref.
-        found: Option<CommitId>,
-    },
-    /// The repo has no such revision.
-    #[error("{repo} has no revision {commit}")]
-    UnknownRevision {
-        /// The repo.
-        repo: RepoId,
-        /// The revision.
-        commit: CommitId,
-    },
-    /// A revision whose content is to be removed is what a ref leads to.
-    #[error("revision {commit} of {repo} is what {name} leads to")]
-    RefLeadsThere {
-        /// The repo.
-        repo: RepoId,
-        /// The revision.
-        commit: CommitId,
-        /// The ref; there may be more.
-        name: RefName,
-    },
-    /// More of something than the index takes.
-    #[error("there can be at most {max} {what}")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// The limit.
-        max: u64,
-    },
-    /// A revision breaks a rule.
-    #[error("revision {commit} cannot be kept: {source}")]
-    Revision {
-        /// Its id.
-        commit: CommitId,
-        /// The rule.
-        source: RevisionError,
-    },
     /// More or fewer bytes came than were expected.
     #[error("{found} bytes came, but {expected} were expected")]
     WrongSize {
@@ -309,9 +200,6 @@ pub enum StoreError {
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
 }
 
 /// What kind of failure it is: what a caller decides on.
@@ -358,26 +246,17 @@ impl StoreError {
             | Self::SameName { .. }
             | Self::WouldReplace { .. }
             | Self::PseudoFile { .. }
-            | Self::Named { .. }
-            | Self::RefLeadsThere { .. }
-            | Self::TooMany { .. }
-            | Self::Revision { .. } => Kind::Input,
-            Self::RepoExists { .. } | Self::RefMoved { .. } => Kind::Conflict,
-            Self::Io { .. } | Self::ReadOnly { .. } | Self::Index { .. } => Kind::Io,
-            Self::NoSpace { .. } => Kind::NoSpace,
+            | Self::Named { .. } => Kind::Input,
+            Self::Disk(error) => kind_of_disk(error),
+            Self::Index(error) => kind_of_index(error),
             Self::Quota { .. } => Kind::Quota,
-            Self::Locked { .. } => Kind::Locked,
-            Self::Corrupt { .. } | Self::Newer { .. } => Kind::Corrupt,
-            Self::UnknownModel { .. }
-            | Self::UnknownRepo { .. }
-            | Self::UnknownRevision { .. }
-            | Self::Incomplete { .. } => Kind::NotFound,
+            Self::UnknownModel { .. } | Self::Incomplete { .. } => Kind::NotFound,
             Self::Damaged { .. }
             | Self::WrongSize { .. }
             | Self::WrongFile { .. }
             | Self::WrongSha256 { .. }
             | Self::WrongGitBlob { .. } => Kind::Integrity,
-            Self::Cancelled | Self::Closed => Kind::Cancelled,
+            Self::Cancelled => Kind::Cancelled,
         }
     }
 
@@ -385,18 +264,38 @@ impl StoreError {
     pub fn is_out_of_space(&self) -> bool {
         matches!(self.kind(), StoreErrorKind::NoSpace | StoreErrorKind::Quota)
     }
+}
 
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path },
-            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
-            _ => Self::Io {
-                action,
-                path,
-                source,
-            },
+/// A refusal of the disk is the same to a caller, whether the index or the store met it.
+impl From<IndexError> for StoreError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Disk(error) => Self::Disk(error),
+            error => Self::Index(error),
         }
+    }
+}
+
+fn kind_of_disk(error: &DiskError) -> StoreErrorKind {
+    match error {
+        DiskError::Io { .. } | DiskError::ReadOnly { .. } => StoreErrorKind::Io,
+        DiskError::NoSpace { .. } => StoreErrorKind::NoSpace,
+    }
+}
+
+fn kind_of_index(error: &IndexError) -> StoreErrorKind {
+    use StoreErrorKind as Kind;
+    match error {
+        IndexError::Disk(error) => kind_of_disk(error),
+        IndexError::Locked { .. } => Kind::Locked,
+        IndexError::Corrupt { .. } | IndexError::Newer { .. } => Kind::Corrupt,
+        IndexError::Failed { .. } => Kind::Io,
+        IndexError::UnknownRepo { .. } | IndexError::UnknownRevision { .. } => Kind::NotFound,
+        IndexError::RepoExists { .. } | IndexError::RefMoved { .. } => Kind::Conflict,
+        IndexError::RefLeadsThere { .. }
+        | IndexError::TooMany { .. }
+        | IndexError::Revision { .. } => Kind::Input,
+        IndexError::Closed => Kind::Cancelled,
     }
 }
 
@@ -406,20 +305,4 @@ fn and_more(files: u64) -> String {
         1 => " (nor is 1 more file)".to_owned(),
         more => format!(" (nor are {more} more files)"),
     }
-}
-
-/// Names the file and the action when the disk refuses.
-pub(crate) trait IoContext<T> {
-    fn context(self, action: &'static str, path: &Path) -> Result<T, StoreError>;
-}
-
-impl<T> IoContext<T> for io::Result<T> {
-    fn context(self, action: &'static str, path: &Path) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::io(action, path, source))
-    }
-}
-
-/// ` (pid 4711)`, or nothing.
-fn id_of(process: Option<u32>) -> String {
-    process.map_or_else(String::new, |id| format!(" (pid {id})"))
 }

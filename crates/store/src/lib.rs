@@ -1,7 +1,7 @@
 //! Where bytes rest.
 //!
 //! # Shape
-//! A [`Store`] is one directory: an index (redb), the one source of truth, and plain files for
+//! A [`Store`] is one directory: an index (crate `index`), the one source of truth, and plain files for
 //! everything larger than a chunk. A file's bytes are in one of three places: *inline* in the
 //! index (files of one chunk), *owned* in a file below the home directory, or *external*, where
 //! the user's own file lies. All calls are synchronous and may come from any number of threads.
@@ -19,38 +19,37 @@
 //!   the store stays readable.
 //!
 //! # Layers
-//! `disk` (the seam that tests replace) < `index` (redb) < `pending` (what waits for the next commit) <
-//! `files` (bytes where they lie) < `commit` (files change their state) < `work` (import, export, checks,
-//! collection) < `facade` (this interface). Each imports lower ones only. `locks` has the order of locks.
+//! The crates `disk` (the seam that tests replace) and `index` (the database) lie below. Inside:
+//! `pending` (what waits for the next commit) < `files` (bytes where they lie) < `commit` (files change
+//! their state) < `work` (import, export, checks, collection) < `facade` (this interface). Each imports
+//! lower ones only. `locks` has the order of locks. What callers need of `disk` and `index` is exported
+//! here, so that they import this crate alone.
 //!
 //! # Not here
 //! Which peer gets what (`transfer`), how bytes travel (`network`), and what they mean (`content`).
 
 mod commit;
-mod disk;
 mod error;
 mod facade;
 mod files;
-mod index;
 mod locks;
-mod lru;
 mod observer;
 mod open;
-mod parallel;
 mod pending;
 mod work;
 
 use std::sync::Arc;
 
-pub use disk::dir::{Dir, Entry, EntryKind};
-pub use disk::{Access, Disk, DiskFile, RealDisk, Signature};
 pub use error::{StoreError, StoreErrorKind};
 pub use files::damage::Damaged;
 pub use files::external::ExternalChange;
 pub use files::located::{FileInfo, FilePlace};
-pub use index::{
-    COMMIT_PREFIX_MIN, DigestHasher, Digests, HISTORY_MAX, PastCommit, REFS_MAX, REPOS_MAX,
-    REVISIONS_MAX, RecordChange, RefChange, Repo, RepoOrigin, StoredRecord,
+pub use hubless_disk::{
+    Access, Dir, Disk, DiskError, DiskFile, Entry, EntryKind, RealDisk, Signature,
+};
+pub use hubless_index::{
+    COMMIT_PREFIX_MIN, DigestHasher, Digests, HISTORY_MAX, IndexError, PastCommit, REFS_MAX,
+    REPOS_MAX, REVISIONS_MAX, RecordChange, RefChange, Repo, RepoOrigin, StoredRecord,
 };
 pub use observer::{Observer, Progress};
 pub use open::StoreOptions;
@@ -78,7 +77,7 @@ pub struct Store {
 }
 
 impl Store {
-    fn index(&self) -> &index::Index {
+    fn index(&self) -> &hubless_index::Index {
         &self.work.files.index
     }
 }

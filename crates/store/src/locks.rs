@@ -5,14 +5,13 @@
 //! that is taken against it, also where no other thread would have met it. All other locks of the store
 //! are leaves: a thread that holds one takes no further lock. One lock lies above all: that of a file
 //! that is imported is held while room is made for its copy.
-//!
-//! # Panics elsewhere
-//! Locks go on after a panic in another thread: no state here is left half-changed by one.
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Mutex, MutexGuard},
 };
+
+use hubless_disk::lock;
 
 /// The locks that are held together with others, from the first to the last that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,19 +118,6 @@ impl Held {
     fn new(_rank: Rank) -> Self {
         Self {}
     }
-}
-
-/// Takes a lock that is a leaf.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(all(test, debug_assertions))]

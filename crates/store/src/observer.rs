@@ -1,5 +1,11 @@
 //! Long work reports its progress, and asks whether to go on.
 
+use std::sync::Mutex;
+
+use hubless_disk::lock;
+
+use crate::error::StoreError;
+
 /// How far long work is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
@@ -28,3 +34,39 @@ pub trait Observer: Sync {
 
 /// Watches nothing and never stops.
 impl Observer for () {}
+
+/// Counts what several threads have done and reports it to the observer.
+pub(crate) struct Meter<'a> {
+    observer: &'a dyn Observer,
+    progress: Mutex<Progress>,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn new(observer: &'a dyn Observer, files_total: u64, bytes_total: u64) -> Self {
+        let progress = Progress {
+            files_total,
+            bytes_total,
+            ..Progress::default()
+        };
+        Self {
+            observer,
+            progress: Mutex::new(progress),
+        }
+    }
+
+    /// Adds to what is done; an error when the work should stop.
+    pub(crate) fn add(&self, files: u64, bytes: u64) -> Result<(), StoreError> {
+        let progress = {
+            let mut progress = lock(&self.progress);
+            progress.files_done += files;
+            progress.bytes_done += bytes;
+            *progress
+        };
+        self.observer.progress(progress);
+        if self.observer.cancelled() {
+            Err(StoreError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -2,12 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
+use hubless_disk::{Disk, Home, IoContext, RealDisk};
+use hubless_index::Index;
+
 use crate::{
     Store,
-    disk::{Disk, RealDisk, home::Home},
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{Files, handles::HANDLES_MAX},
-    index::Index,
     pending::quota::Quota,
     work::{Work, committer::Committer, sweep::sweep},
 };
@@ -23,11 +24,11 @@ pub struct StoreOptions {
 
 impl Store {
     /// Opens the store in `home`, and makes it if there is none. One that cannot be written to is
-    /// opened to be read: what would write ends with [`StoreError::ReadOnly`].
+    /// opened to be read: what would write ends with `DiskError::ReadOnly`.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if another process has it open, [`StoreError::Corrupt`] if the index
-    /// is damaged, [`StoreError::Newer`] if a newer version wrote it.
+    /// `IndexError::Locked` if another process has it open, `IndexError::Corrupt` if the index
+    /// is damaged, `IndexError::Newer` if a newer version wrote it.
     pub fn open(home: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         Self::open_on(Arc::new(RealDisk), home, options)
     }
@@ -59,8 +60,9 @@ impl Store {
 }
 
 fn bytes_used(index: &Index) -> Result<u64, StoreError> {
-    index.files().fold(
+    let used = index.files().fold(
         || 0u64,
         |sum, _, record| *sum = sum.saturating_add(record.bytes_owned()),
-    )
+    )?;
+    Ok(used)
 }

@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use hubless_network::StartError;
-use hubless_store::{StoreError, StoreErrorKind};
+use hubless_store::{DiskError, IndexError, StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{blocking::Aborted, remedy::Remedy, text::size};
@@ -137,24 +137,32 @@ impl From<&StoreError> for Failure {
 fn store_remedy(error: &StoreError) -> Option<Remedy> {
     use StoreError as E;
     Some(match error {
+        E::Disk(DiskError::ReadOnly { .. }) => Remedy::MakeWritable,
+        E::Disk(DiskError::NoSpace { .. }) => Remedy::MakeRoom,
+        E::Index(error) => return index_remedy(error),
         E::NotADirectory { path } if path.is_file() => Remedy::PutIntoDirectory,
         E::NotADirectory { .. } => Remedy::CheckPath,
         E::NoFiles { .. } => Remedy::AddFiles,
         E::Name { .. } => Remedy::RenameFile,
         E::LinkLeaves { .. } | E::LinkToDirectory { .. } => Remedy::FollowLinks,
         E::Changed { .. } => Remedy::WaitForWriters,
-        E::ReadOnly { .. } => Remedy::MakeWritable,
-        E::NoSpace { .. } => Remedy::MakeRoom,
         E::Quota { .. } => Remedy::RaiseQuota,
+        E::UnknownModel { model } => Remedy::GetModel { model: *model },
+        E::Damaged { .. } => Remedy::Repair,
+        E::WouldReplace { .. } => Remedy::MoveOrReplace,
+        E::UnsafeTarget { .. } | E::SameName { .. } => Remedy::OtherTarget,
+        _ => return None,
+    })
+}
+
+fn index_remedy(error: &IndexError) -> Option<Remedy> {
+    use IndexError as E;
+    Some(match error {
         E::Locked { home, .. } => Remedy::OtherHome { home: home.clone() },
         E::Corrupt { path, .. } => Remedy::RestoreIndex { path: path.clone() },
         E::Newer { .. } => Remedy::Update,
-        E::UnknownModel { model } => Remedy::GetModel { model: *model },
-        E::Damaged { .. } => Remedy::Repair,
         E::RepoExists { .. } | E::RefMoved { .. } => Remedy::TryAgain,
-        E::WouldReplace { .. } => Remedy::MoveOrReplace,
         E::TooMany { .. } => Remedy::RemoveNames,
-        E::UnsafeTarget { .. } | E::SameName { .. } => Remedy::OtherTarget,
         _ => return None,
     })
 }

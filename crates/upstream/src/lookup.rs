@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hubless_content::{CommitId, RefName, RepoId, Revision, Tree};
 use hubless_store::{
-    COMMIT_PREFIX_MIN, PastCommit, RefChange, Repo, RepoOrigin, Store, StoreError,
+    COMMIT_PREFIX_MIN, IndexError, PastCommit, RefChange, Repo, RepoOrigin, Store, StoreError,
 };
 use hubless_transfer::{Blocking, Fetches};
 
@@ -208,7 +208,7 @@ impl Question {
             store.put_revision(&id, commit, &revision, &[])
         };
         Blocking::run_long(put).await?.map_err(|error| match error {
-            StoreError::Revision { source, .. } => {
+            StoreError::Index(IndexError::Revision { source, .. }) => {
                 UpstreamError::Malformed(format!("its list of files: {source}")).into()
             }
             error => error.into(),
@@ -297,7 +297,7 @@ fn note(store: &Store, repo: &Repo) -> Result<Noted, StoreError> {
     }
     match store.put_repo(repo) {
         Ok(()) => Ok(Noted::Changed),
-        Err(StoreError::RepoExists { .. }) => Ok(Noted::MadeHere),
+        Err(StoreError::Index(IndexError::RepoExists { .. })) => Ok(Noted::MadeHere),
         Err(error) => Err(error),
     }
 }

@@ -8,15 +8,10 @@ use std::{
 };
 
 use hubless_content::{ChunkSet, FileHash};
+use hubless_disk::{IoContext, Signature, is_loss, lock};
+use hubless_index::{Batch, FileLocation, FileRow, Record};
 
-use crate::{
-    commit::Commits,
-    disk::{Signature, is_loss},
-    error::{IoContext, StoreError},
-    files::partial::Partial,
-    index::{Batch, FileLocation, FileRow, Record},
-    locks::lock,
-};
+use crate::{commit::Commits, error::StoreError, files::partial::Partial};
 
 /// A partial file as it is committed.
 struct Snapshot {
@@ -162,7 +157,7 @@ impl Commits {
 
     pub(crate) fn owned_signature(&self, file: FileHash) -> Result<Signature, StoreError> {
         let path = self.files.home.owned(file);
-        self.files.disk.signature(&path).context("read", &path)
+        Ok(self.files.disk.signature(&path).context("read", &path)?)
     }
 
     fn publish_one(&self, partial: &Partial) -> Result<(), StoreError> {

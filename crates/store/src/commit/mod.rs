@@ -12,9 +12,11 @@ mod remove;
 
 use std::sync::{Arc, Mutex};
 
+use hubless_disk::lock;
+
 use crate::{
     files::{Files, partial::Partial},
-    locks::{Rank, Ranked, RankedGuard, lock},
+    locks::{Rank, Ranked, RankedGuard},
 };
 
 /// The commit lock, and what is done under it.

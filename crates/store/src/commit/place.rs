@@ -8,14 +8,10 @@ use std::{
 };
 
 use hubless_content::{ChunkList, FileHash, Manifest};
+use hubless_disk::{Access, Disk, IoContext, Signature};
+use hubless_index::{Digests, FileLocation, PlacedRow, Record};
 
-use crate::{
-    commit::Commits,
-    disk::{Access, Disk, Signature},
-    error::{IoContext, StoreError},
-    index::{Digests, FileLocation, PlacedRow, Record},
-    pending::quota::Reservation,
-};
+use crate::{commit::Commits, error::StoreError, pending::quota::Reservation};
 
 /// A file that is about to be known.
 pub(crate) struct Placed {
@@ -47,9 +43,9 @@ impl TempFile {
             .open(&self.path, Access::Update)
             .context("open", &self.path)?;
         handle.sync().context("sync", &self.path)?;
-        handle
+        Ok(handle
             .set_read_only(true)
-            .context("make read-only", &self.path)
+            .context("make read-only", &self.path)?)
     }
 }
 
@@ -117,7 +113,7 @@ impl Commits {
                 }
             })
             .collect();
-        self.files.index.place(&rows, manifest)
+        Ok(self.files.index.place(&rows, manifest)?)
     }
 
     /// After the commit: the room that the copies take is theirs, that of what they replaced is

@@ -7,15 +7,14 @@
 use std::path::Path;
 
 use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count, chunk_offset};
+use hubless_disk::{Access, DiskFile, IoContext, clone_into, is_loss, parallel};
+use hubless_index::FileLocation;
 use hubless_memory::AlignedBytes;
 
 use crate::{
     commit::Commits,
-    disk::{Access, DiskFile, clone_into, is_loss},
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{damage::Damaged, located::LocatedFile, partial::Partial},
-    index::FileLocation,
-    parallel,
 };
 
 /// Chunks that are read again while other tasks wait for the commit lock: some 10 ms of a disk.
@@ -166,15 +165,13 @@ impl Commits {
         self.files.index.files().make_partial(file, size, held)?;
         self.files.drop_handle(file, 0);
         if is_shared {
-            return self.files.disk.remove(&owned).context("remove", &owned);
+            return Ok(self.files.disk.remove(&owned).context("remove", &owned)?);
         }
         handle
             .set_read_only(false)
             .context("make writable", &owned)?;
-        self.files
-            .disk
-            .rename(&owned, &partial)
-            .context("rename", &owned)
+        let renamed = self.files.disk.rename(&owned, &partial);
+        Ok(renamed.context("rename", &owned)?)
     }
 
     pub(crate) fn forget(&self, file: FileHash) -> Result<(), StoreError> {
@@ -239,11 +236,11 @@ impl Commits {
             for chunks in held.ranges() {
                 parallel::read_chunks(from, path, size, chunks, &mut buffer, |index, bytes| {
                     let written = copy.write_all_at(bytes, chunk_offset(index));
-                    written.context("write", path)
+                    Ok::<_, StoreError>(written.context("write", path)?)
                 })?;
             }
             copy.set_len(size).context("resize", path)?;
         }
-        copy.sync().context("sync", path)
+        Ok(copy.sync().context("sync", path)?)
     }
 }

@@ -3,13 +3,10 @@
 //! A crash in between leaves a file that the index does not know, which opening the store puts aside.
 
 use hubless_content::FileHash;
+use hubless_disk::IoContext;
+use hubless_index::{FileLocation, Record};
 
-use crate::{
-    commit::Commits,
-    error::{IoContext, StoreError},
-    files::partial::PartialMap,
-    index::{FileLocation, Record},
-};
+use crate::{commit::Commits, error::StoreError, files::partial::PartialMap};
 
 impl Commits {
     /// Removes files from the index, and from memory at the same time: the lock keeps others from
@@ -47,7 +44,7 @@ impl Commits {
         };
         match self.files.disk.remove(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            outcome => outcome.context("remove", &path),
+            outcome => Ok(outcome.context("remove", &path)?),
         }
     }
 }

@@ -16,7 +16,7 @@ impl Store {
     }
 
     /// Commits what is left and lets go of the directory, also if there are other clones: their
-    /// calls end with [`StoreError::Closed`].
+    /// calls end with `IndexError::Closed`.
     ///
     /// # Errors
     /// As [`Store::flush`]; the store is closed nevertheless.
@@ -28,7 +28,7 @@ impl Store {
     /// Takes a chunk in. It can be read at once and is durable with the next group commit.
     ///
     /// # Errors
-    /// [`StoreError::Quota`] and [`StoreError::NoSpace`] when there is no room: what is held stays
+    /// [`StoreError::Quota`] and `DiskError::NoSpace` when there is no room: what is held stays
     /// readable, and putting works again when there is. Others if the disk or the index fails.
     pub fn put(&self, chunk: &VerifiedChunk) -> Result<Put, StoreError> {
         self.work.put(chunk)
@@ -144,7 +144,7 @@ impl Store {
     /// Takes room for a file of `size` bytes that will come in order.
     ///
     /// # Errors
-    /// [`StoreError::Quota`] and [`StoreError::NoSpace`] if there is no room,
+    /// [`StoreError::Quota`] and `DiskError::NoSpace` if there is no room,
     /// [`StoreError::WrongSize`] if no file can have that size; others if the disk fails.
     pub fn incoming(&self, size: u64) -> Result<Incoming, StoreError> {
         self.work.incoming(size)

@@ -24,7 +24,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn manifest(&self, model: ContentHash) -> Result<Option<Arc<Manifest>>, StoreError> {
-        self.index().manifests().get(model)
+        Ok(self.index().manifests().get(model)?)
     }
 
     /// Keeps a model from being collected.
@@ -40,7 +40,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn unpin(&self, model: ContentHash) -> Result<bool, StoreError> {
-        self.index().pins().remove(model)
+        Ok(self.index().pins().remove(model)?)
     }
 
     /// All pinned models.
@@ -48,7 +48,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn pins(&self) -> Result<Vec<ContentHash>, StoreError> {
-        self.index().pins().all()
+        Ok(self.index().pins().all()?)
     }
 
     /// Forgets a model. The room of its files is free after [`Store::gc`].
@@ -83,7 +83,7 @@ impl Store {
     /// If the disk or the index fails.
     pub fn records_read_all(&self) -> Result<Vec<StoredRecord>, StoreError> {
         self.flush()?;
-        self.index().records().all()
+        Ok(self.index().records().all()?)
     }
 
     /// Everything of which at least one chunk can be served, in no order.

@@ -9,9 +9,9 @@ impl Store {
     /// lists does not replace a repo that was made here.
     ///
     /// # Errors
-    /// [`StoreError::RepoExists`] if it would; [`StoreError::TooMany`] beyond [`REPOS_MAX`](crate::REPOS_MAX); others if the disk is full or fails.
+    /// `IndexError::RepoExists` if it would; `IndexError::TooMany` beyond [`REPOS_MAX`](crate::REPOS_MAX); others if the disk is full or fails.
     pub fn put_repo(&self, repo: &Repo) -> Result<(), StoreError> {
-        self.index().repos().put(repo)
+        Ok(self.index().repos().put(repo)?)
     }
 
     /// What is known about a repo.
@@ -19,7 +19,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn repo(&self, id: &RepoId) -> Result<Option<Repo>, StoreError> {
-        self.index().repos().get(id)
+        Ok(self.index().repos().get(id)?)
     }
 
     /// Up to `max` repos of a kind whose names begin with `prefix` (in any case), ordered by name,
@@ -34,7 +34,7 @@ impl Store {
         after: Option<&RepoId>,
         max: usize,
     ) -> Result<Vec<Repo>, StoreError> {
-        self.index().repos().list(kind, prefix, after, max)
+        Ok(self.index().repos().list(kind, prefix, after, max)?)
     }
 
     /// Forgets a repo with its refs and revisions; true if there was one. The room of what it named
@@ -43,7 +43,7 @@ impl Store {
     /// # Errors
     /// If the disk or the index fails.
     pub fn remove_repo(&self, id: &RepoId) -> Result<bool, StoreError> {
-        self.index().repos().remove(id)
+        Ok(self.index().repos().remove(id)?)
     }
 
     /// Where a ref leads.
@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn get_ref(&self, repo: &RepoId, name: &RefName) -> Result<Option<CommitId>, StoreError> {
-        self.index().repos().get_ref(repo, name)
+        Ok(self.index().repos().get_ref(repo, name)?)
     }
 
     /// All refs of a repo, ordered by name.
@@ -59,16 +59,16 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn refs(&self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, StoreError> {
-        self.index().repos().refs(repo)
+        Ok(self.index().repos().refs(repo)?)
     }
 
     /// Changes refs; all or none, durable when it returns.
     ///
     /// # Errors
-    /// [`StoreError::RefMoved`], [`StoreError::UnknownRepo`], [`StoreError::TooMany`] beyond
+    /// `IndexError::RefMoved`, `IndexError::UnknownRepo`, `IndexError::TooMany` beyond
     /// [`REFS_MAX`](crate::REFS_MAX); others if the disk is full or fails.
     pub fn set_refs(&self, repo: &RepoId, changes: &[RefChange]) -> Result<(), StoreError> {
-        self.index().repos().set_refs(repo, changes)
+        Ok(self.index().repos().set_refs(repo, changes)?)
     }
 
     /// Keeps the history of a commit: the commit itself and those before it, newest first; at most
@@ -82,7 +82,7 @@ impl Store {
         of: CommitId,
         commits: &[PastCommit],
     ) -> Result<(), StoreError> {
-        self.index().histories().put(repo, of, commits)
+        Ok(self.index().histories().put(repo, of, commits)?)
     }
 
     /// The history of a commit as far as one that is kept has it; empty if none does.
@@ -90,15 +90,15 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn history(&self, repo: &RepoId, of: CommitId) -> Result<Vec<PastCommit>, StoreError> {
-        self.index().histories().get(repo, of)
+        Ok(self.index().histories().get(repo, of)?)
     }
 
     /// Keeps a revision, and changes refs in the same transaction; durable when it returns. One with
     /// the same id is replaced: what was listed may have become a manifest.
     ///
     /// # Errors
-    /// [`StoreError::RefMoved`], [`StoreError::Revision`] if it breaks a rule,
-    /// [`StoreError::UnknownRepo`], [`StoreError::TooMany`]; nothing is changed then; others if the disk is full or fails.
+    /// `IndexError::RefMoved`, `IndexError::Revision` if it breaks a rule,
+    /// `IndexError::UnknownRepo`, `IndexError::TooMany`; nothing is changed then; others if the disk is full or fails.
     pub fn put_revision(
         &self,
         repo: &RepoId,
@@ -113,7 +113,7 @@ impl Store {
     /// finds one without the other, also after a crash.
     ///
     /// # Errors
-    /// [`StoreError::RepoExists`], and as [`Store::put_repo`] and [`Store::put_revision`]; nothing is
+    /// `IndexError::RepoExists`, and as [`Store::put_repo`] and [`Store::put_revision`]; nothing is
     /// changed then.
     pub fn put_repo_and_revision(
         &self,
@@ -135,7 +135,7 @@ impl Store {
         repo: &RepoId,
         commit: CommitId,
     ) -> Result<Option<Revision>, StoreError> {
-        self.index().revisions().get(repo, commit)
+        Ok(self.index().revisions().get(repo, commit)?)
     }
 
     /// The ids of all known revisions of a repo, in their order.
@@ -143,7 +143,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn revisions(&self, repo: &RepoId) -> Result<Vec<CommitId>, StoreError> {
-        self.index().revisions().ids(repo)
+        Ok(self.index().revisions().ids(repo)?)
     }
 
     /// The one known revision of a repo whose id begins with these hexadecimal digits; `None` if
@@ -156,7 +156,7 @@ impl Store {
         repo: &RepoId,
         digits: &str,
     ) -> Result<Option<CommitId>, StoreError> {
-        self.index().revisions().by_prefix(repo, digits)
+        Ok(self.index().revisions().by_prefix(repo, digits)?)
     }
 
     /// The files of a listing that are known by an address or a digest; none of a manifest.
@@ -164,7 +164,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn listed_files(&self, tree: &Tree) -> Result<Vec<FileHash>, StoreError> {
-        self.index().revisions().listed_files(tree)
+        Ok(self.index().revisions().listed_files(tree)?)
     }
 
     /// Lets the content of a revision be collected. What was said about the revision stays in the
@@ -172,10 +172,10 @@ impl Store {
     /// after [`Store::gc`].
     ///
     /// # Errors
-    /// [`StoreError::RefLeadsThere`] if a ref leads to it, [`StoreError::UnknownRevision`]; others if
+    /// `IndexError::RefLeadsThere` if a ref leads to it, `IndexError::UnknownRevision`; others if
     /// the disk or the index fails.
     pub fn remove_content(&self, repo: &RepoId, commit: CommitId) -> Result<(), StoreError> {
-        self.index().revisions().remove_content(repo, commit)
+        Ok(self.index().revisions().remove_content(repo, commit)?)
     }
 
     /// Whether the content of a revision was removed here.
@@ -183,7 +183,7 @@ impl Store {
     /// # Errors
     /// If the index fails.
     pub fn is_content_removed(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
-        self.index().revisions().is_content_removed(repo, commit)
+        Ok(self.index().revisions().is_content_removed(repo, commit)?)
     }
 
     /// Forgets a revision; true if it was known. Refs that lead to it stay.
@@ -191,6 +191,6 @@ impl Store {
     /// # Errors
     /// If the disk or the index fails.
     pub fn remove_revision(&self, repo: &RepoId, commit: CommitId) -> Result<bool, StoreError> {
-        self.index().revisions().remove(repo, commit)
+        Ok(self.index().revisions().remove(repo, commit)?)
     }
 }

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count};
+use hubless_index::{FileLocation, Record};
 
 use crate::{
     error::StoreError,
@@ -17,7 +18,6 @@ use crate::{
         partial_file::PartialFile,
         source::OpenBytes,
     },
-    index::{FileLocation, Record},
 };
 
 /// A chunk as it was read.

@@ -9,13 +9,11 @@ use std::{
 };
 
 use hubless_content::{ChunkIndex, FileHash};
+use hubless_disk::lock;
 
-use crate::{
-    files::{
-        Files,
-        partial::{Partial, PartialState},
-    },
-    locks::lock,
+use crate::files::{
+    Files,
+    partial::{Partial, PartialState},
 };
 
 /// Files with another signature than recorded that are remembered; others wait for their turn.

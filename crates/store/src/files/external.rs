@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count, chunk_len};
+use hubless_disk::{Access, DiskError, Signature, is_shortage, parallel};
+use hubless_index::{External, FileLocation, Presence, Record};
 
 use crate::{
-    disk::{Access, Signature, is_shortage},
     error::StoreError,
     files::{
         Files,
@@ -14,8 +15,6 @@ use crate::{
         handles::HandleKey,
         source::OpenBytes,
     },
-    index::{External, FileLocation, Presence, Record},
-    parallel,
 };
 
 /// A file of the user's own that is served no more, or again.
@@ -67,7 +66,7 @@ impl ChunkSource for ExternalFile<'_> {
         let key = HandleKey { file, partial: 0 };
         let bytes = match files.handle(key, Access::ReadUsers, path) {
             Ok(handle) => files.read_at(&*handle, path, index, len)?,
-            Err(StoreError::Io { source, .. }) if !is_shortage(&source) => None,
+            Err(StoreError::Disk(DiskError::Io { source, .. })) if !is_shortage(&source) => None,
             Err(error) => return Err(error),
         };
         // After reading, so that a change before or during the read shows.
@@ -96,7 +95,7 @@ impl ChunkSource for ExternalFile<'_> {
         let path = &self.external.path;
         match self.files.disk.open(path, Access::ReadUsers) {
             Ok(file) => Ok(OpenBytes::File(file)),
-            Err(error) if is_shortage(&error) => Err(StoreError::io("open", path, error)),
+            Err(error) if is_shortage(&error) => Err(DiskError::new("open", path, error).into()),
             Err(_) => Ok(OpenBytes::Nothing),
         }
     }
@@ -161,14 +160,13 @@ impl Files {
     }
 
     pub(crate) fn externals(&self) -> Result<Vec<(FileHash, Record, External)>, StoreError> {
-        self.index
-            .files()
-            .fold(Vec::new, |externals, file, record| {
-                if let FileLocation::External(external) = &record.place {
-                    let external = external.clone();
-                    externals.push((file, record, external));
-                }
-            })
+        let add = |externals: &mut Vec<_>, file, record: Record| {
+            if let FileLocation::External(external) = &record.place {
+                let external = external.clone();
+                externals.push((file, record, external));
+            }
+        };
+        Ok(self.index.files().fold(Vec::new, add)?)
     }
 
     /// What is to be recorded of an external file now, and whether it was read for that.

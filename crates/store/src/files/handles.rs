@@ -4,11 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, FileHash, chunk_offset};
+use hubless_disk::{Access, DiskError, DiskFile, IoContext, is_loss};
 use hubless_memory::KeptBuffers;
 
 use crate::{
-    disk::{Access, DiskFile, is_loss},
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{Files, partial::Partial},
 };
 
@@ -66,11 +66,14 @@ impl Files {
         let opened = self.handle(key, access, || self.home.partial(partial.file));
         match opened {
             // A removed one is written to once more at most, for nothing.
-            Err(StoreError::Io { source, .. }) if is_loss(&source) && state.removed => {
+            Err(StoreError::Disk(DiskError::Io { source, .. }))
+                if is_loss(&source) && state.removed =>
+            {
                 let path = self.home.partial(partial.file);
-                self.disk.open(&path, Access::Create).context("make", &path)
+                let made = self.disk.open(&path, Access::Create);
+                Ok(made.context("make", &path)?)
             }
-            Err(StoreError::Io { source, .. }) if is_loss(&source) => {
+            Err(StoreError::Disk(DiskError::Io { source, .. })) if is_loss(&source) => {
                 self.home_is_there()?;
                 self.lose_all(partial, &mut state);
                 let handle = self.make_partial_file(partial.file, state.size)?;
@@ -102,7 +105,7 @@ impl Files {
         match file.read_exact_at(buffer.bytes_mut(), chunk_offset(index)) {
             Ok(()) => Ok(Some(buffer.freeze())),
             Err(error) if is_loss(&error) => Ok(None),
-            Err(error) => Err(StoreError::io("read", &path(), error)),
+            Err(error) => Err(DiskError::new("read", &path(), error).into()),
         }
     }
 

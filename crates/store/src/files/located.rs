@@ -8,11 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{ChunkList, ChunkSet, FileHash, ManifestEntry, chunk_count};
+use hubless_index::{FileLocation, Presence, Record};
 
 use crate::{
     error::StoreError,
     files::{Files, partial::Partial},
-    index::{FileLocation, Presence, Record},
 };
 
 /// Where a file's bytes are.
@@ -139,7 +139,7 @@ impl Files {
     }
 
     pub(crate) fn record(&self, file: FileHash) -> Result<Option<Record>, StoreError> {
-        self.index.files().get(file)
+        Ok(self.index.files().get(file)?)
     }
 
     /// Where `file` is now. What waits is read before the index: it leaves the one only
@@ -180,7 +180,7 @@ impl Files {
         &self,
         file: FileHash,
     ) -> Result<Option<(Record, ChunkSet)>, StoreError> {
-        self.index.files().get_with_held(file)
+        Ok(self.index.files().get_with_held(file)?)
     }
 
     /// Which chunks of each file can be read; fast for many files.
@@ -193,7 +193,7 @@ impl Files {
             None => None,
         };
         let files = entries.iter().map(|entry| entry.hash);
-        self.index.files().presence(files, newer)
+        Ok(self.index.files().presence(files, newer)?)
     }
 
     pub(crate) fn chunk_list(&self, file: FileHash) -> Result<Option<ChunkList>, StoreError> {

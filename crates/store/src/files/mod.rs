@@ -22,13 +22,13 @@ use std::{
 };
 
 use hubless_content::FileHash;
+use hubless_disk::{Disk, DiskFile, Home};
+use hubless_index::Index;
 use hubless_memory::Buffers;
+use hubless_memory::Lru;
 
 use crate::{
-    disk::{Disk, DiskFile, home::Home},
-    index::Index,
     locks::{Rank, Ranked},
-    lru::Lru,
     pending::{queue::Queue, quota::Quota, uses::Uses},
 };
 use damage::DamageReports;

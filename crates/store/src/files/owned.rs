@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count, chunk_len};
+use hubless_disk::{Access, DiskError, IoContext, Signature, is_loss};
 
 use crate::{
-    disk::{Access, Signature, is_loss},
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{
         Files,
         chunk_source::{ChunkRead, ChunkSource},
@@ -34,7 +34,7 @@ impl ChunkSource for OwnedFile<'_> {
         };
         let path = || files.home.owned(file);
         let handle = match files.owned_handle(file) {
-            Err(StoreError::Io { source, .. }) if is_loss(&source) => {
+            Err(StoreError::Disk(DiskError::Io { source, .. })) if is_loss(&source) => {
                 files.home_is_there()?;
                 return Ok(ChunkRead::Lost);
             }
@@ -71,7 +71,7 @@ impl ChunkSource for OwnedFile<'_> {
                 self.files.home_is_there()?;
                 Ok(OpenBytes::Nothing)
             }
-            Err(error) => Err(StoreError::io("open", &path, error)),
+            Err(error) => Err(DiskError::new("open", &path, error).into()),
         }
     }
 }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count};
+use hubless_disk::{Disk, IoContext};
 
 use crate::{
-    disk::Disk,
-    error::{IoContext, StoreError},
+    error::StoreError,
     locks::{Rank, Ranked, RankedGuard},
 };
 
@@ -56,7 +56,7 @@ impl Partials {
     pub(crate) fn sync_names(&self, disk: &dyn Disk, directory: &Path) -> Result<(), StoreError> {
         if self.new_names.swap(false, Ordering::AcqRel) {
             let synced = disk.sync_dir(directory).context("sync", directory);
-            return synced.inspect_err(|_| self.note_new_name());
+            synced.inspect_err(|_| self.note_new_name())?;
         }
         Ok(())
     }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use hubless_content::{
     ChunkIndex, ChunkSet, FileHash, VerifiedChunk, chunk_count, chunk_len, chunk_offset,
 };
+use hubless_disk::{Access, DiskError, DiskFile, IoContext, is_loss};
 
 use crate::{
-    disk::{Access, DiskFile, is_loss},
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{
         Files,
         chunk_source::{ChunkRead, ChunkSource},
@@ -115,7 +115,7 @@ impl Files {
         made.map_err(|error| {
             // There may be nothing to remove; the error that matters is the first.
             let _ = self.disk.remove(&path);
-            StoreError::io("make", &path, error)
+            DiskError::new("make", &path, error).into()
         })
     }
 
@@ -133,7 +133,7 @@ impl Files {
                 self.home_is_there()?;
                 0
             }
-            Err(error) => return Err(StoreError::io("open", &path, error)),
+            Err(error) => return Err(DiskError::new("open", &path, error).into()),
         };
         let is_beyond = |n: &u32| {
             let len = chunk_len(size, ChunkIndex(*n)).unwrap_or(0);
@@ -160,6 +160,6 @@ impl Files {
         };
         self.quota.correct(believed, size);
         let resized = self.partial_handle(partial)?.set_len(size);
-        resized.context("resize", &self.home.partial(partial.file))
+        Ok(resized.context("resize", &self.home.partial(partial.file))?)
     }
 }

@@ -7,13 +7,10 @@ use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, ChunkList, chunk_len, chunk_offset};
+use hubless_disk::{DiskError, DiskFile, IoContext, Signature, is_shortage};
 use hubless_memory::AlignedBytes;
 
-use crate::{
-    disk::{DiskFile, Signature, is_shortage},
-    error::{IoContext, StoreError},
-    files::Files,
-};
+use crate::{error::StoreError, files::Files};
 
 pub(crate) enum OpenBytes {
     /// There is nothing to read where the bytes should be.
@@ -52,7 +49,7 @@ impl OpenBytes {
 }
 
 fn shortage(list: &ChunkList, error: io::Error) -> StoreError {
-    StoreError::io("read", Path::new(&list.file().to_string()), error)
+    DiskError::new("read", Path::new(&list.file().to_string()), error).into()
 }
 
 impl Files {

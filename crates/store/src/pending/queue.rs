@@ -11,12 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{ChunkList, FileHash};
-
-use crate::{
-    disk::Signature,
-    index::{Batch, Check, Digests, RecordChange},
-    locks::lock,
-};
+use hubless_disk::{Signature, lock};
+use hubless_index::{Batch, Check, Digests, RecordChange};
 
 /// Bytes after which a commit begins. Large enough that its two or three syncs (some
 /// milliseconds) do not matter at disk speed.

@@ -6,7 +6,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::{error::StoreError, locks::lock};
+use hubless_disk::lock;
+
+use crate::error::StoreError;
 
 /// What the store takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,7 @@ use std::{
 };
 
 use hubless_content::FileHash;
-
-use crate::locks::lock;
+use hubless_disk::lock;
 
 /// Files whose last use is in memory: some 5 MB. The use of more of them between two commits is not
 /// noted.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hubless_content::{ContentHash, FileHash, Sha256};
+use hubless_index::Digests;
 
-use crate::{error::StoreError, index::Digests, work::Work};
+use crate::{error::StoreError, work::Work};
 
 /// What a node may announce.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,16 +5,17 @@
 //! cost too much: for a peer, which verifies what it gets, and for a link or clone of the file.
 
 use hubless_content::{ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
+use hubless_disk::{
+    DiskError, Signature, is_loss, lock,
+    parallel::{self, Span},
+};
+use hubless_index::{Check, FileLocation, Presence};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    disk::{Signature, is_loss},
     error::StoreError,
     files::{located::LocatedFile, source::OpenBytes},
-    index::{Check, FileLocation, Presence},
-    locks::lock,
-    observer::Observer,
-    parallel::{self, Meter, Span},
+    observer::{Meter, Observer},
     work::Work,
 };
 
@@ -181,7 +182,7 @@ impl Work {
         let hashed = match self.files.source(file, &located)? {
             OpenBytes::File(handle) => {
                 match parallel::hash(&*handle, &self.files.home.owned(file), located.size()) {
-                    Err(StoreError::Io { source, .. }) if is_loss(&source) => None,
+                    Err(DiskError::Io { source, .. }) if is_loss(&source) => None,
                     hashed => hashed?,
                 }
             }

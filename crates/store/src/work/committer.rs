@@ -9,11 +9,12 @@ use std::{
 };
 
 use hubless_content::ChunkIndex;
+use hubless_disk::{IoContext, lock};
+use hubless_index::IndexError;
 
 use crate::{
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{located::LocatedFile, partial::Partial},
-    locks::lock,
     work::{Work, check::FileToCheck},
 };
 
@@ -49,7 +50,7 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.stop();
         match self.work.commit() {
-            Ok(()) | Err(StoreError::Closed) => {}
+            Ok(()) | Err(StoreError::Index(IndexError::Closed)) => {}
             Err(error) => tracing::error!(%error, "the last commit failed"),
         }
         self.work.commits.write_uses();
@@ -72,10 +73,10 @@ impl Work {
     }
 
     /// Commits what is left and lets go of the directory, also if there are other clones: their
-    /// calls end with `StoreError::Closed`.
+    /// calls end with `IndexError::Closed`.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let outcome = match self.commit() {
-            Err(StoreError::Closed) => Ok(()),
+            Err(StoreError::Index(IndexError::Closed)) => Ok(()),
             outcome => outcome,
         };
         self.commits.write_uses();

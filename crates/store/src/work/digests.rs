@@ -1,13 +1,12 @@
 //! Digests of files that are held: finding them, and reading files to compute them.
 
 use hubless_content::{ChunkIndex, ChunkList, FileHash, GitBlobId, Sha256, chunk_count, chunk_len};
+use hubless_index::{DigestHasher, Digests};
 
 use crate::{
     error::StoreError,
     files::located::LocatedFile,
-    index::{DigestHasher, Digests},
-    observer::Observer,
-    parallel::Meter,
+    observer::{Meter, Observer},
     work::Work,
 };
 
@@ -87,7 +86,7 @@ impl Work {
         if let Some(waiting) = self.files.queue.digests(file) {
             return Ok(Some(waiting));
         }
-        self.files.index.digests().get(file)
+        Ok(self.files.index.digests().get(file)?)
     }
 
     /// Keeps digests that were proven over the whole of a file that is held; durable with the next
@@ -106,7 +105,7 @@ impl Work {
         if let Some(file) = self.files.queue.file_with(waiting) {
             return Ok(Some(file));
         }
-        self.files.index.digests().file_by_sha256(sha256)
+        Ok(self.files.index.digests().file_by_sha256(sha256)?)
     }
 
     /// The file that git calls this, if its digests are known.
@@ -118,7 +117,7 @@ impl Work {
         if let Some(file) = self.files.queue.file_with(waiting) {
             return Ok(Some(file));
         }
-        self.files.index.digests().file_by_git_blob(git_blob)
+        Ok(self.files.index.digests().file_by_git_blob(git_blob)?)
     }
 
     /// Up to `max` complete files whose digests are not known, in the order of their hashes, those
@@ -129,7 +128,7 @@ impl Work {
         max: usize,
     ) -> Result<Vec<FileHash>, StoreError> {
         self.flush()?;
-        self.files.index.digests().files_without(after, max)
+        Ok(self.files.index.digests().files_without(after, max)?)
     }
 
     /// The digests of a file that is held: those that are known, or else found by reading it once,

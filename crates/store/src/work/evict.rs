@@ -15,11 +15,11 @@ use std::{
 };
 
 use hubless_content::{ContentHash, FileHash};
+use hubless_disk::lock;
+use hubless_index::{FileLocation, Named};
 
 use crate::{
     error::StoreError,
-    index::{FileLocation, Named},
-    locks::lock,
     pending::quota::Reservation,
     work::{
         Work,

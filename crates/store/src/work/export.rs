@@ -13,15 +13,17 @@ use hubless_content::{
     CHUNK_SIZE, ChunkIndex, ContentHash, FileHash, ManifestEntry, ModelPath, VerifiedChunk,
     chunk_count, chunk_offset, hash_reader,
 };
+use hubless_disk::{
+    DiskError, DiskFile, EntryKind, IoContext, Signature,
+    parallel::{self, read_chunks},
+};
+use hubless_index::FileLocation;
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    disk::{DiskFile, Signature, dir::EntryKind},
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{located::LocatedFile, source::OpenBytes},
-    index::FileLocation,
-    observer::Observer,
-    parallel::{self, Meter, read_chunks},
+    observer::{Meter, Observer},
     work::{
         Work,
         target::{ExportTarget, Spot, Written},
@@ -210,7 +212,7 @@ impl Export<'_> {
         let written = match &origin {
             ExportOrigin::Chunk(chunk) => spot.write(|to| {
                 let written = to.write_all_at(chunk.bytes(), 0);
-                written.context("write", &spot.shown)
+                Ok(written.context("write", &spot.shown)?)
             })?,
             ExportOrigin::Owned(file, path) | ExportOrigin::External(file, path) => {
                 let from = (&**file, &**path);
@@ -412,14 +414,14 @@ impl Work {
                     return Err(StoreError::Incomplete { file });
                 }
                 let written = to.write_all_at(bytes, chunk_offset(index));
-                written.context("write", &spot.shown)
+                Ok(written.context("write", &spot.shown)?)
             };
             read_chunks(from, path, list.size(), 0..list.count(), buffer, copy)
         });
         match (&copied, wrong) {
             (_, Some(index)) => drop(self.commits.reject(file, &[index])?),
             // What cannot be read is damaged as well.
-            (Err(StoreError::Io { path: at, .. }), None) if at == path => {
+            (Err(StoreError::Disk(DiskError::Io { path: at, .. })), None) if at == path => {
                 self.check_file(file)?;
             }
             _ => {}

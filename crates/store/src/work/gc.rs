@@ -8,10 +8,10 @@
 use std::collections::HashSet;
 
 use hubless_content::{ContentHash, FileHash};
+use hubless_index::Named;
 
 use crate::{
     error::StoreError,
-    index::Named,
     work::{Work, in_use::InUseState},
 };
 

@@ -20,17 +20,18 @@ use hubless_content::{
     ChunkList, ContentHash, FileHash, FileHasher, Manifest, ManifestEntry, chunk_count, chunk_len,
     chunk_offset,
 };
+use hubless_disk::{
+    Access, DiskFile, IoContext, Signature, clone_into, lock,
+    parallel::{self, CvSlots, Span},
+};
+use hubless_index::{FileLocation, Record};
 use hubless_memory::AlignedBytes;
 
 use crate::{
     commit::place::{Placed, TempFile},
-    disk::{Access, DiskFile, Signature, clone_into},
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::external::external_record,
-    index::{FileLocation, Record},
-    locks::lock,
-    observer::Observer,
-    parallel::{self, CvSlots, Meter, Span},
+    observer::{Meter, Observer},
     work::{
         Work,
         in_use::FilesGuard,
@@ -138,12 +139,11 @@ impl Import<'_> {
                     return self.place_small(job, bytes);
                 }
                 source.cvs.set(index, bytes);
-                match &source.write_to {
-                    Some(copy) => copy
-                        .write_all_at(bytes, chunk_offset(index))
-                        .context("copy", path),
-                    None => Ok(()),
+                if let Some(copy) = &source.write_to {
+                    let written = copy.write_all_at(bytes, chunk_offset(index));
+                    written.context("copy", path)?;
                 }
+                Ok(())
             },
         )?;
         if let Some(copy) = &source.write_to
@@ -297,9 +297,8 @@ impl Import<'_> {
             buffer,
             |index, bytes| {
                 list.check(index, bytes).map_err(|_| job.changed())?;
-                handle
-                    .write_all_at(bytes, chunk_offset(index))
-                    .context("copy", path)
+                let written = handle.write_all_at(bytes, chunk_offset(index));
+                Ok::<_, StoreError>(written.context("copy", path)?)
             },
         )?;
         Ok(copy)
@@ -371,13 +370,11 @@ impl Work {
 
     /// Sizes of the files that need not be copied again.
     fn sizes_held(&self) -> Result<HashSet<u64>, StoreError> {
-        self.files
-            .index
-            .files()
-            .fold(HashSet::new, |sizes, _, record| {
-                if record.is_owned() {
-                    sizes.insert(record.size);
-                }
-            })
+        let add = |sizes: &mut HashSet<u64>, _, record: Record| {
+            if record.is_owned() {
+                sizes.insert(record.size);
+            }
+        };
+        Ok(self.files.index.files().fold(HashSet::new, add)?)
     }
 }

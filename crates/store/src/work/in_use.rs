@@ -11,8 +11,9 @@ use std::{
 };
 
 use hubless_content::{ContentHash, FileHash};
+use hubless_disk::lock;
 
-use crate::locks::{Rank, Ranked, RankedGuard, lock};
+use crate::locks::{Rank, Ranked, RankedGuard};
 
 pub(crate) struct InUse {
     state: Ranked<InUseState>,

@@ -18,14 +18,13 @@ use bytes::Bytes;
 use hubless_content::{
     CHUNK_SIZE, ChunkList, FILE_SIZE_MAX, FileHash, FileHasher, GitBlobId, Sha256,
 };
+use hubless_disk::{DiskFile, IoContext, Signature, lock};
+use hubless_index::{DigestHasher, Digests, FileLocation, Record};
 use hubless_memory::AlignedBytes;
 
 use crate::{
     commit::place::{Placed, TempFile},
-    disk::{DiskFile, Signature},
-    error::{IoContext, StoreError},
-    index::{DigestHasher, Digests, FileLocation, Record},
-    locks::lock,
+    error::StoreError,
     pending::quota::Reservation,
     work::Work,
 };

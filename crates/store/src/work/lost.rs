@@ -10,15 +10,10 @@ use std::{
 };
 
 use hubless_content::{ChunkSet, FileHash, chunk_count};
+use hubless_disk::{Access, DiskError, IoContext, is_loss, parallel};
+use hubless_index::seconds_since_1970;
 
-use crate::{
-    disk::{Access, is_loss},
-    error::{IoContext, StoreError},
-    files::located::LocatedFile,
-    index::seconds_since_1970,
-    parallel,
-    work::Work,
-};
+use crate::{error::StoreError, files::located::LocatedFile, work::Work};
 
 /// How long a file that no model wants is kept: time to notice that a model is gone, and to add or
 /// get it again.
@@ -104,7 +99,7 @@ impl Work {
             None => {
                 let size = handle.signature().context("read", &path)?.size;
                 match parallel::hash(&*handle, &path, size) {
-                    Err(StoreError::Io { source, .. }) if is_loss(&source) => None,
+                    Err(DiskError::Io { source, .. }) if is_loss(&source) => None,
                     list => list?.filter(|list| list.file() == file),
                 }
             }

@@ -33,12 +33,12 @@ use std::{
 };
 
 use hubless_content::FileHash;
+use hubless_memory::Lru;
 
 use crate::{
     commit::Commits,
     files::Files,
     locks::{Rank, Ranked},
-    lru::Lru,
 };
 use evict::Evictor;
 use in_use::InUse;

@@ -1,8 +1,9 @@
 //! Models: their manifests, and how much of them is held.
 
 use hubless_content::{ChunkSet, ContentHash, chunk_count};
+use hubless_index::Presence;
 
-use crate::{error::StoreError, index::Presence, work::Work};
+use crate::{error::StoreError, work::Work};
 
 /// A model and how much of it is here.
 #[derive(Debug, Clone, PartialEq, Eq)]

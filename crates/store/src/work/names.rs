@@ -4,10 +4,10 @@
 //! before must see it nevertheless.
 
 use hubless_content::{CommitId, ContentHash, Manifest, RepoId, Revision, Tree};
+use hubless_index::{RefChange, Repo};
 
 use crate::{
     error::StoreError,
-    index::{RefChange, Repo},
     work::{
         Work,
         in_use::{FilesGuard, Guard},
@@ -27,7 +27,7 @@ impl Work {
         if self.files.index.manifests().get(model)?.is_none() {
             return Err(StoreError::UnknownModel { model });
         }
-        self.files.index.pins().add(model)
+        Ok(self.files.index.pins().insert(model)?)
     }
 
     pub(crate) fn remove_model(&self, model: ContentHash) -> Result<(), StoreError> {
@@ -51,7 +51,7 @@ impl Work {
     ) -> Result<(), StoreError> {
         let _guard = self.protect_tree(&revision.tree)?;
         let revisions = self.files.index.revisions();
-        revisions.put(repo, new_repo, commit, revision, refs)
+        Ok(revisions.put(repo, new_repo, commit, revision, refs)?)
     }
 
     /// Protects what a tree names, as long as the result lives.

@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hubless_content::{FileHash, VerifiedChunk, chunk_count, chunk_offset};
+use hubless_disk::{Access, DiskFile, IoContext};
 
 use crate::{
-    commit::place::TempFile,
-    disk::{Access, DiskFile},
-    error::{IoContext, StoreError},
-    files::partial::Inserted,
-    pending::queue::Pushed,
+    commit::place::TempFile, error::StoreError, files::partial::Inserted, pending::queue::Pushed,
     work::Work,
 };
 

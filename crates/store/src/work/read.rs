@@ -6,8 +6,10 @@
 
 use bytes::{Bytes, BytesMut};
 use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_offset};
+use hubless_disk::lock;
+use hubless_memory::Lru;
 
-use crate::{error::StoreError, files::chunk_source::ChunkRead, locks::lock, lru::Lru, work::Work};
+use crate::{error::StoreError, files::chunk_source::ChunkRead, work::Work};
 
 /// Times a chunk is read again when what was wrong with it turns out to be gone: its file moved while
 /// it was read.

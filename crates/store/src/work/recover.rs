@@ -1,15 +1,15 @@
 //! Finding chunks that were written but not committed before a process was killed.
 
 use hubless_content::{CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
+use hubless_disk::{IoContext, parallel::read_chunks};
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    error::{IoContext, StoreError},
+    error::StoreError,
     files::{
         located::LocatedFile,
         partial::{Inserted, Partial},
     },
-    parallel::read_chunks,
     work::Work,
 };
 
@@ -80,7 +80,7 @@ impl Work {
                             .queue
                             .push_dirty(partial.file, bytes.len() as u64);
                     }
-                    Ok(())
+                    Ok::<_, StoreError>(())
                 },
             )?;
         }

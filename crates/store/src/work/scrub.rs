@@ -7,12 +7,11 @@ use std::{
 };
 
 use hubless_content::{ChunkIndex, FileHash, chunk_len};
+use hubless_disk::lock;
+use hubless_index::seconds_since_1970;
 use hubless_memory::AlignedBytes;
 
-use crate::{
-    error::StoreError, files::located::LocatedFile, index::seconds_since_1970, locks::lock,
-    work::Work,
-};
+use crate::{error::StoreError, files::located::LocatedFile, work::Work};
 
 /// Files that one scan of the index finds: few enough to be no memory, many enough that small
 /// files do not make each scrub scan all of it.

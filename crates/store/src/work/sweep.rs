@@ -7,16 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use hubless_content::FileHash;
+use hubless_disk::{Access, Disk, Home, IoContext, is_import, is_loss};
+use hubless_index::{FileLocation, Index};
 
-use crate::{
-    disk::{
-        Access, Disk,
-        home::{Home, is_import},
-        is_loss,
-    },
-    error::{IoContext, StoreError},
-    index::{FileLocation, Index},
-};
+use crate::error::StoreError;
 
 /// Puts aside files that the index does not know, and moves back one that it calls partial, if it was
 /// renamed and the commit after that did not come. Its chunks are found again by
@@ -144,7 +138,8 @@ impl Sweep<'_> {
         }
         let file = self.disk.open(owned, Access::Read).context("open", owned)?;
         file.set_read_only(false).context("make writable", owned)?;
-        self.disk.rename(owned, &partial).context("rename", owned)
+        let renamed = self.disk.rename(owned, &partial);
+        Ok(renamed.context("rename", owned)?)
     }
 }
 

@@ -14,13 +14,10 @@ use std::{
 };
 
 use hubless_content::{ManifestEntry, ModelPath};
+use hubless_disk::{Dir, Disk, DiskError, DiskFile, Entry, IoContext, Signature, clone_into};
 
 use crate::{
-    disk::{
-        Disk, DiskFile, Signature, clone_into,
-        dir::{Dir, Entry},
-    },
-    error::{IoContext, StoreError},
+    error::StoreError,
     work::temporary::{sweep, temporary_name},
 };
 
@@ -128,7 +125,9 @@ impl ExportTarget {
     /// Where a file goes, if its directory is there.
     pub(crate) fn find(&self, path: &ModelPath) -> Result<Option<Spot>, StoreError> {
         match self.descend(path, |directory, name| directory.child(name)) {
-            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(StoreError::Disk(DiskError::Io { source, .. }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
                 Ok(None)
             }
             spot => spot.map(Some),
@@ -209,7 +208,9 @@ impl ExportTarget {
         let Written { temporary, file } = written;
         if !self.syncs_together || spot.device != self.device {
             let synced = file.sync().context("sync", &spot.shown);
-            let named = synced.and_then(|()| spot.name_it(&temporary, before));
+            let named = synced
+                .map_err(StoreError::from)
+                .and_then(|()| spot.name_it(&temporary, before));
             if named.is_err() {
                 spot.discard(&temporary);
             }
@@ -272,7 +273,7 @@ impl ExportTarget {
 
     fn sync_file_system(&self) -> Result<bool, StoreError> {
         let synced = self.root.sync_file_system();
-        synced.context("sync", &self.path)
+        Ok(synced.context("sync", &self.path)?)
     }
 
     fn is_gone(&self, path: &ModelPath) -> StoreError {
@@ -302,7 +303,7 @@ impl Spot {
     /// What has the name now.
     pub(crate) fn entry(&self) -> Result<Option<Entry>, StoreError> {
         let entry = self.directory.entry(OsStr::new(&self.name));
-        entry.context("read", &self.shown)
+        Ok(entry.context("read", &self.shown)?)
     }
 
     /// Opens what has the name now.
@@ -384,7 +385,7 @@ impl Spot {
             });
         }
         let renamed = self.directory.rename(temporary, &self.name);
-        renamed.context("make", &self.shown)
+        Ok(renamed.context("make", &self.shown)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::disk::dir::{Dir, EntryKind};
+use hubless_disk::{Dir, EntryKind};
 
 const TEMPORARY_PREFIX: &str = ".hubless-";
 

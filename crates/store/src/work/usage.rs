@@ -1,10 +1,8 @@
 //! How much there is, without looking at each of it.
 
-use crate::{
-    error::{IoContext, StoreError},
-    pending::quota::Usage,
-    work::Work,
-};
+use hubless_disk::IoContext;
+
+use crate::{error::StoreError, pending::quota::Usage, work::Work};
 
 /// How much a store has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::{
 };
 
 use hubless_content::{ContentHash, FileHash};
+use hubless_index::FileLocation;
 
 use crate::{
     error::StoreError,
     files::{damage::Damaged, located::LocatedFile},
-    index::FileLocation,
     observer::Observer,
     work::{Work, check::FileToCheck},
 };

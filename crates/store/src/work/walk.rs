@@ -11,11 +11,9 @@ use std::{
 };
 
 use hubless_content::{ModelPath, PATH_DEPTH_MAX, PathError};
+use hubless_disk::IoContext;
 
-use crate::{
-    error::{IoContext, StoreError},
-    work::temporary::is_temporary,
-};
+use crate::{error::StoreError, work::temporary::is_temporary};
 
 /// A file to import.
 #[derive(Debug, Clone, PartialEq, Eq)]

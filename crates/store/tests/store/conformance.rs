@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use hubless_content::{ChunkIndex, ChunkSet, FileHash};
-use hubless_store::{FilePlace, Put, Store, StoreError, StoreOptions};
+use hubless_store::{FilePlace, IndexError, Put, Store, StoreError, StoreOptions};
 
 #[test]
 fn a_chunk_is_there_when_it_was_put() {
@@ -152,7 +152,7 @@ fn one_process_has_the_store() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
     let second = Store::open(home.path(), StoreOptions::default());
-    let Err(StoreError::Locked { process, .. }) = second else {
+    let Err(StoreError::Index(IndexError::Locked { process, .. })) = second else {
         panic!("{second:?}");
     };
     // Only Linux says which process it is.
@@ -161,7 +161,10 @@ fn one_process_has_the_store() {
     let clone = store.clone();
     store.close().unwrap();
     let again = open(home.path());
-    assert!(matches!(clone.models(), Err(StoreError::Closed)));
+    assert!(matches!(
+        clone.models(),
+        Err(StoreError::Index(IndexError::Closed))
+    ));
     drop((store, clone));
     assert_eq!(again.models().unwrap(), []);
 }

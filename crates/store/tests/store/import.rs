@@ -6,7 +6,9 @@ use std::{
 };
 
 use crate::common::*;
-use hubless_store::{ExportOptions, FilePlace, ImportOptions, StoreError, StoreErrorKind};
+use hubless_store::{
+    DiskError, ExportOptions, FilePlace, ImportOptions, StoreError, StoreErrorKind,
+};
 
 #[test]
 fn the_same_content_has_the_same_hash() {
@@ -118,7 +120,9 @@ fn what_cannot_be_shared_is_named() {
     let error = refused(|tree| symlink("config", tree.join("link")).unwrap());
     assert!(matches!(&error, StoreError::LinkToDirectory { link } if link.ends_with("link")));
     let error = refused(|tree| symlink("nowhere", tree.join("link")).unwrap());
-    assert!(matches!(&error, StoreError::Io { path, .. } if path.ends_with("link")));
+    assert!(
+        matches!(&error, StoreError::Disk(DiskError::Io { path, .. }) if path.ends_with("link"))
+    );
     let error = refused(|tree| {
         let socket = tree.join("socket");
         drop(std::os::unix::net::UnixListener::bind(socket).unwrap());

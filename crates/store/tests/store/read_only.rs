@@ -5,7 +5,7 @@ use std::{ffi::OsString, fs, io, os::unix::fs::PermissionsExt, path::Path, sync:
 use crate::common::*;
 use hubless_content::ChunkIndex;
 use hubless_store::{
-    Access, Dir, Disk, DiskFile, RealDisk, Signature, Store, StoreError, StoreErrorKind,
+    Access, Dir, Disk, DiskError, DiskFile, RealDisk, Signature, Store, StoreError, StoreErrorKind,
     StoreOptions,
 };
 
@@ -87,7 +87,10 @@ fn a_home_that_cannot_be_written_to_gives_all_that_only_reads() {
 
     let is_refused = |outcome: Result<(), StoreError>| {
         let error = outcome.unwrap_err();
-        assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+        assert!(
+            matches!(error, StoreError::Disk(DiskError::ReadOnly { .. })),
+            "{error}"
+        );
         assert_eq!(error.kind(), StoreErrorKind::Io);
     };
     is_refused(store.put(&chunk_of(&unfinished, 0)).map(drop));
@@ -110,7 +113,10 @@ fn a_home_that_cannot_be_written_to_gives_all_that_only_reads() {
 fn a_home_that_is_not_there_is_not_made_where_that_cannot_be() {
     let dir = tempfile::tempdir().unwrap();
     let error = open_mounted(&dir.path().join("home")).unwrap_err();
-    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+    assert!(
+        matches!(error, StoreError::Disk(DiskError::ReadOnly { .. })),
+        "{error}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use hubless_content::{
     CommitId, ContentHash, FileHash, Lfs, RefName, RepoId, RepoKind, Revision, Tree, TreeEntry,
 };
 use hubless_store::{
-    Digests, REFS_MAX, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind,
+    Digests, IndexError, REFS_MAX, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind,
 };
 
 fn id(text: &str) -> RepoId {
@@ -58,7 +58,7 @@ fn what_a_hub_says_does_not_replace_a_repo_that_was_made_here() {
     };
     let refused = store.put_repo(&of_hub).unwrap_err();
     assert!(
-        matches!(refused, StoreError::RepoExists { .. }),
+        matches!(refused, StoreError::Index(IndexError::RepoExists { .. })),
         "{refused}"
     );
     assert_eq!(store.repo(&own.id).unwrap().as_ref(), Some(&own));
@@ -226,7 +226,10 @@ fn refs_lead_to_revisions() {
     );
     assert_eq!(store.revision(&repo, first).unwrap(), Some(state.clone()));
     let unknown = store.put_revision(&id("org/none"), first, &state, &[]);
-    assert!(matches!(unknown, Err(StoreError::UnknownRepo { .. })));
+    assert!(matches!(
+        unknown,
+        Err(StoreError::Index(IndexError::UnknownRepo { .. }))
+    ));
     assert!(store.remove_repo(&repo).unwrap());
     assert!(!store.remove_repo(&repo).unwrap());
     assert_eq!(store.refs(&repo).unwrap(), []);
@@ -249,7 +252,10 @@ fn a_new_repo_is_found_with_its_first_revision_or_not_at_all() {
     // The last thing that is looked at is too much: what was written before it is not there.
     let tags = (0..=REFS_MAX).map(|number| RefName::tag(&format!("v{number}")).unwrap());
     let refused = put(&tags.collect::<Vec<_>>());
-    assert!(matches!(refused, Err(StoreError::TooMany { .. })));
+    assert!(matches!(
+        refused,
+        Err(StoreError::Index(IndexError::TooMany { .. }))
+    ));
     assert_eq!(store.repo(&repo.id).unwrap(), None);
     assert_eq!(store.refs(&repo.id).unwrap(), []);
     assert_eq!(store.revisions(&repo.id).unwrap(), []);
@@ -262,7 +268,10 @@ fn a_new_repo_is_found_with_its_first_revision_or_not_at_all() {
         assert_eq!(found, Some(state.clone()));
     });
     let again = put(&[RefName::main()]).unwrap_err();
-    assert!(matches!(again, StoreError::RepoExists { .. }));
+    assert!(matches!(
+        again,
+        StoreError::Index(IndexError::RepoExists { .. })
+    ));
     assert_eq!(again.kind(), StoreErrorKind::Conflict);
 }
 
@@ -285,7 +294,7 @@ fn a_ref_that_moved_meanwhile_is_not_moved_and_its_revision_not_kept() {
         let late = put(&third, seen).unwrap_err();
         assert_eq!(late.kind(), StoreErrorKind::Conflict);
         let found = match late {
-            StoreError::RefMoved { name, found, .. } if name == main => found,
+            StoreError::Index(IndexError::RefMoved { name, found, .. }) if name == main => found,
             other => panic!("{other}"),
         };
         assert_eq!(found, Some(second.0));
@@ -392,7 +401,9 @@ fn content_of_an_old_revision_is_collected_when_it_is_removed_and_no_ref_leads_t
         (commit, model, state)
     });
     let refused = store.remove_content(&repo, new.0).unwrap_err();
-    assert!(matches!(refused, StoreError::RefLeadsThere { ref name, .. } if *name == main));
+    assert!(
+        matches!(refused, StoreError::Index(IndexError::RefLeadsThere { ref name, .. }) if *name == main)
+    );
     let unknown = store.remove_content(&repo, commit(9, 9)).unwrap_err();
     assert_eq!(unknown.kind(), StoreErrorKind::NotFound);
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::FileHash;
-use hubless_store::{Expected, Incoming, StoreError, StoreErrorKind};
+use hubless_store::{DiskError, Expected, Incoming, StoreError, StoreErrorKind};
 use hubless_transfer::{Blocking, Fetches, State, Told, Withheld};
 use tokio::sync::mpsc;
 
@@ -67,7 +67,9 @@ impl Download {
             }
             let begun = match store.incoming(size) {
                 // A file that is wanted now goes before parts that may be wanted again.
-                Err(StoreError::Quota { .. } | StoreError::NoSpace { .. }) if kept.clear() => {
+                Err(StoreError::Quota { .. } | StoreError::Disk(DiskError::NoSpace { .. }))
+                    if kept.clear() =>
+                {
                     store.incoming(size)
                 }
                 begun => begun,
