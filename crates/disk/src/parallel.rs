@@ -18,10 +18,10 @@ use hubless_content::{
     CHUNK_SIZE, ChunkCv, ChunkIndex, ChunkList, chunk_count, chunk_cv, chunk_len, chunk_offset,
 };
 use hubless_memory::AlignedBytes;
+use hubless_sync::lock;
 
 use crate::{
     error::{DiskError, IoContext},
-    lock::lock,
     seam::DiskFile,
 };
 

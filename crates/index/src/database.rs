@@ -14,7 +14,8 @@ use std::{
     },
 };
 
-use hubless_disk::{DiskError, DiskFile, IoContext, read, write};
+use hubless_disk::{DiskError, DiskFile, IoContext};
+use hubless_sync::{read, write};
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::{

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use hubless_content::{ContentHash, Manifest};
-use hubless_disk::lock;
 use hubless_memory::Lru;
+use hubless_sync::lock;
 use redb::ReadableTable;
 
 use crate::{database::Database, error::IndexError, tables, tx::TxError};

@@ -6,7 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use hubless_disk::{DiskFile, lock};
+use hubless_disk::DiskFile;
+use hubless_sync::lock;
 use redb::{StorageBackend, StorageError};
 
 use crate::{backend::IndexFile, tx::caught};

@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use hubless_disk::lock;
+use hubless_sync::lock;
 
 /// The locks that are held together with others, from the first to the last that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use hubless_disk::lock;
+use hubless_sync::lock;
 
 use crate::error::StoreError;
 

@@ -8,8 +8,9 @@ use std::{
 };
 
 use hubless_content::{ChunkSet, FileHash};
-use hubless_disk::{IoContext, Signature, is_loss, lock};
+use hubless_disk::{IoContext, Signature, is_loss};
 use hubless_index::{Batch, FileLocation, FileRow, Record};
+use hubless_sync::lock;
 
 use crate::{commit::Commits, error::StoreError, files::partial::Partial};
 

@@ -12,7 +12,7 @@ mod remove;
 
 use std::sync::{Arc, Mutex};
 
-use hubless_disk::lock;
+use hubless_sync::lock;
 
 use crate::{
     files::{Files, partial::Partial},

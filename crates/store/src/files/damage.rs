@@ -9,7 +9,7 @@ use std::{
 };
 
 use hubless_content::{ChunkIndex, FileHash};
-use hubless_disk::lock;
+use hubless_sync::lock;
 
 use crate::files::{
     Files,

@@ -11,8 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use hubless_content::{ChunkList, FileHash};
-use hubless_disk::{Signature, lock};
+use hubless_disk::Signature;
 use hubless_index::{Batch, Check, Digests, RecordChange};
+use hubless_sync::{lock, wait, wait_timeout};
 
 /// Bytes after which a commit begins. Large enough that its two or three syncs (some
 /// milliseconds) do not matter at disk speed.
@@ -88,10 +89,7 @@ impl Queue {
             if state.failed || state.stopped {
                 return Pushed::Stuck;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
         state.next.inline.insert(file, bytes.clone());
         state.inline_bytes += bytes.len() as u64;
@@ -235,15 +233,14 @@ impl Queue {
                 return false;
             }
             let now = Instant::now();
-            let wait = match state.due {
+            let time = match state.due {
                 Some(due) if due <= now || (state.bytes >= COMMIT_BYTES && !state.failed) => {
                     return true;
                 }
                 Some(due) => due - now,
                 None => Duration::from_secs(3600),
             };
-            let woken = self.changed.wait_timeout(state, wait);
-            state = woken.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            state = wait_timeout(&self.changed, state, time);
         }
     }
 

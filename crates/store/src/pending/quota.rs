@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use hubless_disk::lock;
+use hubless_sync::lock;
 
 use crate::error::StoreError;
 

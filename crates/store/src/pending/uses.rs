@@ -10,7 +10,7 @@ use std::{
 };
 
 use hubless_content::FileHash;
-use hubless_disk::lock;
+use hubless_sync::lock;
 
 /// Files whose last use is in memory: some 5 MB. The use of more of them between two commits is not
 /// noted.

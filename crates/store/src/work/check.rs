@@ -6,11 +6,12 @@
 
 use hubless_content::{ChunkIndex, ChunkList, ChunkSet, FileHash, chunk_count};
 use hubless_disk::{
-    DiskError, Signature, is_loss, lock,
+    DiskError, Signature, is_loss,
     parallel::{self, Span},
 };
 use hubless_index::{Check, FileLocation, Presence};
 use hubless_memory::AlignedBytes;
+use hubless_sync::lock;
 
 use crate::{
     error::StoreError,

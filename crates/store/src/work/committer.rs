@@ -9,8 +9,9 @@ use std::{
 };
 
 use hubless_content::ChunkIndex;
-use hubless_disk::{IoContext, lock};
+use hubless_disk::IoContext;
 use hubless_index::IndexError;
+use hubless_sync::lock;
 
 use crate::{
     error::StoreError,

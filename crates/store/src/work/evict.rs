@@ -15,8 +15,8 @@ use std::{
 };
 
 use hubless_content::{ContentHash, FileHash};
-use hubless_disk::lock;
 use hubless_index::{FileLocation, Named};
+use hubless_sync::lock;
 
 use crate::{
     error::StoreError,

@@ -21,11 +21,12 @@ use hubless_content::{
     chunk_offset,
 };
 use hubless_disk::{
-    Access, DiskFile, IoContext, Signature, clone_into, lock,
+    Access, DiskFile, IoContext, Signature, clone_into,
     parallel::{self, CvSlots, Span},
 };
 use hubless_index::{FileLocation, Record};
 use hubless_memory::AlignedBytes;
+use hubless_sync::lock;
 
 use crate::{
     commit::place::{Placed, TempFile},

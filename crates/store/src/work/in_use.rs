@@ -5,13 +5,12 @@
 //! is gone before the collection comes to it: its pin may be newer than the collection's view.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    hash::Hash,
+    collections::HashSet,
     sync::{Arc, Mutex},
 };
 
 use hubless_content::{ContentHash, FileHash};
-use hubless_disk::lock;
+use hubless_sync::{Counts, lock};
 
 use crate::locks::{Rank, Ranked, RankedGuard};
 
@@ -19,38 +18,10 @@ pub(crate) struct InUse {
     state: Ranked<InUseState>,
 }
 
-/// How often each key is in use; one that is not takes no room.
-struct Counter<K>(HashMap<K, u32>);
-
-impl<K> Default for Counter<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Copy + Eq + Hash> Counter<K> {
-    fn add(&mut self, key: K) {
-        *self.0.entry(key).or_default() += 1;
-    }
-
-    fn remove(&mut self, key: K) {
-        if let Entry::Occupied(mut entry) = self.0.entry(key) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
-        }
-    }
-
-    fn keys(&self) -> impl Iterator<Item = K> {
-        self.0.keys().copied()
-    }
-}
-
 #[derive(Default)]
 pub(crate) struct InUseState {
-    files: Counter<FileHash>,
-    models: Counter<ContentHash>,
+    files: Counts<FileHash>,
+    models: Counts<ContentHash>,
     /// While a collection runs: what was in use since it began.
     pub(crate) since: Option<Touched>,
 }
@@ -93,8 +64,8 @@ impl InUse {
 impl InUseState {
     /// A collection begins; what is in use now is kept.
     pub(crate) fn begin(&mut self) {
-        let files = self.files.keys().collect();
-        let models = self.models.keys().collect();
+        let files = self.files.keys().copied().collect();
+        let models = self.models.keys().copied().collect();
         self.since = Some(Touched { files, models });
     }
 

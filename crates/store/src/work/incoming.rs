@@ -18,9 +18,10 @@ use bytes::Bytes;
 use hubless_content::{
     CHUNK_SIZE, ChunkList, FILE_SIZE_MAX, FileHash, FileHasher, GitBlobId, Sha256,
 };
-use hubless_disk::{DiskFile, IoContext, Signature, lock};
+use hubless_disk::{DiskFile, IoContext, Signature};
 use hubless_index::{DigestHasher, Digests, FileLocation, Record};
 use hubless_memory::AlignedBytes;
+use hubless_sync::lock;
 
 use crate::{
     commit::place::{Placed, TempFile},

@@ -6,8 +6,8 @@
 
 use bytes::{Bytes, BytesMut};
 use hubless_content::{ChunkIndex, ChunkList, FileHash, chunk_offset};
-use hubless_disk::lock;
 use hubless_memory::Lru;
+use hubless_sync::lock;
 
 use crate::{error::StoreError, files::chunk_source::ChunkRead, work::Work};
 

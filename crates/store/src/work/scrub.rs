@@ -7,9 +7,9 @@ use std::{
 };
 
 use hubless_content::{ChunkIndex, FileHash, chunk_len};
-use hubless_disk::lock;
 use hubless_index::seconds_since_1970;
 use hubless_memory::AlignedBytes;
+use hubless_sync::lock;
 
 use crate::{error::StoreError, files::located::LocatedFile, work::Work};
 
