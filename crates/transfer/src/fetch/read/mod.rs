@@ -2,6 +2,7 @@
 //! chunks that come from elsewhere.
 
 mod external;
+mod held_reader;
 mod shared;
 mod stream;
 

@@ -6,30 +6,17 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hubless_content::{CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, chunk_offset};
+use hubless_content::{ContentHash, ManifestEntry};
 use hubless_fetch::Outlook;
-use hubless_memory::KeptBuffers;
-use hubless_store::{FilesGuard, Store, StoreError};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    task::JoinHandle,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
-use super::SharedFetch;
+use super::{SharedFetch, held_reader::HeldReader};
 use crate::{
     damage::{DamageWatch, not_replaced},
     failure::{Failure, FailureKind},
     fetches::Fetches,
     remedy::Remedy,
 };
-
-/// Chunks that are read at once. With the one that is sent and the one that is read ahead, a reader
-/// that takes nothing has two in memory.
-const READ_CHUNKS: usize = 1;
-
-/// Chunks that one look at what is held takes: 2 MiB.
-const LOOK_CHUNKS: usize = 8;
 
 /// What a reader that waits has fetched first: 4 MiB, more than comes while it asks again.
 const URGENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -38,34 +25,33 @@ const URGENT_BYTES: u64 = 4 * 1024 * 1024;
 /// and a connection over a slow line take less. Clients wait 10 s.
 const REFUSED_AFTER: Duration = Duration::from_secs(4);
 
-/// How often that is looked at from then on.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-type Reading = JoinHandle<Result<Vec<Bytes>, StoreError>>;
+/// How often that is checked from then on.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// A range of a file of the store, for readers that cannot verify it: every chunk is hashed as it
 /// leaves. A wrong one is not held any more, and waited for as others that are missing.
 pub struct StoredStream {
     fetches: Arc<Fetches>,
+    reader: HeldReader,
+    ready: VecDeque<Bytes>,
     /// The model it is fetched with; without, what is not here is not waited for.
     model: Option<ContentHash>,
-    file: ManifestEntry,
-    /// Neither collected nor evicted while it is read.
-    _in_use: FilesGuard,
-    range: Range<u64>,
-    at: u64,
-    ready: VecDeque<Bytes>,
-    ahead: Option<(Reading, OwnedSemaphorePermit)>,
-    /// Whether the disk was waited for last.
-    waited_for_disk: bool,
-    _buffers: KeptBuffers,
     shared: Option<SharedFetch>,
-    /// How long it waits for peers without getting anything, if there is another source.
-    patience: Option<Duration>,
-    /// Whether it fails early if nothing can be expected, as long as it gave nothing.
-    refuses: bool,
+    patience: Patience,
+    /// Whether bytes were given.
+    has_begun: bool,
     last_progress: Instant,
     damage: DamageWatch,
+}
+
+/// When a reader without bytes gives up.
+enum Patience {
+    /// When the fetch does.
+    Fetch,
+    /// Early if no peer can be expected to give the first bytes, then when the fetch does.
+    UntilBegun,
+    /// After so long without bytes: there is another source.
+    For(Duration),
 }
 
 impl StoredStream {
@@ -76,25 +62,15 @@ impl StoredStream {
         file: ManifestEntry,
         range: Range<u64>,
     ) -> Self {
-        let in_use = fetches.cx.store.protect_files();
-        in_use.add(file.hash);
-        let damage = DamageWatch::new(&fetches.damage, file.hash);
-        let buffers = fetches.cx.store.keep_buffers();
         Self {
-            damage,
+            damage: DamageWatch::new(&fetches.damage, file.hash),
+            reader: HeldReader::new(Arc::clone(&fetches), file, range),
             fetches,
             model,
-            file,
-            _in_use: in_use,
-            at: range.start,
-            range,
             ready: VecDeque::new(),
-            ahead: None,
-            waited_for_disk: false,
-            _buffers: buffers,
             shared: None,
-            patience: None,
-            refuses: false,
+            patience: Patience::Fetch,
+            has_begun: false,
             last_progress: Instant::now(),
         }
     }
@@ -102,7 +78,7 @@ impl StoredStream {
     /// Gives up when peers give nothing for so long.
     pub fn with_patience(self, patience: Duration) -> Self {
         Self {
-            patience: Some(patience),
+            patience: Patience::For(patience),
             ..self
         }
     }
@@ -111,7 +87,7 @@ impl StoredStream {
     /// then.
     pub fn refusing_early(self) -> Self {
         Self {
-            refuses: true,
+            patience: Patience::UntilBegun,
             ..self
         }
     }
@@ -130,24 +106,21 @@ impl StoredStream {
             if let Some(piece) = self.ready.pop_front() {
                 return Ok(Some(piece));
             }
-            if self.at >= self.range.end {
+            if self.reader.left().is_empty() {
                 return Ok(None);
             }
             if let Some(shared) = &mut self.shared {
                 shared.mark_read();
             }
-            let pieces = self.read().await?;
+            let pieces = self.reader.next().await?;
             if pieces.is_empty() {
                 let waited = self.wait_patiently().await;
                 waited.map_err(|failure| self.explain(failure))?;
                 continue;
             }
             self.last_progress = Instant::now();
-            self.at += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+            self.has_begun = true;
             self.ready.extend(pieces);
-            if self.at < self.range.end && self.waited_for_disk {
-                self.ahead = self.read_ahead();
-            }
         }
     }
 
@@ -156,10 +129,7 @@ impl StoredStream {
     /// # Errors
     /// If the store cannot be read.
     pub async fn held(&self) -> Result<Option<Bytes>, Failure> {
-        let pieces = self
-            .start_reading(LOOK_CHUNKS)
-            .await
-            .map_err(|_| crate::failure::interrupted())??;
+        let pieces = self.reader.peek().await?;
         Ok(match &pieces[..] {
             [] => None,
             [piece] => Some(piece.clone()),
@@ -167,67 +137,25 @@ impl StoredStream {
         })
     }
 
-    /// Reads what comes next while the reader takes what was read, if there is room for it.
-    fn read_ahead(&self) -> Option<(Reading, OwnedSemaphorePermit)> {
-        let room = self.fetches.read_ahead.clone().try_acquire_owned().ok()?;
-        Some((self.start_reading(READ_CHUNKS), room))
-    }
-
-    fn start_reading(&self, chunks: usize) -> Reading {
-        let (store, file, range) = (
-            self.fetches.cx.store.clone(),
-            self.file.clone(),
-            self.at..self.range.end,
-        );
-        let blocking = self.fetches.cx.blocking.clone();
-        tokio::spawn(async move {
-            let read = blocking
-                .run(move || held_pieces(&store, &file, range, chunks))
-                .await;
-            read.unwrap_or(Ok(Vec::new()))
-        })
-    }
-
-    async fn read(&mut self) -> Result<Vec<Bytes>, Failure> {
-        let (ahead, _room) = self.ahead.take().unzip();
-        let at_once = ahead.is_none().then(|| self.read_at_once()).flatten();
-        if let Some(piece) = at_once {
-            self.waited_for_disk = false;
-            return Ok(vec![piece]);
-        }
-        let reading = ahead.unwrap_or_else(|| self.start_reading(READ_CHUNKS));
-        self.waited_for_disk = !reading.is_finished();
-        let pieces = reading.await.map_err(|_| crate::failure::interrupted())?;
-        Ok(pieces?)
-    }
-
-    /// The rest of the chunk that comes next, if it is in memory.
-    fn read_at_once(&self) -> Option<Bytes> {
-        let index = ChunkIndex::of_offset(self.at)?;
-        let chunk = (self.fetches.cx.store).read_proven_at_once(self.file.hash, index)?;
-        part_of(&chunk, index, self.at..self.range.end)
-    }
-
     async fn wait_patiently(&mut self) -> Result<(), Failure> {
-        let Some(patience) = self.patience else {
-            return match self.refuses && self.at == self.range.start {
-                true => self.wait_hopefully().await,
-                false => self.wait().await,
-            };
+        let patience = match self.patience {
+            Patience::UntilBegun if !self.has_begun => return self.wait_hopefully().await,
+            Patience::Fetch | Patience::UntilBegun => return self.wait().await,
+            Patience::For(patience) => patience,
         };
         let end = self.last_progress + patience;
         let waited = timeout_at(end, self.wait()).await;
         waited.map_err(|_| {
-            let message = format!("no peer gave {:?} in {patience:?}", self.file.path);
+            let message = format!("no peer gave {:?} in {patience:?}", self.reader.file().path);
             Failure::new(FailureKind::Network, message)
         })?
     }
 
     /// Waits for the first bytes as long as some may come soon.
     async fn wait_hopefully(&mut self) -> Result<(), Failure> {
-        let mut look_at = self.last_progress + REFUSED_AFTER;
+        let mut check_at = self.last_progress + REFUSED_AFTER;
         loop {
-            if let Ok(waited) = timeout_at(look_at, self.wait()).await {
+            if let Ok(waited) = timeout_at(check_at, self.wait()).await {
                 return waited;
             }
             let outlook = self
@@ -236,9 +164,9 @@ impl StoredStream {
                 .map(SharedFetch::outlook)
                 .unwrap_or_default();
             if outlook.peers == 0 && outlook.walks > 0 {
-                return Err(no_giver(&self.file, outlook));
+                return Err(no_giver(self.reader.file(), outlook));
             }
-            look_at = Instant::now() + LOOK_EVERY;
+            check_at = Instant::now() + CHECK_EVERY;
         }
     }
 
@@ -248,32 +176,34 @@ impl StoredStream {
             // What kind of failure it is decides which source is asked next.
             Some(chunk) => Failure {
                 kind: failure.kind,
-                ..not_replaced(&self.file.path, chunk, &failure)
+                ..not_replaced(&self.reader.file().path, chunk, &failure)
             },
             None => failure,
         }
     }
 
-    /// Waits until something was stored since the last look.
+    /// Waits until something was stored since the last check.
     async fn wait(&mut self) -> Result<(), Failure> {
-        let wanted = self.at..self.range.end;
-        let next = self.at..self.at.saturating_add(URGENT_BYTES).min(wanted.end);
+        let wanted = self.reader.left();
+        let next = wanted.start..wanted.start.saturating_add(URGENT_BYTES).min(wanted.end);
         let begun = self.shared.is_none();
         let shared = match &mut self.shared {
             Some(shared) => shared,
             None => {
-                let model = self.model.ok_or_else(|| lost(&self.file))?;
+                let model = self.model.ok_or_else(|| lost(self.reader.file()))?;
                 self.shared.insert(SharedFetch::join(&self.fetches, model)?)
             }
         };
-        shared.request(self.file.hash, wanted, next).await?;
+        shared
+            .request(self.reader.file().hash, wanted, next)
+            .await?;
         if begun {
             // What came between the read and the joining would not be reported.
             shared.mark_read();
             return Ok(());
         }
         shared.stored_more().await.map_err(|failure| Failure {
-            message: format!("{:?}: {}", self.file.path, failure.message),
+            message: format!("{:?}: {}", self.reader.file().path, failure.message),
             ..failure
         })
     }
@@ -293,37 +223,4 @@ fn no_giver(file: &ManifestEntry, outlook: Outlook) -> Failure {
 fn lost(file: &ManifestEntry) -> Failure {
     let message = format!("{:?} cannot be read from the store", file.path);
     Failure::new(FailureKind::Integrity, message).remedy(Remedy::Repair)
-}
-
-/// The held bytes at the beginning of a range, so many chunks of them at most.
-fn held_pieces(
-    store: &Store,
-    file: &ManifestEntry,
-    range: Range<u64>,
-    chunks: usize,
-) -> Result<Vec<Bytes>, StoreError> {
-    let mut pieces = Vec::with_capacity(chunks);
-    let mut at = range.start;
-    while at < range.end && pieces.len() < chunks {
-        let Some(index) = ChunkIndex::of_offset(at) else {
-            break;
-        };
-        let Some(chunk) = store.read_proven(file.hash, index)? else {
-            break;
-        };
-        let Some(piece) = part_of(&chunk, index, at..range.end) else {
-            break;
-        };
-        at += piece.len() as u64;
-        pieces.push(piece);
-    }
-    Ok(pieces)
-}
-
-/// What a chunk has of a range that begins in it; `None` if the chunk ends before that.
-fn part_of(chunk: &Bytes, index: ChunkIndex, range: Range<u64>) -> Option<Bytes> {
-    let start = chunk_offset(index);
-    let end = range.end.min(start + CHUNK_SIZE as u64);
-    let inside = (range.start - start) as usize..(end - start) as usize;
-    (inside.end <= chunk.len()).then(|| chunk.slice(inside))
 }
