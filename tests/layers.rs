@@ -225,7 +225,7 @@ const MODULES: [(&str, &[&[&str]]); 5] = [
         "network",
         &[
             &["lock", "small_file"],
-            &["counter", "identity"],
+            &["counter", "identity", "node_id"],
             &["transport"],
             &["shaping", "dht"],
             &["exchange"],

@@ -12,6 +12,7 @@ use clap::{
 };
 use hubless_node::{
     Ticket,
+    api::Multiaddr,
     config::{self, ConfigError, Flag, FlagSection, Form, KEYS, Key},
 };
 
@@ -33,17 +34,17 @@ impl Network {
         flags.extend(self.flags.clone());
     }
 
-    /// The nodes that `--peer` names.
-    pub(crate) fn peers(&self) -> impl Iterator<Item = &str> {
+    /// The nodes that `--peer` names. What is no address was refused with the configuration.
+    pub(crate) fn peers(&self) -> Vec<Multiaddr> {
         let peers = self.flags.get("peers").and_then(toml::Value::as_array);
-        peers.into_iter().flatten().filter_map(toml::Value::as_str)
+        let texts = peers.into_iter().flatten().filter_map(toml::Value::as_str);
+        texts.filter_map(|text| text.parse().ok()).collect()
     }
 
     /// The peers to ask for what a ticket names: its own, and those of the command line, which a
     /// node that already runs would otherwise not know.
-    pub(crate) fn peers_to_ask(&self, ticket: &Ticket) -> Vec<String> {
-        let named = ticket.peers().iter().map(ToString::to_string);
-        named.chain(self.peers().map(str::to_owned)).collect()
+    pub(crate) fn peers_to_ask(&self, ticket: &Ticket) -> Vec<Multiaddr> {
+        [ticket.peers(), &self.peers()].concat()
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn hint(remedy: &Remedy) -> String {
         }
         R::OtherTarget => "choose another directory with `-o`",
         R::TryAgain => "run the same command again",
+        R::RestartNode => "stop the node that runs on this home and start it again in this version",
         R::OtherPort => "another program listens there; choose another port with `--listen`",
         R::CheckNetworkConfig => {
             "check `listen`, `bootstrap` and `network_key` in `hubless config show`"

@@ -1,6 +1,10 @@
 //! Text for people: sizes, tables, and names that cannot play tricks on a terminal.
 
-use std::{borrow::Cow, fmt::Write, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write},
+    time::Duration,
+};
 
 pub(crate) use hubless_node::text::{count, size};
 
@@ -109,6 +113,12 @@ pub(crate) fn short_peer(peer: &str) -> String {
         (Some(begin), Some(end)) if peer.len() > 16 => format!("{begin}...{end}"),
         _ => peer.to_owned(),
     }
+}
+
+/// Texts of values, with spaces between.
+pub(crate) fn joined(values: &[impl Display]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    texts.join(" ")
 }
 
 pub(crate) fn yes_no(yes: bool) -> &'static str {

@@ -5,7 +5,7 @@ use std::{fmt, path::Path};
 use hubless_content::{ContentHash, RepoId};
 use hubless_node::{
     Session, Ticket,
-    api::{FailureKind, Models, Request, ResolvedName},
+    api::{FailureKind, List, NameResolve},
 };
 
 use crate::{
@@ -79,8 +79,8 @@ impl What {
         let (repo, revision) = match self {
             Self::Ticket(ticket) => return Ok(ticket.clone()),
             Self::Beginning(beginning) => {
-                let call = session.call(Request::List);
-                let listed: Models = context
+                let call = session.call(List {});
+                let listed = context
                     .finish(call, &mut Events::silent(context.output))
                     .await?;
                 let hashes = listed.models.iter().map(|model| model.hash);
@@ -88,8 +88,8 @@ impl What {
             }
             Self::Name { repo, revision } => (repo.clone(), revision.clone()),
         };
-        let call = session.call(Request::NameResolve { repo, revision });
-        let found: ResolvedName = context
+        let call = session.call(NameResolve { repo, revision });
+        let found = context
             .finish(call, &mut Events::silent(context.output))
             .await?;
         Ok(found.hash.into())

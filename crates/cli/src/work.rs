@@ -1,4 +1,4 @@
-//! How a command has a node do something: open, ask, follow, end in order.
+//! How a command calls a node: open a session, call, follow, end in order.
 
 use std::{
     io,
@@ -7,10 +7,9 @@ use std::{
 
 use hubless_content::ContentHash;
 use hubless_node::{
-    Needs, Replies, Session,
-    api::{self, Event, FailureKind, Reply, Stall, State},
+    Needs, Replies, Session, Update,
+    api::{self, Call, Event, FailureKind, Stall, State},
 };
-use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -128,42 +127,36 @@ impl Context<'_> {
         }
     }
 
-    /// Opens a session that needs no network, and asks it one thing.
-    pub(crate) async fn ask<T: DeserializeOwned>(
-        &self,
-        request: hubless_node::api::Request,
-    ) -> Result<T, Error> {
+    /// Opens a session that needs no network, and makes one call.
+    pub(crate) async fn ask<C: Call + Clone>(&self, call: C) -> Result<C::Answer, Error> {
         self.session(Needs::Store, async |session| {
-            self.finish(
-                session.call(request.clone()),
-                &mut Events::silent(self.output),
-            )
-            .await
+            self.finish(session.call(call.clone()), &mut Events::silent(self.output))
+                .await
         })
         .await
     }
 
     /// As [`Context::ask`], about a model that may be given by its name.
-    pub(crate) async fn ask_about<T: DeserializeOwned>(
+    pub(crate) async fn ask_about<C: Call>(
         &self,
         what: &What,
-        request: impl Fn(ContentHash) -> hubless_node::api::Request,
-    ) -> Result<T, Error> {
-        let (_, result) = self.find_and_ask(what, request).await?;
-        Ok(result)
+        call: impl Fn(ContentHash) -> C,
+    ) -> Result<C::Answer, Error> {
+        let (_, answer) = self.find_and_ask(what, call).await?;
+        Ok(answer)
     }
 
     /// As [`Context::ask_about`]; with the model's hash.
-    pub(crate) async fn find_and_ask<T: DeserializeOwned>(
+    pub(crate) async fn find_and_ask<C: Call>(
         &self,
         what: &What,
-        request: impl Fn(ContentHash) -> hubless_node::api::Request,
-    ) -> Result<(ContentHash, T), Error> {
+        call: impl Fn(ContentHash) -> C,
+    ) -> Result<(ContentHash, C::Answer), Error> {
         self.session(Needs::Store, async |session| {
             let hash = what.find(session, self).await?.hash();
-            let call = session.call(request(hash));
-            let result = self.finish(call, &mut Events::silent(self.output)).await?;
-            Ok((hash, result))
+            let call = session.call(call(hash));
+            let answer = self.finish(call, &mut Events::silent(self.output)).await?;
+            Ok((hash, answer))
         })
         .await
     }
@@ -187,46 +180,40 @@ impl Context<'_> {
         }
     }
 
-    /// Follows a request to its end.
-    pub(crate) async fn finish<T: DeserializeOwned>(
+    /// Follows a call to its end.
+    pub(crate) async fn finish<A>(
         &self,
-        call: impl Future<Output = Result<Replies, api::Failure>>,
+        call: impl Future<Output = Result<Replies<A>, api::Failure>>,
         events: &mut Events,
-    ) -> Result<T, Error> {
-        let result = self.follow(call, events, async |_| Ok(())).await?;
-        serde_json::from_value(result).map_err(|error| {
-            let message = format!("the node's answer could not be read: {error}");
-            let hint = "stop the node that runs on this home and start it again in this version";
-            Failure::new(FailureKind::Other, message).hint(hint).into()
-        })
+    ) -> Result<A, Error> {
+        self.follow(call, events, async |_| Ok(())).await
     }
 
-    /// Follows a request to its end, and hands on the data that comes.
-    pub(crate) async fn follow(
+    /// Follows a call to its end, and hands on the data that comes.
+    pub(crate) async fn follow<A>(
         &self,
-        call: impl Future<Output = Result<Replies, api::Failure>>,
+        call: impl Future<Output = Result<Replies<A>, api::Failure>>,
         events: &mut Events,
         mut take: impl AsyncFnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<serde_json::Value, Error> {
+    ) -> Result<A, Error> {
         let work = async {
             let mut replies = call.await?;
             let mut beats = tokio::time::interval(BEAT_EVERY);
             loop {
-                let reply = tokio::select! {
-                    reply = replies.next() => reply,
+                let update = tokio::select! {
+                    update = replies.next() => update,
                     _ = beats.tick() => {
                         events.beat();
                         continue;
                     }
                 };
-                match reply.ok_or_else(unanswered)? {
-                    Reply::Event(event) => events.take(&event)?,
-                    Reply::Data(bytes) => {
+                match update {
+                    Some(Update::Event(event)) => events.take(&event)?,
+                    Some(Update::Data(bytes)) => {
                         events.clear();
                         take(&bytes).await?;
                     }
-                    Reply::Done(result) => return Ok(result),
-                    Reply::Failed(failure) => return Err(Error::from(failure)),
+                    None => return replies.answer().await.map_err(Error::from),
                 }
             }
         };
@@ -247,11 +234,6 @@ fn waiting(stall: &Stall) -> String {
         Some(peer) => format!("waiting for {}: {silent}{others}", text::short_peer(peer)),
         None => format!("{silent}{others}"),
     }
-}
-
-fn unanswered() -> Failure {
-    let message = "the node ended before it had answered";
-    Failure::new(FailureKind::Other, message).hint("run the same command again")
 }
 
 /// Where the events of a request go.

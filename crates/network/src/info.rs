@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
 
 use crate::{dht::announcing::DhtStatus, exchange::ExchangeError, shaping::shaper::Traffic};
 
@@ -41,7 +42,8 @@ pub struct PeerInfo {
 }
 
 /// Whether others can connect to this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reachability {
     /// No peer has tested it. On an isolated network, no peer can.
     #[default]

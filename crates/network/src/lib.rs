@@ -38,6 +38,7 @@ mod identity;
 mod info;
 mod lock;
 mod network;
+mod node_id;
 mod shaping;
 mod small_file;
 mod ticket;
@@ -65,6 +66,7 @@ pub use self::{
     identity::{Identity, IdentityError},
     info::{Counters, Direction, NetworkEvent, NetworkStatus, PeerInfo, Reachability},
     network::Network,
+    node_id::NodeId,
     shaping::shaper::Traffic,
     small_file::{open_regular, read_secret},
     ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError, peer_of},

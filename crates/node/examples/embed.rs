@@ -7,11 +7,10 @@
 use std::{error::Error, path::PathBuf};
 
 use hubless_node::{
-    Node,
-    api::{Added, Event, Fetched, GetRequest, Reply, Request},
+    Node, Update,
+    api::{Add, Call, Event, Failure, Get, Got},
     config::Config,
 };
-use serde::de::DeserializeOwned;
 
 /// Seconds after which a fetch without progress ends.
 const TIMEOUT_S: u64 = 30;
@@ -32,19 +31,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
 
     let seeder = Node::start(&homes.path().join("seeder"), &config).await?;
-    let add = Request::Add {
+    let add = Add {
         path: directory,
         in_place: true,
         follow_links: false,
     };
-    let added: Added = call(&seeder, add).await?;
+    let added = call(&seeder, add).await?;
     println!(
         "{} has {} files, {} bytes",
         added.hash, added.files, added.bytes
     );
 
     let getter = Node::start(&homes.path().join("getter"), &config).await?;
-    let get = GetRequest {
+    let get = Get {
         hash: added.hash,
         peers: seeder.addresses(),
         output: Some(homes.path().join("fetched")),
@@ -55,8 +54,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         verify: false,
         force: false,
     };
-    let fetched: Fetched = call(&getter, Request::Get(get)).await?;
-    println!("fetched {} bytes, verified", fetched.bytes_fetched);
+    if let Got::Fetched(fetched) = call(&getter, get).await? {
+        println!("fetched {} bytes, verified", fetched.bytes_fetched);
+    }
 
     // In order, so that both home directories can be used again at once.
     getter.stop().await;
@@ -64,22 +64,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends a request, prints its progress, and returns its result.
-async fn call<T: DeserializeOwned>(node: &Node, request: Request) -> Result<T, Box<dyn Error>> {
-    let mut replies = node.call(request).await?;
-    while let Some(reply) = replies.next().await {
-        match reply {
-            Reply::Event(Event::Progress {
-                bytes_verified,
-                bytes_total,
-                ..
-            }) => {
-                println!("{bytes_verified} of {bytes_total} bytes");
-            }
-            Reply::Event(_) | Reply::Data(_) => {}
-            Reply::Done(value) => return Ok(serde_json::from_value(value)?),
-            Reply::Failed(failure) => return Err(failure.into()),
+/// Makes a call, prints its progress, and returns its answer.
+async fn call<C: Call>(node: &Node, call: C) -> Result<C::Answer, Failure> {
+    let mut replies = node.call(call);
+    while let Some(update) = replies.next().await {
+        if let Update::Event(Event::Progress {
+            bytes_verified,
+            bytes_total,
+            ..
+        }) = update
+        {
+            println!("{bytes_verified} of {bytes_total} bytes");
         }
     }
-    Err("the node ended before its answer".into())
+    replies.answer().await
 }

@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use hubless_network::{Identity, Network, NetworkConfig, NetworkKey, read_secret};
@@ -34,7 +37,7 @@ pub(crate) enum Limit {
 }
 
 /// The parts of a node.
-pub(crate) struct Core {
+pub struct Core {
     pub(crate) home: Home,
     pub(crate) config: Config,
     pub(crate) identity: Identity,
@@ -47,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) digester: Digester,
     /// The files that peers must not get.
     pub(crate) withheld: Withheld,
+    /// Whether this process joins the network: calls that need the network wait until it has.
+    joins: AtomicBool,
     /// Set when the node joined the network; before, it works on its store only.
     online: OnceCell<Online>,
 }
@@ -93,6 +98,7 @@ impl Core {
             digester: Digester::new(fetches.clone()),
             fetches,
             withheld,
+            joins: AtomicBool::new(false),
             online: OnceCell::new(),
         }))
     }
@@ -102,8 +108,14 @@ impl Core {
     /// # Errors
     /// If an address cannot be listened on, or the configuration makes no sense.
     pub(crate) async fn join(&self) -> Result<(), Failure> {
+        self.is_to_join();
         self.online.get_or_try_init(|| self.go_online()).await?;
         Ok(())
+    }
+
+    /// Notes that this process joins the network, before it does.
+    pub(crate) fn is_to_join(&self) {
+        self.joins.store(true, Ordering::Relaxed);
     }
 
     async fn go_online(&self) -> Result<Online, Failure> {
@@ -139,6 +151,17 @@ impl Core {
     pub(crate) fn repos(&self) -> Repos {
         let upstream = self.upstream().cloned();
         Repos::new(self.fetches.clone(), self.digester.clone(), upstream)
+    }
+
+    /// The network, which a process that is to join it joins first.
+    ///
+    /// # Errors
+    /// If this process joins none, or cannot join it.
+    pub(crate) async fn online(&self) -> Result<&Network, Failure> {
+        if self.joins.load(Ordering::Relaxed) {
+            self.join().await?;
+        }
+        self.network()
     }
 
     /// The network.

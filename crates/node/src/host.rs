@@ -29,6 +29,15 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 /// Time between two tries.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
+/// The parts of a node that a command needs, if no node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Its store.
+    Store,
+    /// Its store, and peers.
+    Network,
+}
+
 /// A home directory that this process has open.
 pub(crate) struct Host {
     pub(crate) core: Arc<Core>,
@@ -49,14 +58,19 @@ pub(crate) enum Found {
 ///
 /// # Errors
 /// If it cannot be opened; [`FailureKind::Busy`] if another process has it and does not answer.
-pub(crate) async fn find(home: &Home, config: &Config, me: &Occupant) -> Result<Found, Failure> {
+pub(crate) async fn find(
+    home: &Home,
+    config: &Config,
+    me: &Occupant,
+    needs: Needs,
+) -> Result<Found, Failure> {
     let end = Instant::now() + SETTLES_WITHIN;
     loop {
         match control::connect(&home.socket()).await? {
             // Usually a command that is about to end: a serving node cannot work through it.
             Some(found) if me.serves && !found.occupant.serves && Instant::now() < end => {}
             Some(found) => return Ok(Found::Occupied(found)),
-            None => match Host::open(home, config, me).await {
+            None => match Host::open(home, config, me, needs).await {
                 Err(failure) if failure.kind == FailureKind::Busy && Instant::now() < end => {}
                 opened => return opened.map(Found::Opened),
             },
@@ -66,8 +80,16 @@ pub(crate) async fn find(home: &Home, config: &Config, me: &Occupant) -> Result<
 }
 
 impl Host {
-    async fn open(home: &Home, config: &Config, me: &Occupant) -> Result<Self, Failure> {
+    async fn open(
+        home: &Home,
+        config: &Config,
+        me: &Occupant,
+        needs: Needs,
+    ) -> Result<Self, Failure> {
         let core = Core::open(home.clone(), config.clone()).await?;
+        if needs == Needs::Network {
+            core.is_to_join();
+        }
         match Server::start(home.socket(), core.clone(), me.clone()) {
             Ok(control) => Ok(Self {
                 core,

@@ -1,8 +1,8 @@
 //! The composition: a node that publishes, fetches, serves and mirrors models.
 //!
-//! `store`, `scheduler` and `network` do not know each other; they meet here. All requests to a
-//! node are one list, [`api::Request`], answered in the same way by a node in this process and by
-//! another process on the same home directory ([`Session`] chooses).
+//! `store`, `scheduler` and `network` do not know each other; they meet here. All that a node does
+//! for its callers is one list of calls ([`api::Call`]), answered in the same way by a node in this
+//! process and by another process on the same home directory ([`Session`] chooses).
 //!
 //! # Data flow
 //! ```text
@@ -21,7 +21,6 @@ mod announcing;
 pub mod api;
 pub mod config;
 pub mod config_file;
-mod configure;
 mod control;
 mod core;
 mod descriptors;
@@ -30,24 +29,22 @@ mod failure;
 mod health;
 mod home;
 mod host;
-mod inspect;
 mod metrics;
 mod node;
-mod publish;
 mod records;
 mod repairing;
 mod replies;
 mod requests;
 mod scrubbing;
 mod session;
-mod verifying;
 
 pub use self::{
     health::{Check, Health},
+    host::Needs,
     metrics::{DhtMetrics, FetchMetrics, Metrics, StoreMetrics},
     node::{Node, NodeHandle},
-    replies::Replies,
-    session::{Needs, Session},
+    replies::{Replies, Update},
+    session::Session,
 };
 pub use hubless_network::{
     Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces, Ticket, open_regular,

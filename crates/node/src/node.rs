@@ -2,21 +2,22 @@
 
 use std::{path::Path, sync::Arc};
 
-use hubless_network::PlacesConfig;
+use hubless_network::{Multiaddr, NodeId, PlacesConfig};
 use hubless_repos::Repos;
 
 use crate::{
     announcing,
-    api::{Failure, FailureKind, Remedy, Request},
-    config::Config,
+    api::{Failure, FailureKind, Remedy},
+    config::{ByteSize, Config, Rate},
     control::Occupant,
     core::Core,
     externals,
     home::Home,
-    host::{self, Found, Host},
+    host::{self, Found, Host, Needs},
     repairing,
     replies::Replies,
-    requests, scrubbing,
+    requests::{self, Call},
+    scrubbing,
 };
 
 /// A serving node: it answers peers, announces its content, and accepts requests on the control
@@ -44,7 +45,8 @@ impl Node {
     /// listened on, or the configuration makes no sense.
     pub async fn start(home: &Path, config: &Config) -> Result<Self, Failure> {
         let home = Home::new(home);
-        let host = match host::find(&home, config, &Occupant::new("serve", true)).await? {
+        let me = Occupant::new("serve", true);
+        let host = match host::find(&home, config, &me, Needs::Network).await? {
             Found::Opened(host) => host,
             Found::Occupied(other) => return Err(occupied(&home, &other.occupant)),
         };
@@ -57,25 +59,21 @@ impl Node {
     }
 
     /// The hash of the node's public key.
-    pub fn peer_id(&self) -> String {
-        self.host.core.identity.peer_id().to_string()
+    pub fn peer_id(&self) -> NodeId {
+        self.host.core.identity.peer_id().into()
     }
 
     /// The addresses on which the node can be dialled; each ends in `/p2p/<peer id>`.
-    pub fn addresses(&self) -> Vec<String> {
+    pub fn addresses(&self) -> Vec<Multiaddr> {
         let network = self.host.core.network();
-        let addresses = network
+        network
             .map(|network| network.listen_addresses())
-            .unwrap_or_default();
-        addresses.iter().map(ToString::to_string).collect()
+            .unwrap_or_default()
     }
 
-    /// Sends a request.
-    ///
-    /// # Errors
-    /// None at present; the signature is that of [`Session::call`](crate::Session::call).
-    pub async fn call(&self, request: Request) -> Result<Replies, Failure> {
-        Ok(requests::spawn(self.host.core.clone(), request))
+    /// Makes a call.
+    pub fn call<C: Call>(&self, call: C) -> Replies<C::Answer> {
+        requests::start(self.host.core.clone(), call)
     }
 
     /// A handle for other parts of this process, such as a gateway. They must end before the node
@@ -123,9 +121,20 @@ impl std::fmt::Debug for NodeHandle {
 }
 
 impl NodeHandle {
-    /// Sends a request.
-    pub fn call(&self, request: Request) -> Replies {
-        requests::spawn(self.core.clone(), request)
+    /// Makes a call.
+    pub fn call<C: Call>(&self, call: C) -> Replies<C::Answer> {
+        requests::start(self.core.clone(), call)
+    }
+
+    /// The current configuration, with changed limits.
+    pub fn config(&self) -> Config {
+        let rate = |bytes| Rate(ByteSize(bytes));
+        let (up, down) = self.core.limits();
+        Config {
+            limit_up: up.map(rate),
+            limit_down: down.map(rate),
+            ..self.core.config.clone()
+        }
     }
 
     /// The node's repos.

@@ -1,28 +1,19 @@
-//! The destination of a command's requests: the process that has the home directory open, or a node
+//! The destination of a command's calls: the process that has the home directory open, or a node
 //! in this process for as long as the command runs.
 
 use std::path::Path;
 
 use crate::{
-    api::{Failure, Reply, Request},
+    api::Failure,
     config::Config,
     control::{self, Client, Occupant},
     home::Home,
-    host::{self, Found, Host},
+    host::{self, Found, Host, Needs},
     replies::Replies,
-    requests,
+    requests::{self, Call, Join},
 };
 
-/// The parts of a node that a command needs, if no node runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Its store.
-    Store,
-    /// Its store, and peers.
-    Network,
-}
-
-/// A node to send requests to.
+/// A node to call.
 pub struct Session(Place);
 
 enum Place {
@@ -43,7 +34,8 @@ impl Session {
         command: &str,
     ) -> Result<Self, Failure> {
         let home = Home::new(home);
-        let found = host::find(&home, config, &Occupant::new(command, false)).await?;
+        let me = Occupant::new(command, false);
+        let found = host::find(&home, config, &me, needs).await?;
         let session = Self(match found {
             Found::Occupied(connection) => Place::Remote(Client::new(home.socket(), connection)),
             Found::Opened(host) => Place::Local(host),
@@ -68,11 +60,7 @@ impl Session {
     }
 
     async fn join(&self) -> Result<(), Failure> {
-        let mut replies = self.call(Request::Join).await?;
-        match replies.next().await {
-            Some(Reply::Failed(failure)) => Err(failure),
-            _ => Ok(()),
-        }
+        self.call(Join {}).await?.answer().await
     }
 
     /// Whether requests go to another process.
@@ -93,14 +81,14 @@ impl Session {
         matches!(&self.0, Place::Remote(client) if client.occupant().serves)
     }
 
-    /// Sends a request.
+    /// Makes a call.
     ///
     /// # Errors
     /// If the other process cannot be reached.
-    pub async fn call(&self, request: Request) -> Result<Replies, Failure> {
+    pub async fn call<C: Call>(&self, call: C) -> Result<Replies<C::Answer>, Failure> {
         match &self.0 {
-            Place::Remote(client) => client.call(&request).await,
-            Place::Local(host) => Ok(requests::spawn(host.core.clone(), request)),
+            Place::Remote(client) => client.call(call).await,
+            Place::Local(host) => Ok(requests::start(host.core.clone(), call)),
         }
     }
 

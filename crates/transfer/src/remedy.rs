@@ -62,6 +62,8 @@ pub enum Remedy {
     OtherTarget,
     /// Do the same again.
     TryAgain,
+    /// Stop the node, and start it again in the caller's version.
+    RestartNode,
 
     // The network.
     /// Listen on another port.

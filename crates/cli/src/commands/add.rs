@@ -7,7 +7,7 @@ use std::{
 
 use hubless_node::{
     Needs,
-    api::{Added, FailureKind, Request},
+    api::{Add, Added, FailureKind},
 };
 
 use crate::{
@@ -54,12 +54,12 @@ pub(crate) struct How {
 }
 
 impl How {
-    pub(crate) fn request(self, path: &std::path::Path) -> Request {
+    pub(crate) fn call(self, path: &Path) -> Add {
         let Self {
             in_place,
             follow_links,
         } = self;
-        Request::Add {
+        Add {
             path: absolute(path),
             in_place,
             follow_links,
@@ -85,9 +85,9 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
     let output = context.output;
     check_directory(&args.path)?;
     let begin = Instant::now();
-    let added: Added = context
+    let added = context
         .session(Needs::Store, async |session| {
-            let call = session.call(args.how.request(&args.path));
+            let call = session.call(args.how.call(&args.path));
             context
                 .finish(call, &mut Events::drawn(output))
                 .await

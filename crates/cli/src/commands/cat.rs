@@ -3,7 +3,7 @@
 use hubless_content::ModelPath;
 use hubless_node::{
     Needs,
-    api::{FailureKind, Request},
+    api::{Cat, FailureKind},
 };
 use tokio::io::AsyncWriteExt;
 
@@ -55,20 +55,20 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
     context
         .session(Needs::Network, async |session| {
             let what = args.what.find(session, context).await?;
-            let request = Request::Cat {
+            let call = session.call(Cat {
                 hash: what.hash(),
                 peers: args.network.peers_to_ask(&what),
                 path: args.path.clone(),
                 range: Some((first + printed, end)),
                 timeout_s: args.timeout,
-            };
+            });
             let events = &mut Events::drawn(context.output);
             let take = async |bytes: &[u8]| {
                 stdout.write_all(bytes).await?;
                 printed += bytes.len() as u64;
                 Ok(())
             };
-            context.follow(session.call(request), events, take).await?;
+            context.follow(call, events, take).await?;
             Ok(stdout.flush().await?)
         })
         .await

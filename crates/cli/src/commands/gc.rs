@@ -1,6 +1,6 @@
 //! `hubless gc`: free what no pin reaches.
 
-use hubless_node::api::{Collected, Request};
+use hubless_node::api::{Collected, Gc};
 
 use crate::{failure::Error, text, work::Context};
 
@@ -14,7 +14,7 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let collected: Collected = context.ask(Request::Gc).await?;
+    let collected = context.ask(Gc {}).await?;
     if output.json {
         return output.json(&collected);
     }

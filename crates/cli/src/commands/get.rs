@@ -7,13 +7,14 @@ use std::{
 
 use hubless_node::{
     Needs, Session, Ticket,
-    api::{Fetched, GetRequest, Plan, Request},
+    api::{Fetched, Get, Got, Plan},
 };
 
 use super::info::file_table;
 use crate::{
     args::{Network, absolute},
     failure::Error,
+    output::Output,
     text,
     what::What,
     work::{Context, Events},
@@ -88,8 +89,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn request(&self, what: &Ticket) -> Request {
-        Request::Get(GetRequest {
+    fn call(&self, what: &Ticket) -> Get {
+        Get {
             hash: what.hash(),
             peers: self.network.peers_to_ask(what),
             output: self.output.as_deref().map(absolute),
@@ -99,17 +100,15 @@ impl Args {
             timeout_s: self.timeout,
             verify: self.verify,
             force: self.force,
-        })
+        }
     }
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let work = async |session: &Session| match args.dry_run {
-        true => plan(args, session, context).await,
-        false => fetch(args, session, context).await,
-    };
     context
-        .session(Needs::Network, work)
+        .session(Needs::Network, async |session| {
+            get(args, session, context).await
+        })
         .await
         .map_err(|error| {
             error.if_interrupted(
@@ -122,16 +121,22 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
         })
 }
 
-async fn fetch(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
+async fn get(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
     let begin = Instant::now();
     let what = args.what.find(session, context).await?;
-    let call = session.call(args.request(&what));
-    let fetched: Fetched = context.finish(call, &mut Events::streamed(output)).await?;
-    if output.json {
-        return output.json_event("done", &fetched);
+    let call = session.call(args.call(&what));
+    match context.finish(call, &mut Events::streamed(output)).await? {
+        Got::Fetched(fetched) => report_fetched(&fetched, begin.elapsed(), output),
+        Got::Plan(plan) => report_plan(&plan, output),
     }
-    output.note(&summary(&fetched, begin.elapsed()));
+}
+
+fn report_fetched(fetched: &Fetched, time: Duration, output: &Output) -> Result<(), Error> {
+    if output.json {
+        return output.json_event("done", fetched);
+    }
+    output.note(&summary(fetched, time));
     if fetched.files_replaced > 0 {
         let files = text::count(fetched.files_replaced, "file");
         output.note(&format!("{files} replaced"));
@@ -159,13 +164,9 @@ fn summary(fetched: &Fetched, time: Duration) -> String {
     format!("fetched {size} in {took} ({rate}){present}, all verified")
 }
 
-async fn plan(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
-    let output = context.output;
-    let what = args.what.find(session, context).await?;
-    let call = session.call(args.request(&what));
-    let plan: Plan = context.finish(call, &mut Events::streamed(output)).await?;
+fn report_plan(plan: &Plan, output: &Output) -> Result<(), Error> {
     if output.json {
-        return output.json_event("plan", &plan);
+        return output.json_event("plan", plan);
     }
     output.lines(&file_table(&plan.files))?;
     let missing = plan.bytes_total.saturating_sub(plan.bytes_present);

@@ -1,6 +1,6 @@
 //! `hubless info`: all about one model.
 
-use hubless_node::api::{FileDetails, ModelDetails, Request};
+use hubless_node::api::{FileDetails, Info};
 
 use crate::{
     failure::Error,
@@ -21,9 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let details: ModelDetails = context
-        .ask_about(&args.what, |hash| Request::Info { hash })
-        .await?;
+    let details = context.ask_about(&args.what, |hash| Info { hash }).await?;
     if output.json {
         return output.json(&details);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use hubless_content::{ContentHash, RepoKind};
 use hubless_node::{
     Needs,
-    api::{ModelDetails, ModelSummary, Models, NameRef, Names, Request},
+    api::{Info, List, ModelSummary, NameList, NameRef},
 };
 
 use super::info::file_table;
@@ -35,9 +35,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 
 async fn files(what: &What, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let details: ModelDetails = context
-        .ask_about(what, |hash| Request::Info { hash })
-        .await?;
+    let details = context.ask_about(what, |hash| Info { hash }).await?;
     if output.json {
         return output.json(&details);
     }
@@ -54,14 +52,12 @@ async fn files(what: &What, context: &Context<'_>) -> Result<(), Error> {
 
 async fn models(context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let (mut listed, names): (Models, Names) = context
+    let (mut listed, names) = context
         .session(Needs::Store, async |session| {
             let mut events = Events::silent(output);
-            let models = context
-                .finish(session.call(Request::List), &mut events)
-                .await?;
+            let models = context.finish(session.call(List {}), &mut events).await?;
             let names = context
-                .finish(session.call(Request::NameList), &mut events)
+                .finish(session.call(NameList {}), &mut events)
                 .await?;
             Ok((models, names))
         })

@@ -1,7 +1,7 @@
 //! `hubless name`: names for content, as clients of the gateway see them.
 
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
-use hubless_node::api::{FailureKind, NameDetails, NameSet, Named, Names, Request};
+use hubless_node::api::{FailureKind, NameList, NameRemove, NameSet, NameShow, Named};
 use serde_json::json;
 
 use crate::{
@@ -103,16 +103,14 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 async fn set(args: &Set, context: &Context<'_>) -> Result<(), Error> {
     let (repo, branch) = &args.name;
     let repo = RepoId::new(args.kind, repo.id()).map_err(|error| not_a_name(&error))?;
-    let request = |hash| {
-        Request::NameSet(NameSet {
-            repo: repo.clone(),
-            branch: branch.clone(),
-            tags: args.tag.clone(),
-            hash,
-            message: args.message.clone(),
-        })
+    let call = |hash| NameSet {
+        repo: repo.clone(),
+        branch: branch.clone(),
+        tags: args.tag.clone(),
+        hash,
+        message: args.message.clone(),
     };
-    let (_, named): (_, Named) = context.find_and_ask(&args.hash, request).await?;
+    let named = context.ask_about(&args.hash, call).await?;
     if context.output.json {
         return context.output.json(&named);
     }
@@ -127,15 +125,15 @@ async fn set(args: &Set, context: &Context<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The request that gives a branch new content.
-pub(crate) fn request(repo: RepoId, branch: RefName, hash: ContentHash) -> Request {
-    Request::NameSet(NameSet {
+/// The call that gives a branch new content.
+pub(crate) fn call(repo: RepoId, branch: RefName, hash: ContentHash) -> NameSet {
+    NameSet {
         repo,
         branch,
         tags: Vec::new(),
         hash,
         message: None,
-    })
+    }
 }
 
 /// `acme/my-model@main is revision 1a2b3c4`
@@ -147,7 +145,7 @@ pub(crate) fn summary(named: &Named) -> String {
 
 async fn ls(context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let listed: Names = context.ask(Request::NameList).await?;
+    let listed = context.ask(NameList {}).await?;
     if output.json {
         return output.json(&listed);
     }
@@ -169,7 +167,7 @@ async fn ls(context: &Context<'_>) -> Result<(), Error> {
 async fn show(args: &Show, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
     let repo = args.name.clone();
-    let details: NameDetails = context.ask(Request::NameShow { repo }).await?;
+    let details = context.ask(NameShow { repo }).await?;
     if output.json {
         return output.json(&details);
     }
@@ -199,8 +197,8 @@ async fn show(args: &Show, context: &Context<'_>) -> Result<(), Error> {
 
 async fn rm(args: &Rm, context: &Context<'_>) -> Result<(), Error> {
     let (repo, name) = (args.name.clone(), args.branch.clone().or(args.tag.clone()));
-    let () = context
-        .ask(Request::NameRemove {
+    context
+        .ask(NameRemove {
             repo: repo.clone(),
             name: name.clone(),
         })

@@ -1,10 +1,10 @@
 //! `hubless peers`: the connected peers.
 
-use hubless_node::api::{Peers, Request};
+use hubless_node::api::{ListPeers, Peers};
 
 use crate::{
     failure::Error,
-    text::{Align, Table},
+    text::{Align, Table, joined},
     work::Context,
 };
 
@@ -14,8 +14,10 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let mut connected: Peers = context.ask(Request::Peers).await?;
-    connected.peers.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
+    let mut connected = context.ask(ListPeers {}).await?;
+    connected
+        .peers
+        .sort_by_cached_key(|peer| peer.peer_id.to_string());
     if output.json {
         return output.json(&connected);
     }
@@ -36,13 +38,13 @@ fn table(connected: Peers) -> Vec<String> {
     ]);
     for peer in connected.peers {
         table.row([
-            peer.peer_id,
+            peer.peer_id.to_string(),
             peer.rtt_ms
                 .map(|rtt| format!("{rtt:.1} ms"))
                 .unwrap_or_default(),
             peer.lanes.to_string(),
             peer.agent.unwrap_or_default(),
-            peer.addresses.join(" "),
+            joined(&peer.addresses),
         ]);
     }
     table.lines()
@@ -57,8 +59,10 @@ mod tests {
     #[test]
     fn what_a_peer_says_of_itself_cannot_steer_the_terminal() {
         let peer = PeerDetails {
-            peer_id: "12D3".into(),
-            addresses: vec!["/dns4/\u{9b}2J.example/tcp/1".into()],
+            peer_id: "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+                .parse()
+                .unwrap(),
+            addresses: vec!["/dns4/\u{9b}2J.example/tcp/1".parse().unwrap()],
             agent: Some("\u{1b}]0;owned\u{7}\nfake line".into()),
             rtt_ms: None,
             lanes: 0,

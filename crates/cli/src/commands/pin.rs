@@ -1,6 +1,6 @@
 //! `hubless pin`: keep a model from garbage collection.
 
-use hubless_node::api::Request;
+use hubless_node::api::Pin;
 use serde_json::json;
 
 use crate::{failure::Error, what::What, work::Context};
@@ -14,8 +14,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let request = |hash| Request::Pin { hash };
-    let (hash, ()) = context.find_and_ask(&args.hash, request).await?;
+    let (hash, ()) = context
+        .find_and_ask(&args.hash, |hash| Pin { hash })
+        .await?;
     if context.output.json {
         return context
             .output

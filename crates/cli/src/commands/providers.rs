@@ -3,13 +3,13 @@
 use hubless_content::{Alias, ContentHash, ParseAliasError};
 use hubless_node::{
     Needs, Session,
-    api::{Claims, FailureKind, ModelDetails, Providers, Request},
+    api::{Claims, FailureKind, FindClaims, FindProviders, Info, Providers},
 };
 
 use crate::{
     args::Network,
     failure::{Error, Failure},
-    text::{Align, Table, size},
+    text::{Align, Table, joined, size},
     what::What,
     work::{Context, Events},
 };
@@ -63,21 +63,19 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 
 async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let found: Providers = context
+    let found = context
         .session(Needs::Network, async |session| {
-            if session.is_remote() && args.network.peers().next().is_some() {
+            if session.is_remote() && !args.network.peers().is_empty() {
                 output
                     .warn("the node that runs on this home does the search: --peer has no effect");
             }
             let hash = what.find(session, context).await?.hash();
             note_own(session, hash, context).await;
-            let request = Request::Providers {
-                hash,
+            let call = session.call(FindProviders {
+                hash: hash.into(),
                 timeout_s: args.timeout,
-            };
-            context
-                .finish(session.call(request), &mut Events::drawn(output))
-                .await
+            });
+            context.finish(call, &mut Events::drawn(output)).await
         })
         .await?;
     if output.json {
@@ -97,9 +95,8 @@ async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<()
 
 /// Says at once that this node holds a model: a search takes seconds.
 async fn note_own(session: &Session, hash: ContentHash, context: &Context<'_>) {
-    let request = session.call(Request::Info { hash });
     let silent = &mut Events::silent(context.output);
-    let known: Result<ModelDetails, Error> = context.finish(request, silent).await;
+    let known = context.finish(session.call(Info { hash }), silent).await;
     if let Ok(model) = known
         && model.held_bytes > 0
     {
@@ -113,23 +110,21 @@ async fn note_own(session: &Session, hash: ContentHash, context: &Context<'_>) {
 fn providers_table(found: &Providers) -> Vec<String> {
     let mut table = Table::new([("PEER", Align::Left), ("ADDRESSES", Align::Left)]);
     for provider in &found.providers {
-        table.row([provider.peer_id.clone(), provider.addresses.join(" ")]);
+        table.row([provider.peer_id.to_string(), joined(&provider.addresses)]);
     }
     table.lines()
 }
 
 async fn claims(alias: Alias, args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let request = Request::Claims {
-        alias,
-        peers: args.network.peers().map(str::to_owned).collect(),
-        timeout_s: args.timeout,
-    };
-    let found: Claims = context
+    let found = context
         .session(Needs::Network, async |session| {
-            context
-                .finish(session.call(request.clone()), &mut Events::drawn(output))
-                .await
+            let call = session.call(FindClaims {
+                alias,
+                peers: args.network.peers(),
+                timeout_s: args.timeout,
+            });
+            context.finish(call, &mut Events::drawn(output)).await
         })
         .await?;
     if output.json {
@@ -151,7 +146,7 @@ fn claims_table(found: &Claims) -> Vec<String> {
     ]);
     for claim in &found.claims {
         let file = claim.hash.to_string();
-        table.row([file, size(claim.size), claim.peers.join(" ")]);
+        table.row([file, size(claim.size), joined(&claim.peers)]);
     }
     table.lines()
 }

@@ -1,7 +1,7 @@
 //! `hubless rm`: forget a model, or the content of an old revision.
 
 use hubless_content::RepoId;
-use hubless_node::api::{FailureKind, Request, RevisionRemoved};
+use hubless_node::api::{FailureKind, Remove, RevisionRemove};
 use serde_json::json;
 
 use super::name::parse_repo;
@@ -58,8 +58,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 }
 
 async fn remove_model(what: &What, context: &Context<'_>) -> Result<(), Error> {
-    let request = |hash| Request::Remove { hash };
-    let (hash, ()) = context.find_and_ask(what, request).await?;
+    let (hash, ()) = context.find_and_ask(what, |hash| Remove { hash }).await?;
     if context.output.json {
         return context
             .output
@@ -76,11 +75,11 @@ async fn remove_revision(
     revision: &str,
     context: &Context<'_>,
 ) -> Result<(), Error> {
-    let request = Request::RevisionRemove {
+    let call = RevisionRemove {
         repo: repo.clone(),
         revision: revision.to_owned(),
     };
-    let removed: RevisionRemoved = context.ask(request).await?;
+    let removed = context.ask(call).await?;
     if context.output.json {
         return context.output.json(&json!({
             "name": repo,

@@ -1,11 +1,11 @@
 //! `hubless seed`: add, then serve.
 
-use std::{borrow::Cow, path::PathBuf, time::Instant};
+use std::{borrow::Cow, future::ready, path::PathBuf, time::Instant};
 
 use hubless_content::{RefName, RepoId};
 use hubless_node::{
     Node,
-    api::{Added, FailureKind, Named, Request, TicketText},
+    api::{Added, FailureKind, MakeTicket, TicketText},
 };
 use serde::Serialize;
 
@@ -87,8 +87,8 @@ async fn add_and_serve(
     let mut hashes = Vec::new();
     for path in &args.paths {
         let begin = Instant::now();
-        let call = node.call(args.how.request(path));
-        let added: Added = context
+        let call = ready(Ok(node.call(args.how.call(path))));
+        let added = context
             .finish(call, &mut Events::drawn(output))
             .await
             .map_err(add::interrupted)?;
@@ -111,7 +111,7 @@ async fn add_and_serve(
     }
     for hash in hashes {
         output.note(&format!("\nhubless get {hash}"));
-        let call = node.call(Request::Ticket { hash, local: false });
+        let call = ready(Ok(node.call(MakeTicket { hash, local: false })));
         let given = context.finish(call, &mut Events::silent(output)).await;
         if let Ok(TicketText {
             ticket: text,
@@ -136,10 +136,9 @@ async fn give_name(
     added: &Added,
 ) -> Result<(), Error> {
     let output = context.output;
-    let request = name::request(repo.clone(), branch.clone(), added.hash);
-    let named: Named = context
-        .finish(node.call(request), &mut Events::silent(output))
-        .await?;
+    let call = node.call(name::call(repo.clone(), branch.clone(), added.hash));
+    let silent = &mut Events::silent(output);
+    let named = context.finish(ready(Ok(call)), silent).await?;
     if output.json {
         return output.json_event("named", &named);
     }

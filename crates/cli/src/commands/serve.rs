@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hubless_gateway::{Gateway, GatewayConfig, StartError, Token};
 use hubless_node::{
     Node,
-    api::FailureKind,
+    api::{FailureKind, Multiaddr, NodeId},
     config::{GatewayAt, Origin},
 };
 use serde::Serialize;
@@ -146,8 +146,8 @@ fn refused(error: &StartError) -> Failure {
 /// What `--json` prints of a node that can be dialled.
 #[derive(Serialize)]
 struct Listening {
-    peer_id: String,
-    addresses: Vec<String>,
+    peer_id: NodeId,
+    addresses: Vec<Multiaddr>,
     gateway: Option<String>,
 }
 

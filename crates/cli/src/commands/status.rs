@@ -1,6 +1,6 @@
 //! `hubless status`: state and counters of the running node.
 
-use hubless_node::api::{Request, Status, Subject, Transfer};
+use hubless_node::api::{ShowStatus, Status, Subject, Transfer};
 
 use crate::{failure::Error, text, work::Context};
 
@@ -14,7 +14,7 @@ use crate::{failure::Error, text, work::Context};
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let status: Status = context.ask(Request::Status).await?;
+    let status = context.ask(ShowStatus {}).await?;
     if context.output.json {
         return context.output.json(&status);
     }
@@ -39,15 +39,15 @@ fn lines(status: &Status) -> Vec<String> {
         0 => String::new(),
         bytes => format!(", in place {}", text::size(bytes)),
     };
-    let mut facts = vec![("peer id", status.peer_id.clone())];
+    let mut facts = vec![("peer id", status.peer_id.to_string())];
     facts.extend(
         status
             .addresses
             .iter()
-            .map(|address| ("address", address.clone())),
+            .map(|address| ("address", address.to_string())),
     );
     facts.extend([
-        ("reachability", status.reachability.clone()),
+        ("reachability", status.reachability.to_string()),
         ("peers", status.peers.to_string()),
         ("sent", text::size(status.bytes_sent)),
         ("received", text::size(status.bytes_received)),
@@ -87,7 +87,8 @@ fn lines(status: &Status) -> Vec<String> {
         .iter()
         .map(|path| path.to_string_lossy().into_owned());
     facts.extend(stale.map(|path| ("changed", path)));
-    facts.extend(status.banned.iter().map(|peer| ("banned", peer.clone())));
+    let banned = status.banned.iter().map(ToString::to_string);
+    facts.extend(banned.map(|peer| ("banned", peer)));
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let line = |(name, fact): (&str, String)| format!("{name:<width$}  {}", text::printable(&fact));
     facts.into_iter().map(line).collect()

@@ -1,6 +1,6 @@
 //! `hubless ticket`: how others fetch a model without the DHT.
 
-use hubless_node::api::{Request, TicketReach, TicketText};
+use hubless_node::api::{MakeTicket, TicketReach};
 
 use crate::{failure::Error, text, what::What, work::Context};
 
@@ -21,8 +21,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let ticket: TicketText = context
-        .ask_about(&args.what, |hash| Request::Ticket {
+    let ticket = context
+        .ask_about(&args.what, |hash| MakeTicket {
             hash,
             local: args.local,
         })

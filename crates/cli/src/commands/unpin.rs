@@ -1,6 +1,6 @@
 //! `hubless unpin`: undo `hubless pin`.
 
-use hubless_node::api::Request;
+use hubless_node::api::Unpin;
 use serde_json::json;
 
 use crate::{failure::Error, what::What, work::Context};
@@ -16,8 +16,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let request = |hash| Request::Unpin { hash };
-    let (hash, ()) = context.find_and_ask(&args.hash, request).await?;
+    let (hash, ()) = context
+        .find_and_ask(&args.hash, |hash| Unpin { hash })
+        .await?;
     if context.output.json {
         return context
             .output

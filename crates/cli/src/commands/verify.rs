@@ -2,7 +2,7 @@
 
 use hubless_node::{
     Needs,
-    api::{Absence, FailureKind, InModel, Request, Verified},
+    api::{Absence, FailureKind, InModel, Verified, Verify},
 };
 
 use crate::{
@@ -33,13 +33,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let verified: Verified = context
+    let verified = context
         .session(Needs::Store, async |session| {
             let hash = match &args.what {
                 Some(what) => Some(what.find(session, context).await?.hash()),
                 None => None,
             };
-            let call = session.call(Request::Verify { hash });
+            let call = session.call(Verify { hash });
             context.finish(call, &mut Events::drawn(output)).await
         })
         .await

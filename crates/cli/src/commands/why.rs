@@ -1,6 +1,6 @@
 //! `hubless why`: the facts behind a model's state.
 
-use hubless_node::api::{Request, Why};
+use hubless_node::api::Explain;
 
 use crate::{failure::Error, text, what::What, work::Context};
 
@@ -13,8 +13,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
-    let why: Why = context
-        .ask_about(&args.what, |hash| Request::Why { hash })
+    let why = context
+        .ask_about(&args.what, |hash| Explain { hash })
         .await?;
     if context.output.json {
         return context.output.json(&why);

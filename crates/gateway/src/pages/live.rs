@@ -7,11 +7,13 @@ use std::{
 };
 
 use hubless_content::{ContentHash, RepoId};
-use hubless_node::api::{Failure, PeerDetails, Peers, Request, Status, Subject, Transfer};
+use hubless_node::api::{
+    Failure, ListPeers, PeerDetails, Peers, ShowStatus, Status, Subject, Transfer,
+};
 use hubless_sync::lock;
 use maud::{Markup, html};
 
-use super::{Pages, call, text, urls};
+use super::{Pages, text, urls};
 
 /// How long the names of contents are believed: finding them reads every repo.
 const NAMES_KEPT: Duration = Duration::from_secs(10);
@@ -62,8 +64,8 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) async fn look(pages: &Pages) -> Result<Self, Failure> {
-        let status = call(&pages.node, Request::Status).await?;
-        let Peers { peers } = call(&pages.node, Request::Peers).await?;
+        let status = pages.node.call(ShowStatus {}).answer().await?;
+        let Peers { peers } = pages.node.call(ListPeers {}).answer().await?;
         Ok(Self {
             status,
             peers,
@@ -96,7 +98,7 @@ impl Live {
         };
         html! {
             (fact("Peers", &text::number(self.status.peers)))
-            (fact("Reachability", &self.status.reachability))
+            (fact("Reachability", &self.status.reachability.to_string()))
             (fact("Held on disk", &held))
             // A file takes its whole room from its first chunk on.
             @if missing > 0 { (fact("Reserved on disk", &text::size(missing))) }
@@ -244,8 +246,8 @@ fn fact(name: &str, value: &str) -> Markup {
 fn peer_row(peer: &PeerDetails) -> Markup {
     html! {
         tr {
-            td { (text::peer(&peer.peer_id)) }
-            td { @if let Some(address) = peer.addresses.first() { code { (address) } } }
+            td { (text::peer(&peer.peer_id.to_string())) }
+            td { @if let Some(address) = peer.addresses.first() { code { (address.to_string()) } } }
             td { (peer.agent.as_deref().unwrap_or_default()) }
             td.right { @if let Some(time) = peer.rtt_ms { (format!("{time:.1} ms")) } }
             td.right { (peer.lanes) }

@@ -36,11 +36,7 @@ use std::sync::Arc;
 
 use axum::{Router, response::Response, routing::get};
 use hubless_content::{RepoId, RepoKind};
-use hubless_node::{
-    NodeHandle,
-    api::{Failure, FailureKind, Reply},
-};
-use serde::de::DeserializeOwned;
+use hubless_node::NodeHandle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -124,23 +120,4 @@ fn refusal(error: ApiError) -> Response {
     let mut response = layout::failure(status, title, &text);
     response.headers_mut().extend(error.into_headers());
     response
-}
-
-/// Asks the node for something that it answers at once.
-async fn call<T: DeserializeOwned>(
-    node: &NodeHandle,
-    request: hubless_node::api::Request,
-) -> Result<T, Failure> {
-    let mut replies = node.call(request);
-    loop {
-        match replies.next().await {
-            Some(Reply::Done(value)) => {
-                return serde_json::from_value(value)
-                    .map_err(|error| Failure::new(FailureKind::Other, error.to_string()));
-            }
-            Some(Reply::Failed(failure)) => return Err(failure),
-            Some(Reply::Event(_) | Reply::Data(_)) => {}
-            None => return Err(Failure::new(FailureKind::Interrupted, "the node stops")),
-        }
-    }
 }

@@ -8,11 +8,11 @@ use axum::{
     response::Response,
 };
 use hubless_content::ContentHash;
-use hubless_node::api::{Request, Swarm, SwarmMember};
+use hubless_node::api::{FindSwarm, Swarm, SwarmMember};
 use maud::{Markup, html};
 
 use super::{
-    Pages, call,
+    Pages,
     layout::{self, Page},
     refusal, text,
 };
@@ -57,11 +57,11 @@ async fn look(pages: &Pages, hash: &str) -> Result<Markup, ApiError> {
         )
     };
     let _permit = pages.swarms.try_acquire().map_err(|_| busy())?;
-    let request = Request::Swarm {
+    let call = FindSwarm {
         hash,
         timeout_s: WITHIN_S,
     };
-    let swarm: Swarm = call(&pages.node, request).await?;
+    let swarm = pages.node.call(call).answer().await?;
     Ok(shown(&swarm))
 }
 

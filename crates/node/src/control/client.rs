@@ -7,14 +7,20 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use hubless_sync::lock;
+use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Occupant, frame};
+use super::{
+    Occupant,
+    frame::{self, Reply},
+};
 use crate::{
-    api::{Failure, FailureKind, Remedy, Reply, Request},
+    api::{Failure, FailureKind, Remedy},
     replies::{Replies, ReplySink, replies},
+    requests::{Call, Request},
 };
 
 /// Limit of the wait for a greeting: a process greets a connection as soon as it is scheduled,
@@ -79,12 +85,25 @@ impl Client {
         &self.occupant
     }
 
-    /// Sends a request.
+    /// Makes a call.
     ///
     /// # Errors
     /// If the process cannot be reached any more.
-    pub(crate) async fn call(&self, request: &Request) -> Result<Replies, Failure> {
-        let idle = take(&self.idle);
+    pub(crate) async fn call<C: Call>(&self, call: C) -> Result<Replies<C::Answer>, Failure> {
+        let connection = self.send(call.into()).await?;
+        let (sink, end, replies) = replies(&CancellationToken::new());
+        let idle = self.idle.clone();
+        tokio::spawn(async move {
+            if let Some(answer) = pump(connection, &sink, &idle).await {
+                end.send(&sink, answer.and_then(|json| parse(&json))).await;
+            }
+        });
+        Ok(replies)
+    }
+
+    /// Sends a request on a connection that carries no other.
+    async fn send(&self, request: Request) -> Result<Connection, Failure> {
+        let idle = lock(&self.idle).take();
         let mut connection = match idle {
             Some(connection) => connection,
             // The last request was cancelled, or is still running.
@@ -92,16 +111,18 @@ impl Client {
                 .await?
                 .ok_or_else(|| ended(&self.occupant, io::ErrorKind::NotConnected.into()))?,
         };
-        let sent = frame::write_request(&mut connection.stream, request).await;
+        let sent = frame::write_request(&mut connection.stream, &request).await;
         sent.map_err(|error| ended(&self.occupant, error))?;
-        let (sink, replies) = replies(&CancellationToken::new());
-        tokio::spawn(pump(connection, sink, self.idle.clone()));
-        Ok(replies)
+        Ok(connection)
     }
 }
 
-fn take(idle: &Mutex<Option<Connection>>) -> Option<Connection> {
-    lock(idle).take()
+/// The answer of a call, which a node of another version may give in another form.
+fn parse<A: DeserializeOwned>(json: &[u8]) -> Result<A, Failure> {
+    serde_json::from_slice(json).map_err(|error| {
+        let message = format!("the node's answer could not be read: {error}");
+        Failure::new(FailureKind::Other, message).remedy(Remedy::RestartNode)
+    })
 }
 
 /// The failure when the process ended. If it was a command that also worked for this one, the
@@ -115,28 +136,30 @@ fn ended(occupant: &Occupant, error: io::Error) -> Failure {
     Failure::new(FailureKind::HostEnded, message).remedy(Remedy::GoOn)
 }
 
-/// Forwards replies until the last one. Dropping the connection cancels the request.
-async fn pump(mut connection: Connection, sink: ReplySink, idle: Arc<Mutex<Option<Connection>>>) {
+/// Forwards updates until the end, and returns that; `None` if the caller left. Dropping the
+/// connection cancels the request.
+async fn pump(
+    mut connection: Connection,
+    sink: &ReplySink,
+    idle: &Mutex<Option<Connection>>,
+) -> Option<Result<Bytes, Failure>> {
     loop {
         let reply = tokio::select! {
             reply = frame::read_reply(&mut connection.stream) => reply,
-            () = sink.cancelled() => return,
+            () = sink.cancelled() => return None,
         };
-        let lost = |error| Reply::Failed(ended(&connection.occupant, error));
-        let (reply, goes_on) = match reply {
-            Ok(Some(reply)) => (reply, true),
-            Ok(None) => (lost(io::ErrorKind::UnexpectedEof.into()), false),
-            Err(error) => (lost(error), false),
-        };
-        let last = matches!(reply, Reply::Done(_) | Reply::Failed(_));
-        if last && goes_on {
-            // Before the caller has the reply, so that its next request can use this connection.
-            *lock(&idle) = Some(connection);
-            let _ = sink.forward(reply).await;
-            return;
-        }
-        if sink.forward(reply).await.is_err() || last {
-            return;
+        match reply {
+            Ok(Some(Reply::Update(update))) => sink.forward(update).await.ok()?,
+            Ok(Some(Reply::End(answer))) => {
+                // Before the caller has the answer, so that its next request can use this connection.
+                *lock(idle) = Some(connection);
+                return Some(answer);
+            }
+            Ok(None) => {
+                let error = io::ErrorKind::UnexpectedEof.into();
+                return Some(Err(ended(&connection.occupant, error)));
+            }
+            Err(error) => return Some(Err(ended(&connection.occupant, error))),
         }
     }
 }

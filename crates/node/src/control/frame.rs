@@ -7,7 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::Occupant;
-use crate::api::{Reply, Request};
+use crate::{
+    api::{Event, Failure},
+    replies::Update,
+};
 
 /// Bytes of a frame: the details of a model of a million files are about 200 MB of JSON.
 const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -38,44 +41,58 @@ pub(super) async fn read_greeting(
 
 pub(super) async fn write_request(
     to: &mut (impl AsyncWrite + Unpin),
-    request: &Request,
+    request: &impl Serialize,
 ) -> io::Result<()> {
     write(to, b'R', &json(request)?).await
 }
 
-/// The next request; `None` at the end.
-pub(super) async fn read_request(
-    from: &mut (impl AsyncRead + Unpin),
-) -> io::Result<Option<Request>> {
+/// The JSON of the next call; `None` at the end.
+pub(super) async fn read_request(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Bytes>> {
     match read(from, REQUEST_BYTES_MAX).await? {
-        Some((b'R', bytes)) => parse(&bytes).map(Some),
+        Some((b'R', bytes)) => Ok(Some(bytes)),
         Some(_) => Err(io::ErrorKind::InvalidData.into()),
         None => Ok(None),
     }
 }
 
-pub(super) async fn write_reply(
+/// What a node sends to the caller of a call.
+pub(super) enum Reply {
+    /// More are to come.
+    Update(Update),
+    /// The last one: the answer as JSON, or the failure.
+    End(Result<Bytes, Failure>),
+}
+
+pub(super) async fn write_update(
     to: &mut (impl AsyncWrite + Unpin),
-    reply: &Reply,
+    update: &Update,
 ) -> io::Result<()> {
-    match reply {
-        Reply::Event(event) => write(to, b'E', &json(event)?).await,
-        Reply::Data(bytes) => write(to, b'B', bytes).await,
-        Reply::Done(value) => write(to, b'D', &json(value)?).await,
-        Reply::Failed(failure) => write(to, b'F', &json(failure)?).await,
+    match update {
+        Update::Event(event) => write(to, b'E', &json(event)?).await,
+        Update::Data(bytes) => write(to, b'B', bytes).await,
     }
 }
 
-/// The next reply; `None` at the end.
+pub(super) async fn write_end(
+    to: &mut (impl AsyncWrite + Unpin),
+    end: &Result<Vec<u8>, Failure>,
+) -> io::Result<()> {
+    match end {
+        Ok(answer) => write(to, b'D', answer).await,
+        Err(failure) => write(to, b'F', &json(failure)?).await,
+    }
+}
+
+/// The next reply; `None` if the connection ends without the last one.
 pub(super) async fn read_reply(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Reply>> {
     let Some((kind, bytes)) = read(from, FRAME_BYTES_MAX).await? else {
         return Ok(None);
     };
     Ok(Some(match kind {
-        b'E' => Reply::Event(parse(&bytes)?),
-        b'B' => Reply::Data(bytes),
-        b'D' => Reply::Done(parse(&bytes)?),
-        b'F' => Reply::Failed(parse(&bytes)?),
+        b'E' => Reply::Update(Update::Event(parse::<Event>(&bytes)?)),
+        b'B' => Reply::Update(Update::Data(bytes)),
+        b'D' => Reply::End(Ok(bytes)),
+        b'F' => Reply::End(Err(parse(&bytes)?)),
         _ => return Err(io::ErrorKind::InvalidData.into()),
     }))
 }

@@ -10,10 +10,10 @@
 //! | kind | direction | bytes |
 //! |---|---|---|
 //! | `G` | from the node | the greeting as JSON: process id, command, whether it serves |
-//! | `R` | to the node | a request as JSON |
+//! | `R` | to the node | a call as JSON |
 //! | `E` | from the node | an event as JSON |
 //! | `B` | from the node | bytes of a file |
-//! | `D` | from the node | the result as JSON; last |
+//! | `D` | from the node | the answer as JSON; last |
 //! | `F` | from the node | a failure as JSON; last |
 
 mod client;

@@ -5,7 +5,10 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 use hubless_network::{Place, SharedPlaces};
 use tokio::{
     io::AsyncReadExt,
-    net::{UnixListener, UnixStream},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
@@ -13,9 +16,10 @@ use tracing::debug;
 use super::{Occupant, frame};
 use crate::{
     accept,
-    api::{FailureKind, Reply},
+    api::{Failure, FailureKind},
     core::Core,
-    requests,
+    replies::Replies,
+    requests::Request,
 };
 
 /// Accepts requests until it is stopped.
@@ -114,30 +118,45 @@ async fn serve(
     while let Some(request) = frame::read_request(&mut read).await? {
         // The table has no reserve, so there is always a place.
         place.busy();
-        let mut replies = requests::spawn(core.clone(), request);
-        loop {
-            let reply = tokio::select! {
-                reply = replies.next() => reply,
-                // A caller sends nothing before it has the last reply, so this is its end of the
-                // connection.
-                _ = read.read_u8() => return Ok(()),
-            };
-            let Some(reply) = reply else { return Ok(()) };
-            if is_stopped(&reply) && core.cx.cancel.is_cancelled() {
-                // This process stops, and the caller did not cancel: without a result it sends the
-                // request to another process.
-                return Ok(());
+        let answer = match Request::parse(&request) {
+            Ok(request) => {
+                let replies = request.start(core.clone());
+                match follow(replies, &mut read, &mut write).await? {
+                    Some(answer) => answer,
+                    None => return Ok(()),
+                }
             }
-            frame::write_reply(&mut write, &reply).await?;
-            if matches!(reply, Reply::Done(_) | Reply::Failed(_)) {
-                break;
-            }
+            Err(failure) => Err(failure),
+        };
+        let is_stopped =
+            matches!(&answer, Err(failure) if failure.kind == FailureKind::Interrupted);
+        if is_stopped && core.cx.cancel.is_cancelled() {
+            // This process stops, and the caller did not cancel: without an answer it sends the
+            // request to another process.
+            return Ok(());
         }
+        frame::write_end(&mut write, &answer).await?;
         place.idle();
     }
     Ok(())
 }
 
-fn is_stopped(reply: &Reply) -> bool {
-    matches!(reply, Reply::Failed(failure) if failure.kind == FailureKind::Interrupted)
+/// Sends the updates of a call until its end, and returns its answer; `None` if the caller left.
+async fn follow(
+    mut replies: Replies<Vec<u8>>,
+    read: &mut OwnedReadHalf,
+    write: &mut OwnedWriteHalf,
+) -> io::Result<Option<Result<Vec<u8>, Failure>>> {
+    loop {
+        let update = tokio::select! {
+            update = replies.next() => update,
+            // A caller sends nothing before it has the answer, so this is its end of the
+            // connection.
+            _ = read.read_u8() => return Ok(None),
+        };
+        match update {
+            Some(update) => frame::write_update(write, &update).await?,
+            None => return Ok(Some(replies.answer().await)),
+        }
+    }
 }

@@ -11,67 +11,81 @@ use hubless_content::{
     CHUNK_SIZE, ChunkIndex, ContentHash, ManifestEntry, ModelPath, chunk_offset,
 };
 use hubless_fetch::{FetchRequest, Layout, ReadRequest};
+use hubless_network::Multiaddr;
 use hubless_sync::lock;
 use hubless_transfer::{
     DamageWatch,
     fetch::{Driver, DriverArgs},
     not_replaced,
 };
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
 
+use super::Call;
 use crate::{
-    addresses::peer_addresses,
+    addresses::of_peers,
     api::{Failure, FailureKind, Remedy},
     core::Core,
     replies::ReplySink,
 };
 
 /// Time without a stored chunk after which the missing chunks are determined again.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+const RECHECK_AFTER: Duration = Duration::from_secs(5);
 
-/// The file or range to print.
-pub(crate) struct Cat {
-    pub(crate) hash: ContentHash,
-    pub(crate) peers: Vec<String>,
-    pub(crate) path: ModelPath,
-    pub(crate) range: Option<(u64, Option<u64>)>,
-    pub(crate) timeout_s: u64,
+/// Sends the bytes of a file or of a range of it, verified, as
+/// [`Update::Data`](crate::Update::Data).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cat {
+    /// The model.
+    pub hash: ContentHash,
+    /// Addresses of peers to ask, each ending in `/p2p/<peer id>`.
+    pub peers: Vec<Multiaddr>,
+    /// The file.
+    pub path: ModelPath,
+    /// First byte, and the byte behind the last one; the whole file without.
+    pub range: Option<(u64, Option<u64>)>,
+    /// Seconds to wait without progress.
+    pub timeout_s: u64,
 }
 
-pub(crate) async fn cat(core: &Arc<Core>, sink: &ReplySink, cat: Cat) -> Result<(), Failure> {
-    let (start, end) = cat.range.unwrap_or((0, None));
-    let (reads, read_requests) = mpsc::channel(1);
-    let args = DriverArgs {
-        request: FetchRequest::Bytes {
-            model: cat.hash,
-            path: cat.path.clone(),
-            range: start..end.unwrap_or(u64::MAX),
-        },
-        named: peer_addresses("peer", &cat.peers)?,
-        reads: Some(read_requests),
-        patience: Duration::from_secs(cat.timeout_s),
-    };
-    let driver = Driver::new(&core.fetches, &sink.of_fetch(), args)?;
-    let (layout, stored) = (driver.layout(), driver.stored());
-    let rejected = Mutex::default();
-    let printer = Printer {
-        core,
-        sink,
-        stored,
-        reads,
-        rejected: &rejected,
-    };
-    let done = tokio::try_join!(driver.run(), printer.print(&cat, layout));
-    let rejected = *lock(&rejected);
-    match (done, rejected) {
-        (Ok(_), _) => Ok(()),
-        (Err(failure), Some(chunk)) if is_absence(failure.kind) => {
-            Err(not_replaced(&cat.path, chunk, &failure))
+impl Call for Cat {
+    type Answer = ();
+
+    async fn handle(self, core: &Arc<Core>, sink: &ReplySink) -> Result<(), Failure> {
+        let (start, end) = self.range.unwrap_or((0, None));
+        let (reads, read_requests) = mpsc::channel(1);
+        let args = DriverArgs {
+            request: FetchRequest::Bytes {
+                model: self.hash,
+                path: self.path.clone(),
+                range: start..end.unwrap_or(u64::MAX),
+            },
+            named: of_peers("peer", &self.peers)?,
+            reads: Some(read_requests),
+            patience: Duration::from_secs(self.timeout_s),
+        };
+        let driver = Driver::new(&core.fetches, &sink.of_fetch(), args)?;
+        let (layout, stored) = (driver.layout(), driver.stored());
+        let rejected = Mutex::default();
+        let printer = Printer {
+            core,
+            sink,
+            stored,
+            reads,
+            rejected: &rejected,
+        };
+        let done = tokio::try_join!(driver.run(), printer.print(&self, layout));
+        let rejected = *lock(&rejected);
+        match (done, rejected) {
+            (Ok(_), _) => Ok(()),
+            (Err(failure), Some(chunk)) if is_absence(failure.kind) => {
+                Err(not_replaced(&self.path, chunk, &failure))
+            }
+            (Err(failure), _) => Err(failure),
         }
-        (Err(failure), _) => Err(failure),
     }
 }
 
@@ -129,7 +143,7 @@ impl Printer<'_> {
     ) -> Result<Bytes, Failure> {
         let index = ChunkIndex::of_offset(rest.start).ok_or_else(|| unreadable(entry))?;
         let end = rest.end.min(next_chunk(rest.start));
-        let mut last_look = false;
+        let mut is_last_read = false;
         loop {
             self.stored.borrow_and_update();
             let (store, file) = (self.core.cx.store.clone(), entry.hash);
@@ -141,17 +155,17 @@ impl Printer<'_> {
                 let bytes = (inside.end <= bytes.len()).then(|| bytes.slice(inside));
                 return bytes.ok_or_else(|| unreadable(entry));
             }
-            if last_look {
+            if is_last_read {
                 return Err(unreadable(entry));
             }
             if let Some(chunk) = damage.take() {
                 self.note_rejected(Some(chunk));
                 self.request(entry, rest, end).await;
             }
-            match timeout(LOOK_AGAIN_AFTER, self.stored.changed()).await {
+            match timeout(RECHECK_AFTER, self.stored.changed()).await {
                 Ok(Ok(())) => {}
                 // The fetch is over when its end is gone; what it stored last is there by then.
-                Ok(Err(_)) => last_look = true,
+                Ok(Err(_)) => is_last_read = true,
                 // Another reader may have found damage before this one subscribed.
                 Err(_) => self.request(entry, rest, end).await,
             }

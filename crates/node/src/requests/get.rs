@@ -1,80 +1,153 @@
-//! `get`: fetch, then export.
+//! `get`: fetches, then exports.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use hubless_content::{ContentHash, ManifestEntry};
 use hubless_fetch::FetchRequest;
+use hubless_network::Multiaddr;
 use hubless_store::{ExportOptions, Exported, Progress, StoreError};
 use hubless_transfer::{
     Blocking,
     fetch::{Driver, DriverArgs, Fetched as FetchedChunks, Selection},
+    interrupted,
 };
+use serde::{Deserialize, Serialize};
 
+use super::{Call, FileDetails, observer::SinkObserver};
 use crate::{
-    addresses::peer_addresses,
-    api::{Event, Failure, FailureKind, Fetched, FileDetails, GetRequest, Plan, Remedy},
+    addresses::of_peers,
+    api::{Event, Failure, FailureKind, Remedy},
     core::Core,
-    publish::SinkObserver,
-    replies::{ReplySink, interrupted},
-    requests::json,
+    replies::ReplySink,
 };
 
 /// Times that chunks which an export found damaged are fetched again. More would not help on a disk
 /// that keeps damaging written bytes.
 const REPAIRS_MAX: u32 = 3;
 
-pub(crate) async fn get(
-    core: &Arc<Core>,
-    sink: &ReplySink,
-    request: GetRequest,
-) -> Result<serde_json::Value, Failure> {
-    let selection = Selection::new(&request.include, &request.exclude)?;
-    let _lock = tokio::select! {
-        lock = core.fetches.models.lock(request.hash) => lock,
-        () = sink.cancelled() => return Err(interrupted()),
-    };
-    let mut fetch = fetch(core, sink, &request, &selection).await?;
-    if !fetch.layout.wants_any() {
-        let message = format!("no file of {} matches", request.hash);
-        return Err(Failure::new(FailureKind::NotFound, message).remedy(Remedy::ListFiles));
-    }
-    if request.dry_run {
-        return json(plan(request.hash, &fetch, &selection));
-    }
-    let path = match &request.output {
-        Some(path) => path.clone(),
-        None => core.home.export(request.hash),
-    };
-    let mut repairs = 0;
-    let exported = loop {
-        let damage = match export(core, sink, &request, &path, &selection).await? {
-            Ok(exported) => break exported,
-            Err(damage) => damage,
-        };
-        if repairs == REPAIRS_MAX {
-            return Err(not_repaired(&damage, None));
-        }
-        repairs += 1;
-        tracing::warn!(model = %request.hash, %damage, "what is stored is damaged; fetching it again");
-        let again = self::fetch(core, sink, &request, &selection).await;
-        let again = again.map_err(|failure| not_repaired(&damage, Some(failure)))?;
-        fetch.bytes_fetched += again.bytes_fetched;
-        fetch.bytes_present = fetch.bytes_present.min(again.bytes_present);
-    };
-    json(Fetched {
-        hash: request.hash,
-        path,
-        bytes_total: fetch.layout.bytes_total,
-        bytes_fetched: fetch.bytes_fetched,
-        bytes_present: fetch.bytes_present,
-        files_replaced: exported.replaced,
-    })
+/// Fetches a model. Events: [`Event::Progress`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Get {
+    /// The model.
+    pub hash: ContentHash,
+    /// Addresses of peers to ask, each ending in `/p2p/<peer id>`.
+    pub peers: Vec<Multiaddr>,
+    /// The directory to export to; absolute. Without it, `models/<hash>` in the home directory.
+    pub output: Option<PathBuf>,
+    /// Globs of paths to fetch; all without.
+    pub include: Vec<String>,
+    /// Globs of paths not to fetch.
+    pub exclude: Vec<String>,
+    /// Only report what would be fetched.
+    pub dry_run: bool,
+    /// Seconds to wait without progress.
+    pub timeout_s: u64,
+    /// Read and check all stored bytes before they leave, also of files that did not change.
+    #[serde(default)]
+    pub verify: bool,
+    /// Replace files of the output directory that have other bytes and are not of this store. Implied
+    /// where the node's own directory is the output.
+    #[serde(default)]
+    pub force: bool,
 }
 
-async fn fetch(
+/// What came of [`Get`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Got {
+    /// The model.
+    Fetched(Fetched),
+    /// What would be fetched: the answer of a dry run.
+    Plan(Plan),
+}
+
+/// A model was fetched.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Its address.
+    pub hash: ContentHash,
+    /// The directory of the files.
+    pub path: PathBuf,
+    /// Bytes of the wanted files.
+    pub bytes_total: u64,
+    /// Chunk payload received over the network in this run.
+    pub bytes_fetched: u64,
+    /// Bytes that were held before.
+    pub bytes_present: u64,
+    /// Files in the directory that replaced others.
+    #[serde(default)]
+    pub files_replaced: u64,
+}
+
+/// The plan of a fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// The model.
+    pub hash: ContentHash,
+    /// Bytes of the wanted files.
+    pub bytes_total: u64,
+    /// Bytes of them that are held.
+    pub bytes_present: u64,
+    /// The wanted files.
+    pub files: Vec<FileDetails>,
+}
+
+impl Call for Get {
+    type Answer = Got;
+
+    async fn handle(self, core: &Arc<Core>, sink: &ReplySink) -> Result<Got, Failure> {
+        let selection = Selection::new(&self.include, &self.exclude)?;
+        let _lock = tokio::select! {
+            lock = core.fetches.models.lock(self.hash) => lock,
+            () = sink.cancelled() => return Err(interrupted()),
+        };
+        let mut fetch = fetch_chunks(core, sink, &self, &selection).await?;
+        if !fetch.layout.wants_any() {
+            let message = format!("no file of {} matches", self.hash);
+            return Err(Failure::new(FailureKind::NotFound, message).remedy(Remedy::ListFiles));
+        }
+        if self.dry_run {
+            return Ok(Got::Plan(plan(self.hash, &fetch, &selection)));
+        }
+        let path = match &self.output {
+            Some(path) => path.clone(),
+            None => core.home.export(self.hash),
+        };
+        let mut repairs = 0;
+        let exported = loop {
+            let damage = match export(core, sink, &self, &path, &selection).await? {
+                Ok(exported) => break exported,
+                Err(damage) => damage,
+            };
+            if repairs == REPAIRS_MAX {
+                return Err(not_repaired(&damage, None));
+            }
+            repairs += 1;
+            tracing::warn!(model = %self.hash, %damage, "what is stored is damaged; fetching it again");
+            let again = fetch_chunks(core, sink, &self, &selection).await;
+            let again = again.map_err(|failure| not_repaired(&damage, Some(failure)))?;
+            fetch.bytes_fetched += again.bytes_fetched;
+            fetch.bytes_present = fetch.bytes_present.min(again.bytes_present);
+        };
+        Ok(Got::Fetched(Fetched {
+            hash: self.hash,
+            path,
+            bytes_total: fetch.layout.bytes_total,
+            bytes_fetched: fetch.bytes_fetched,
+            bytes_present: fetch.bytes_present,
+            files_replaced: exported.replaced,
+        }))
+    }
+}
+
+async fn fetch_chunks(
     core: &Arc<Core>,
     sink: &ReplySink,
-    request: &GetRequest,
+    request: &Get,
     selection: &Selection,
 ) -> Result<FetchedChunks, Failure> {
     let (model, selection) = (request.hash, selection.clone());
@@ -85,7 +158,7 @@ async fn fetch(
         } else {
             FetchRequest::Files { model, chosen }
         },
-        named: peer_addresses("peer", &request.peers)?,
+        named: of_peers("peer", &request.peers)?,
         reads: None,
         patience: Duration::from_secs(request.timeout_s),
     };
@@ -117,16 +190,11 @@ fn not_repaired(damage: &StoreError, failure: Option<Failure>) -> Failure {
 fn plan(hash: ContentHash, fetch: &FetchedChunks, selection: &Selection) -> Plan {
     let entries = fetch.layout.manifest.entries().iter();
     let wanted = entries.filter(|entry| selection.wants(&entry.path));
-    let files = wanted.map(|entry| FileDetails {
-        path: entry.path.clone(),
-        size: entry.size,
-        hash: entry.hash,
-    });
     Plan {
         hash,
         bytes_total: fetch.layout.bytes_total,
         bytes_present: fetch.bytes_present,
-        files: files.collect(),
+        files: wanted.map(Into::into).collect(),
     }
 }
 
@@ -141,7 +209,7 @@ fn exporting(progress: Progress) -> Event {
 async fn export(
     core: &Arc<Core>,
     sink: &ReplySink,
-    request: &GetRequest,
+    request: &Get,
     path: &Path,
     selection: &Selection,
 ) -> Result<Result<Exported, StoreError>, Failure> {

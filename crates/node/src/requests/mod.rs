@@ -1,104 +1,277 @@
-//! Dispatches a request to its worker.
+//! The calls: what a node does for its callers, one file each.
+//!
+//! A call is a type with its arguments, the type of its answer, and its work ([`Call`]). A caller in
+//! the node's process gets the answer as that type; on the control socket, calls and answers are
+//! JSON ([`Request`]).
+//!
+//! ```text
+//! Session, NodeHandle -> start -> Call::handle -> Core      the answer is passed as it is
+//! control -> Request -> start -> Call::handle -> Core       the answer is passed as JSON
+//! ```
+//!
+//! # Adding a call
+//! 1. `requests/NAME.rs`: the type of the call, the type of its answer, and `impl Call`.
+//! 2. This file: `mod`, `pub use`, a line in [`calls!`] and one in the table of the test, which
+//!    fixes the JSON. `NAME` is the name on the socket.
+//!
+//! A command that makes the call is a file and a few lines in `cli/src/commands`.
 
+mod add;
 mod cat;
+mod claims;
+mod configure;
+mod gc;
 mod get;
+mod id;
+mod info;
+mod join;
+mod list;
+mod name_list;
+mod name_remove;
+mod name_resolve;
+mod name_set;
+mod name_show;
+mod observer;
+mod peers;
+mod pin;
+mod providers;
+mod remove;
+mod revision_remove;
+mod status;
+mod swarm;
+mod ticket;
+mod transfers;
+mod unpin;
+mod verify;
+mod why;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use hubless_transfer::fetch::swarm;
-use serde::Serialize;
+use hubless_repos::names::NameSet;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use self::{
+    add::{Add, Added},
+    cat::Cat,
+    claims::{ClaimDetails, Claims, FindClaims},
+    configure::{Configure, Configured, Holds},
+    gc::{Collected, Gc},
+    get::{Fetched, Get, Got, Plan},
+    id::{Id, Identified},
+    info::{FileDetails, Info, ModelDetails},
+    join::Join,
+    list::{List, ModelSummary, Models},
+    name_list::NameList,
+    name_remove::NameRemove,
+    name_resolve::NameResolve,
+    name_show::NameShow,
+    peers::{ListPeers, PeerDetails, Peers},
+    pin::Pin,
+    providers::{FindProviders, ProvidedHash, ProviderDetails, Providers},
+    remove::Remove,
+    revision_remove::RevisionRemove,
+    status::{DhtStatus, ShowStatus, Status, StoreStatus},
+    swarm::FindSwarm,
+    ticket::{MakeTicket, TicketReach, TicketText},
+    transfers::{ListTransfers, Transfers},
+    unpin::Unpin,
+    verify::{Absence, Absent, Damaged, InModel, Verified, Verify},
+    why::{Explain, Why},
+};
 use crate::{
-    api::{Failure, Request},
-    configure::configure,
+    api::{Failure, FailureKind, Remedy},
     core::Core,
-    inspect, publish,
     replies::{Replies, ReplySink, replies},
-    verifying,
 };
 
+/// A call to a node: its arguments, the type of its answer, and its work.
+pub trait Call: Into<Request> + Send + 'static {
+    /// The answer.
+    type Answer: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Does the work, in the process that has the home directory open.
+    #[doc(hidden)]
+    fn handle(
+        self,
+        core: &Arc<Core>,
+        sink: &ReplySink,
+    ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+}
+
+/// Declares the calls: their names on the socket, and their types.
+macro_rules! calls {
+    ($($name:literal => $call:ident,)*) => {
+        /// A call as it is sent over the control socket: the fields of its type, and its name in the
+        /// field `do`.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(tag = "do")]
+        pub enum Request {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                #[serde(rename = $name)]
+                $call($call),
+            )*
+        }
+
+        impl Request {
+            /// Starts the work of the call; the answer is JSON.
+            pub(crate) fn start(self, core: Arc<Core>) -> Replies<Vec<u8>> {
+                match self {
+                    $(Self::$call(call) => start_as(core, call, to_json),)*
+                }
+            }
+        }
+
+        $(impl From<$call> for Request {
+            fn from(call: $call) -> Self {
+                Self::$call(call)
+            }
+        })*
+
+        #[cfg(test)]
+        const NAMES: &[&str] = &[$($name),*];
+    };
+}
+
+calls! {
+    "add" => Add,
+    "get" => Get,
+    "cat" => Cat,
+    "list" => List,
+    "info" => Info,
+    "remove" => Remove,
+    "pin" => Pin,
+    "unpin" => Unpin,
+    "gc" => Gc,
+    "verify" => Verify,
+    "join" => Join,
+    "id" => Id,
+    "status" => ShowStatus,
+    "transfers" => ListTransfers,
+    "peers" => ListPeers,
+    "providers" => FindProviders,
+    "claims" => FindClaims,
+    "swarm" => FindSwarm,
+    "ticket" => MakeTicket,
+    "name_set" => NameSet,
+    "name_list" => NameList,
+    "name_show" => NameShow,
+    "name_remove" => NameRemove,
+    "revision_remove" => RevisionRemove,
+    "name_resolve" => NameResolve,
+    "why" => Explain,
+    "configure" => Configure,
+}
+
+impl Request {
+    /// Reads a call from the socket.
+    ///
+    /// # Errors
+    /// [`FailureKind::Usage`] if this version knows no such call, or a field has a wrong value.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Failure> {
+        serde_json::from_slice(json).map_err(|error| {
+            let message = format!("the node does not understand the call: {error}");
+            Failure::new(FailureKind::Usage, message).remedy(Remedy::RestartNode)
+        })
+    }
+}
+
 /// Starts the work. It ends by itself, or soon after the replies are dropped or the node stops.
-pub(crate) fn spawn(core: Arc<Core>, request: Request) -> Replies {
-    let (sink, replies) = replies(&core.cx.cancel);
+pub(crate) fn start<C: Call>(core: Arc<Core>, call: C) -> Replies<C::Answer> {
+    start_as(core, call, Ok)
+}
+
+/// As [`start`], with the answer in another form.
+fn start_as<C: Call, A: Send + 'static>(
+    core: Arc<Core>,
+    call: C,
+    form: fn(C::Answer) -> Result<A, Failure>,
+) -> Replies<A> {
+    let (sink, end, replies) = replies(&core.cx.cancel);
     core.cx.tasks.clone().spawn(async move {
-        let result = execute(&core, request, &sink).await;
-        sink.end(result).await;
+        let answer = call.handle(&core, &sink).await;
+        end.send(&sink, answer.and_then(form)).await;
     });
     replies
 }
 
-async fn execute(
-    core: &Arc<Core>,
-    request: Request,
-    sink: &ReplySink,
-) -> Result<serde_json::Value, Failure> {
-    match request {
-        Request::Add {
-            path,
-            in_place,
-            follow_links,
-        } => json(publish::add(core, sink, path, in_place, follow_links).await?),
-        Request::Get(get) => get::get(core, sink, get).await,
-        Request::Cat {
-            hash,
-            peers,
-            path,
-            range,
-            timeout_s,
-        } => json(
-            cat::cat(
-                core,
-                sink,
-                cat::Cat {
-                    hash,
-                    peers,
-                    path,
-                    range,
-                    timeout_s,
-                },
-            )
-            .await?,
-        ),
-        Request::List => json(inspect::list(core).await?),
-        Request::Info { hash } => json(inspect::info(core, hash).await?),
-        Request::Remove { hash } => json(publish::remove(core, hash).await?),
-        Request::Pin { hash } => json(publish::pin(core, hash, true).await?),
-        Request::Unpin { hash } => json(publish::pin(core, hash, false).await?),
-        Request::Gc => json(publish::gc(core).await?),
-        Request::Verify { hash } => json(verifying::verify(core, sink, hash).await?),
-        Request::Join => json(core.join().await?),
-        Request::Id => json(inspect::id(core)),
-        Request::Status => json(inspect::status(core).await?),
-        Request::Transfers => json(inspect::transfers(core)),
-        Request::Peers => json(inspect::peers(core).await?),
-        Request::Providers { hash, timeout_s } => {
-            json(inspect::providers(core, sink, hash, timeout_s).await?)
-        }
-        Request::Claims {
-            alias,
-            peers,
-            timeout_s,
-        } => json(inspect::claims(core, sink, alias, &peers, timeout_s).await?),
-        Request::Swarm { hash, timeout_s } => {
-            json(swarm(&core.fetches, hash, Duration::from_secs(timeout_s)).await?)
-        }
-        Request::Ticket { hash, local } => json(inspect::ticket(core, hash, local).await?),
-        Request::NameSet(name) => json(core.repos().set_name(name).await?),
-        Request::NameList => json(core.repos().list_names().await?),
-        Request::NameShow { repo } => json(core.repos().show_name(repo).await?),
-        Request::NameRemove { repo, name } => json(core.repos().remove_name(repo, name).await?),
-        Request::RevisionRemove { repo, revision } => {
-            json(publish::remove_revision(core, repo, revision).await?)
-        }
-        Request::NameResolve { repo, revision } => {
-            json(core.repos().resolve_name(repo, &revision).await?)
-        }
-        Request::Why { hash } => json(inspect::why(core, hash).await?),
-        Request::Configure { key, value } => json(configure(core, key, value).await?),
-    }
+fn to_json(answer: impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(&answer).map_err(|error| Failure::new(FailureKind::Other, error.to_string()))
 }
 
-pub(crate) fn json(value: impl Serialize) -> Result<serde_json::Value, Failure> {
-    serde_json::to_value(value)
-        .map_err(|error| Failure::new(crate::api::FailureKind::Other, error.to_string()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "abababababababababababababababababababababababababababababababab";
+
+    /// Each call as it is sent, byte for byte: processes of other versions read and send the same.
+    /// `H` stands for a hash.
+    const LINES: &[&str] = &[
+        r#"{"do":"add","path":"/m","in_place":true,"follow_links":false}"#,
+        r#"{"do":"get","hash":"H","peers":["/ip4/192.0.2.7/tcp/8420"],"output":"/o","include":["*.json"],"exclude":[],"dry_run":false,"timeout_s":30,"verify":false,"force":true}"#,
+        r#"{"do":"cat","hash":"H","peers":[],"path":"a/b","range":[0,99],"timeout_s":30}"#,
+        r#"{"do":"list"}"#,
+        r#"{"do":"info","hash":"H"}"#,
+        r#"{"do":"remove","hash":"H"}"#,
+        r#"{"do":"pin","hash":"H"}"#,
+        r#"{"do":"unpin","hash":"H"}"#,
+        r#"{"do":"gc"}"#,
+        r#"{"do":"verify","hash":null}"#,
+        r#"{"do":"join"}"#,
+        r#"{"do":"id"}"#,
+        r#"{"do":"status"}"#,
+        r#"{"do":"transfers"}"#,
+        r#"{"do":"peers"}"#,
+        r#"{"do":"providers","hash":"H","timeout_s":30}"#,
+        r#"{"do":"claims","alias":"sha256:H","peers":[],"timeout_s":30}"#,
+        r#"{"do":"swarm","hash":"H","timeout_s":5}"#,
+        r#"{"do":"ticket","hash":"H","local":true}"#,
+        r#"{"do":"name_set","repo":"acme/m","branch":"refs/heads/main","tags":["refs/tags/v1"],"hash":"H","message":null}"#,
+        r#"{"do":"name_list"}"#,
+        r#"{"do":"name_show","repo":"datasets/acme/d"}"#,
+        r#"{"do":"name_remove","repo":"acme/m","name":"refs/tags/v1"}"#,
+        r#"{"do":"revision_remove","repo":"acme/m","revision":"1a2b3c4"}"#,
+        r#"{"do":"name_resolve","repo":"acme/m","revision":"main"}"#,
+        r#"{"do":"why","hash":"H"}"#,
+        r#"{"do":"configure","key":"limit_up","value":"10MB"}"#,
+    ];
+
+    #[test]
+    fn each_call_has_the_json_that_other_versions_know() {
+        assert_eq!(LINES.len(), NAMES.len(), "one line for each call");
+        for (line, name) in LINES.iter().zip(NAMES) {
+            let line = line.replace('H', HASH);
+            assert!(line.starts_with(&format!(r#"{{"do":"{name}""#)), "{line}");
+            let request = Request::parse(line.as_bytes()).unwrap();
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_ignored() {
+        for line in LINES {
+            let line = line.replace('H', HASH);
+            let later = line.replacen('{', r#"{"later":[1],"#, 1);
+            let request = Request::parse(later.as_bytes()).unwrap();
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_not_understood_is_refused_with_the_reason() {
+        for (line, reason) in [
+            (r#"{"do":"fly"}"#, "unknown variant `fly`"),
+            (r#"{"do":"info","hash":"H1"}"#, "a hash has"),
+            (
+                r#"{"do":"claims","alias":"sha256:H","peers":["10.0.0.1:1"],"timeout_s":1}"#,
+                "multiaddr",
+            ),
+        ] {
+            let line = line.replace('H', HASH);
+            let failure = Request::parse(line.as_bytes()).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Usage, "{line}");
+            assert!(failure.message.contains(reason), "{failure}");
+        }
+    }
 }

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use hubless_content::{Alias, ContentHash, FileHash, hash_reader};
 use hubless_network::{
-    AnnounceKey, ExchangeService, Identity, MemoryDb, Network, NetworkConfig, PeerId, Priority,
-    Reply as NetworkReply,
+    AnnounceKey, ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig, PeerId,
+    Priority, Reply as NetworkReply,
 };
 use hubless_node::{
     Node,
-    api::Request,
+    api::{Gc, Remove},
     config::{AnnouncePolicy, Config},
 };
 use hubless_store::{Digests, ImportOptions, Store, StoreOptions};
@@ -87,8 +87,8 @@ async fn a_holder_is_found_by_sha256_through_the_dht_until_it_removes_the_file()
     assert_eq!(asked[0].hash, file.hash);
 
     let hash = file.model;
-    call::<serde_json::Value>(&holder, Request::Remove { hash }).await;
-    call::<serde_json::Value>(&holder, Request::Gc).await;
+    call(&holder, Remove { hash }).await;
+    call(&holder, Gc {}).await;
     announced(&holder, 0).await;
     // Records at other nodes expire by themselves, but a node that follows them learns that it is
     // gone.
@@ -115,7 +115,7 @@ async fn a_configured_peer_is_asked_that_announces_no_files() {
     let seeker = node(
         &seeker,
         Config {
-            peers: multiaddrs(&holder.addresses()),
+            peers: holder.addresses(),
             ..config(&[])
         },
     )
@@ -174,10 +174,10 @@ impl ExchangeService for Liar {
     }
 }
 
-async fn liar(file: FileHash, bootstrap: &[String]) -> Network {
+async fn liar(file: FileHash, bootstrap: &[Multiaddr]) -> Network {
     let config = NetworkConfig {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        bootstrap: bootstrap.iter().map(|at| at.parse().unwrap()).collect(),
+        bootstrap: bootstrap.to_vec(),
         mdns: false,
         upnp: false,
         ..NetworkConfig::default()

@@ -13,11 +13,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _};
 use hubless_content::{ChunkIndex, Manifest, ManifestEntry, hash_reader};
 use hubless_network::{ExchangeService, Network, PeerId, Reply};
-use hubless_node::{
-    Node,
-    api::{GetRequest, Reply as NodeReply, Request},
-    config::Config,
-};
+use hubless_node::{Node, api::Get, config::Config};
 use hubless_wire::{Request as PeerRequest, Response};
 use tokio::sync::watch;
 
@@ -104,9 +100,9 @@ async fn an_answer_that_begins_ends_the_other_ask_for_its_chunk() {
     };
     let node = Node::start(home.path(), &config).await.unwrap();
     let peers = sources.iter().flat_map(Network::listen_addresses);
-    let request = GetRequest {
+    let get = Get {
         hash: manifest().content_hash(),
-        peers: peers.map(|address| address.to_string()).collect(),
+        peers: peers.collect(),
         output: None,
         include: Vec::new(),
         exclude: Vec::new(),
@@ -115,14 +111,7 @@ async fn an_answer_that_begins_ends_the_other_ask_for_its_chunk() {
         verify: false,
         force: false,
     };
-    let mut replies = node.call(Request::Get(request)).await.unwrap();
-    loop {
-        match replies.next().await.expect("an end") {
-            NodeReply::Done(_) => break,
-            NodeReply::Failed(failure) => panic!("{failure:?}"),
-            _ => {}
-        }
-    }
+    node.call(get).answer().await.unwrap();
     let done = Instant::now();
     let cancelled = source.cancelled.borrow().expect("it was taken back");
     let earlier = done.duration_since(cancelled);

@@ -15,13 +15,12 @@ use hubless_content::{
 use hubless_network::{ExchangeService, PeerId, Reply as NetworkReply};
 use hubless_node::{
     Node,
-    api::{Added, NameSet, Request},
+    api::{Add, Multiaddr, NameSet, NodeId},
     config::Config,
     repos::{Caller, FileIds, RepoError, RepoFile, Repos, Resolved},
 };
 use hubless_store::Digests;
 use hubless_wire::{FileDigests, Request as PeerRequest, Response};
-use serde_json::Value;
 
 use crate::common::*;
 
@@ -53,20 +52,20 @@ fn write(directory: &Path) {
 }
 
 async fn add(node: &Node, directory: &Path) -> ContentHash {
-    let request = Request::Add {
+    let add = Add {
         path: directory.to_owned(),
         in_place: false,
         follow_links: false,
     };
-    call::<Added>(node, request).await.hash
+    call(node, add).await.hash
 }
 
 /// A node that knows one peer, and a name for that peer's content.
-async fn cold(home: &tempfile::TempDir, peers: Vec<String>, hash: ContentHash) -> Node {
+async fn cold(home: &tempfile::TempDir, peers: Vec<Multiaddr>, hash: ContentHash) -> Node {
     let node = node(
         home,
         Config {
-            peers: multiaddrs(&peers),
+            peers,
             ..config(&[])
         },
     )
@@ -78,7 +77,7 @@ async fn cold(home: &tempfile::TempDir, peers: Vec<String>, hash: ContentHash) -
         hash,
         message: None,
     };
-    call::<Value>(&node, Request::NameSet(name)).await;
+    call(&node, name).await;
     node
 }
 
@@ -247,12 +246,8 @@ async fn a_peer_that_lies_about_an_id_is_found_by_the_bytes_and_loses() {
     let peer = Peer::new(Some(lie));
     let hash = peer.manifest.content_hash();
     let liar = source(peer, FAST).await;
-    let liar_id = liar.peer_id().to_string();
-    let addresses = liar
-        .listen_addresses()
-        .into_iter()
-        .map(|address| address.to_string());
-    let cold = cold(&home, addresses.collect(), hash).await;
+    let liar_id = NodeId::from(liar.peer_id());
+    let cold = cold(&home, liar.listen_addresses(), hash).await;
     let repos = cold.handle().repos();
     let (resolved, tree) = resolve(&repos).await;
     let weights = &tree["model.safetensors"];
@@ -283,11 +278,7 @@ async fn what_no_peer_names_is_left_out_and_small_files_are_fetched_for_it() {
     let peer = Peer::new(None);
     let hash = peer.manifest.content_hash();
     let old = source(peer, FAST).await;
-    let addresses = old
-        .listen_addresses()
-        .into_iter()
-        .map(|address| address.to_string());
-    let cold = cold(&home, addresses.collect(), hash).await;
+    let cold = cold(&home, old.listen_addresses(), hash).await;
     let repos = cold.handle().repos();
     let (resolved, tree) = resolve(&repos).await;
     let manifest = status(&cold).await.bytes_received;

@@ -5,7 +5,7 @@ use std::path::Path;
 use hubless_content::{Alias, ContentHash};
 use hubless_node::{
     Node,
-    api::{Added, Fetched, GetRequest, Request},
+    api::{Add, Get},
     config::Config,
 };
 use hubless_store::{Digests, ImportOptions, Store, StoreOptions};
@@ -22,12 +22,12 @@ fn write(directory: &Path, fill: u8) -> Alias {
 }
 
 async fn add(node: &Node, directory: &Path) -> ContentHash {
-    let request = Request::Add {
+    let add = Add {
         path: directory.to_owned(),
         in_place: false,
         follow_links: false,
     };
-    call::<Added>(node, request).await.hash
+    call(node, add).await.hash
 }
 
 /// Waits until a node knows the alias of a file that it holds.
@@ -49,7 +49,7 @@ async fn after_an_import_and_after_a_fetch() {
     let hash = add(&holder, directory.path()).await;
     until_known(&getter, &holder, alias).await;
 
-    let get = GetRequest {
+    let get = Get {
         hash,
         peers: holder.addresses(),
         output: None,
@@ -60,7 +60,7 @@ async fn after_an_import_and_after_a_fetch() {
         verify: false,
         force: false,
     };
-    call::<Fetched>(&getter, Request::Get(get)).await;
+    call(&getter, get).await;
     until_known(&holder, &getter, alias).await;
     for node in [holder, getter] {
         node.stop().await;

@@ -2,7 +2,7 @@
 
 use hubless_node::{
     Needs, Node, Session,
-    api::{FailureKind, Remedy, Reply, Request},
+    api::{FailureKind, Id, Remedy, ShowStatus},
     config::Config,
 };
 
@@ -38,11 +38,8 @@ async fn commands_find_the_running_node_and_a_second_node_is_refused() {
         .await
         .unwrap();
     assert!(session.is_remote());
-    let mut replies = session.call(Request::Id).await.unwrap();
-    let Some(Reply::Done(identified)) = replies.next().await else {
-        panic!("no answer")
-    };
-    assert_eq!(identified["peer_id"], node.peer_id());
+    let identified = session.call(Id {}).await.unwrap().answer().await.unwrap();
+    assert_eq!(identified.peer_id, node.peer_id());
 
     let refused = Node::start(home.path(), &config()).await.err().unwrap();
     assert_eq!(refused.kind, FailureKind::Busy);
@@ -57,10 +54,8 @@ async fn without_a_node_a_command_opens_the_store_and_says_what_needs_a_node() {
         .await
         .unwrap();
     assert!(!session.is_remote());
-    let mut replies = session.call(Request::Status).await.unwrap();
-    let Some(Reply::Failed(failure)) = replies.next().await else {
-        panic!("no failure")
-    };
+    let status = session.call(ShowStatus {}).await.unwrap();
+    let failure = status.answer().await.unwrap_err();
     assert_eq!(failure.remedy, Some(Remedy::StartNode));
     session.close().await;
     let again = Session::open(home.path(), &config(), Needs::Store, "id")

@@ -2,8 +2,7 @@
 
 use hubless_content::{ContentHash, RefName, RepoId, TITLE_BYTES_MAX};
 use hubless_node::api::{
-    Added, Collected, FailureKind, NameDetails, NameSet, Named, Names, Remedy, Request,
-    RevisionRemoved,
+    Add, FailureKind, Gc, NameList, NameRemove, NameSet, NameShow, Remedy, Remove, RevisionRemove,
 };
 
 use hubless_node::repos::Caller;
@@ -15,12 +14,12 @@ async fn a_model_with_names_is_not_removed_and_the_failure_says_which() {
     let (home, directory) = (home(), home());
     std::fs::write(directory.path().join("config.json"), "{}").unwrap();
     let node = node(&home, config(&[])).await;
-    let add = Request::Add {
+    let add = Add {
         path: directory.path().to_owned(),
         in_place: false,
         follow_links: false,
     };
-    let hash = call::<Added>(&node, add).await.hash;
+    let hash = call(&node, add).await.hash;
     let repo: RepoId = "datasets/acme/corpus".parse().unwrap();
     let name = NameSet {
         repo: repo.clone(),
@@ -29,9 +28,9 @@ async fn a_model_with_names_is_not_removed_and_the_failure_says_which() {
         hash,
         message: None,
     };
-    try_call(&node, Request::NameSet(name)).await.unwrap();
+    try_call(&node, name).await.unwrap();
 
-    let remove = Request::Remove { hash };
+    let remove = Remove { hash };
     let failure = try_call(&node, remove.clone()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Usage);
     assert!(failure.message.contains("of datasets/acme/corpus"));
@@ -41,7 +40,7 @@ async fn a_model_with_names_is_not_removed_and_the_failure_says_which() {
     assert_eq!(name.to_string(), "datasets/acme/corpus");
 
     // The remedy helps.
-    let forget = Request::NameRemove { repo, name: None };
+    let forget = NameRemove { repo, name: None };
     try_call(&node, forget).await.unwrap();
     try_call(&node, remove).await.unwrap();
     node.stop().await;
@@ -58,14 +57,9 @@ async fn a_name_that_is_refused_leaves_nothing_behind() {
         hash: ContentHash::new([1; 32]),
         message: Some("x".repeat(TITLE_BYTES_MAX + 1)),
     };
-    let refused = try_call(&node, Request::NameSet(too_long)).await;
+    let refused = try_call(&node, too_long).await;
     assert_eq!(refused.unwrap_err().kind, FailureKind::Usage);
-    assert!(
-        call::<Names>(&node, Request::NameList)
-            .await
-            .names
-            .is_empty()
-    );
+    assert!(call(&node, NameList {}).await.names.is_empty());
     node.stop().await;
 }
 
@@ -76,19 +70,19 @@ async fn names_set_at_once_all_come_into_the_history_of_the_branch() {
     let node = node(&home, config(&[])).await;
     let repo: RepoId = "acme/model".parse().unwrap();
     let set = |fill| {
-        let request = NameSet {
+        let name = NameSet {
             repo: repo.clone(),
             branch: RefName::main(),
             tags: Vec::new(),
             hash: ContentHash::new([fill; 32]),
             message: None,
         };
-        call::<Named>(&node, Request::NameSet(request))
+        call(&node, name)
     };
     let named = futures::future::join_all((0..WRITERS).map(set)).await;
 
-    let show = Request::NameShow { repo: repo.clone() };
-    let details = call::<NameDetails>(&node, show).await;
+    let show = NameShow { repo: repo.clone() };
+    let details = call(&node, show).await;
     let head = details.refs[&RefName::main()].to_string();
     let (repos, caller) = (node.handle().repos(), Caller::default());
     let head = repos.resolve(&repo, &head, &caller).await.unwrap();
@@ -110,7 +104,7 @@ async fn the_content_of_an_old_revision_is_freed_and_the_history_says_so() {
     for content in ["first", "second"] {
         let directory = self::home();
         std::fs::write(directory.path().join("weights"), content).unwrap();
-        let add = Request::Add {
+        let add = Add {
             path: directory.path().to_owned(),
             in_place: false,
             follow_links: false,
@@ -119,12 +113,12 @@ async fn the_content_of_an_old_revision_is_freed_and_the_history_says_so() {
             repo: repo.clone(),
             branch: RefName::main(),
             tags: vec![RefName::tag(content).unwrap()],
-            hash: call::<Added>(&node, add).await.hash,
+            hash: call(&node, add).await.hash,
             message: None,
         };
-        named.push(call::<Named>(&node, Request::NameSet(set)).await);
+        named.push(call(&node, set).await);
     }
-    let remove = |revision: String| Request::RevisionRemove {
+    let remove = |revision: String| RevisionRemove {
         repo: repo.clone(),
         revision,
     };
@@ -142,17 +136,17 @@ async fn the_content_of_an_old_revision_is_freed_and_the_history_says_so() {
     let unknown = try_call(&node, remove("99999".into())).await;
     assert_eq!(unknown.unwrap_err().kind, FailureKind::NotFound);
 
-    let tag = Request::NameRemove {
+    let tag = NameRemove {
         repo: repo.clone(),
         name: Some(RefName::tag("first").unwrap()),
     };
     try_call(&node, tag).await.unwrap();
-    let removed = call::<RevisionRemoved>(&node, remove(old[..7].to_owned())).await;
+    let removed = call(&node, remove(old[..7].to_owned())).await;
     assert_eq!(
         (removed.commit, removed.hash),
         (named[0].commit, Some(named[0].hash))
     );
-    assert_eq!(call::<Collected>(&node, Request::Gc).await.files, 1);
+    assert_eq!(call(&node, Gc {}).await.files, 1);
 
     let (repos, caller) = (node.handle().repos(), Caller::default());
     let gone = repos.resolve(&repo, &old, &caller).await.unwrap_err();
@@ -161,8 +155,8 @@ async fn the_content_of_an_old_revision_is_freed_and_the_history_says_so() {
     let history = repos.history(&head).await.unwrap();
     assert_eq!(history.len(), 2);
     assert!(history[1].1.message.contains("removed"));
-    let show = Request::NameShow { repo };
-    let details = call::<NameDetails>(&node, show).await;
+    let show = NameShow { repo };
+    let details = call(&node, show).await;
     let is_removed = details.revisions.iter().find(|one| one.removed);
     assert_eq!(is_removed.map(|one| one.commit), Some(named[0].commit));
     node.stop().await;
@@ -172,16 +166,14 @@ async fn the_content_of_an_old_revision_is_freed_and_the_history_says_so() {
 async fn a_name_for_content_that_is_not_here_is_given_with_a_warning() {
     let home = home();
     let node = node(&home, config(&[])).await;
-    let set = |name: &str| {
-        Request::NameSet(NameSet {
-            repo: name.parse().unwrap(),
-            branch: RefName::main(),
-            tags: Vec::new(),
-            hash: ContentHash::new([1; 32]),
-            message: None,
-        })
+    let set = |name: &str| NameSet {
+        repo: name.parse().unwrap(),
+        branch: RefName::main(),
+        tags: Vec::new(),
+        hash: ContentHash::new([1; 32]),
+        message: None,
     };
-    let named = call::<Named>(&node, set("acme/ghost")).await;
+    let named = call(&node, set("acme/ghost")).await;
     assert!(named.warning.unwrap().contains("nothing of 0101"));
     let refused = try_call(&node, set("acmemy-model")).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Usage);

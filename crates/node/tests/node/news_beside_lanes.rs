@@ -6,7 +6,7 @@ use hubless_content::{
     CHUNK_SIZE, ChunkIndex, ChunkList, Manifest, ManifestEntry, chunk_len, hash_reader,
 };
 use hubless_network::{ExchangeService, PeerId, Reply};
-use hubless_node::api::{GetRequest, Request};
+use hubless_node::api::Get;
 use hubless_wire::{Request as PeerRequest, Response};
 use tokio::sync::watch;
 
@@ -139,10 +139,9 @@ async fn what_is_gained_is_told_while_a_chunk_is_on_the_lane() {
     let source = source(Source { stage }, UPLOAD).await;
     let home = home();
     let node = node(&home, config(&[])).await;
-    let addresses = source.listen_addresses();
-    let get = Request::Get(GetRequest {
+    let get = Get {
         hash: manifest().content_hash(),
-        peers: addresses.iter().map(ToString::to_string).collect(),
+        peers: source.listen_addresses(),
         output: None,
         include: Vec::new(),
         exclude: Vec::new(),
@@ -150,7 +149,7 @@ async fn what_is_gained_is_told_while_a_chunk_is_on_the_lane() {
         timeout_s: 60,
         verify: false,
         force: false,
-    });
+    };
     let second_asked = async {
         let is_asked = |stage: &Stage| matches!(stage, Stage::SecondAsked { .. });
         let stage = *asked.wait_for(is_asked).await.unwrap();
@@ -159,7 +158,7 @@ async fn what_is_gained_is_told_while_a_chunk_is_on_the_lane() {
         source.set_limits(None, None);
         stage
     };
-    let (_, stage) = tokio::join!(call::<serde_json::Value>(&node, get), second_asked);
+    let (_, stage) = tokio::join!(call(&node, get), second_asked);
     let first_was_sent = false;
     assert_eq!(stage, Stage::SecondAsked { first_was_sent });
     node.stop().await;

@@ -12,11 +12,10 @@ use hubless_content::{CHUNK_SIZE, ContentHash, hash_reader};
 use hubless_network::{Exchange, ExchangeService, PeerId, Reply};
 use hubless_node::{
     Node,
-    api::{Added, Request},
+    api::{Add, Verify},
     config::Config,
 };
 use hubless_wire::{Request as PeerRequest, Response, Scope};
-use serde_json::Value;
 
 use crate::common::*;
 
@@ -39,12 +38,12 @@ impl ExchangeService for Nothing {
 }
 
 async fn add(node: &Node, directory: &Path) -> ContentHash {
-    let request = Request::Add {
+    let add = Add {
         path: directory.to_owned(),
         in_place: false,
         follow_links: false,
     };
-    call::<Added>(node, request).await.hash
+    call(node, add).await.hash
 }
 
 /// The file in which a home directory keeps the complete model file.
@@ -63,7 +62,7 @@ fn damage(path: &Path) {
 /// A node with the model, and a holder from which it can fetch damaged chunks again.
 async fn damaged_node(home: &tempfile::TempDir, holder: &Node, model: &Path) -> Node {
     let damaged = Config {
-        peers: multiaddrs(&holder.addresses()),
+        peers: holder.addresses(),
         ..config(&[])
     };
     let damaged = node(home, damaged).await;
@@ -85,9 +84,8 @@ async fn a_chunk_that_was_lost_and_is_held_again_is_announced_to_connected_peers
     let damaged = damaged_node(&home, &holder, directory.path()).await;
 
     let peer = source(Nothing, u64::MAX).await;
-    let addresses = multiaddrs(&damaged.addresses());
-    let id = damaged.peer_id().parse().unwrap();
-    let mut exchange = peer.open(id, addresses).await.unwrap();
+    let id = damaged.peer_id().into();
+    let mut exchange = peer.open(id, damaged.addresses()).await.unwrap();
     let request = PeerRequest::Availability(Scope::Content(model));
     exchange.asks.send(1, request).await.unwrap();
     let complete = Response::Availability {
@@ -103,8 +101,8 @@ async fn a_chunk_that_was_lost_and_is_held_again_is_announced_to_connected_peers
         })
         .await;
         damage(&stored(home.path()));
-        let verify = Request::Verify { hash: Some(model) };
-        call::<Value>(&damaged, verify).await;
+        let verify = Verify { hash: Some(model) };
+        call(&damaged, verify).await;
         let again = Response::Have(std::iter::once(WRONG..WRONG + 1).collect());
         assert_eq!(next(&mut exchange).await, again);
     }

@@ -2,7 +2,7 @@
 
 use hubless_node::{
     Session,
-    api::{Configured, FailureKind, Holds, Request},
+    api::{Configure, FailureKind, Holds},
     config::{self, ConfigError, Origin},
     config_file,
 };
@@ -105,12 +105,12 @@ async fn apply(context: &Context<'_>, key: &str, text: Option<&str>) -> Result<H
         }
         return Ok(Holds::FromNextStart);
     };
-    let request = Request::Configure {
+    let call = node.call(Configure {
         key: key.to_owned(),
         value: text.map(str::to_owned),
-    };
+    });
     let mut events = Events::silent(context.output);
-    let configured: Configured = context.finish(node.call(request), &mut events).await?;
+    let configured = context.finish(call, &mut events).await?;
     // A command that is under way ends; what is not changed in it now holds from the next one.
     Ok(match configured.holds {
         Holds::AfterRestart if !node.is_served() => Holds::FromNextStart,

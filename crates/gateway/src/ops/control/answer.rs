@@ -7,8 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hubless_content::ContentHash;
-use hubless_node::api::{Failure, FailureKind, Reply, Request};
-use serde::de::DeserializeOwned;
+use hubless_node::api::{Call, Failure, FailureKind};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{app::Shared, http::error::advice};
@@ -65,33 +65,19 @@ fn uncached() -> [(header::HeaderName, HeaderValue); 1] {
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
-/// Has the node do it, and answers with its result.
-pub(super) async fn ask(app: &Shared, request: Request) -> Answer {
-    let result = result(app, request).await?;
-    Ok(shown(result))
+/// Makes the call, and answers with its answer.
+pub(super) async fn ask<C: Call>(app: &Shared, call: C) -> Answer {
+    Ok(shown(app.node.call(call).answer().await?))
 }
 
-/// Has the node do what has no result.
-pub(super) async fn done(app: &Shared, request: Request) -> Answer {
-    result(app, request).await?;
+/// Makes a call that has no answer.
+pub(super) async fn done<C: Call<Answer = ()>>(app: &Shared, call: C) -> Answer {
+    app.node.call(call).answer().await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The result of what the node was asked.
-pub(super) async fn result(app: &Shared, request: Request) -> Result<Value, Refused> {
-    let mut replies = app.node.call(request);
-    while let Some(reply) = replies.next().await {
-        match reply {
-            Reply::Done(value) => return Ok(value),
-            Reply::Failed(failure) => return Err(failure.into()),
-            Reply::Event(_) | Reply::Data(_) => {}
-        }
-    }
-    Err(Failure::new(FailureKind::Interrupted, "the node is stopping").into())
-}
-
-/// A result as it is shown.
-pub(super) fn shown(value: Value) -> Response {
+/// An answer as it is shown.
+pub(super) fn shown(value: impl Serialize) -> Response {
     (uncached(), Json(value)).into_response()
 }
 

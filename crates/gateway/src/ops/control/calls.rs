@@ -7,13 +7,16 @@ use axum::{
 };
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
 use hubless_node::{
-    api::{NameSet, Request},
+    api::{
+        Configure, Explain, FindProviders, Gc, Info, List, ListPeers, ListTransfers, MakeTicket,
+        NameList, NameRemove, NameSet, NameShow, Pin, Remove, ShowStatus, Unpin,
+    },
     config::{self, Form, KEYS},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::answer::{Answer, Refused, ask, body, done, hash, result, shown};
+use super::answer::{Answer, Refused, ask, body, done, hash, shown};
 use crate::{app::Shared, http::context::Query};
 
 /// Seconds that a search for providers takes, if nothing else is said.
@@ -26,50 +29,50 @@ const SEARCH_SECONDS_MAX: u64 = 60;
 const TAGS_MAX: usize = 100;
 
 pub(super) async fn status(State(app): State<Shared>) -> Answer {
-    ask(&app, Request::Status).await
+    ask(&app, ShowStatus {}).await
 }
 
 pub(super) async fn transfers(State(app): State<Shared>) -> Answer {
-    ask(&app, Request::Transfers).await
+    ask(&app, ListTransfers {}).await
 }
 
 pub(super) async fn peers(State(app): State<Shared>) -> Answer {
-    ask(&app, Request::Peers).await
+    ask(&app, ListPeers {}).await
 }
 
 pub(super) async fn models(State(app): State<Shared>) -> Answer {
-    ask(&app, Request::List).await
+    ask(&app, List {}).await
 }
 
 pub(super) async fn model(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    ask(&app, Request::Info { hash }).await
+    ask(&app, Info { hash }).await
 }
 
 pub(super) async fn forget(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    done(&app, Request::Remove { hash }).await
+    done(&app, Remove { hash }).await
 }
 
 pub(super) async fn pin(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    done(&app, Request::Pin { hash }).await
+    done(&app, Pin { hash }).await
 }
 
 pub(super) async fn unpin(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    done(&app, Request::Unpin { hash }).await
+    done(&app, Unpin { hash }).await
 }
 
 pub(super) async fn ticket(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
     let local = false;
-    ask(&app, Request::Ticket { hash, local }).await
+    ask(&app, MakeTicket { hash, local }).await
 }
 
 pub(super) async fn why(State(app): State<Shared>, Path(model): Path<String>) -> Answer {
     let hash = hash(&model)?;
-    ask(&app, Request::Why { hash }).await
+    ask(&app, Explain { hash }).await
 }
 
 pub(super) async fn providers(
@@ -87,12 +90,15 @@ pub(super) async fn providers(
             return Err(Refused::usage(message));
         }
     };
-    let timeout_s = seconds;
-    ask(&app, Request::Providers { hash, timeout_s }).await
+    let call = FindProviders {
+        hash: hash.into(),
+        timeout_s: seconds,
+    };
+    ask(&app, call).await
 }
 
 pub(super) async fn names(State(app): State<Shared>) -> Answer {
-    ask(&app, Request::NameList).await
+    ask(&app, NameList {}).await
 }
 
 /// A name to be given.
@@ -127,7 +133,7 @@ pub(super) async fn set_name(State(app): State<Shared>, headers: HeaderMap, sent
         hash: sent.hash,
         message: sent.message,
     };
-    ask(&app, Request::NameSet(request)).await
+    ask(&app, request).await
 }
 
 fn repo(kind: RepoKind, name: &str) -> Result<RepoId, Refused> {
@@ -146,7 +152,7 @@ pub(super) async fn name(
     Path((kind, name)): Path<(String, String)>,
 ) -> Answer {
     let repo = repo_in_path(&kind, &name)?;
-    ask(&app, Request::NameShow { repo }).await
+    ask(&app, NameShow { repo }).await
 }
 
 pub(super) async fn forget_name(
@@ -161,13 +167,11 @@ pub(super) async fn forget_name(
         Some(Ok(name)) => Some(name),
         Some(Err(error)) => return Err(Refused::usage(error.to_string())),
     };
-    done(&app, Request::NameRemove { repo, name }).await
+    done(&app, NameRemove { repo, name }).await
 }
 
 pub(super) async fn config(State(app): State<Shared>) -> Answer {
-    let config = serde_json::to_value(app.node.config());
-    let config = config.map_err(|error| Refused::usage(error.to_string()))?;
-    Ok(shown(config))
+    Ok(shown(app.node.config()))
 }
 
 pub(super) async fn configure(State(app): State<Shared>, headers: HeaderMap, sent: Body) -> Answer {
@@ -189,9 +193,9 @@ pub(super) async fn configure(State(app): State<Shared>, headers: HeaderMap, sen
     }
     let mut changed = Vec::new();
     for (key, value) in changes {
-        changed.push(result(&app, Request::Configure { key, value }).await?);
+        changed.push(app.node.call(Configure { key, value }).answer().await?);
     }
-    Ok(shown(changed.into()))
+    Ok(shown(changed))
 }
 
 /// A value in the form that the environment has: lists with commas. `Some(None)` for null, which
@@ -213,7 +217,7 @@ fn text_of(form: Form, value: &Value) -> Option<Option<String>> {
 }
 
 pub(super) async fn gc(State(app): State<Shared>) -> Answer {
-    ask(&app, Request::Gc).await
+    ask(&app, Gc {}).await
 }
 
 #[cfg(test)]

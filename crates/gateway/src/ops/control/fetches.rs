@@ -18,11 +18,10 @@ use axum::{
 use futures::stream;
 use hubless_content::ContentHash;
 use hubless_node::{
-    Replies, Ticket,
-    api::{Event, GetRequest, Reply, Request},
+    Replies, Ticket, Update,
+    api::{Event, Get, Got},
 };
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Refused, body};
 use crate::app::Shared;
@@ -54,9 +53,9 @@ pub(super) async fn fetch(State(app): State<Shared>, headers: HeaderMap, sent: B
         let message = format!("timeout_s is a number from 1 to {PATIENCE_SECONDS_MAX}");
         return Err(Refused::usage(message));
     }
-    let request = GetRequest {
+    let call = Get {
         hash: ticket.hash(),
-        peers: ticket.peers().iter().map(ToString::to_string).collect(),
+        peers: ticket.peers().to_vec(),
         output: None,
         include: sent.include,
         exclude: sent.exclude,
@@ -65,9 +64,9 @@ pub(super) async fn fetch(State(app): State<Shared>, headers: HeaderMap, sent: B
         verify: false,
         force: false,
     };
-    let replies = app.node.call(Request::Get(request));
-    let events = stream::unfold(replies, |mut replies| async {
-        let event = next_event(&mut replies).await?;
+    let replies = app.node.call(call);
+    let events = stream::unfold(Some(replies), |replies| async {
+        let (event, replies) = next_event(replies?).await;
         Some((Ok::<_, Infallible>(event), replies))
     });
     let events = Sse::new(events).keep_alive(KeepAlive::default());
@@ -82,23 +81,24 @@ fn ticket(text: &str) -> Result<Ticket, Refused> {
         .map_err(|error| Refused::usage(format!("model is neither a hash nor a ticket: {error}")))
 }
 
-async fn next_event(replies: &mut Replies) -> Option<SseEvent> {
-    loop {
-        return Some(match replies.next().await? {
-            Reply::Data(_) => continue,
-            Reply::Event(event) => {
-                let data = serde_json::to_value(&event).unwrap_or_default();
-                sse(name(&event), &data)
-            }
-            Reply::Done(result) => sse("done", &result),
-            Reply::Failed(failure) => sse("failed", &Refused::body(&failure)),
-        });
+/// The next event, and the replies that follow it; the last one is `done` or `failed`.
+async fn next_event(mut replies: Replies<Got>) -> (SseEvent, Option<Replies<Got>>) {
+    while let Some(update) = replies.next().await {
+        if let Update::Event(event) = update {
+            return (sse(name(&event), &event), Some(replies));
+        }
     }
+    let last = match replies.answer().await {
+        Ok(answer) => sse("done", &answer),
+        Err(failure) => sse("failed", &Refused::body(&failure)),
+    };
+    (last, None)
 }
 
 /// JSON has no line breaks that would end the data.
-fn sse(name: &'static str, data: &Value) -> SseEvent {
-    SseEvent::default().event(name).data(data.to_string())
+fn sse(name: &'static str, data: &impl Serialize) -> SseEvent {
+    let json = serde_json::to_string(data).unwrap_or_default();
+    SseEvent::default().event(name).data(json)
 }
 
 fn name(event: &Event) -> &'static str {

@@ -6,10 +6,9 @@ use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
 use hubless_gateway::{Gateway, GatewayConfig, Token};
 use hubless_node::{
     Node,
-    api::{Added, NameSet, Named, Reply, Request},
+    api::{Add, Call, NameSet},
     config::Config,
 };
-use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -49,15 +48,8 @@ pub(crate) fn write_files(dir: &Path, files: &[(&str, &[u8])]) {
     }
 }
 
-pub(crate) async fn call<T: DeserializeOwned>(node: &Node, request: Request) -> T {
-    let mut replies = node.call(request).await.unwrap();
-    loop {
-        match replies.next().await.unwrap() {
-            Reply::Done(value) => return serde_json::from_value(value).unwrap(),
-            Reply::Failed(failure) => panic!("{failure}"),
-            Reply::Event(_) | Reply::Data(_) => {}
-        }
-    }
+pub(crate) async fn call<C: Call>(node: &Node, call: C) -> C::Answer {
+    node.call(call).answer().await.unwrap()
 }
 
 pub(crate) async fn start_node(home: &Path) -> Node {
@@ -80,7 +72,7 @@ impl Hub {
         let model = dir.path().join("model");
         write_files(&model, files);
         let node = start_node(&dir.path().join("home")).await;
-        let added: Added = call(&node, add(&model)).await;
+        let added = call(&node, add(&model)).await;
         let config = GatewayConfig {
             address: "127.0.0.1:0".parse().unwrap(),
             token: token.map(|token| Token::new(token).unwrap()),
@@ -122,20 +114,20 @@ impl Hub {
     ) -> String {
         let other = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
         write_files(&other, files);
-        let added: Added = call(&self.node, add(&other)).await;
+        let added = call(&self.node, add(&other)).await;
         self.set(kind, name, Vec::new(), added.hash).await
     }
 
     async fn set(&self, kind: &str, name: &str, tags: Vec<RefName>, hash: ContentHash) -> String {
         let kind: RepoKind = kind.parse().unwrap();
-        let request = NameSet {
+        let name = NameSet {
             repo: RepoId::new(kind, name).unwrap(),
             branch: RefName::main(),
             tags,
             hash,
             message: None,
         };
-        let named: Named = call(&self.node, Request::NameSet(request)).await;
+        let named = call(&self.node, name).await;
         named.commit.to_string()
     }
 
@@ -180,8 +172,8 @@ impl Hub {
     }
 }
 
-fn add(path: &Path) -> Request {
-    Request::Add {
+fn add(path: &Path) -> Add {
+    Add {
         path: path.to_owned(),
         in_place: false,
         follow_links: false,

@@ -6,24 +6,18 @@ use hubless_content::Alias;
 use hubless_network::{ExchangeService, Identity, MemoryDb, Multiaddr, Network, NetworkConfig};
 use hubless_node::{
     Node,
-    api::{ClaimDetails, Claims, Failure, Reply, Request, Status},
+    api::{Call, ClaimDetails, Failure, FindClaims, ShowStatus, Status},
     config::Config,
 };
-use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 /// Limit of every wait; tests wait for conditions, never for a time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Addresses as a node prints them, for the configuration of another.
-pub(crate) fn multiaddrs(texts: &[String]) -> Vec<Multiaddr> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
-}
-
-pub(crate) fn config(bootstrap: &[String]) -> Config {
+pub(crate) fn config(bootstrap: &[Multiaddr]) -> Config {
     Config {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        bootstrap: multiaddrs(bootstrap),
+        bootstrap: bootstrap.to_vec(),
         mdns: false,
         upnp: false,
         ..Config::default()
@@ -53,36 +47,27 @@ pub(crate) fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Sends a request to a node that must succeed.
-pub(crate) async fn call<T: DeserializeOwned>(node: &Node, request: Request) -> T {
-    let value = try_call(node, request).await.unwrap();
-    serde_json::from_value(value).unwrap()
+/// Makes a call that must succeed.
+pub(crate) async fn call<C: Call>(node: &Node, call: C) -> C::Answer {
+    try_call(node, call).await.unwrap()
 }
 
-/// Sends a request to a node.
-pub(crate) async fn try_call(node: &Node, request: Request) -> Result<serde_json::Value, Failure> {
-    let mut replies = node.call(request).await?;
-    while let Some(reply) = replies.next().await {
-        match reply {
-            Reply::Done(value) => return Ok(value),
-            Reply::Failed(failure) => return Err(failure),
-            Reply::Event(_) | Reply::Data(_) => {}
-        }
-    }
-    panic!("no answer")
+/// Makes a call.
+pub(crate) async fn try_call<C: Call>(node: &Node, call: C) -> Result<C::Answer, Failure> {
+    node.call(call).answer().await
 }
 
-pub(crate) async fn claims(node: &Node, alias: Alias, peers: &[String]) -> Vec<ClaimDetails> {
-    let request = Request::Claims {
+pub(crate) async fn claims(node: &Node, alias: Alias, peers: &[Multiaddr]) -> Vec<ClaimDetails> {
+    let find = FindClaims {
         alias,
         peers: peers.to_vec(),
         timeout_s: 20,
     };
-    call::<Claims>(node, request).await.claims
+    call(node, find).await.claims
 }
 
 pub(crate) async fn status(node: &Node) -> Status {
-    call(node, Request::Status).await
+    call(node, ShowStatus {}).await
 }
 
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(

@@ -6,37 +6,113 @@ use std::{
     sync::Arc,
 };
 
-use hubless_content::{ContentHash, FileHash};
+use hubless_content::{ContentHash, FileHash, ModelPath};
 use hubless_repos::names::names_of;
 use hubless_store::{FilePlace, Store, StoreError, VerifyReport};
 use hubless_transfer::Blocking;
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    api::{Absence, Absent, Damaged, Failure, InModel, Verified},
-    core::Core,
-    publish::{SinkObserver, hashing},
-    replies::ReplySink,
+use super::{
+    Call,
+    observer::{SinkObserver, hashing},
 };
+use crate::{api::Failure, core::Core, replies::ReplySink};
 
 /// Limit of the files that are listed as absent: a person reads a few, a script the counts.
 const ABSENT_MAX: usize = 1000;
 
-pub(crate) async fn verify(
-    core: &Arc<Core>,
-    sink: &ReplySink,
-    model: Option<ContentHash>,
-) -> Result<Verified, Failure> {
-    let observer = SinkObserver::new(sink, hashing);
-    let store = core.cx.store.clone();
-    let verified = Blocking::run_long(move || {
-        let report = store.verify(model, &observer)?;
-        describe(&store, model, &report)
-    })
-    .await??;
-    if !verified.damaged.is_empty() {
-        core.cx.note_change();
+/// Hashes what is stored again. Events: [`Event::Progress`](crate::api::Event::Progress).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Verify {
+    /// One model, or everything.
+    pub hash: Option<ContentHash>,
+}
+
+/// The result of hashing the store again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Verified {
+    /// Files that were hashed.
+    pub files: u64,
+    /// Bytes that were hashed.
+    pub bytes: u64,
+    /// Files with wrong bytes. `get` fetches the wrong chunks again.
+    pub damaged: Vec<Damaged>,
+    /// The number of files that are shared in place and changed or missing.
+    pub stale: u64,
+    /// The number of partial files that cannot be checked, because their chunk lists are not known.
+    pub unlisted: u64,
+    /// The number of other files of the models that are not held completely.
+    pub missing: u64,
+    /// The files that are counted as stale, unlisted or missing; of many, the first.
+    pub absent: Vec<Absent>,
+}
+
+/// A file that could not be checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Absent {
+    /// The reason.
+    pub why: Absence,
+    /// The file.
+    pub hash: FileHash,
+    /// The path of its bytes, if in place.
+    pub path: Option<PathBuf>,
+    /// Its place in a model.
+    pub in_model: Option<InModel>,
+}
+
+/// Why a file cannot be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// Shared in place, and changed or missing.
+    Stale,
+    /// Its chunk list is not known.
+    Unlisted,
+    /// It is not held completely.
+    Missing,
+}
+
+/// A file's place in a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InModel {
+    /// The model.
+    pub model: ContentHash,
+    /// A name of the model, if it has one.
+    pub name: Option<String>,
+    /// The file's path in it.
+    pub file: ModelPath,
+}
+
+/// A file whose bytes are wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Damaged {
+    /// The file.
+    pub hash: FileHash,
+    /// The path of its bytes, if in place.
+    pub path: Option<PathBuf>,
+    /// Chunks that are wrong.
+    pub chunks: u64,
+    /// Its place in a model.
+    pub in_model: Option<InModel>,
+}
+
+impl Call for Verify {
+    type Answer = Verified;
+
+    async fn handle(self, core: &Arc<Core>, sink: &ReplySink) -> Result<Verified, Failure> {
+        let model = self.hash;
+        let observer = SinkObserver::new(sink, hashing);
+        let store = core.cx.store.clone();
+        let verified = Blocking::run_long(move || {
+            let report = store.verify(model, &observer)?;
+            describe(&store, model, &report)
+        })
+        .await??;
+        if !verified.damaged.is_empty() {
+            core.cx.note_change();
+        }
+        Ok(verified)
     }
-    Ok(verified)
 }
 
 fn describe(

@@ -1,0 +1,27 @@
+//! `name_resolve`: the content of a name.
+
+use std::sync::Arc;
+
+use hubless_content::RepoId;
+use hubless_repos::names::ResolvedName;
+use serde::{Deserialize, Serialize};
+
+use super::Call;
+use crate::{api::Failure, core::Core, replies::ReplySink};
+
+/// Finds the content of a name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NameResolve {
+    /// The repo.
+    pub repo: RepoId,
+    /// A branch, tag, ref, commit id or the beginning of one.
+    pub revision: String,
+}
+
+impl Call for NameResolve {
+    type Answer = ResolvedName;
+
+    async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<ResolvedName, Failure> {
+        core.repos().resolve_name(self.repo, &self.revision).await
+    }
+}

@@ -1,0 +1,53 @@
+//! `peers`: the connected peers.
+
+use std::sync::Arc;
+
+use hubless_network::{Multiaddr, NodeId};
+use serde::{Deserialize, Serialize};
+
+use super::Call;
+use crate::{api::Failure, core::Core, replies::ReplySink};
+
+/// Lists the connected peers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListPeers {}
+
+/// The connected peers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peers {
+    /// In no special order.
+    pub peers: Vec<PeerDetails>,
+}
+
+/// One connected peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerDetails {
+    /// Its peer id.
+    pub peer_id: NodeId,
+    /// Its addresses.
+    pub addresses: Vec<Multiaddr>,
+    /// The agent string that it sent.
+    pub agent: Option<String>,
+    /// The last round trip, in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Open lanes with it: exchanges on connections of their own, faster than libp2p's.
+    pub lanes: usize,
+}
+
+impl Call for ListPeers {
+    type Answer = Peers;
+
+    async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Peers, Failure> {
+        let peers = core.online().await?.peers().await;
+        let details = peers.into_iter().map(|peer| PeerDetails {
+            peer_id: peer.peer_id.into(),
+            addresses: peer.addresses,
+            agent: peer.agent,
+            lanes: peer.lanes,
+            rtt_ms: peer.round_trip.map(|time| time.as_secs_f64() * 1000.0),
+        });
+        Ok(Peers {
+            peers: details.collect(),
+        })
+    }
+}

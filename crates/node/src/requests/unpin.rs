@@ -1,0 +1,30 @@
+//! `unpin`: lets garbage collection free a model.
+
+use std::sync::Arc;
+
+use hubless_content::ContentHash;
+use hubless_store::StoreError;
+use serde::{Deserialize, Serialize};
+
+use super::Call;
+use crate::{api::Failure, core::Core, replies::ReplySink};
+
+/// Undoes [`Pin`](super::Pin).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unpin {
+    /// The model.
+    pub hash: ContentHash,
+}
+
+impl Call for Unpin {
+    type Answer = ();
+
+    async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<(), Failure> {
+        let (store, hash) = (core.cx.store.clone(), self.hash);
+        let unpin = move || match store.manifest(hash)? {
+            Some(_) => store.unpin(hash).map(drop),
+            None => Err(StoreError::UnknownModel { model: hash }),
+        };
+        Ok(core.cx.blocking.run(unpin).await??)
+    }
+}
