@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use multiaddr::{Multiaddr, PeerId, Protocol};
 
 /// How far an address reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,7 @@ impl Reach {
     /// The reach of the nearest host in an address (through a relay: the relay's): transports differ
     /// in which of several they dial. `None` if there is no IP address, or one that is no host, or a
     /// name: what it leads to is not known before it is dialled.
-    pub(crate) fn of(address: &Multiaddr) -> Option<Self> {
+    pub fn of(address: &Multiaddr) -> Option<Self> {
         if has_name(address) {
             return None;
         }
@@ -33,7 +33,7 @@ impl Reach {
     }
 
     /// `None` if it is no host.
-    pub(crate) fn of_ip(ip: IpAddr) -> Option<Self> {
+    pub fn of_ip(ip: IpAddr) -> Option<Self> {
         match canonical(ip) {
             IpAddr::V4(ip) => Self::of_v4(ip),
             IpAddr::V6(ip) => Self::of_v6(ip),
@@ -78,7 +78,7 @@ impl Reach {
 
 /// The IPv4 address that an IPv6 address leads to, if it does: mapped (`::ffff:0:0/96`), compatible
 /// (`::/96`), of NAT64 (`64:ff9b::/96`), 6to4 (`2002::/16`) or Teredo (`2001::/32`).
-pub(crate) fn canonical(ip: IpAddr) -> IpAddr {
+pub fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let segments = v6.segments();
     let of = |high: u16, low: u16| {
@@ -98,7 +98,7 @@ pub(crate) fn canonical(ip: IpAddr) -> IpAddr {
 }
 
 /// Whether there is a host name in the address.
-pub(crate) fn has_name(address: &Multiaddr) -> bool {
+pub fn has_name(address: &Multiaddr) -> bool {
     address.iter().any(|part| {
         matches!(
             part,
@@ -111,12 +111,12 @@ pub(crate) fn has_name(address: &Multiaddr) -> bool {
 /// peer on the Internet that names 192.168.0.1 means a machine of its own network, and dialling it
 /// would knock at one of ours. A name may lead anywhere, and resolving it reports to its owner that
 /// this node exists: names are taken from this node's owner only.
-pub(crate) fn is_meant_for_us(address: &Multiaddr, source: Reach) -> bool {
+pub fn is_meant_for_us(address: &Multiaddr, source: Reach) -> bool {
     Reach::of(address).is_some_and(|reach| reach >= source)
 }
 
 /// Splits a final `/p2p/<id>` off.
-pub(crate) fn split_peer_id(mut address: Multiaddr) -> (Multiaddr, Option<PeerId>) {
+pub fn split_peer_id(mut address: Multiaddr) -> (Multiaddr, Option<PeerId>) {
     match address.iter().last() {
         Some(Protocol::P2p(peer)) => {
             address.pop();
@@ -127,30 +127,32 @@ pub(crate) fn split_peer_id(mut address: Multiaddr) -> (Multiaddr, Option<PeerId
 }
 
 /// The address with `/p2p/<id>` at its end.
-pub(crate) fn with_peer_id(address: Multiaddr, peer: PeerId) -> Multiaddr {
+pub fn with_peer_id(address: Multiaddr, peer: PeerId) -> Multiaddr {
     address.clone().with_p2p(peer).unwrap_or(address)
 }
 
 /// Whether the address leads through a relay.
-pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
+pub fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
 /// The address of the relay that this one leads through, if it does.
-pub(crate) fn way_to_relay(address: &Multiaddr) -> Option<Multiaddr> {
+pub fn way_to_relay(address: &Multiaddr) -> Option<Multiaddr> {
     let is_before = |part: &Protocol<'_>| *part != Protocol::P2pCircuit;
     let way: Multiaddr = address.iter().take_while(is_before).collect();
     is_relayed(address).then(|| split_peer_id(way).0)
 }
 
 /// Whether the address is one of QUIC.
-pub(crate) fn is_quic(address: &Multiaddr) -> bool {
+pub fn is_quic(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::QuicV1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 
     fn reach(address: &str) -> Option<Reach> {
         Reach::of(&address.parse().unwrap())
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn peer_ids_at_the_end() {
-        let peer = PeerId::random();
+        let peer = PEER.parse().unwrap();
         let bare: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
         let whole = with_peer_id(bare.clone(), peer);
         assert_eq!(with_peer_id(whole.clone(), peer), whole);

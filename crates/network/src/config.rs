@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use hubless_dht::RecordsConfig;
+use hubless_transport::network_key::NetworkKey;
 use libp2p::Multiaddr;
-
-use crate::{dht::records::RecordsConfig, transport::network_key::NetworkKey};
 
 /// How a node takes part in the network.
 #[derive(Debug, Clone)]

@@ -2,12 +2,10 @@
 
 use std::{io, sync::Arc};
 
+use hubless_transport::{bans::Banned, security::TransportSetupError};
 use libp2p::{Multiaddr, PeerId, swarm::DialError};
 
-use crate::{
-    exchange::ExchangeError,
-    transport::{bans::Banned, security::TransportSetupError},
-};
+use crate::exchange::ExchangeError;
 
 /// Why a node of the network did not start.
 #[derive(Debug, thiserror::Error)]

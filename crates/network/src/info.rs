@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::{dht::announcing::DhtStatus, exchange::ExchangeError, shaping::shaper::Traffic};
+use crate::{exchange::ExchangeError, shaping::shaper::Traffic};
 
 /// Which side made a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +65,34 @@ impl fmt::Display for Reachability {
             Self::Relayed => "relayed",
         })
     }
+}
+
+/// A node that holds something, as far as the DHT knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Its peer id.
+    pub peer_id: PeerId,
+    /// Where it may be found; may be empty.
+    pub addresses: Vec<Multiaddr>,
+}
+
+/// A node's part in the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DhtStatus {
+    /// Peers in the routing table.
+    pub routing_peers: usize,
+    /// Whether this node answers the questions of others.
+    pub is_server: bool,
+    /// Provider records kept for others.
+    pub records: usize,
+    /// Own keys.
+    pub keys: u64,
+    /// Own keys that were announced within the time that records live.
+    pub announced: u64,
+    /// Own keys that should have been announced by now.
+    pub backlog: u64,
+    /// How long the most overdue of them has waited, if that is worth a word.
+    pub behind: Option<Duration>,
 }
 
 /// What a node knows about its place in the network.

@@ -1,4 +1,4 @@
-//! How messages travel: libp2p event loop, DHT, discovery, streams; a cloneable handle.
+//! How messages travel: the event loop of libp2p, DHT, discovery, exchanges; a cloneable handle.
 //!
 //! # Roles
 //! [`Network`] is the handle. A private worker task owns the swarm; each exchange stream has tasks
@@ -9,8 +9,10 @@
 //! our own network. An idle node costs next to nothing.
 //!
 //! # Not here
-//! Which peer to ask for what (see `scheduler`), what to answer and what to announce (see `node`), where
-//! records rest (a [`RecordDb`] that the node brings).
+//! Which peer to request what from (see `scheduler`), what to respond and what to announce (see
+//! `node`), where records rest (a [`RecordDb`] that the node brings). Connections are those of
+//! `transport`, and `dht` decides which records are kept and when keys are announced; crates above
+//! import what they need of both from here.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -30,53 +32,44 @@
 #![deny(clippy::self_named_module_files)]
 
 mod config;
-mod counter;
-mod dht;
 mod error;
 mod exchange;
-mod identity;
 mod info;
-mod lock;
 mod network;
 mod node_id;
 mod shaping;
-mod small_file;
-mod ticket;
-mod transport;
 mod worker;
 
-pub use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+pub use hubless_address::{
+    Multiaddr, PeerId, Protocol, Reach, TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError,
+    peer_of,
+};
+pub use hubless_dht::{
+    AnnounceKey, MemoryDb, NotAnnounceKey, Priority, RecordBatch, RecordDb, RecordsConfig,
+};
+pub use hubless_transport::{
+    bans::Banned,
+    carrier::Carrier,
+    identity::{Identity, IdentityError},
+    network_key::{NetworkKey, ParseNetworkKeyError},
+    places::{Place, PlacesConfig, SharedPlaces},
+    security::TransportSetupError,
+    small_file::{open_regular, read_secret},
+    tls::TlsSetupError,
+};
 
 pub use self::{
     config::{ConnectionLimits, NetworkConfig},
-    dht::{
-        announcer::{Announcer, AnnouncerConfig, Priority},
-        announcing::DhtStatus,
-        lookups::Provider,
-        records::{
-            AnnounceKey, MemoryDb, NotAnnounceKey, RecordBatch, RecordDb, Records, RecordsConfig,
-            Refused,
-        },
-    },
     error::{ConnectError, OpenError, StartError},
     exchange::{
         AnswerFrame, AnswerReceiver, AskSender, AskerGone, Exchange, ExchangeEnded, ExchangeError,
         ExchangeService, Incoming, Reply,
     },
-    identity::{Identity, IdentityError},
-    info::{Counters, Direction, NetworkEvent, NetworkStatus, PeerInfo, Reachability},
+    info::{
+        Counters, DhtStatus, Direction, NetworkEvent, NetworkStatus, PeerInfo, Provider,
+        Reachability,
+    },
     network::Network,
     node_id::NodeId,
     shaping::shaper::Traffic,
-    small_file::{open_regular, read_secret},
-    ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError, peer_of},
-    transport::{
-        bans::Banned,
-        carrier::Carrier,
-        network_key::{NetworkKey, ParseNetworkKeyError},
-        places::{Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces},
-        reach::Reach,
-        security::TransportSetupError,
-        tls::TlsSetupError,
-    },
 };

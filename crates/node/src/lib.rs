@@ -46,9 +46,7 @@ pub use self::{
     replies::{Replies, Update},
     session::Session,
 };
-pub use hubless_network::{
-    Entry, Place, PlaceId, Places, PlacesConfig, Prefix, SharedPlaces, Ticket, open_regular,
-};
+pub use hubless_network::{Place, PlacesConfig, SharedPlaces, Ticket, open_regular};
 pub use hubless_repos::{self as repos, FileStream};
 pub use hubless_store::Evictions;
 pub use hubless_transfer::text;

@@ -13,8 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::places::Prefix;
-use crate::lock::lock;
+use hubless_sync::lock;
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
@@ -23,6 +22,8 @@ use libp2p::{
         THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished, dummy,
     },
 };
+
+use crate::places::Prefix;
 
 /// Peers banned at the same time. New identities cost nothing, so that more would only help who
 /// makes them; the ban that ends first gives way.
@@ -119,21 +120,23 @@ impl BanTable {
 
 /// The table, shared by the handle and the behaviour. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Bans {
+pub struct Bans {
     table: Arc<Mutex<BanTable>>,
 }
 
 impl Bans {
-    pub(crate) fn ban(&self, peer: PeerId, duration: Duration) {
+    /// Refuses a peer for at least this time.
+    pub fn ban(&self, peer: PeerId, duration: Duration) {
         self.table().ban(peer, duration, Instant::now());
     }
 
-    pub(crate) fn is_banned(&self, peer: &PeerId) -> bool {
+    /// Whether a peer is refused now.
+    pub fn is_banned(&self, peer: &PeerId) -> bool {
         self.table().is_banned(peer, Instant::now())
     }
 
     /// Banned peers, and for how much longer.
-    pub(crate) fn banned(&self) -> Vec<(PeerId, Duration)> {
+    pub fn banned(&self) -> Vec<(PeerId, Duration)> {
         self.table().banned(Instant::now())
     }
 

@@ -1,6 +1,6 @@
 //! What carries an exchange from node to node.
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use hubless_address::{Multiaddr, Protocol};
 
 /// What carries an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,8 +4,7 @@ use std::{io, time::Duration};
 
 use libp2p::{core::ConnectedPoint, tcp::tokio::TcpStream};
 
-use super::entrance::Arrivals;
-use super::lane::Lanes;
+use crate::{entrance::Arrivals, lane::Lanes};
 
 /// Bytes that identify a TLS hello for certain. libp2p begins with `\x13/multistream`, and a private
 /// network with a random nonce, of which one in 2^56 has the same bytes.

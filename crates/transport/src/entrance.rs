@@ -13,6 +13,8 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
+use hubless_address::is_quic;
+use hubless_sync::lock;
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
@@ -22,11 +24,7 @@ use libp2p::{
 };
 use tracing::debug;
 
-use super::{
-    places::{Place, PlacesConfig, Prefix, SharedPlaces},
-    reach::is_quic,
-};
-use crate::lock::lock;
+use crate::places::{Place, PlacesConfig, Prefix, SharedPlaces};
 
 /// How long others may take for the first bytes of their handshake: several round trips over a
 /// satellite. How long the whole may take is bounded for both directions alike.

@@ -8,6 +8,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use hubless_address::{Reach, has_name, is_relayed, split_peer_id, way_to_relay};
+use hubless_sync::lock;
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
@@ -16,9 +18,6 @@ use libp2p::{
     },
     multiaddr::Protocol,
 };
-
-use super::reach::{Reach, has_name, is_relayed, split_peer_id, way_to_relay};
-use crate::lock::lock;
 
 /// Local addresses and names that were asked for; the oldest is forgotten.
 const ALLOWED_MAX: usize = 1024;
@@ -29,7 +28,7 @@ const ALLOWED_MAX: usize = 1024;
 /// strangers are not even resolved: they may lead into the own network, and the question alone
 /// reports to their owner that this node exists. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct DialPolicy {
+pub struct DialPolicy {
     state: Arc<Mutex<State>>,
 }
 
@@ -50,18 +49,18 @@ impl Default for State {
 
 impl DialPolicy {
     /// A peer at this distance is connected.
-    pub(crate) fn met(&self, reach: Reach) {
+    pub fn met(&self, reach: Reach) {
         let mut state = self.state();
         state.nearest = state.nearest.min(reach);
     }
 
     /// How far away the nearest peer was that was ever connected.
-    pub(crate) fn nearest(&self) -> Reach {
+    pub fn nearest(&self) -> Reach {
         self.state().nearest
     }
 
     /// These addresses may be dialled, wherever they lead.
-    pub(crate) fn allow<'a>(&self, addresses: impl IntoIterator<Item = &'a Multiaddr>) {
+    pub fn allow<'a>(&self, addresses: impl IntoIterator<Item = &'a Multiaddr>) {
         let mut state = self.state();
         for address in addresses {
             state.allow(split_peer_id(address.clone()).0);

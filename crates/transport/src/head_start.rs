@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
+use hubless_address::Reach;
 use libp2p::{
     Multiaddr, Transport,
     core::{
@@ -14,8 +15,6 @@ use libp2p::{
         transport::{DialOpts, ListenerId, TransportError, TransportEvent},
     },
 };
-
-use super::reach::Reach;
 
 /// On this machine and local networks: several handshakes over TCP.
 const HEAD_START_LOCAL: Duration = Duration::from_millis(50);

@@ -66,7 +66,8 @@ impl Identity {
         self.keypair.public().to_peer_id()
     }
 
-    pub(crate) fn keypair(&self) -> &Keypair {
+    /// The key pair itself.
+    pub fn keypair(&self) -> &Keypair {
         &self.keypair
     }
 

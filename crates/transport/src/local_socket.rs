@@ -6,10 +6,8 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use hubless_address::{Multiaddr, Protocol, is_relayed};
 use tracing::debug;
-
-use super::reach::is_relayed;
 
 /// How long a port may take to become free after its owner is gone, and the interval of checks.
 const FREE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -17,14 +15,16 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Where an address listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LocalSocket {
+pub enum LocalSocket {
+    /// Of TCP.
     Tcp(SocketAddr),
+    /// Of UDP.
     Udp(SocketAddr),
 }
 
 impl LocalSocket {
     /// `None` if the address is none of this machine's own, or leaves the port open.
-    pub(crate) fn of(address: &Multiaddr) -> Option<Self> {
+    pub fn of(address: &Multiaddr) -> Option<Self> {
         if is_relayed(address) {
             return None;
         }
@@ -42,7 +42,10 @@ impl LocalSocket {
     }
 
     /// Takes the port for a moment, which works only if no other process has it.
-    pub(crate) fn try_bind(self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// As those of binding a socket.
+    pub fn try_bind(self) -> io::Result<()> {
         match self {
             Self::Tcp(address) => TcpListener::bind(address).map(drop),
             Self::Udp(address) => UdpSocket::bind(address).map(drop),
@@ -51,7 +54,7 @@ impl LocalSocket {
 
     /// Waits until no process has the port any more, but not for ever. Sockets of QUIC outlive their
     /// listener until the last connection is drained, and no event reports when that is.
-    pub(crate) async fn wait_until_free(self) {
+    pub async fn wait_until_free(self) {
         let is_free = async {
             while self
                 .try_bind()

@@ -8,8 +8,10 @@ use libp2p::{
     noise,
 };
 
-use super::tls::{self, TlsError, TlsSetupError};
-use crate::identity::Identity;
+use crate::{
+    identity::Identity,
+    tls::{self, TlsError, TlsSetupError},
+};
 
 /// Why there is no transport.
 #[derive(Debug, thiserror::Error)]

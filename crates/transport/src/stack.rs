@@ -19,28 +19,31 @@ use libp2p::{
 };
 use tracing::warn;
 
-use super::{
+use crate::{
     door,
     entrance::{Arrivals, Entrance},
     guard::{DialPolicy, Guarded},
     head_start::AfterTcp,
+    identity::Identity,
     lane::Lanes,
     network_key::NetworkKey,
     security::{Security, TransportSetupError},
 };
-use crate::identity::Identity;
 
 /// How long a connection may take to be ready, handshakes included. TCP alone would wait for two
 /// minutes for a host that does not answer.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Connections as the swarm takes them: the peer id, and streams to that peer.
-type Connections = Boxed<(PeerId, StreamMuxerBox)>;
+pub type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// Everything that connections can be made over. With a network key that is TCP only: the key
 /// encrypts a byte stream below everything else, and QUIC has none. Sockets on which a lane begins
 /// go to `lanes` instead. No more than `pending_inbound` connections of others are on their way.
-pub(crate) fn build(
+///
+/// # Errors
+/// If nothing can be encrypted.
+pub fn build(
     identity: &Identity,
     network_key: Option<NetworkKey>,
     relay: relay::client::Transport,

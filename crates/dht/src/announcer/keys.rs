@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::AnnouncerConfig;
-use crate::dht::records::{AnnounceKey, Stamp};
+use crate::records::{AnnounceKey, Stamp};
 
 /// The cursor passes over keys announced within this part of an interval.
 pub(super) const RECENT_PART: u32 = 4;

@@ -40,10 +40,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use libp2p::PeerId;
+use hubless_address::PeerId;
 
 use self::keys::{Calendar, Cursor, Keys, NEVER, Place, State};
-use crate::dht::records::{AnnounceKey, EntryKey, RecordBatch, Stamp, announced_value};
+use crate::records::{AnnounceKey, EntryKey, RecordBatch, Stamp, announced_value};
 
 /// Time between two announcements of one key: what libp2p's specification and Kubo use.
 const INTERVAL: Duration = Duration::from_secs(22 * 3600);
@@ -144,7 +144,7 @@ pub struct Announcer {
 
 impl Announcer {
     /// `persisted` are the last successes, from
-    /// [`Records::take_announced`](crate::dht::records::Records::take_announced).
+    /// [`Records::take_announced`](crate::records::Records::take_announced).
     pub fn new(
         config: AnnouncerConfig,
         persisted: impl IntoIterator<Item = (AnnounceKey, SystemTime)>,
@@ -379,7 +379,7 @@ impl Announcer {
         (late >= BEHIND_MIN).then_some(late)
     }
 
-    /// What has changed since the last call, for the [`RecordDb`](crate::dht::records::RecordDb).
+    /// What has changed since the last call, for the [`RecordDb`](crate::records::RecordDb).
     pub fn take_dirty(&mut self) -> RecordBatch {
         let dirty = std::mem::take(&mut self.dirty);
         let entry = |key: AnnounceKey| {

@@ -124,7 +124,7 @@ impl World {
             .db
             .iter()
             .map(
-                |(key, value)| match crate::dht::records::decode_announced(key, value) {
+                |(key, value)| match crate::records::decode_announced(key, value) {
                     Some((key, at)) => (key, at.into()),
                     None => panic!("an entry that cannot be read: {key:?}"),
                 },
@@ -297,7 +297,7 @@ fn keys_added_in_portions_before_set_keep_their_times() {
     world.run(30 * HOUR);
     world.flush();
     let persisted = world.db.iter().filter_map(|(key, value)| {
-        let (key, at) = crate::dht::records::decode_announced(key, value)?;
+        let (key, at) = crate::records::decode_announced(key, value)?;
         Some((key, at.into()))
     });
     world.announcer = Announcer::new(config(), persisted.collect::<Vec<_>>());

@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-
-use crate::transport::reach::{Reach, canonical};
+use hubless_address::{Multiaddr, PeerId, Protocol, Reach, canonical};
 
 /// Addresses kept of one provider: IPv4 and IPv6, TCP and QUIC, and as many through relays.
 pub(super) const ADDRESSES_MAX: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use crate::lock::lock;
+use hubless_sync::lock;
 
 /// Changes for a [`RecordDb`] in their order: key and new value, or `None` to delete. If a key comes
 /// twice, the later change holds.
@@ -22,14 +22,13 @@ pub trait RecordDb: Send + Sync + 'static {
     fn write(&self, batch: RecordBatch);
 }
 
-/// The twin of a [`RecordDb`] on disk: for tests, and for nodes that keep nothing.
+/// A [`RecordDb`] in memory: for tests, and for nodes that keep nothing.
 #[derive(Debug, Default)]
 pub struct MemoryDb(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
 
 impl RecordDb for MemoryDb {
     fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let entries = lock(&self.0);
-        entries
+        lock(&self.0)
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()

@@ -2,7 +2,7 @@
 //!
 //! Decoders take any bytes and answer `None` to what they do not understand.
 
-use libp2p::{Multiaddr, PeerId};
+use hubless_address::{Multiaddr, PeerId};
 
 use super::{
     address::{ADDRESSES_BYTES_MAX, ADDRESSES_MAX, Origin},

@@ -6,7 +6,6 @@ use std::{
 };
 
 use hubless_content::{Alias, ChunkCv, ContentHash, FileHash};
-use libp2p::kad::RecordKey;
 
 /// Multicodec number of BLAKE3, the first byte of the multihash.
 const BLAKE3_CODE: u8 = 0x1e;
@@ -34,6 +33,22 @@ impl AnnounceKey {
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The bytes of the key in the DHT.
+    pub fn to_multihash(self) -> Vec<u8> {
+        [&[BLAKE3_CODE, BLAKE3_LENGTH][..], &self.0].concat()
+    }
+
+    /// The key with these bytes in the DHT.
+    ///
+    /// # Errors
+    /// If they are not a BLAKE3 multihash.
+    pub fn from_multihash(bytes: &[u8]) -> Result<Self, NotAnnounceKey> {
+        match bytes {
+            [BLAKE3_CODE, BLAKE3_LENGTH, hash @ ..] => Self::from_slice(hash).ok_or(NotAnnounceKey),
+            _ => Err(NotAnnounceKey),
+        }
     }
 
     /// The key from a slice; `None` unless it has 32 bytes.
@@ -76,30 +91,10 @@ impl From<Alias> for AnnounceKey {
     }
 }
 
-impl From<AnnounceKey> for RecordKey {
-    fn from(key: AnnounceKey) -> Self {
-        let mut bytes = Vec::with_capacity(34);
-        bytes.extend([BLAKE3_CODE, BLAKE3_LENGTH]);
-        bytes.extend(key.0);
-        RecordKey::from(bytes)
-    }
-}
-
 /// A DHT key that is not a BLAKE3 multihash of 34 bytes; nothing of ours is stored under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a DHT key of hubless is a BLAKE3 multihash of 34 bytes")]
 pub struct NotAnnounceKey;
-
-impl TryFrom<&RecordKey> for AnnounceKey {
-    type Error = NotAnnounceKey;
-
-    fn try_from(key: &RecordKey) -> Result<Self, NotAnnounceKey> {
-        match key.as_ref() {
-            [BLAKE3_CODE, BLAKE3_LENGTH, hash @ ..] => Self::from_slice(hash).ok_or(NotAnnounceKey),
-            _ => Err(NotAnnounceKey),
-        }
-    }
-}
 
 /// Whole seconds since 1970, in four bytes because there is one for every key: good until 2106.
 /// Times outside are cut to the range.
@@ -150,9 +145,9 @@ mod tests {
     #[test]
     fn a_dht_key_is_a_blake3_multihash() {
         let key = AnnounceKey::from(ContentHash::new([0xab; 32]));
-        let dht_key = RecordKey::from(key);
-        assert_eq!(dht_key.to_vec(), [&[0x1e, 0x20][..], &[0xab; 32]].concat());
-        assert_eq!(AnnounceKey::try_from(&dht_key), Ok(key));
+        let dht_key = key.to_multihash();
+        assert_eq!(dht_key, [&[0x1e, 0x20][..], &[0xab; 32]].concat());
+        assert_eq!(AnnounceKey::from_multihash(&dht_key), Ok(key));
         assert_eq!(format!("{key:?}"), "ababababab");
     }
 
@@ -173,10 +168,7 @@ mod tests {
         let short = [&[0x1e, 0x20][..], &[0xab; 31]].concat();
         let long = [&[0x1e, 0x20][..], &[0xab; 33]].concat();
         for bytes in [vec![], vec![0x1e], sha256, short, long] {
-            assert_eq!(
-                AnnounceKey::try_from(&RecordKey::from(bytes)),
-                Err(NotAnnounceKey)
-            );
+            assert_eq!(AnnounceKey::from_multihash(&bytes), Err(NotAnnounceKey));
         }
     }
 

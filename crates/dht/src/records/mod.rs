@@ -10,15 +10,14 @@
 //!   room, rules by which a newcomer may take a place: see [`table`].
 //!
 //! # Callers
-//! kad calls the [`RecordStore`] methods. The event loop calls [`Records::accept`] for records that
-//! arrive (kad must run with `StoreInserts::FilterBoth`), [`Records::mark_unreachable`] and
-//! [`Records::mark_reachable`] after dialling, [`Records::tick`] every few seconds, and writes what
+//! The driver of Kademlia calls [`Records::providers`] for each request of a peer, and
+//! [`Records::accept`] for records that arrive, [`Records::mark_unreachable`] and
+//! [`Records::mark_reachable`] after dialling, [`Records::tick`] every few seconds. It writes what
 //! [`Records::take_batch`] gives to the [`RecordDb`] on a thread that may block. Time stands still
 //! between ticks.
 //!
 //! # Not here
-//! Values: we use provider records only, so `put` always fails and `get` never finds. When own keys
-//! are announced: see [`announcer`](crate::dht::announcer).
+//! When own keys are announced: see [`announcer`](crate::announcer).
 
 mod address;
 mod db;
@@ -27,20 +26,12 @@ mod key;
 mod table;
 
 use std::{
-    borrow::Cow,
     collections::BTreeSet,
-    iter,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use libp2p::{
-    Multiaddr, PeerId,
-    kad::{
-        ProviderRecord, Record, RecordKey,
-        store::{Error, RecordStore, Result as StoreResult},
-    },
-};
+use hubless_address::{Multiaddr, PeerId};
 
 #[cfg(test)]
 pub(crate) use self::format::decode_announced;
@@ -92,7 +83,7 @@ pub struct RecordsConfig {
     pub providers_max: usize,
     /// Foreign providers of one key.
     pub providers_per_key_max: usize,
-    /// How long a record is valid after it arrived; kad's own may shorten it.
+    /// How long a record is valid after it arrived, unless it is shorter by itself.
     pub ttl: Duration,
     /// Whether loopback and private addresses in records are kept. A node on the open Internet
     /// must not hand them on: a peer that dials them probes machines of its own network.
@@ -114,6 +105,22 @@ impl RecordsConfig {
         }
     }
 }
+
+/// What a node announces: that it provides what a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderRecord {
+    /// What it provides.
+    pub key: AnnounceKey,
+    /// Its peer id.
+    pub provider: PeerId,
+    /// Where it says it can be dialled.
+    pub addresses: Vec<Multiaddr>,
+}
+
+/// A node cannot provide more keys: [`RecordsConfig::own_keys_max`] are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this node provides as many keys as it may")]
+pub struct OwnKeysFull;
 
 /// Provider records, own and foreign.
 pub struct Records {
@@ -152,23 +159,30 @@ impl Records {
     }
 
     /// When own keys were last announced, as the database had it at the start: for
-    /// [`Announcer::new`](crate::dht::announcer::Announcer::new). Empty when called again.
+    /// [`Announcer::new`](crate::Announcer::new). Empty when called again.
     pub fn take_announced(&mut self) -> Vec<(AnnounceKey, SystemTime)> {
         std::mem::take(&mut self.announced)
     }
 
-    /// Answers for these own keys from now on. (Announcing them is the announcer's matter.)
-    pub fn provide(&mut self, keys: impl IntoIterator<Item = AnnounceKey>) -> StoreResult<()> {
+    /// Lists this node as a provider of these keys from now on. (Announcing them is the announcer's
+    /// matter.)
+    ///
+    /// # Errors
+    /// If there is no room for one of them; those before it are listed.
+    pub fn provide(
+        &mut self,
+        keys: impl IntoIterator<Item = AnnounceKey>,
+    ) -> Result<(), OwnKeysFull> {
         for key in keys {
             if self.own.len() >= self.config.own_keys_max && !self.own.contains(&key) {
-                return Err(Error::MaxProvidedKeys);
+                return Err(OwnKeysFull);
             }
             self.own.insert(key);
         }
         Ok(())
     }
 
-    /// No longer answers for these own keys.
+    /// No longer lists this node as a provider of these keys.
     pub fn unprovide(&mut self, keys: impl IntoIterator<Item = AnnounceKey>) {
         for key in keys {
             self.own.remove(&key);
@@ -176,20 +190,23 @@ impl Records {
     }
 
     /// Takes a record that a peer sent about itself. `observed` is the address from which its
-    /// connection comes: unlike what the record claims, it cannot be made up.
+    /// connection comes: unlike what the record claims, it cannot be made up. The record is valid
+    /// for `ttl`, or for [`RecordsConfig::ttl`] if that is shorter.
+    ///
+    /// # Errors
+    /// If it is expired, or the rules give it no place.
     pub fn accept(
         &mut self,
         record: &ProviderRecord,
         observed: Option<&Multiaddr>,
+        ttl: Duration,
     ) -> Result<(), Refused> {
-        let key = AnnounceKey::try_from(&record.key).map_err(|_| Refused::NotAKey)?;
         let keep_local = self.config.keep_local_addresses;
         let addresses = address::sensible(&record.addresses, &record.provider, keep_local);
         let origin = observed.map_or_else(|| Origin::claimed(&addresses), Origin::of);
-        let ttl = self.config.ttl.min(time_left(record.expires));
-        let expires = self.now.plus(ttl);
+        let expires = self.now.plus(self.config.ttl.min(ttl));
         let outcome = self.foreign.insert(
-            key,
+            record.key,
             record.provider,
             (&addresses, origin),
             expires,
@@ -199,6 +216,34 @@ impl Records {
             self.flush();
         }
         outcome
+    }
+
+    /// Providers of a key: this node if it provides it, without addresses, then others.
+    pub fn providers(&self, key: AnnounceKey) -> Vec<ProviderRecord> {
+        let own = self.own.contains(&key).then(|| (self.local, Vec::new()));
+        let foreign = self.foreign.providers(key, self.now);
+        own.into_iter()
+            .chain(foreign)
+            .map(|(provider, addresses)| ProviderRecord {
+                key,
+                provider,
+                addresses,
+            })
+            .collect()
+    }
+
+    /// The own keys, in their order.
+    pub fn provided(&self) -> impl Iterator<Item = AnnounceKey> + '_ {
+        self.own.iter().copied()
+    }
+
+    /// Removes the record of a provider, which may be this node.
+    pub fn remove(&mut self, key: AnnounceKey, provider: &PeerId) {
+        if *provider == self.local {
+            self.own.remove(&key);
+        } else {
+            self.foreign.remove(key, provider);
+        }
     }
 
     /// A dial to `peer` failed: it loses contests for a while. Unknown peers are ignored.
@@ -295,80 +340,6 @@ impl Records {
             }
         }
         self.foreign.restored();
-    }
-
-    fn own_record(&self, key: AnnounceKey) -> ProviderRecord {
-        // kad fills in the node's present addresses.
-        ProviderRecord::new(key, self.local, Vec::new())
-    }
-}
-
-/// How long kad wants a record to live. kad speaks of a clock that runs from the start of the
-/// process, we of one that survives it.
-fn time_left(expires: Option<Instant>) -> Duration {
-    expires.map_or(Duration::MAX, |at| {
-        at.saturating_duration_since(Instant::now())
-    })
-}
-
-impl RecordStore for Records {
-    type RecordsIter<'a> = iter::Empty<Cow<'a, Record>>;
-    type ProvidedIter<'a> = Box<dyn Iterator<Item = Cow<'a, ProviderRecord>> + 'a>;
-
-    fn get(&self, _: &RecordKey) -> Option<Cow<'_, Record>> {
-        None
-    }
-
-    fn put(&mut self, _: Record) -> StoreResult<()> {
-        Err(Error::MaxRecords) // of which there are none
-    }
-
-    fn remove(&mut self, _: &RecordKey) {}
-
-    fn records(&self) -> Self::RecordsIter<'_> {
-        iter::empty()
-    }
-
-    fn add_provider(&mut self, record: ProviderRecord) -> StoreResult<()> {
-        if record.provider == self.local {
-            let key = AnnounceKey::try_from(&record.key).map_err(|_| Error::MaxProvidedKeys)?;
-            return self.provide([key]);
-        }
-        self.accept(&record, None)
-            .map_err(|_| Error::MaxProvidedKeys)
-    }
-
-    /// The local node if it provides the key, then others. None of them is expired, so `expires`
-    /// is empty.
-    fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
-        let Ok(announced) = AnnounceKey::try_from(key) else {
-            return Vec::new();
-        };
-        let own = self
-            .own
-            .contains(&announced)
-            .then(|| self.own_record(announced));
-        let foreign = self.foreign.providers(announced, self.now).into_iter();
-        own.into_iter()
-            .chain(
-                foreign.map(|(peer, addresses)| ProviderRecord::new(key.clone(), peer, addresses)),
-            )
-            .collect()
-    }
-
-    fn provided(&self) -> Self::ProvidedIter<'_> {
-        Box::new(self.own.iter().map(|key| Cow::Owned(self.own_record(*key))))
-    }
-
-    fn remove_provider(&mut self, key: &RecordKey, peer: &PeerId) {
-        let Ok(key) = AnnounceKey::try_from(key) else {
-            return;
-        };
-        if *peer == self.local {
-            self.own.remove(&key);
-        } else {
-            self.foreign.remove(key, peer);
-        }
     }
 }
 

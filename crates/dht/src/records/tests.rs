@@ -40,14 +40,14 @@ impl World {
     }
 
     /// A record arrives from `peer` at an IPv4 address.
-    fn receive(&mut self, key: u32, id: u32, ip: [u8; 4]) -> Result<(), Refused> {
+    fn receive(&mut self, number: u32, id: u32, ip: [u8; 4]) -> Result<(), Refused> {
         let address = at(ip);
-        let record = ProviderRecord::new(dht_key(key), peer(id), vec![address.clone()]);
-        self.records.accept(&record, Some(&address))
+        let record = record(number, id, vec![address.clone()]);
+        self.records.accept(&record, Some(&address), Duration::MAX)
     }
 
-    fn providers(&self, key: u32) -> Vec<PeerId> {
-        let records = self.records.providers(&dht_key(key));
+    fn providers(&self, number: u32) -> Vec<PeerId> {
+        let records = self.records.providers(key(number));
         records.into_iter().map(|record| record.provider).collect()
     }
 
@@ -72,12 +72,16 @@ fn key(number: u32) -> AnnounceKey {
     AnnounceKey::new(bytes)
 }
 
-fn dht_key(number: u32) -> RecordKey {
-    key(number).into()
+fn record(number: u32, id: u32, addresses: Vec<Multiaddr>) -> ProviderRecord {
+    ProviderRecord {
+        key: key(number),
+        provider: peer(id),
+        addresses,
+    }
 }
 
 fn at(ip: [u8; 4]) -> Multiaddr {
-    Multiaddr::from(std::net::Ipv4Addr::from(ip)).with(libp2p::multiaddr::Protocol::Tcp(4001))
+    Multiaddr::from(std::net::Ipv4Addr::from(ip)).with(hubless_address::Protocol::Tcp(4001))
 }
 
 /// An address in a network of its own.
@@ -90,23 +94,20 @@ fn network(number: u32) -> [u8; 4] {
 fn a_flood_of_foreign_keys_leaves_room_for_own_ones() {
     let mut world = World::new(|config| config.foreign_records_max = 5_000);
     for number in 0..10_000 {
-        let record = ProviderRecord::new(dht_key(number), peer(1), vec![at([81, 0, 0, 1])]);
-        let _ = world.records.add_provider(record);
+        let record = record(number, 1, vec![at([81, 0, 0, 1])]);
+        let _ = world.records.accept(&record, None, Duration::MAX);
     }
     assert_eq!(world.records.foreign_records(), 5_000);
     for number in 20_000..40_000 {
-        let own = ProviderRecord::new(dht_key(number), peer(LOCAL), Vec::new());
         world
             .records
-            .add_provider(own)
+            .provide([key(number)])
             .expect("own keys have their own quota");
     }
     assert_eq!(world.records.own_keys(), 20_000);
     assert_eq!(world.records.provided().count(), 20_000);
     assert!(world.has(20_000, LOCAL));
-    world
-        .records
-        .remove_provider(&dht_key(20_000), &peer(LOCAL));
+    world.records.remove(key(20_000), &peer(LOCAL));
     assert!(!world.has(20_000, LOCAL));
 }
 
@@ -242,14 +243,21 @@ fn unreachable_and_stale_providers_give_way() {
     world.later(20 * HOUR);
     for id in world.providers(1) {
         if id != peer(7) {
-            let record = ProviderRecord::new(dht_key(1), id, Vec::new());
-            world.records.accept(&record, None).unwrap();
+            let record = ProviderRecord {
+                key: key(1),
+                provider: id,
+                addresses: Vec::new(),
+            };
+            world.records.accept(&record, None, Duration::MAX).unwrap();
         }
     }
     world.later(5 * HOUR);
     // Without addresses all of them count as one network: the newcomer is of it too.
-    let newcomer = ProviderRecord::new(dht_key(1), peer(200), Vec::new());
-    world.records.accept(&newcomer, None).unwrap();
+    let newcomer = record(1, 200, Vec::new());
+    world
+        .records
+        .accept(&newcomer, None, Duration::MAX)
+        .unwrap();
     assert!(!world.has(1, 7) && world.has(1, 200));
 }
 
@@ -325,29 +333,13 @@ fn peer_ids_are_bounded_and_the_largest_network_pays() {
 }
 
 #[test]
-fn what_is_not_ours_is_refused() {
-    let mut world = World::new(|_| {});
-    let value = Record::new(dht_key(1), vec![1]);
-    assert!(world.records.put(value).is_err());
-    assert!(world.records.get(&dht_key(1)).is_none());
-    assert_eq!(world.records.records().count(), 0);
-    let sha256 = RecordKey::from([&[0x12, 0x20][..], &[1; 32]].concat());
-    let record = ProviderRecord::new(sha256.clone(), peer(1), Vec::new());
-    assert_eq!(world.records.accept(&record, None), Err(Refused::NotAKey));
-    assert!(world.records.add_provider(record).is_err());
-    assert!(world.records.providers(&sha256).is_empty());
-    let own = ProviderRecord::new(sha256, peer(LOCAL), Vec::new());
-    assert!(world.records.add_provider(own).is_err());
-}
-
-#[test]
 fn addresses_of_a_provider_are_its_latest_and_within_bounds() {
     let mut world = World::new(|config| config.keep_local_addresses = false);
     for number in 1..3 {
         world.receive(number, 1, [81, 0, 0, number as u8]).unwrap();
     }
     let addresses =
-        |world: &World, key| world.records.providers(&dht_key(key))[0].addresses.clone();
+        |world: &World, number| world.records.providers(key(number))[0].addresses.clone();
     assert_eq!(addresses(&world, 1), [at([81, 0, 0, 2])]);
     world.receive(1, 1, [10, 0, 0, 1]).unwrap();
     assert_eq!(addresses(&world, 1), []);
@@ -366,13 +358,13 @@ fn an_answer_fits_into_a_packet() {
                 .unwrap()
         };
         let addresses = (1..200).map(name).collect();
-        let record = ProviderRecord::new(dht_key(1), peer(id), addresses);
+        let record = record(1, id, addresses);
         world
             .records
-            .accept(&record, Some(&at(network(id))))
+            .accept(&record, Some(&at(network(id))), Duration::MAX)
             .unwrap();
     }
-    let answer = world.records.providers(&dht_key(1));
+    let answer = world.records.providers(key(1));
     // Peer id, addresses, and generously what protobuf adds.
     let bytes = |record: &ProviderRecord| {
         let addresses = record
@@ -410,14 +402,14 @@ fn expired_records_vanish_before_they_are_swept() {
 #[test]
 fn kad_may_shorten_a_records_life_but_not_lengthen_it() {
     let mut world = World::new(|_| {});
-    let mut record = ProviderRecord::new(dht_key(1), peer(1), Vec::new());
-    record.expires = Some(Instant::now() + HOUR);
-    world.records.accept(&record, None).unwrap();
-    record.key = dht_key(2);
-    record.expires = Some(Instant::now() + 1_000 * HOUR);
-    world.records.accept(&record, None).unwrap();
-    record.expires = Some(Instant::now());
-    assert_eq!(world.records.accept(&record, None), Err(Refused::Expired));
+    let short = record(1, 1, Vec::new());
+    world.records.accept(&short, None, HOUR).unwrap();
+    let long = record(2, 1, Vec::new());
+    world.records.accept(&long, None, 1_000 * HOUR).unwrap();
+    assert_eq!(
+        world.records.accept(&long, None, Duration::ZERO),
+        Err(Refused::Expired)
+    );
     world.later(2 * HOUR);
     assert!(!world.has(1, 1) && world.has(2, 1));
     world.later(46 * HOUR);
@@ -434,7 +426,7 @@ fn a_restart_keeps_what_is_valid() {
     world.restart();
     assert_eq!(world.providers(1), [peer(1), peer(2)]);
     assert_eq!(
-        world.records.providers(&dht_key(2))[0].addresses,
+        world.records.providers(key(2))[0].addresses,
         [at(network(3))]
     );
     assert!(world.records.take_batch().is_empty(), "nothing has changed");
@@ -601,7 +593,7 @@ impl World {
     fn run(&mut self, step: &Step) -> bool {
         match *step {
             Step::Receive { key, id, net } => return self.receive(key, id, ip(net, id)).is_ok(),
-            Step::Forget { key, id } => self.records.remove_provider(&dht_key(key), &peer(id)),
+            Step::Forget { key: number, id } => self.records.remove(key(number), &peer(id)),
             Step::Reach { id, ok: true } => self.records.mark_reachable(&peer(id)),
             Step::Reach { id, ok: false } => self.records.mark_unreachable(&peer(id)),
             Step::Wait { minutes } => self.later(Duration::from_secs(60 * minutes)),

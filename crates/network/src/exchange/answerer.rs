@@ -13,6 +13,11 @@ use futures::{
     io::{ReadHalf, WriteHalf},
 };
 use hubless_memory::Buffers;
+use hubless_sync::Counter;
+use hubless_transport::{
+    places::{Place, PlacesConfig, SharedPlaces},
+    streams::{Busy, Duplex, Link, Opened},
+};
 use hubless_wire::{Body, Frame, FrameHead, REQUESTS_PER_STREAM_MAX, Request, Response};
 use libp2p::PeerId;
 use tokio::{
@@ -27,14 +32,7 @@ use super::{
     reader::FrameReader,
     writer::{FrameWriter, forward},
 };
-use crate::{
-    counter::Counter,
-    shaping::shaper::Shapers,
-    transport::{
-        places::{Place, PlacesConfig, SharedPlaces},
-        streams::{Busy, Duplex, Link, Opened},
-    },
-};
+use crate::shaping::shaper::Shapers;
 
 /// Streams that one peer may hold open: for each of two fetches three lanes, and a stream beside each.
 const STREAMS_PER_PEER_MAX: usize = 12;

@@ -6,6 +6,10 @@ use futures::{
     io::{ReadHalf, WriteHalf},
 };
 use hubless_memory::Buffers;
+use hubless_transport::{
+    carrier::Carrier,
+    streams::{Busy, Duplex, Link, Opened},
+};
 use hubless_wire::{Body, Frame, Request, Response};
 use libp2p::PeerId;
 use tokio::sync::mpsc;
@@ -20,13 +24,7 @@ use super::{
     reader::{FrameReader, Part},
     writer::{FrameWriter, forward},
 };
-use crate::{
-    shaping::shaper::Shapers,
-    transport::{
-        carrier::Carrier,
-        streams::{Busy, Duplex, Link, Opened},
-    },
-};
+use crate::shaping::shaper::Shapers;
 
 /// Asks that wait to be written. They are small; more would only make cancelling slower.
 const ASKS_QUEUED_MAX: usize = 64;

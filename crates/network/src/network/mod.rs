@@ -4,6 +4,16 @@ mod start;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use hubless_address::{is_meant_for_us, split_peer_id};
+use hubless_dht::{AnnounceKey, Priority, RecordDb};
+use hubless_transport::{
+    bans::{Banned, Bans},
+    guard::DialPolicy,
+    identity::Identity,
+    lane::{LaneError, Lanes},
+    local_socket::LocalSocket,
+    streams::{Opened, Purpose, StreamError},
+};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -11,24 +21,10 @@ use tracing::debug;
 
 use crate::{
     config::NetworkConfig,
-    dht::{
-        announcer::Priority,
-        lookups::{PROVIDERS_PER_LOOKUP_MAX, Provider},
-        records::{AnnounceKey, RecordDb},
-    },
     error::{ConnectError, OpenError, StartError},
     exchange::{Askers, Exchange, ExchangeError, ExchangeService},
-    identity::Identity,
-    info::{Counters, NetworkEvent, NetworkStatus, PeerInfo},
-    transport::{
-        bans::{Banned, Bans},
-        guard::DialPolicy,
-        lane::{LaneError, Lanes},
-        local_socket::LocalSocket,
-        reach::{is_meant_for_us, split_peer_id},
-        streams::{Opened, Purpose, StreamError},
-    },
-    worker::Cmd,
+    info::{Counters, NetworkEvent, NetworkStatus, PeerInfo, Provider},
+    worker::{Cmd, dht::PROVIDERS_PER_LOOKUP_MAX},
 };
 
 /// How often a stream is opened again that the other side closes without an answer.

@@ -9,7 +9,13 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use hubless_address::{is_quic, split_peer_id};
+use hubless_dht::{RecordBatch, RecordDb, Records};
 use hubless_memory::Buffers;
+use hubless_transport::{
+    bans::Bans, guard::DialPolicy, identity::Identity, lane::Lanes, local_socket::LocalSocket,
+    security::TransportSetupError, stack,
+};
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, mdns,
     multiaddr::Protocol, relay, swarm,
@@ -21,24 +27,14 @@ use tracing::warn;
 use super::{Inner, Network};
 use crate::{
     config::NetworkConfig,
-    dht::{
-        lookups::LOOKUPS_MAX,
-        records::{RecordBatch, RecordDb, Records},
-    },
     error::StartError,
     exchange::{Answerers, Askers, ExchangeService},
-    identity::Identity,
     shaping::shaper::{Shaper, Shapers},
-    transport::{
-        bans::Bans,
-        guard::DialPolicy,
-        lane::Lanes,
-        local_socket::LocalSocket,
-        reach::{is_quic, split_peer_id},
-        security::TransportSetupError,
-        stack,
+    worker::{
+        Listening, Worker, WorkerArgs,
+        behaviour::Behaviour,
+        dht::{KadRecords, LOOKUPS_MAX},
     },
-    worker::{Listening, Worker, WorkerArgs, behaviour::Behaviour},
 };
 
 /// Commands that wait for the event loop.
@@ -102,7 +98,7 @@ async fn begin(
     };
     let lanes = Lanes::new(
         config.limits.lane_handshakes(),
-        identity.keypair(),
+        &identity,
         serve_lane,
         bans.clone(),
         tasks.clone(),
@@ -231,6 +227,7 @@ fn build_swarm(
     )?;
     let records = Records::new(local, db, config.records.clone(), SystemTime::now());
     let mdns = if config.mdns { mdns(local) } else { None };
+    let records = KadRecords::new(local, records);
     let behaviour = Behaviour::new(identity, config, bans, records, relay_client, mdns);
     let tasks = tasks.clone();
     let swarm_config = swarm::Config::with_executor(move |task| {

@@ -8,11 +8,12 @@ use std::{
     time::Instant,
 };
 
+use hubless_sync::lock;
+use hubless_transport::carrier::Carrier;
 use libp2p::PeerId;
 use tokio::sync::{Notify, oneshot};
 
 use super::fair::{Fair, Step};
-use crate::{lock::lock, transport::carrier::Carrier};
 
 /// Bytes that pass at once without a limit, so that counters move while a chunk is on its way.
 const PIECE_BYTES_MAX: usize = 64 * 1024;

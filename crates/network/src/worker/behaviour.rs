@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use hubless_transport::{bans::Bans, identity::Identity, streams};
 use hubless_wire::KAD_PROTOCOL;
 use libp2p::{
     PeerId, StreamProtocol,
@@ -11,12 +12,8 @@ use libp2p::{
     upnp,
 };
 
-use crate::{
-    config::{ConnectionLimits, NetworkConfig},
-    dht::records::Records,
-    identity::Identity,
-    transport::{bans::Bans, streams},
-};
+use super::dht::KadRecords;
+use crate::config::{ConnectionLimits, NetworkConfig};
 
 /// What identify says of the protocol family.
 const FAMILY: &str = "hubless/1";
@@ -47,7 +44,7 @@ pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
     pub(crate) streams: streams::Behaviour,
-    pub(crate) kad: kad::Behaviour<Records>,
+    pub(crate) kad: kad::Behaviour<KadRecords>,
     pub(crate) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
@@ -65,7 +62,7 @@ impl Behaviour {
         identity: &Identity,
         config: &NetworkConfig,
         bans: Bans,
-        records: Records,
+        records: KadRecords,
         relay_client: relay::client::Behaviour,
         mdns: Option<mdns::tokio::Behaviour>,
     ) -> Self {
@@ -100,7 +97,7 @@ fn limits(limits: &ConnectionLimits) -> connection_limits::ConnectionLimits {
         .with_max_established_per_peer(Some(limits.per_peer))
 }
 
-fn kad(local: PeerId, records: Records) -> kad::Behaviour<Records> {
+fn kad(local: PeerId, records: KadRecords) -> kad::Behaviour<KadRecords> {
     let mut config = kad::Config::new(StreamProtocol::new(KAD_PROTOCOL));
     config
         .set_parallelism(KAD_PARALLELISM)

@@ -113,7 +113,7 @@ impl Contacts {
 }
 
 fn named_in(address: &Multiaddr) -> Option<PeerId> {
-    crate::transport::reach::split_peer_id(address.clone()).1
+    hubless_address::split_peer_id(address.clone()).1
 }
 
 #[cfg(test)]

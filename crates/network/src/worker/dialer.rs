@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use hubless_address::{Reach, split_peer_id};
+use hubless_transport::guard::DialPolicy;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     swarm::{
@@ -16,14 +18,7 @@ use super::{
     contacts::{Contacts, Kind},
     dials::{ConnectReply, Dials, connect_error},
 };
-use crate::{
-    config::NetworkConfig,
-    error::ConnectError,
-    transport::{
-        guard::DialPolicy,
-        reach::{Reach, split_peer_id},
-    },
-};
+use crate::{config::NetworkConfig, error::ConnectError};
 
 /// Addresses tried for one peer. Peers name four on average; dialling more would let a peer use this
 /// node to probe other hosts.

@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use hubless_transport::bans::Banned;
 use libp2p::{
     PeerId,
     swarm::{ConnectionId, DialError},
 };
 use tokio::sync::oneshot;
 
-use crate::{error::ConnectError, transport::bans::Banned};
+use crate::error::ConnectError;
 
 /// Dials that a caller waits for, in progress at once: as many as may be pending at all.
 const DIALS_MAX: usize = 256;

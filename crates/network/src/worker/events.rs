@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use hubless_address::with_peer_id;
+use hubless_transport::streams::{Inbound, Purpose};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
@@ -11,13 +13,7 @@ use libp2p::{
 use tracing::{debug, trace, warn};
 
 use super::{Worker, behaviour::BehaviourEvent};
-use crate::{
-    info::NetworkEvent,
-    transport::{
-        reach::with_peer_id,
-        streams::{Inbound, Purpose},
-    },
-};
+use crate::info::NetworkEvent;
 
 /// Pings that may fail in a row. The third means that the other side is gone without a word.
 const FAILED_PINGS_MAX: u32 = 2;
@@ -122,7 +118,7 @@ impl Worker {
             behaviour.streams.keep(peer, true);
         }
         if endpoint.is_dialer() {
-            behaviour.kad.store_mut().mark_reachable(&peer);
+            behaviour.kad.store_mut().records.mark_reachable(&peer);
         }
         if is_first {
             let address = endpoint.get_remote_address().clone();
@@ -146,7 +142,7 @@ impl Worker {
             (peer, &error)
         {
             let kad = &mut self.swarm.behaviour_mut().kad;
-            kad.store_mut().mark_unreachable(&peer);
+            kad.store_mut().records.mark_unreachable(&peer);
         }
         self.dialer.failed(id, error);
     }

@@ -4,14 +4,12 @@
 
 use std::{cmp::Reverse, collections::HashSet, io};
 
+use hubless_address::{Reach, is_quic, with_peer_id};
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId};
 use tokio::sync::{oneshot, watch};
 
 use super::behaviour::Behaviour;
-use crate::{
-    error::StartError,
-    transport::reach::{Reach, is_quic, with_peer_id},
-};
+use crate::error::StartError;
 
 /// Reports once that all listeners of the start have an address, or that one failed before.
 pub(crate) struct Listening {

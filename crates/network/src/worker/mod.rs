@@ -13,7 +13,7 @@
 
 pub(crate) mod behaviour;
 mod contacts;
-mod dht;
+pub(crate) mod dht;
 mod dialer;
 mod dials;
 mod events;
@@ -24,6 +24,13 @@ mod reachability;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use hubless_dht::{AnnounceKey, Priority, RecordBatch};
+use hubless_transport::{
+    bans::Bans,
+    guard::DialPolicy,
+    lane::Lanes,
+    streams::{Purpose, StreamReply},
+};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::{
     sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot},
@@ -43,19 +50,8 @@ use self::{
 };
 use crate::{
     config::NetworkConfig,
-    dht::{
-        announcer::Priority,
-        lookups::Provider,
-        records::{AnnounceKey, RecordBatch},
-    },
     exchange::{Answerers, Violation},
-    info::{NetworkEvent, NetworkStatus, PeerInfo},
-    transport::{
-        bans::Bans,
-        guard::DialPolicy,
-        lane::Lanes,
-        streams::{Purpose, StreamReply},
-    },
+    info::{NetworkEvent, NetworkStatus, PeerInfo, Provider},
 };
 
 /// Interval of periodic work: dials, relays, announcements.

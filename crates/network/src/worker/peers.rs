@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use hubless_address::Reach;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, core::ConnectedPoint, identify, swarm::ConnectionId,
 };
@@ -14,7 +15,6 @@ use libp2p::{
 use crate::{
     exchange::ExchangeError,
     info::{Direction, PeerInfo},
-    transport::reach::Reach,
 };
 
 /// Characters of an agent that are kept: its name and version.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use hubless_address::{Reach, is_relayed, with_peer_id};
 use libp2p::{
     Multiaddr, PeerId, Swarm, autonat::v2 as autonat, core::transport::ListenerId, kad,
     multiaddr::Protocol, relay::HOP_PROTOCOL_NAME,
@@ -9,10 +10,7 @@ use libp2p::{
 use tracing::{debug, info};
 
 use super::{behaviour::Behaviour, peers::Peers};
-use crate::{
-    info::Reachability,
-    transport::reach::{Reach, is_relayed, with_peer_id},
-};
+use crate::info::Reachability;
 
 /// Relays whose service this node reserves. One is enough; two, so that one may leave.
 const RELAYS_MAX: usize = 2;
@@ -69,6 +67,7 @@ impl OwnReach {
             Reachability::Private | Reachability::Relayed => kad::Mode::Client,
         }));
         kad.store_mut()
+            .records
             .keep_local_addresses(now != Reachability::Public);
         Some(now)
     }

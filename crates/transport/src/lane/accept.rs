@@ -4,6 +4,7 @@ use std::{io, sync::Arc};
 
 use futures::AsyncWriteExt as _;
 use futures_rustls::LazyConfigAcceptor;
+use hubless_sync::lock;
 use libp2p::PeerId;
 use rustls::server::Acceptor;
 use tokio::net::TcpStream;
@@ -15,18 +16,15 @@ use super::{
     stream::{Lane, Socket},
 };
 use crate::{
-    lock::lock,
-    transport::{
-        carrier::Carrier,
-        places::Place,
-        streams::{Link, Opened},
-        tls,
-    },
+    carrier::Carrier,
+    places::Place,
+    streams::{Link, Opened},
+    tls,
 };
 
 impl Lanes {
     /// Gives a pass to a peer that opened a stream to get one.
-    pub(crate) fn give_pass(&self, peer: PeerId, asked: Opened) {
+    pub fn give_pass(&self, peer: PeerId, asked: Opened) {
         let Opened { mut stream, link } = asked;
         let closed = link.closed.clone();
         let Some(pass) = lock(&self.shared.passes).give(peer, link) else {

@@ -6,8 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::AsyncReadExt as _;
+use futures::{AsyncReadExt as _, future::BoxFuture};
 use futures_rustls::TlsConnector;
+use hubless_sync::lock;
 use libp2p::PeerId;
 use tokio::net::TcpStream;
 
@@ -17,12 +18,9 @@ use super::{
     stream::{Lane, Socket},
 };
 use crate::{
-    lock::lock,
-    transport::{
-        carrier::Carrier,
-        streams::Opened,
-        tls::{self, TlsError},
-    },
+    carrier::Carrier,
+    streams::Opened,
+    tls::{self, TlsError},
 };
 
 /// How long no lane is tried with a peer after one has failed; doubled with each more in a row. A
@@ -38,46 +36,59 @@ const FAILURES_MAX: usize = 1024;
 
 /// Why there is no lane.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LaneError {
+pub enum LaneError {
+    /// The stream for the pass, or the lane.
     #[error("the connection failed")]
     Io(#[from] io::Error),
+    /// The other end did not prove a peer id.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// It has no protocol for passes.
     #[error("the peer does not support lanes")]
     NotSpoken,
+    /// It was used, is too old, or was never given.
     #[error("the TLS hello shows no pass that is good")]
     NoPass,
+    /// The other end proved another peer id.
     #[error("another peer, {proven}, is at the other end")]
-    WrongPeer { proven: PeerId },
+    WrongPeer {
+        /// Which one.
+        proven: PeerId,
+    },
+    /// The handshake took too long.
     #[error("not ready within {HANDSHAKE_TIME_MAX:?}")]
     TooSlow,
 }
 
 impl Lanes {
     /// Whether a lane is worth trying.
-    pub(crate) fn may_work(&self, peer: &PeerId) -> bool {
+    pub fn may_work(&self, peer: &PeerId) -> bool {
         !lock(&self.shared.failures).has(peer, Instant::now())
     }
 
     /// A lane works: if the next one does not, it is worth another try soon.
-    pub(crate) fn worked(&self, peer: &PeerId) {
+    pub fn worked(&self, peer: &PeerId) {
         lock(&self.shared.failures).of.remove(peer);
     }
 
     /// Has this and the next opens use streams of libp2p.
-    pub(crate) fn failed(&self, peer: PeerId) {
+    pub fn failed(&self, peer: PeerId) {
         lock(&self.shared.failures).add(peer, Instant::now());
     }
 
-    /// Dials a lane to a peer, with the pass that comes out of a stream opened for one.
-    pub(crate) async fn dial(&self, peer: PeerId, asked: Opened) -> Result<Opened, LaneError> {
-        let closed = asked.link.closed.clone();
-        let dialled = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.dial_to(peer, asked));
-        match closed.run_until_cancelled(dialled).await {
-            Some(Ok(outcome)) => outcome,
-            Some(Err(_)) => Err(LaneError::TooSlow),
-            None => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
-        }
+    /// Dials a lane to a peer, with the pass that comes out of a stream opened for one. Boxed,
+    /// because an async function is compiled again in each crate that awaits it, and with this one
+    /// the handshake of TLS would be.
+    pub fn dial(&self, peer: PeerId, asked: Opened) -> BoxFuture<'_, Result<Opened, LaneError>> {
+        Box::pin(async move {
+            let closed = asked.link.closed.clone();
+            let dialled = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.dial_to(peer, asked));
+            match closed.run_until_cancelled(dialled).await {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(_)) => Err(LaneError::TooSlow),
+                None => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+            }
+        })
     }
 
     async fn dial_to(&self, peer: PeerId, asked: Opened) -> Result<Opened, LaneError> {

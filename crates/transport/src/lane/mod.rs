@@ -16,8 +16,8 @@
 //! peer without a pass gets no byte and costs one parse. Whatever goes wrong, the libp2p stream works.
 //!
 //! # Not here
-//! The messages on a lane (see `exchange`), distinguishing TLS from libp2p on a fresh socket (see
-//! `transport`).
+//! The messages on a lane (see `network`), distinguishing TLS from libp2p on a fresh socket (see
+//! `door`).
 
 mod accept;
 mod dial;
@@ -29,19 +29,18 @@ use std::{
     time::Duration,
 };
 
+use hubless_sync::Counter;
 use libp2p::PeerId;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::dial::LaneError;
+pub use self::dial::LaneError;
 use self::{dial::Failures, passes::Passes};
 use crate::{
-    counter::Counter,
-    transport::{
-        bans::Bans,
-        places::{PlacesConfig, SharedPlaces},
-        streams::Opened,
-        tls::{self, TlsSetupError},
-    },
+    bans::Bans,
+    identity::Identity,
+    places::{PlacesConfig, SharedPlaces},
+    streams::Opened,
+    tls::{self, TlsSetupError},
 };
 
 /// What both sides say in the ALPN extension of a lane.
@@ -56,7 +55,7 @@ type Accept = Box<dyn Fn(PeerId, Opened) + Send + Sync>;
 
 /// What a node needs for lanes, in both directions. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Lanes {
+pub struct Lanes {
     shared: Arc<Shared>,
 }
 
@@ -77,16 +76,19 @@ struct Shared {
 impl Lanes {
     /// `handshakes`: those that other nodes may have begun. `accept` gets each lane that another
     /// node has opened.
-    pub(crate) fn new(
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(
         handshakes: u32,
-        keypair: &libp2p::identity::Keypair,
+        identity: &Identity,
         accept: impl Fn(PeerId, Opened) + Send + Sync + 'static,
         bans: Bans,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Result<Self, TlsSetupError> {
         let shared = Shared {
-            tls: tls::Config::new(keypair, ALPN)?,
+            tls: tls::Config::new(identity.keypair(), ALPN)?,
             passes: Mutex::default(),
             failures: Mutex::default(),
             open: Counter::default(),
@@ -102,7 +104,7 @@ impl Lanes {
     }
 
     /// Lanes that are open with a peer now.
-    pub(crate) fn open_with(&self, peer: &PeerId) -> usize {
+    pub fn open_with(&self, peer: &PeerId) -> usize {
         self.shared.open.get(peer)
     }
 }

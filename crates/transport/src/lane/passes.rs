@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt};
 use libp2p::PeerId;
 use rustls::pki_types::ServerName;
 
-use crate::transport::streams::Link;
+use crate::streams::Link;
 
 /// Unused passes of one peer: as many lanes as it may begin at once.
 const PASSES_PER_PEER_MAX: usize = 4;

@@ -10,13 +10,12 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
 use hubless_memory::AlignedBytes;
+use hubless_sync::Counted;
 use libp2p::PeerId;
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     net::TcpStream,
 };
-
-use crate::counter::Counted;
 
 /// What is taken from the socket at once by the side that receives chunks: eight TLS records.
 /// rustls alone takes 4 KiB first, and never more than one record.

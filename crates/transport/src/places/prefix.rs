@@ -1,8 +1,6 @@
 use std::net::IpAddr;
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
-
-use crate::transport::reach::{Reach, canonical};
+use hubless_address::{Multiaddr, Protocol, Reach, canonical, is_relayed};
 
 /// What connections of one operator have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -42,7 +40,7 @@ impl Prefix {
     /// Of the other end of a connection.
     pub(crate) fn of_remote(address: &Multiaddr) -> Self {
         match address.iter().next() {
-            Some(_) if crate::transport::reach::is_relayed(address) => Self::Unknown,
+            Some(_) if is_relayed(address) => Self::Unknown,
             Some(Protocol::Ip4(ip)) => Self::from(IpAddr::from(ip)),
             Some(Protocol::Ip6(ip)) => Self::from(IpAddr::from(ip)),
             _ => Self::Unknown,

@@ -5,10 +5,10 @@ use std::{
     time::Instant,
 };
 
+use hubless_sync::lock;
 use tokio_util::sync::CancellationToken;
 
 use super::{Entry, PlaceId, Places, PlacesConfig, Prefix};
-use crate::lock::lock;
 
 /// A table of places for tasks. Cheap to clone.
 #[derive(Clone)]

@@ -17,13 +17,13 @@ use super::{
     Inbound, Link, NoPlace, Purpose, StreamError, StreamReply, dialled_tcp,
     handler::{Command, Event, Handler},
 };
-use crate::transport::places::{PlacesConfig, Prefix, SharedPlaces};
+use crate::places::{PlacesConfig, Prefix, SharedPlaces};
 
 type Action = ToSwarm<Inbound, Command>;
 
 /// Opens and accepts streams. Connections that others began have places; one on which nothing was
 /// asked for long gives way to another.
-pub(crate) struct Behaviour {
+pub struct Behaviour {
     places: SharedPlaces,
     connections: HashMap<PeerId, Vec<Connection>>,
     actions: VecDeque<Action>,
@@ -38,7 +38,7 @@ struct Connection {
 
 impl Behaviour {
     /// `inbound`: connections that others may have begun.
-    pub(crate) fn new(inbound: u32) -> Self {
+    pub fn new(inbound: u32) -> Self {
         Self {
             places: SharedPlaces::new(PlacesConfig::new(inbound as usize)),
             connections: HashMap::new(),
@@ -50,7 +50,7 @@ impl Behaviour {
     /// Opens a stream on the best connection to a peer: a direct one before a relayed one, an old
     /// one before a new one, which may be about to be closed as a duplicate. For a lane it has to be
     /// one that this side has dialled over TCP.
-    pub(crate) fn open(&mut self, peer: PeerId, purpose: Purpose, reply: StreamReply) {
+    pub fn open(&mut self, peer: PeerId, purpose: Purpose, reply: StreamReply) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
         match connections
             .iter()
@@ -64,7 +64,7 @@ impl Behaviour {
     }
 
     /// Keeps the connections to a peer open while they are idle, or no longer.
-    pub(crate) fn keep(&mut self, peer: PeerId, keep: bool) {
+    pub fn keep(&mut self, peer: PeerId, keep: bool) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
         let ids: Vec<_> = connections.iter().map(|connection| connection.id).collect();
         for id in ids {

@@ -6,7 +6,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Busy, Link, Opened, Purpose, StreamError, StreamReply};
 use futures::{FutureExt as _, future::Either};
 use libp2p::{
     Stream, StreamProtocol,
@@ -20,26 +19,31 @@ use libp2p::{
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-/// Inbound streams that wait for the behaviour. A peer may hold four open, so more are not needed.
+use super::{Busy, Link, Opened, Purpose, StreamError, StreamReply};
+
+/// Inbound streams that wait for the behaviour. The behaviour takes them at its next poll.
 const INBOUND_MAX: usize = 8;
 
-/// What the behaviour asks of one connection.
+/// What the behaviour sends to one connection.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub enum Command {
+    /// To open a stream.
     Open(Purpose, StreamReply),
+    /// To stay open while idle, or no longer.
     Keep(bool),
 }
 
 /// What one connection reports to the behaviour.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub enum Event {
+    /// A stream that the peer opened.
     Opened(Purpose, Opened),
     /// Another connection has its place.
     LostPlace,
 }
 
 /// One connection's side of the behaviour.
-pub(crate) struct Handler {
+pub struct Handler {
     opening: VecDeque<(Purpose, StreamReply)>,
     inbound: VecDeque<(Purpose, Stream)>,
     keep: Option<Busy>,

@@ -11,14 +11,15 @@ mod seat;
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use futures::{AsyncRead, AsyncWrite};
+use hubless_address::{Multiaddr, PeerId, Protocol};
 use hubless_wire::EXCHANGE_PROTOCOL;
-use libp2p::{Multiaddr, PeerId, StreamProtocol, core::Endpoint, multiaddr::Protocol};
+use libp2p::{StreamProtocol, core::Endpoint};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use self::seat::Seat;
-pub(crate) use self::{behaviour::Behaviour, seat::Busy};
-use crate::transport::{
+pub use self::{behaviour::Behaviour, seat::Busy};
+use crate::{
     carrier::Carrier,
     places::{Place, Prefix},
 };
@@ -29,10 +30,10 @@ pub(crate) const LANE_PROTOCOL: &str = "/hubless/lane/1";
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Asking.
+pub enum Purpose {
+    /// Requests and responses.
     Exchange,
-    /// Asking for a place on a lane, on which to ask then.
+    /// The pass for a lane, on which requests are sent then.
     Lane,
 }
 
@@ -46,22 +47,23 @@ impl Purpose {
 }
 
 /// Bytes both ways: a stream of a connection, or a lane.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// The connection that a stream, or a lane, belongs to. As long as there is a clone outside, the
 /// connection is not idle.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Link {
+pub struct Link {
     /// yamux does not wake the readers of a connection that this side closes, and lanes know
     /// nothing of it at all.
-    pub(crate) closed: CancellationToken,
+    pub closed: CancellationToken,
     /// Where this side has dialled it, if that was TCP and straight.
-    pub(crate) dialled: Option<SocketAddr>,
-    pub(crate) carrier: Carrier,
+    pub dialled: Option<SocketAddr>,
+    /// What carries the streams.
+    pub carrier: Carrier,
     /// Where the other end is.
-    pub(crate) from: Prefix,
+    pub from: Prefix,
     seat: Arc<Seat>,
 }
 
@@ -87,12 +89,12 @@ impl Link {
     }
 
     /// The connection keeps its place as long as this is kept.
-    pub(crate) fn busy(&self) -> Busy {
+    pub fn busy(&self) -> Busy {
         Seat::busy(&self.seat)
     }
 
-    /// The other side has just asked for something.
-    pub(crate) fn was_used(&self) {
+    /// The other side has just sent a request.
+    pub fn was_used(&self) {
         self.seat.was_used();
     }
 
@@ -103,9 +105,11 @@ impl Link {
 }
 
 /// A stream, and the connection it belongs to.
-pub(crate) struct Opened {
-    pub(crate) stream: Box<dyn Duplex>,
-    pub(crate) link: Link,
+pub struct Opened {
+    /// The bytes.
+    pub stream: Box<dyn Duplex>,
+    /// The connection.
+    pub link: Link,
 }
 
 impl fmt::Debug for Opened {
@@ -118,10 +122,13 @@ impl fmt::Debug for Opened {
 
 /// A stream that a peer opened.
 #[derive(Debug)]
-pub(crate) struct Inbound {
-    pub(crate) peer: PeerId,
-    pub(crate) purpose: Purpose,
-    pub(crate) opened: Opened,
+pub struct Inbound {
+    /// Its peer id.
+    pub peer: PeerId,
+    /// What it opened the stream for.
+    pub purpose: Purpose,
+    /// The stream.
+    pub opened: Opened,
 }
 
 /// Where a connection was dialled that is plain TCP to a host, without a relay or a name that may
@@ -153,17 +160,20 @@ struct NoPlace;
 
 /// Why a stream could not be opened on an existing connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StreamError {
+pub enum StreamError {
+    /// For a lane: none that this side dialled over TCP.
     #[error("there is no connection for it")]
     NotConnected,
+    /// It is a node of something else.
     #[error("the peer does not speak the protocol")]
     NotSpoken,
+    /// The connection failed.
     #[error("the stream could not be opened")]
     Io(#[from] io::Error),
 }
 
 /// Where the stream is waited for.
-pub(crate) type StreamReply = oneshot::Sender<Result<Opened, StreamError>>;
+pub type StreamReply = oneshot::Sender<Result<Opened, StreamError>>;
 
 #[cfg(test)]
 mod tests {

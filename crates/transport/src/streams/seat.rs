@@ -1,6 +1,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::{lock::lock, transport::places::Place};
+use hubless_sync::lock;
+
+use crate::places::Place;
 
 /// The place of a connection that the other side began, and how many keep it busy. One that this
 /// side began has none.
@@ -48,7 +50,7 @@ impl Seat {
 
 /// Keeps a connection busy until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Busy {
+pub struct Busy {
     seat: Arc<Seat>,
 }
 

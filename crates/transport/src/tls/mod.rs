@@ -51,11 +51,14 @@ pub enum TlsSetupError {
 
 /// Why a connection could not be upgraded.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsError {
+pub enum TlsError {
+    /// The connection ended, or the other side broke TLS.
     #[error("the TLS handshake failed")]
     Handshake(#[from] io::Error),
+    /// There has to be exactly one.
     #[error("the other side showed no certificate, or more than one")]
     CertificateCount,
+    /// It does not prove a peer id.
     #[error("the other side's certificate breaks a rule of libp2p")]
     Certificate(#[from] certificate::ParseError),
 }

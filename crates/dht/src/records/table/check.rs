@@ -4,7 +4,7 @@ use super::{AnnounceKey, Slot, Table, Times, shares::Shares};
 
 impl Table {
     /// Asserts that all sets agree and no quota is exceeded.
-    pub(in crate::dht::records) fn check(&self) {
+    pub(in crate::records) fn check(&self) {
         let by_provider = self
             .records
             .keys()
@@ -44,8 +44,7 @@ impl Table {
     }
 
     /// Bytes of one record in all sets, before what the trees leave empty.
-    pub(in crate::dht::records) const RECORD_BYTES: usize =
-        size_of::<((AnnounceKey, Slot), Times)>()
-            + size_of::<(Slot, AnnounceKey)>()
-            + size_of::<(u32, AnnounceKey, Slot)>();
+    pub(in crate::records) const RECORD_BYTES: usize = size_of::<((AnnounceKey, Slot), Times)>()
+        + size_of::<(Slot, AnnounceKey)>()
+        + size_of::<(u32, AnnounceKey, Slot)>();
 }

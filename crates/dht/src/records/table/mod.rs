@@ -49,7 +49,7 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{Multiaddr, PeerId};
+use hubless_address::{Multiaddr, PeerId};
 
 use self::{
     places::{Holder, crowded, stale, unlucky, unreachable},

@@ -5,14 +5,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use libp2p::{PeerId, kad, kad::QueryId};
+use hubless_dht::{AnnounceKey, Announcer, AnnouncerConfig, Priority, RecordBatch};
+use libp2p::{PeerId, kad::QueryId};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use super::{
-    announcer::{Announcer, AnnouncerConfig, Priority},
-    records::{AnnounceKey, RecordBatch, Records},
-};
+use super::{Kad, kad_records::record_key};
+use crate::info::DhtStatus;
 
 /// How often changes are written. What is lost in a crash comes back by itself.
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
@@ -22,29 +21,8 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 /// cores of the announcing node and of those that receive the records. 1 TiB of chunks needs 53 a second.
 const WALKS_PER_TICK_MAX: usize = 100;
 
-type Kad = kad::Behaviour<Records>;
-
-/// A node's part in the DHT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DhtStatus {
-    /// Peers in the routing table.
-    pub routing_peers: usize,
-    /// Whether this node answers the questions of others.
-    pub is_server: bool,
-    /// Provider records kept for others.
-    pub records: usize,
-    /// Own keys.
-    pub keys: u64,
-    /// Own keys that were announced within the time that records live.
-    pub announced: u64,
-    /// Own keys that should have been announced by now.
-    pub backlog: u64,
-    /// How long the most overdue of them has waited, if that is worth a word.
-    pub behind: Option<Duration>,
-}
-
 /// The announcer, its walks, and the way to the database.
-pub(crate) struct Announcing {
+pub(super) struct Announcing {
     announcer: Announcer,
     walks: HashMap<QueryId, AnnounceKey>,
     /// Walks that may still begin before the next tick.
@@ -55,7 +33,7 @@ pub(crate) struct Announcing {
 }
 
 impl Announcing {
-    pub(crate) fn new(
+    pub(super) fn new(
         local: PeerId,
         interval: Duration,
         kad: &mut Kad,
@@ -65,7 +43,7 @@ impl Announcing {
             interval,
             ..AnnouncerConfig::new(&local)
         };
-        let mut announcer = Announcer::new(config, kad.store_mut().take_announced());
+        let mut announcer = Announcer::new(config, kad.store_mut().records.take_announced());
         announcer.suspend();
         Self {
             announcer,
@@ -77,31 +55,33 @@ impl Announcing {
         }
     }
 
-    pub(crate) fn add(&mut self, kad: &mut Kad, keys: Vec<(AnnounceKey, Priority)>) {
+    pub(super) fn add(&mut self, kad: &mut Kad, keys: Vec<(AnnounceKey, Priority)>) {
         provide(kad, &keys);
         self.announcer.add(keys, SystemTime::now());
         self.start_walks(kad, SystemTime::now());
     }
 
-    pub(crate) fn set(&mut self, kad: &mut Kad, keys: Vec<(AnnounceKey, Priority)>) {
+    pub(super) fn set(&mut self, kad: &mut Kad, keys: Vec<(AnnounceKey, Priority)>) {
         let wanted: HashSet<AnnounceKey> = keys.iter().map(|(key, _)| *key).collect();
-        let unwanted = own_keys(kad)
-            .into_iter()
-            .filter(|key| !wanted.contains(key));
-        kad.store_mut().unprovide(unwanted);
+        let records = &mut kad.store_mut().records;
+        let unwanted: Vec<_> = records
+            .provided()
+            .filter(|key| !wanted.contains(key))
+            .collect();
+        records.unprovide(unwanted);
         provide(kad, &keys);
         self.announcer.set(keys, SystemTime::now());
         self.start_walks(kad, SystemTime::now());
     }
 
-    pub(crate) fn remove(&mut self, kad: &mut Kad, keys: Vec<AnnounceKey>) {
-        kad.store_mut().unprovide(keys.iter().copied());
+    pub(super) fn remove(&mut self, kad: &mut Kad, keys: Vec<AnnounceKey>) {
+        kad.store_mut().records.unprovide(keys.iter().copied());
         self.announcer.remove(keys);
     }
 
     /// Starts the walks that are due and writes what has changed.
-    pub(crate) fn tick(&mut self, kad: &mut Kad, has_dht: bool, now: SystemTime) {
-        kad.store_mut().tick(now);
+    pub(super) fn tick(&mut self, kad: &mut Kad, has_dht: bool, now: SystemTime) {
+        kad.store_mut().records.tick(now);
         match (has_dht, self.is_suspended) {
             (true, true) => self.announcer.resume(),
             (false, false) => self.announcer.suspend(),
@@ -117,7 +97,7 @@ impl Announcing {
     }
 
     /// A walk of ours is over.
-    pub(crate) fn walked(&mut self, kad: &mut Kad, query: QueryId, ok: bool) {
+    pub(super) fn walked(&mut self, kad: &mut Kad, query: QueryId, ok: bool) {
         let Some(key) = self.walks.remove(&query) else {
             return;
         };
@@ -127,14 +107,14 @@ impl Announcing {
     }
 
     /// Writes all that has changed; for the end.
-    pub(crate) async fn write_all(mut self, kad: &mut Kad) {
+    pub(super) async fn write_all(mut self, kad: &mut Kad) {
         let batch = self.take_batch(kad);
         if !batch.is_empty() && self.batches.send(batch).await.is_err() {
             warn!("the last DHT records could not be written");
         }
     }
 
-    pub(crate) fn status(&self) -> DhtStatus {
+    pub(super) fn status(&self) -> DhtStatus {
         let now = SystemTime::now();
         DhtStatus {
             keys: self.announcer.len(),
@@ -150,7 +130,7 @@ impl Announcing {
             && let Some(key) = self.announcer.poll(now)
         {
             self.walks_left -= 1;
-            match kad.start_providing(key.into()) {
+            match kad.start_providing(record_key(key)) {
                 Ok(query) => {
                     self.walks.insert(query, key);
                 }
@@ -175,22 +155,16 @@ impl Announcing {
     }
 
     fn take_batch(&mut self, kad: &mut Kad) -> RecordBatch {
-        let mut batch = kad.store_mut().take_batch();
+        let mut batch = kad.store_mut().records.take_batch();
         batch.extend(self.announcer.take_dirty());
         batch
     }
 }
 
-/// Own keys are answered for at once, announced or not.
+/// This node is listed as a provider of own keys at once, announced or not.
 fn provide(kad: &mut Kad, keys: &[(AnnounceKey, Priority)]) {
-    if let Err(error) = kad.store_mut().provide(keys.iter().map(|(key, _)| *key)) {
+    let keys = keys.iter().map(|(key, _)| *key);
+    if let Err(error) = kad.store_mut().records.provide(keys) {
         warn!(%error, "not all keys can be provided");
     }
-}
-
-fn own_keys(kad: &mut Kad) -> Vec<AnnounceKey> {
-    let provided = kad::store::RecordStore::provided(kad.store_mut());
-    provided
-        .filter_map(|record| AnnounceKey::try_from(&record.key).ok())
-        .collect()
 }

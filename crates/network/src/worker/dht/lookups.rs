@@ -2,23 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use libp2p::{Multiaddr, PeerId, kad::QueryId};
+use libp2p::{PeerId, kad::QueryId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::info::Provider;
 
 /// Providers that one walk reports. A caller that needs more peers asks those it has.
 pub(crate) const PROVIDERS_PER_LOOKUP_MAX: usize = 256;
 
 /// Walks for providers at once; others wait for their turn.
 pub(crate) const LOOKUPS_MAX: usize = 64;
-
-/// A node that holds something, as far as the DHT knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider {
-    /// Its peer id.
-    pub peer_id: PeerId,
-    /// Where it may be found; may be empty.
-    pub addresses: Vec<Multiaddr>,
-}
 
 struct Lookup {
     seen: HashSet<PeerId>,
@@ -28,12 +21,12 @@ struct Lookup {
 
 /// Walks for providers in progress.
 #[derive(Default)]
-pub(crate) struct Lookups {
+pub(super) struct Lookups {
     lookups: HashMap<QueryId, Lookup>,
 }
 
 impl Lookups {
-    pub(crate) fn begun(
+    pub(super) fn begun(
         &mut self,
         query: QueryId,
         found: mpsc::Sender<Provider>,
@@ -48,7 +41,7 @@ impl Lookups {
     }
 
     /// Which of these have not been reported yet.
-    pub(crate) fn unseen(&self, query: QueryId, peers: HashSet<PeerId>) -> Vec<PeerId> {
+    pub(super) fn unseen(&self, query: QueryId, peers: HashSet<PeerId>) -> Vec<PeerId> {
         let Some(lookup) = self.lookups.get(&query) else {
             return Vec::new();
         };
@@ -59,7 +52,7 @@ impl Lookups {
     }
 
     /// Reports a provider. Returns whether more are wanted.
-    pub(crate) fn found(&mut self, query: QueryId, provider: Provider) -> bool {
+    pub(super) fn found(&mut self, query: QueryId, provider: Provider) -> bool {
         let Some(lookup) = self.lookups.get_mut(&query) else {
             return false;
         };
@@ -70,14 +63,14 @@ impl Lookups {
     }
 
     /// Whether the caller still waits.
-    pub(crate) fn is_wanted(&self, query: QueryId) -> bool {
+    pub(super) fn is_wanted(&self, query: QueryId) -> bool {
         self.lookups
             .get(&query)
             .is_some_and(|lookup| !lookup.found.is_closed())
     }
 
     /// The walk is over, which the listener sees as the end of the channel.
-    pub(crate) fn ended(&mut self, query: QueryId) {
+    pub(super) fn ended(&mut self, query: QueryId) {
         self.lookups.remove(&query);
     }
 }

@@ -1,7 +1,20 @@
 //! Drives kad: own keys that are announced, walks for providers, records of other nodes.
+//!
+//! ```text
+//! announcing   drives the announcer: walks for own keys, and what of them goes to the database
+//! lookups      walks for providers that a caller waits for
+//! kad_records  the records of `dht` as kad stores them
+//! ```
+
+mod announcing;
+mod kad_records;
+mod lookups;
 
 use std::time::{Duration, SystemTime};
 
+use hubless_address::{Reach, is_meant_for_us, split_peer_id};
+use hubless_dht::{AnnounceKey, Priority, RecordBatch};
+use hubless_transport::{bans::Bans, guard::DialPolicy};
 use hubless_wire::KAD_PROTOCOL;
 use libp2p::{
     Multiaddr, PeerId,
@@ -13,22 +26,15 @@ use libp2p::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::{debug, trace};
 
-use super::{behaviour::Behaviour, dialer::ADDRESSES_PER_DIAL_MAX, peers::Peers};
-use crate::{
-    dht::{
-        announcer::Priority,
-        announcing::{Announcing, DhtStatus},
-        lookups::{Lookups, Provider},
-        records::{AnnounceKey, RecordBatch, Records},
-    },
-    transport::{
-        bans::Bans,
-        guard::DialPolicy,
-        reach::{Reach, is_meant_for_us, split_peer_id},
-    },
+use self::{announcing::Announcing, kad_records::record_key, lookups::Lookups};
+pub(crate) use self::{
+    kad_records::KadRecords,
+    lookups::{LOOKUPS_MAX, PROVIDERS_PER_LOOKUP_MAX},
 };
+use super::{behaviour::Behaviour, dialer::ADDRESSES_PER_DIAL_MAX, peers::Peers};
+use crate::info::{DhtStatus, Provider};
 
-type Kad = kad::Behaviour<Records>;
+type Kad = kad::Behaviour<KadRecords>;
 
 /// What the node does in the DHT.
 pub(super) struct Dht {
@@ -80,7 +86,7 @@ impl Dht {
         found: mpsc::Sender<Provider>,
         permit: OwnedSemaphorePermit,
     ) {
-        let query = kad.get_providers(key.into());
+        let query = kad.get_providers(record_key(key));
         self.lookups.begun(query, found, permit);
     }
 
@@ -98,7 +104,7 @@ impl Dht {
         DhtStatus {
             routing_peers: routing_peers(kad),
             is_server: kad.mode() == kad::Mode::Server,
-            records: kad.store_mut().foreign_records(),
+            records: kad.store_mut().records.foreign_records(),
             ..self.announcing.status()
         }
     }
