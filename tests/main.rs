@@ -13,6 +13,7 @@ mod json;
 mod large_and_many;
 mod limits;
 mod lying_peer;
+mod many_networks;
 mod many_sources;
 mod namespaces;
 mod never_start_over;

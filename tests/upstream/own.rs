@@ -50,11 +50,9 @@ fn an_upstream_without_a_gateway_is_warned_of() {
         let machine = lab.machine("machine").with("HUBLESS_GATEWAY", gateway);
         let args = ["serve", "--upstream", &hub.url];
         let node = machine.start(args);
-        until("it listens", LIMIT, || {
-            match machine.home.join("node.sock").exists() {
-                true => Ok(()),
-                false => Err(node.stderr()),
-            }
+        until("it serves", LIMIT, || {
+            let log = node.stderr();
+            log.contains("serving from").then_some(()).ok_or(log)
         });
         node.signal(Signal::TERM);
         let log = node.wait(LIMIT).ok().stderr;
