@@ -59,6 +59,19 @@ pub(crate) fn get_held(
     }
 }
 
+/// When a file was last used, in milliseconds since 1970; 0 if that is not known. A time that was
+/// altered on the disk counts as none: the file only seems older than it is.
+pub(crate) fn get_use(
+    table: &Rows<impl ReadableTable<Hash, &'static [u8]>>,
+    file: FileHash,
+) -> TxResult<u64> {
+    match table.get(file.as_bytes()) {
+        Ok(at) => Ok(at.map_or(0, |at| at.try_into().map_or(0, u64::from_le_bytes))),
+        Err(TxError::Malformed(_)) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) fn encode_list(list: &ChunkList) -> Vec<u8> {
     let cvs = list.cvs().iter().flat_map(|cv| cv.as_bytes());
     list.size()

@@ -11,7 +11,7 @@ use crate::{
     database::Database,
     digests,
     error::IndexError,
-    file_rows::{decode_list, encode_list, get_held, get_record, put_record, records},
+    file_rows::{decode_list, encode_list, get_held, get_record, get_use, put_record, records},
     presence::Presence,
     record::{FileLocation, Record},
     tables,
@@ -103,12 +103,11 @@ impl FileTable<'_> {
         step: impl Fn(&mut T, FileHash, Record, u64),
     ) -> Result<T, IndexError> {
         self.database.read(|read| {
-            let uses = read.open_table(tables::USED)?;
+            let uses = tables::USED.read(read)?;
             let mut sum = start();
             for row in records(&tables::FILES.read(read)?)? {
                 let (file, record) = row?;
-                let used = uses.get(file.as_bytes())?.map_or(0, |used| used.value());
-                step(&mut sum, file, record, used);
+                step(&mut sum, file, record, get_use(&uses, file)?);
             }
             Ok(sum)
         })
@@ -214,9 +213,9 @@ impl FileTable<'_> {
 }
 
 pub(crate) fn write_uses(write: &WriteTransaction, uses: &[(FileHash, u64)]) -> TxResult<()> {
-    let mut table = write.open_table(tables::USED)?;
+    let mut table = tables::USED.write(write)?;
     for (file, at) in uses {
-        table.insert(file.as_bytes(), at)?;
+        table.insert(file.as_bytes(), &at.to_le_bytes())?;
     }
     Ok(())
 }
@@ -226,7 +225,7 @@ fn remove_rows(write: &WriteTransaction, files: &[FileHash]) -> TxResult<Vec<(Fi
     let mut held = tables::HELD.write(write)?;
     let mut lists = write.open_table(tables::CHUNK_LISTS)?;
     let mut inline = write.open_table(tables::INLINE)?;
-    let mut uses = write.open_table(tables::USED)?;
+    let mut uses = tables::USED.write(write)?;
     let mut removed = Vec::new();
     for file in files {
         uses.remove(file.as_bytes())?;
@@ -240,4 +239,31 @@ fn remove_rows(write: &WriteTransaction, files: &[FileHash]) -> TxResult<Vec<(Fi
     }
     digests::forget(write, files)?;
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::new_index;
+
+    #[test]
+    fn a_time_of_use_that_was_altered_on_the_disk_counts_as_none() {
+        let (_home, index) = new_index();
+        let file = FileHash::new([1; 32]);
+        let none = ChunkSet::empty(2);
+        index.files().make_partial(file, 300_000, &none).unwrap();
+        index.files().put_uses(&[(file, 7)]).unwrap();
+        let used = || {
+            let last = |last: &mut u64, _, _, used| *last = used;
+            index.files().fold_with_use(|| 1, last).unwrap()
+        };
+        assert_eq!(used(), 7);
+        let alter = |write: &WriteTransaction| {
+            let mut uses = tables::USED.write(write)?;
+            uses.table.insert(file.as_bytes(), &[8; 16][..])?;
+            Ok(())
+        };
+        index.database.write(alter).unwrap();
+        assert_eq!(used(), 0);
+    }
 }

@@ -11,6 +11,10 @@ use crate::{
     tx::{TxError, TxResult},
 };
 
+// The tables of version 3 whose values had no checksum.
+const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v1");
+const REMOVED: TableDefinition<&[u8], ()> = TableDefinition::new("removed.v1");
+
 // The tables of versions 1 and 2 whose values had no checksum; version 1 had the first four.
 const FILES: TableDefinition<Hash, &[u8]> = TableDefinition::new("files.v1");
 const HELD: TableDefinition<Hash, &[u8]> = TableDefinition::new("held.v1");
@@ -35,6 +39,12 @@ pub(crate) fn from_versions_1_and_2(write: &WriteTransaction) -> TxResult<()> {
     seal(write, REPOS, &tables::REPOS)?;
     seal(write, REFS, &tables::REFS)?;
     seal(write, REVISIONS, &tables::REVISIONS)
+}
+
+/// Moves the rows of the tables that version 3 added.
+pub(crate) fn from_version_3(write: &WriteTransaction) -> TxResult<()> {
+    seal(write, USED, &tables::USED)?;
+    seal(write, REMOVED, &tables::REMOVED)
 }
 
 /// Nothing is known of when these files were last right, so all are checked before their bytes are

@@ -11,8 +11,15 @@ use hubless_disk::{Access, Disk, DiskError, DiskFile, Home, IoContext, process_t
 use redb::WriteTransaction;
 
 use crate::{
-    database::Database, error::IndexError, index::Index, migrate::from_versions_1_and_2,
-    overlay::pages_are_right, record::seconds_since_1970, salvage::salvage, tables, tx::TxResult,
+    database::Database,
+    error::IndexError,
+    index::Index,
+    migrate::{from_version_3, from_versions_1_and_2},
+    overlay::pages_are_right,
+    record::seconds_since_1970,
+    salvage::salvage,
+    tables,
+    tx::TxResult,
 };
 
 /// A row that a flipped bit hides is missed by no reader, so the pages are compared with their
@@ -235,9 +242,12 @@ fn make_tables(index: &Database) -> Result<(), IndexError> {
     index.write(open_all)
 }
 
-fn migrate(index: &Database) -> Result<(), IndexError> {
+fn migrate(index: &Database, schema: u64) -> Result<(), IndexError> {
     index.write(|write| {
-        from_versions_1_and_2(write)?;
+        if schema < 3 {
+            from_versions_1_and_2(write)?;
+        }
+        from_version_3(write)?;
         open_all(write)
     })
 }
@@ -259,8 +269,8 @@ fn open_all(write: &WriteTransaction) -> TxResult<()> {
     tables::REPOS.write(write)?;
     tables::REFS.write(write)?;
     tables::REVISIONS.write(write)?;
-    write.open_table(tables::USED)?;
-    write.open_table(tables::REMOVED)?;
+    tables::USED.write(write)?;
+    tables::REMOVED.write(write)?;
     tables::HISTORIES.write(write)?;
     Ok(())
 }
@@ -272,7 +282,7 @@ fn check_schema(index: &Database, path: &Path) -> Result<(), IndexError> {
     })?;
     match schema {
         Some(tables::SCHEMA) => Ok(()),
-        Some(1 | 2) => migrate(index),
+        Some(older @ 1..tables::SCHEMA) => migrate(index, older),
         Some(found) if found > tables::SCHEMA => Err(IndexError::Newer {
             path: path.to_owned(),
             found,

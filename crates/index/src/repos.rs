@@ -124,8 +124,8 @@ impl RepoTable<'_> {
             refs.table.retain_in(rows.clone(), |_, _| false)?;
             let mut revisions = tables::REVISIONS.write(write)?;
             revisions.table.retain_in(rows.clone(), |_, _| false)?;
-            let mut removed = write.open_table(tables::REMOVED)?;
-            removed.retain_in(rows.clone(), |_, ()| false)?;
+            let mut removed = tables::REMOVED.write(write)?;
+            removed.table.retain_in(rows.clone(), |_, _| false)?;
             let mut histories = tables::HISTORIES.write(write)?;
             histories.table.retain_in(rows, |_, _| false)?;
             let was_there = tables::REPOS.write(write)?.remove(&key[..])?;

@@ -138,7 +138,7 @@ impl RevisionTable<'_> {
             if revisions.get(&key[..])?.is_none() {
                 return Ok(Err(Refusal::NoRevision(commit)));
             }
-            write.open_table(tables::REMOVED)?.insert(&key[..], ())?;
+            tables::REMOVED.write(write)?.insert(&key[..], &[])?;
             Ok(Ok(()))
         })?;
         removed.map_err(|refusal| refusal.explain(repo))
@@ -148,7 +148,7 @@ impl RevisionTable<'_> {
     pub fn is_content_removed(self, repo: &RepoId, commit: CommitId) -> Result<bool, IndexError> {
         let key = row_key(repo, commit.as_bytes());
         self.database.read(|read| {
-            let table = read.open_table(tables::REMOVED)?;
+            let table = tables::REMOVED.read(read)?;
             Ok(table.get(&key[..])?.is_some())
         })
     }
@@ -165,7 +165,7 @@ impl RevisionTable<'_> {
         self.database.read(|read| {
             let mut all = Vec::new();
             let repos = tables::REPOS.read(read)?;
-            let removed = read.open_table(tables::REMOVED)?;
+            let removed = tables::REMOVED.read(read)?;
             let (mut repo, mut of_upstream) = (Vec::new(), false);
             for row in tables::REVISIONS.read(read)?.iter()? {
                 let (key, value) = row?;
@@ -202,7 +202,7 @@ impl RevisionTable<'_> {
     /// Whether a revision names this model.
     pub fn is_named(self, model: ContentHash) -> Result<bool, IndexError> {
         self.database.read(|read| {
-            let removed = read.open_table(tables::REMOVED)?;
+            let removed = tables::REMOVED.read(read)?;
             for row in tables::REVISIONS.read(read)?.iter()? {
                 let (key, value) = row?;
                 if removed.get(key.value())?.is_some() {
@@ -228,7 +228,7 @@ fn write_row(
     revision: &[u8],
 ) -> TxResult<Result<(), Refusal>> {
     let key = row_key(repo, commit.as_bytes());
-    write.open_table(tables::REMOVED)?.remove(&key[..])?;
+    tables::REMOVED.write(write)?.remove(&key[..])?;
     let mut table = tables::REVISIONS.write(write)?;
     table.insert(&key[..], revision)?;
     let rows = rows_of(repo);

@@ -104,8 +104,7 @@ impl Copy<'_> {
         self.sealed(&tables::REPOS, Said)?;
         self.sealed(&tables::REFS, Said)?;
         self.sealed(&tables::REVISIONS, Said)?;
-        let any = |_: &[u8], _: &[u8]| true;
-        self.copy(tables::REMOVED, "the mark of a removed revision", Said, any)?;
+        self.sealed(&tables::REMOVED, Said)?;
         let manifest =
             |key: &[u8], value: &[u8]| ContentHash::of_manifest_bytes(value).as_bytes() == key;
         self.copy(tables::MANIFESTS, "a manifest", Said, manifest)?;
@@ -122,7 +121,8 @@ impl Copy<'_> {
         self.sealed(&tables::DIGESTS, Derived)?;
         self.sealed(&tables::SHA256S, Derived)?;
         self.sealed(&tables::GIT_BLOBS, Derived)?;
-        self.copy(tables::USED, "the time of a use", Derived, any)
+        self.sealed(&tables::USED, Derived)?;
+        self.sealed(&tables::HISTORIES, Derived)
     }
 
     fn sealed<K: Key + 'static>(&mut self, table: &Sealed<K>, kind: Rows) -> TxResult<()> {
@@ -224,3 +224,6 @@ impl StorageBackend for Bounded {
         Err(io::ErrorKind::PermissionDenied.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

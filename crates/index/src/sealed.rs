@@ -161,3 +161,6 @@ fn checksum_of(table: &str, key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
     checksum.copy_from_slice(&hash.as_bytes()[..CHECKSUM_BYTES]);
     checksum
 }
+
+#[cfg(test)]
+mod tests;

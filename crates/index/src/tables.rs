@@ -5,7 +5,7 @@
 //! written by earlier versions is named and read in `migrate.rs` alone.
 //!
 //! A chunk list, a manifest and the bytes of a file prove themselves: they are what their key is the
-//! hash of. All other values carry a checksum, but for times, which are no loss.
+//! hash of. All other values of rows carry a checksum.
 
 use redb::TableDefinition;
 
@@ -16,8 +16,8 @@ pub(crate) type Hash = &'static [u8; 32];
 
 /// The version of all of this. A store with a higher one is not opened; one with a lower one is
 /// brought to this version. Version 1 ended with [`RECORDS`]; in versions 1 and 2 no value had a
-/// checksum.
-pub(crate) const SCHEMA: u64 = 3;
+/// checksum, in version 3 those of [`USED`] and [`REMOVED`] had none.
+pub(crate) const SCHEMA: u64 = 4;
 
 /// Key of the schema's version in [`META`].
 pub(crate) const META_SCHEMA: &str = "schema";
@@ -69,11 +69,13 @@ pub(crate) const REFS: Sealed<&[u8]> = Sealed::new("refs.v2", "where a ref leads
 /// Repo, then the id of a revision, 20 bytes -> the encoded revision.
 pub(crate) const REVISIONS: Sealed<&[u8]> = Sealed::new("revisions.v2", "a revision");
 
-/// File hash -> when the file was last read or brought, milliseconds since 1970, to the hour.
-pub(crate) const USED: TableDefinition<Hash, u64> = TableDefinition::new("used.v1");
+/// File hash -> when the file was last read or brought, milliseconds since 1970, to the hour: 8 bytes,
+/// little-endian.
+pub(crate) const USED: Sealed<Hash> = Sealed::new("used.v2", "the time of a use");
 
 /// Repo, then the id of a revision -> nothing: the content of the revision was removed here.
-pub(crate) const REMOVED: TableDefinition<&[u8], ()> = TableDefinition::new("removed.v1");
+pub(crate) const REMOVED: Sealed<&[u8]> =
+    Sealed::new("removed.v2", "the mark of a removed revision");
 
 /// Repo, then the id of a commit -> its history, in JSON; see `histories.rs`.
 pub(crate) const HISTORIES: Sealed<&[u8]> = Sealed::new("histories.v1", "a history");

@@ -15,6 +15,25 @@ use hubless_store::{ExportOptions, StoreErrorKind};
 /// Crashes of a run in CI; `scripts/soak crash` asks for more.
 const STATES: u64 = 5_000;
 
+/// States between two lines that say how many a run has checked: an interrupted one has said something.
+const STATES_PER_LINE: usize = 1_000;
+
+/// How far a run is.
+struct Run {
+    states: usize,
+    seed: u64,
+    checked: AtomicUsize,
+}
+
+impl Run {
+    fn note_checked(&self) {
+        let checked = self.checked.fetch_add(1, Ordering::Relaxed) + 1;
+        if checked.is_multiple_of(STATES_PER_LINE) {
+            println!("{checked} of {} crashes checked", self.states);
+        }
+    }
+}
+
 /// A crash at `position` of the log, of which chance decides what survives.
 fn check(journal: &Journal, disk: &SimDisk, position: usize, case: &str) {
     let exported = disk
@@ -55,7 +74,8 @@ fn check(journal: &Journal, disk: &SimDisk, position: usize, case: &str) {
 }
 
 /// Runs a workload once, and crashes it `states` times.
-fn crash(number: usize, states: usize, seed: u64) -> usize {
+fn crash(number: usize, states: usize, whole: &Run) {
+    let seed = whole.seed;
     let (name, run) = WORKLOADS[number];
     let mut journal = Journal::new();
     let mut durable = journal.disk.durable();
@@ -80,29 +100,34 @@ fn crash(number: usize, states: usize, seed: u64) -> usize {
             log.len()
         );
         check(&journal, &durable.crash(&mut survivors), position, &case);
+        whole.note_checked();
     }
-    states
 }
 
 #[test]
 fn after_any_crash_all_that_was_acknowledged_is_there_and_nothing_else_is_claimed() {
-    let states = number("HUBLESS_CRASH_STATES", STATES) as usize;
-    let seed = number("HUBLESS_CRASH_SEED", 1);
-    println!("{states} crashes, HUBLESS_CRASH_SEED={seed}");
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let whole = Run {
+        states: number("HUBLESS_CRASH_STATES", STATES) as usize,
+        seed: number("HUBLESS_CRASH_SEED", 1),
+        checked: AtomicUsize::new(0),
+    };
+    println!(
+        "{} crashes, HUBLESS_CRASH_SEED={}",
+        whole.states, whole.seed
+    );
+    let next = AtomicUsize::new(0);
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let work = || {
             while let number @ 0.. = next.fetch_add(1, Ordering::Relaxed)
                 && number < WORKLOADS.len()
             {
-                let share = states.div_ceil(WORKLOADS.len());
-                done.fetch_add(crash(number, share, seed), Ordering::Relaxed);
+                crash(number, whole.states.div_ceil(WORKLOADS.len()), &whole);
             }
         };
         (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
-    assert!(done.into_inner() >= states);
+    assert!(whole.checked.into_inner() >= whole.states);
 }
 
 #[test]

@@ -175,7 +175,8 @@ fn an_export_reads_each_small_file_once() {
         Store::open_on(on_disk, Path::new("/home"), StoreOptions::default()).unwrap()
     };
     let store = open();
-    // Three times what the index keeps in memory of itself; each value fills its page.
+    // Three times what the index keeps in memory of itself. The value of each file takes a page of
+    // `CHUNK` bytes, which is read as a whole.
     let files = (0..200).map(|n| (format!("{n}"), bytes(n, CHUNK - 4096)));
     let files: Files = files.collect();
     let model = store.put_manifest(&manifest_of(&files)).unwrap();
@@ -190,9 +191,10 @@ fn an_export_reads_each_small_file_once() {
         (exported.files, exported.copied_bytes),
         (200, exported.bytes)
     );
-    // The index is read as well; each file twice would be more than half as much again.
-    let most = exported.bytes * 5 / 4;
-    assert!(read <= most, "{read} of {}", exported.bytes);
+    // The rest, pages of other tables and those that lead to values, is less than one file. Debug builds
+    // of redb walk all pages when they open a database, and keep some: then less than all is read here.
+    let most = (files.len() * CHUNK + CHUNK / 2) as u64;
+    assert!(read <= most, "{read} of at most {most}");
     for (name, data) in &files {
         let path = Path::new("/target/out").join(name);
         assert!(disk.read(&path).as_ref() == Some(data), "{name}");

@@ -1,6 +1,7 @@
 //! Stores that earlier versions wrote can be read. `data/v1` was written with [`write_v1`] when the
-//! index had schema 1, `data/v2` with the same and what [`read_v2`] looks for when it had schema 2;
-//! never write them anew.
+//! index had schema 1, `data/v2` with the same and what [`read_v2`] reads when it had schema 2,
+//! `data/v3` by `hubless add`, `name set` and `rm NAME@REVISION` when it had schema 3; never write them
+//! anew.
 
 use std::{fs, path::Path};
 
@@ -49,6 +50,28 @@ fn a_store_of_version_2_opens_and_reads() {
     read_v1(&store);
     store.close().unwrap();
     read_v2(&open(home.path()));
+}
+
+#[test]
+fn a_store_of_version_3_opens_and_reads() {
+    let home = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v3");
+    copy_tree(&data, home.path());
+    for _ in 0..2 {
+        let store = open(home.path());
+        for data in model_v1().values() {
+            let range = store.read_range(list_of(data).file(), 0, data.len() as u64);
+            assert_eq!(range.unwrap(), *data);
+        }
+        let id = RepoId::new(RepoKind::Model, "org/name").unwrap();
+        let revisions = store.revisions(&id).unwrap();
+        let removed = revisions
+            .iter()
+            .map(|id_of| store.is_content_removed(&id, *id_of));
+        let removed: Vec<bool> = removed.map(Result::unwrap).collect();
+        assert_eq!(removed, [true, false]);
+        store.close().unwrap();
+    }
 }
 
 /// Nothing is known of when files of such a store were last right.
