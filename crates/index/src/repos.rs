@@ -19,7 +19,7 @@ use crate::{
     tx::{TxError, TxResult},
 };
 
-/// Repos of a store. A mirror learns of one whenever a client asks for it, so clients would make
+/// Repos of a store. A mirror adds one whenever a client asks for it, so clients would make
 /// the index grow; the whole of the largest hub has some millions.
 pub const REPOS_MAX: u64 = 1_000_000;
 

@@ -11,7 +11,7 @@
 //!   [`VerifiedChunk`](hubless_content::VerifiedChunk). Bytes whose BLAKE3 is not known, as other
 //!   hubs have them, wait aside until all are there and prove what was expected
 //!   ([`Store::incoming`]).
-//! - **Data before index.** Bytes are written and synced, then the index learns of them. After a
+//! - **Data before index.** Bytes are written and synced before their rows in the index. After a
 //!   crash it may claim less than is there, never more; [`Store::recover`] finds the rest.
 //! - **Group commits.** What is put can be read and counts as held at once; it is made durable in
 //!   groups, by bytes and by time. [`Store::flush`] waits for it.

@@ -2,7 +2,7 @@
 //!
 //! A group commit makes durable what waits and publishes complete files (`group.rs`); imports put their
 //! files in place (`place.rs`); damaged chunks are held no longer (`reject.rs`); garbage is removed
-//! (`remove.rs`). All of them hold the commit lock, write data before the index learns of it, and let
+//! (`remove.rs`). All of them hold the commit lock, write data before its row in the index, and let
 //! the index forget before data goes.
 
 pub(crate) mod group;

@@ -85,7 +85,7 @@ impl Store {
         self.work.tidy_lost()
     }
 
-    /// Looks for chunks of a partial file that were written but not committed, or of one that was put
+    /// Finds chunks of a partial file that were written but not committed, or of one that was put
     /// aside because the index did not know it; verifies them, and returns how many are held again.
     /// It needs the chunk list, and searches each file once; where nothing was written it does not read.
     ///

@@ -108,12 +108,12 @@ impl Files {
     pub(crate) fn check_externals(&self) -> Result<Vec<ExternalChange>, StoreError> {
         let mut changes = Vec::new();
         for (file, record, external) in self.externals()? {
-            let (now, looked_at) = self.look_at(file, &record, &external)?;
+            let (now, inspected) = self.inspect(file, &record, &external)?;
             if now == external {
                 continue;
             }
             let was_replaced = !self.replace_external(file, &record, &now)?;
-            if !was_replaced && (now.stale != external.stale || (now.stale && looked_at)) {
+            if !was_replaced && (now.stale != external.stale || (now.stale && inspected)) {
                 changes.push(ExternalChange {
                     file,
                     path: now.path,
@@ -170,7 +170,7 @@ impl Files {
     }
 
     /// What is to be recorded of an external file now, and whether it was read for that.
-    fn look_at(
+    fn inspect(
         &self,
         file: FileHash,
         record: &Record,

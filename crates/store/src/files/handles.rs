@@ -15,7 +15,7 @@ use crate::{
 /// Open files, unless the caller has fewer descriptors: a store never needs more than this, and a few.
 pub(crate) const HANDLES_MAX: usize = 128;
 
-/// An open file of the store. `partial` tells apart the files that one hash may have one after
+/// An open file of the store. `partial` distinguishes the files that one hash may have one after
 /// the other: what was collected and is fetched again is another file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct HandleKey {
@@ -109,7 +109,7 @@ impl Files {
         }
     }
 
-    /// Reads a chunk of a file that is open, if that needs no wait and `is_right` says so afterwards.
+    /// Reads a chunk of a file that is open, if that needs no wait and `is_right` returns true afterwards.
     pub(super) fn read_open(
         &self,
         file: FileHash,

@@ -105,7 +105,7 @@ impl ChunkSource for InlineFile<'_> {
 impl Files {
     /// The chunk of a file that has only one, hashed on every call. Its hash is the file's address: one
     /// look-up and one hash prove it, without the file's record and chunk list. `None` if the file has
-    /// more chunks, is not held, or its bytes are wrong; the other ways to read tell these apart.
+    /// more chunks, is not held, or its bytes are wrong; the other ways to read distinguish these.
     pub(crate) fn proven_inline(
         &self,
         file: FileHash,

@@ -1,6 +1,6 @@
 //! Files that are being fetched: which of their chunks are held, in memory.
 //!
-//! A chunk is held from the moment its bytes are written. The index learns of it with the next
+//! A chunk is held from the moment its bytes are written. Its row in the index is written by the next
 //! group commit; until then this is the only place that knows.
 
 use std::{

@@ -105,7 +105,7 @@ impl Export<'_> {
         let mut users = Vec::new();
         for entry in entries {
             let there = match self.target.find(&entry.path)? {
-                Some(spot) => self.look_at(&spot, entry, force)?,
+                Some(spot) => self.inspect(&spot, entry, force)?,
                 None => TargetEntry::Nothing,
             };
             if matches!(there, TargetEntry::Users) {
@@ -122,7 +122,7 @@ impl Export<'_> {
         }
     }
 
-    fn look_at(
+    fn inspect(
         &self,
         spot: &Spot,
         entry: &ManifestEntry,

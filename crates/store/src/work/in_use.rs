@@ -97,7 +97,7 @@ pub struct FilesGuard {
 }
 
 impl FilesGuard {
-    /// From now on `file` is kept. Add it before looking whether it is held.
+    /// From now on `file` is kept. Add it before you check whether it is held.
     pub fn add(&self, file: FileHash) {
         lock(&self.files).push(file);
         let mut state = self.in_use.lock();

@@ -33,7 +33,7 @@ fn written_chunks(
 }
 
 impl Work {
-    /// Looks for chunks of a partial file that were written but not committed, or of one that was put
+    /// Finds chunks of a partial file that were written but not committed, or of one that was put
     /// aside because the index did not know it; verifies them, and returns how many are held again.
     /// It needs the chunk list, and searches each file once; where nothing was written it does not read.
     pub(crate) fn recover(&self, file: FileHash) -> Result<u32, StoreError> {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_written_chunk_is_looked_at_once() {
+    fn each_written_chunk_is_read_once() {
         let chunk = CHUNK_SIZE as u64;
         let extents = vec![10..20, chunk - 1..chunk + 1, 3 * chunk..9 * chunk];
         let indices: Vec<u32> = written_chunks(5 * chunk, extents)

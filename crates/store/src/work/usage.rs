@@ -1,4 +1,4 @@
-//! How much there is, without looking at each of it.
+//! How much there is, without reading each row.
 
 use hubless_disk::IoContext;
 

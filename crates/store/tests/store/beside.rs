@@ -7,7 +7,7 @@ use std::{
 
 use crate::common::*;
 
-/// Rounds of adding and removing: without the second look, some dozen were enough.
+/// Rounds of adding and removing: without the second check, some dozen were enough.
 const ROUNDS: u32 = 60;
 
 #[test]

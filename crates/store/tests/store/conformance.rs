@@ -175,7 +175,7 @@ fn a_size_that_only_a_lying_manifest_claims_does_not_stay() {
     let store = open(home.path());
     let data = bytes(1, 2 * CHUNK + 100);
     let list = list_of(&data);
-    // The chaining values are right, the size is not: only the last chunk can tell.
+    // The chaining values are right, the size is not: only the last chunk can show it.
     let lie = hubless_content::ChunkList::prove(list.file(), list.size() - 50, list.cvs().to_vec())
         .unwrap();
     store.put_chunk_list(&lie).unwrap();

@@ -208,7 +208,7 @@ fn a_full_disk_leaves_the_store_readable_and_the_fetch_goes_on_when_there_is_roo
 
 #[test]
 fn chunks_that_a_killed_process_had_written_are_found_again() {
-    // The index hears of chunks 200 ms after the first of them: the kill must come before.
+    // Chunks are committed 200 ms after the first of them: the kill must come before.
     const COMMIT_AFTER: Duration = Duration::from_millis(200);
     let data = bytes(1, 6 * CHUNK);
     let file = list_of(&data).file();

@@ -155,8 +155,8 @@ fn files_that_are_gone_or_short_are_fetched_again() {
     }
 }
 
-/// Writes a file that was last changed so many seconds from now: some file systems tell no two
-/// changes within some milliseconds from each other.
+/// Writes a file that was last changed so many seconds from now: some file systems give two changes
+/// within some milliseconds the same time.
 fn write_at(path: &Path, data: &[u8], seconds: u64) {
     fs::write(path, data).unwrap();
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();

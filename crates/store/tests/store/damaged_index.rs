@@ -81,7 +81,7 @@ struct Seen {
     partial: Option<Vec<u32>>,
 }
 
-fn look(store: &Store) -> Result<Seen, StoreError> {
+fn observe(store: &Store) -> Result<Seen, StoreError> {
     let repo = "org/name".parse().unwrap();
     let mut seen = Seen {
         models: store.models()?,
@@ -115,7 +115,7 @@ enum Outcome {
 
 fn outcome_of(home: &Path, truth: &Seen) -> Result<Outcome, StoreError> {
     let store = Store::open(home, StoreOptions::default())?;
-    let seen = look(&store)?;
+    let seen = observe(&store)?;
     if home.join("store.redb.damaged").exists() {
         assert_only_what_can_be_had_again_is_lost(&store, &seen, truth);
         return Ok(Outcome::MadeAnew);
@@ -127,7 +127,7 @@ fn outcome_of(home: &Path, truth: &Seen) -> Result<Outcome, StoreError> {
     if !report.is_good() {
         return Ok(Outcome::Found);
     }
-    assert_eq!(look(&store)?, *truth, "lost, and not found");
+    assert_eq!(observe(&store)?, *truth, "lost, and not found");
     Ok(Outcome::Found)
 }
 
@@ -144,7 +144,7 @@ fn assert_only_what_can_be_had_again_is_lost(store: &Store, seen: &Seen, truth: 
     assert!(none_is_wrong(seen), "wrong bytes");
     // A check takes back what was put aside, and names the rest.
     let report = store.verify(None, &()).unwrap();
-    let after = look(store).unwrap();
+    let after = observe(store).unwrap();
     assert!(none_is_wrong(&after), "wrong bytes");
     let all = after.files == truth.files;
     assert!(all || !report.is_good(), "lost, and not found: {report:?}");
@@ -185,7 +185,7 @@ fn check_image(template: &Path, truth: &Seen, image: &[u8], name: &str) -> Outco
 fn an_altered_bit_or_byte_is_refused_found_or_harmless() {
     let (template, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(template.path(), tree.path());
-    let truth = look(&open(template.path())).unwrap();
+    let truth = observe(&open(template.path())).unwrap();
     let good = fs::read(template.path().join("store.redb")).unwrap();
     // Most of the file is empty: half of the images are altered where it is not.
     let used: Vec<usize> = (0..good.len()).filter(|at| good[*at] != 0).collect();
@@ -219,7 +219,7 @@ fn an_altered_bit_or_byte_is_refused_found_or_harmless() {
 fn a_cut_or_overwritten_index_is_an_error_that_names_it() {
     let (template, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(template.path(), tree.path());
-    let truth = look(&open(template.path())).unwrap();
+    let truth = observe(&open(template.path())).unwrap();
     let good = fs::read(template.path().join("store.redb")).unwrap();
     let mut images = vec![Vec::new(), vec![0; good.len()], b"not a database".to_vec()];
     images.extend([1, 64, 4096, good.len() / 2, good.len() - 1].map(|len| good[..len].to_vec()));

@@ -167,7 +167,7 @@ fn a_chunk_that_is_in_memory_is_hashed_as_well_where_its_reader_cannot_verify_it
     assert_eq!(held(&store, file), [0, 2]);
 }
 
-/// The time of the last change tells, which nothing can put back.
+/// The time of the last change shows it, which no program can set.
 #[test]
 fn a_peer_gets_no_wrong_chunk_of_a_file_that_changed_behind_the_store() {
     let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

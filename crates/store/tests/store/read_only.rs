@@ -120,7 +120,7 @@ fn a_home_that_is_not_there_is_not_made_where_that_cannot_be() {
 }
 
 #[test]
-fn other_users_cannot_look_into_a_home_also_one_that_they_could_before() {
+fn other_users_cannot_list_a_home_also_one_that_they_could_before() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");
     let data = bytes(1, 3 * CHUNK);

@@ -213,8 +213,8 @@ impl Durable {
         }
     }
 
-    /// Makes those of what is pending durable that `is_settled` names: it is asked from the last to
-    /// the first, and told which later ones are settled.
+    /// Makes those of what is pending durable that `is_settled` names: it is called from the last to
+    /// the first, with the later ones that are settled.
     fn settle(&mut self, is_settled: impl Fn(&Op, &[Op]) -> bool) {
         let mut settled: Vec<Op> = Vec::new();
         let mut keep = vec![false; self.pending.len()];
