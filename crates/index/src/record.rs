@@ -57,6 +57,18 @@ pub enum FileLocation {
     External(External),
 }
 
+impl FileLocation {
+    /// What the file that has the bytes was when it was last known to be right; `None` where no whole
+    /// file has them.
+    pub fn right(&self) -> Option<&Signature> {
+        match self {
+            Self::Owned(right) => Some(right),
+            Self::External(external) => Some(&external.right),
+            Self::Inline | Self::Partial => None,
+        }
+    }
+}
+
 /// The user's own file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct External {

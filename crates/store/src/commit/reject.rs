@@ -8,13 +8,12 @@ use std::path::Path;
 
 use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count, chunk_offset};
 use hubless_disk::{Access, DiskFile, IoContext, clone_into, is_loss, parallel};
-use hubless_index::FileLocation;
 use hubless_memory::AlignedBytes;
 
 use crate::{
     commit::Commits,
     error::StoreError,
-    files::{damage::Damaged, located::LocatedFile, partial::Partial},
+    files::{chunk_source::AfterDamage, damage::Damaged, located::LocatedFile, partial::Partial},
 };
 
 /// Chunks that are read again while other tasks wait for the commit lock: some 10 ms of a disk.
@@ -80,22 +79,20 @@ impl Commits {
                 self.unhold_partial(partial, wrong)?;
                 self.files.home.partial(file)
             }
-            LocatedFile::Stored(record) => match &record.place {
-                FileLocation::Inline => {
+            LocatedFile::Stored(record) => match self.files.after_damage(&record.place) {
+                AfterDamage::Forget => {
                     self.forget(file)?;
                     self.files.home.index()
                 }
-                // Even if no chunk is right: a disk that fails now may give its bytes later, and
-                // `Store::recover` finds them then.
-                FileLocation::Owned(_) => {
+                AfterDamage::Demote => {
                     self.demote(file, record.size, &held)?;
                     self.files.home.owned(file)
                 }
-                FileLocation::External(external) => {
+                AfterDamage::Suspect(path) => {
                     self.files.suspect(file)?;
-                    external.path.clone()
+                    path
                 }
-                FileLocation::Partial => return Ok(()),
+                AfterDamage::Nothing => return Ok(()),
             },
         };
         let damaged = Damaged {
@@ -193,8 +190,8 @@ impl Commits {
         if self.files.index.is_read_only() {
             return Ok(());
         }
-        let path = match &record.place {
-            FileLocation::Owned(_) => {
+        let path = match self.files.after_damage(&record.place) {
+            AfterDamage::Demote => {
                 self.demote(
                     file,
                     record.size,
@@ -202,11 +199,12 @@ impl Commits {
                 )?;
                 self.files.home.owned(file)
             }
-            FileLocation::External(external) => {
+            AfterDamage::Suspect(path) => {
                 self.files.suspect(file)?;
-                external.path.clone()
+                path
             }
-            FileLocation::Inline | FileLocation::Partial => return Ok(()),
+            // A file of one chunk is its own list.
+            AfterDamage::Forget | AfterDamage::Nothing => return Ok(()),
         };
         let damaged = Damaged {
             file,

@@ -4,7 +4,7 @@
 
 use hubless_content::FileHash;
 use hubless_disk::IoContext;
-use hubless_index::{FileLocation, Record};
+use hubless_index::Record;
 
 use crate::{commit::Commits, error::StoreError, files::partial::PartialMap};
 
@@ -37,10 +37,8 @@ impl Commits {
     }
 
     pub(crate) fn remove_file(&self, file: FileHash, record: &Record) -> Result<(), StoreError> {
-        let path = match record.place {
-            FileLocation::Owned(_) => self.files.home.owned(file),
-            FileLocation::Partial => self.files.home.partial(file),
-            FileLocation::Inline | FileLocation::External(_) => return Ok(()),
+        let Some(path) = self.files.home_path(file, &record.place) else {
+            return Ok(());
         };
         match self.files.disk.remove(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

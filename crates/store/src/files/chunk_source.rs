@@ -1,7 +1,10 @@
 //! The places where chunks of a file may lie, as one trait.
 //!
-//! A second place for bulk bytes is one more implementation, one arm in [`Files::at_record`] and one tag
-//! of a record (`index/record.rs`).
+//! A second place for bulk bytes is one more implementation, one arm in each function of this file that
+//! matches locations, what users are shown of it (`located.rs`), and one tag of a record in the crate
+//! `index`.
+
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use hubless_content::{ChunkIndex, ChunkSet, FileHash, chunk_count};
@@ -28,6 +31,18 @@ pub(crate) enum ChunkRead {
     Bytes { bytes: Bytes, is_known: bool },
     /// It is held, but not there in full.
     Lost,
+}
+
+/// What is done with a file of which bytes are wrong.
+pub(crate) enum AfterDamage {
+    /// It is forgotten: it has one chunk.
+    Forget,
+    /// It becomes partial: its other chunks stay.
+    Demote,
+    /// It stays as it is, since it is another's, and is not read before it is checked; holds its path.
+    Suspect(PathBuf),
+    /// Its chunks are kept apart from the index.
+    Nothing,
 }
 
 /// A file at one of the places where its bytes may lie.
@@ -97,6 +112,27 @@ impl Files {
             FileLocation::Partial => work(&Absent {
                 chunks: chunk_count(size),
             }),
+        }
+    }
+
+    /// The file of the home directory that has the bytes, if one has.
+    pub(crate) fn home_path(&self, file: FileHash, place: &FileLocation) -> Option<PathBuf> {
+        match place {
+            FileLocation::Owned(_) => Some(self.home.owned(file)),
+            FileLocation::Partial => Some(self.home.partial(file)),
+            FileLocation::Inline | FileLocation::External(_) => None,
+        }
+    }
+
+    /// What is done with a file of which bytes are wrong.
+    pub(crate) fn after_damage(&self, place: &FileLocation) -> AfterDamage {
+        match place {
+            FileLocation::Inline => AfterDamage::Forget,
+            // Even if no chunk is right: a disk that fails now may give its bytes later, and
+            // `Store::recover` finds them then.
+            FileLocation::Owned(_) => AfterDamage::Demote,
+            FileLocation::External(external) => AfterDamage::Suspect(external.path.clone()),
+            FileLocation::Partial => AfterDamage::Nothing,
         }
     }
 

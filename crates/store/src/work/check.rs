@@ -212,11 +212,7 @@ impl Work {
             return Err(StoreError::Incomplete { file });
         }
         let recorded = match &located {
-            LocatedFile::Stored(record) => match &record.place {
-                FileLocation::Owned(right) => Some(right),
-                FileLocation::External(external) => Some(&external.right),
-                FileLocation::Inline | FileLocation::Partial => None,
-            },
+            LocatedFile::Stored(record) => record.place.right(),
             _ => None,
         };
         let known = recorded.map(|recorded| self.files.known_signature(file, recorded));
