@@ -5,7 +5,8 @@
 //! written by earlier versions is named and read in `migrate.rs` alone.
 //!
 //! A chunk list, a manifest and the bytes of a file prove themselves: they are what their key is the
-//! hash of. All other values of rows carry a checksum.
+//! hash of. (The size in a list of one chunk is proven by the bytes of the chunk alone.) All other values
+//! of rows carry a checksum.
 
 use redb::TableDefinition;
 
