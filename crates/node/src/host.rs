@@ -26,8 +26,9 @@ use crate::{
 /// store first, an ending one closes it last. Both take tenths of a second.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
-/// Time between two tries.
-const TRY_EVERY: Duration = Duration::from_millis(50);
+/// Time between two tries. Shorter than a process takes to start: a command that waits for the home
+/// directory has it before one that is started when the last process has ended.
+const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// The parts of a node that a command needs, if no node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,5 +131,50 @@ impl Host {
             control.stop().await;
         }
         self.core.stop().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{Remedy, ShowStatus, Status},
+        session::Session,
+    };
+
+    fn config() -> Config {
+        Config {
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            mdns: false,
+            upnp: false,
+            ..Config::default()
+        }
+    }
+
+    /// The status that another process is given by one that has opened the home directory, and has
+    /// not joined the network yet.
+    async fn status_before_the_join(needs: Needs) -> Result<Status, Failure> {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path());
+        let me = Occupant::new("get", false);
+        let Found::Opened(host) = find(&home, &config(), &me, needs).await.unwrap() else {
+            panic!("no other process has it");
+        };
+        let session = Session::running(directory.path()).await.unwrap().unwrap();
+        let status = session.call(ShowStatus {}).await.unwrap().answer().await;
+        host.stop().await;
+        status
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_call_that_needs_the_network_waits_for_a_process_that_joins_it() {
+        let status = status_before_the_join(Needs::Network).await.unwrap();
+        assert_eq!(status.addresses.len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_call_that_needs_the_network_is_refused_by_a_process_that_joins_none() {
+        let failure = status_before_the_join(Needs::Store).await.unwrap_err();
+        assert_eq!(failure.remedy, Some(Remedy::StartNode));
     }
 }
