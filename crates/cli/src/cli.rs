@@ -1,13 +1,13 @@
-//! The command line: the options of every command, and the list of commands.
+//! The command line: the options of every command.
 //!
-//! The arguments of one command stand in its own file under `commands/`, those that several commands
-//! share in `args.rs`. The doc comments are the manual: `--help`, the man pages and `docs/cli.md` are made from them.
+//! The list of commands stands in `commands/mod.rs`, the arguments of one command in its own file
+//! beside it, those that several commands share in `args.rs`. The doc comments are the manual: `--help`, the man pages and `docs/cli.md` are made from them.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 
-use crate::commands;
+use crate::commands::Command;
 
 /// Share AI models peer to peer: no hub, every byte verified.
 ///
@@ -86,74 +86,4 @@ pub(crate) struct Global {
     /// Show no progress: no bar on a terminal, no line every 10 s elsewhere
     #[arg(long, global = true)]
     pub(crate) no_progress: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    Add(commands::add::Args),
-    Seed(commands::seed::Args),
-    Serve(commands::serve::Args),
-    Get(commands::get::Args),
-    Cat(commands::cat::Args),
-    Ls(commands::ls::Args),
-    Name(commands::name::Args),
-    Info(commands::info::Args),
-    Rm(commands::rm::Args),
-    Pin(commands::pin::Args),
-    Unpin(commands::unpin::Args),
-    Gc(commands::gc::Args),
-    Verify(commands::verify::Args),
-    Id(commands::id::Args),
-    Status(commands::status::Args),
-    Peers(commands::peers::Args),
-    Providers(commands::providers::Args),
-    Ticket(commands::ticket::Args),
-    Why(commands::why::Args),
-    Config(commands::config::Args),
-    Completions(commands::completions::Args),
-    Man(commands::man::Args),
-}
-
-impl Command {
-    /// Whether it runs a node until it is stopped.
-    pub(crate) fn serves(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Seed(_))
-    }
-
-    /// The configuration that the command's flags set, under the names of the configuration's keys.
-    pub(crate) fn flags(&self) -> toml::Table {
-        let mut flags = toml::Table::new();
-        match self {
-            Self::Serve(args) => {
-                args.network.put(&mut flags);
-                args.serving.put(&mut flags);
-            }
-            Self::Seed(args) => {
-                args.network.put(&mut flags);
-                args.serving.put(&mut flags);
-            }
-            Self::Config(args) => args.put(&mut flags),
-            Self::Get(args) => args.network.put(&mut flags),
-            Self::Cat(args) => args.network.put(&mut flags),
-            Self::Providers(args) => args.network.put(&mut flags),
-            // No arm for the rest: a new command has to say whether it takes such flags.
-            Self::Add(_)
-            | Self::Ls(_)
-            | Self::Name(_)
-            | Self::Info(_)
-            | Self::Rm(_)
-            | Self::Pin(_)
-            | Self::Unpin(_)
-            | Self::Gc(_)
-            | Self::Verify(_)
-            | Self::Id(_)
-            | Self::Status(_)
-            | Self::Peers(_)
-            | Self::Ticket(_)
-            | Self::Why(_)
-            | Self::Completions(_)
-            | Self::Man(_) => {}
-        }
-        flags
-    }
 }

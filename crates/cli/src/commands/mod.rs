@@ -1,4 +1,4 @@
-//! The commands, one a file: arguments, request, and what a person reads of the result.
+//! The commands, one a file: arguments, call, and what a person reads of the answer.
 
 pub(crate) mod add;
 pub(crate) mod cat;
@@ -23,13 +23,77 @@ pub(crate) mod unpin;
 pub(crate) mod verify;
 pub(crate) mod why;
 
-use crate::{
-    cli::{Cli, Command},
-    failure::Error,
-    output::Output,
-    settings::Settings,
-    work::block_on,
-};
+use crate::{cli::Cli, failure::Error, output::Output, settings::Settings, work::block_on};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Add(add::Args),
+    Seed(seed::Args),
+    Serve(serve::Args),
+    Get(get::Args),
+    Cat(cat::Args),
+    Ls(ls::Args),
+    Name(name::Args),
+    Info(info::Args),
+    Rm(rm::Args),
+    Pin(pin::Args),
+    Unpin(unpin::Args),
+    Gc(gc::Args),
+    Verify(verify::Args),
+    Id(id::Args),
+    Status(status::Args),
+    Peers(peers::Args),
+    Providers(providers::Args),
+    Ticket(ticket::Args),
+    Why(why::Args),
+    Config(config::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    /// Whether it runs a node until it is stopped.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Seed(_))
+    }
+
+    /// The configuration that the command's flags set, under the names of the configuration's keys.
+    pub(crate) fn flags(&self) -> toml::Table {
+        let mut flags = toml::Table::new();
+        match self {
+            Self::Serve(args) => {
+                args.network.put(&mut flags);
+                args.serving.put(&mut flags);
+            }
+            Self::Seed(args) => {
+                args.network.put(&mut flags);
+                args.serving.put(&mut flags);
+            }
+            Self::Config(args) => args.put(&mut flags),
+            Self::Get(args) => args.network.put(&mut flags),
+            Self::Cat(args) => args.network.put(&mut flags),
+            Self::Providers(args) => args.network.put(&mut flags),
+            // No arm for the rest: a new command has to say whether it takes such flags.
+            Self::Add(_)
+            | Self::Ls(_)
+            | Self::Name(_)
+            | Self::Info(_)
+            | Self::Rm(_)
+            | Self::Pin(_)
+            | Self::Unpin(_)
+            | Self::Gc(_)
+            | Self::Verify(_)
+            | Self::Id(_)
+            | Self::Status(_)
+            | Self::Peers(_)
+            | Self::Ticket(_)
+            | Self::Why(_)
+            | Self::Completions(_)
+            | Self::Man(_) => {}
+        }
+        flags
+    }
+}
 
 /// Runs the command.
 pub(crate) fn run(cli: Cli, command: &str, output: &Output) -> Result<(), Error> {
