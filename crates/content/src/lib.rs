@@ -31,6 +31,7 @@ mod path;
 mod ref_name;
 mod repo;
 mod revision;
+mod schema;
 mod tensors;
 
 pub use alias::{Alias, ParseAliasError};

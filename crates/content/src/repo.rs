@@ -7,14 +7,18 @@ use std::{
     str::FromStr,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes of a namespace or a name: the limit of the Hugging Face Hub.
 pub const REPO_SEGMENT_BYTES_MAX: usize = 96;
 
 /// The kind of content of a repo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "Kind")]
 pub enum RepoKind {
     /// Weights and their configuration.
     Model,

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{exchange::ExchangeError, shaping::shaper::Traffic};
@@ -42,7 +43,7 @@ pub struct PeerInfo {
 }
 
 /// Whether others can connect to this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reachability {
     /// No peer has tested it. On an isolated network, no peer can.

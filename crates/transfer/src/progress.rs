@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use hubless_content::{ContentHash, ModelPath, RepoId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -60,7 +61,7 @@ impl ProgressSink {
 }
 
 /// A fetch that receives nothing, though more is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stall {
     /// Seconds since the last bytes.
     pub seconds: u64,
@@ -71,7 +72,7 @@ pub struct Stall {
 }
 
 /// The phase of long work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Hashing files.
@@ -99,7 +100,7 @@ impl fmt::Display for State {
 }
 
 /// The content of a transfer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Subject {
     /// A model, or parts of it.
@@ -126,7 +127,7 @@ impl From<ContentHash> for Subject {
 }
 
 /// One fetch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Transfer {
     /// A number, counted since the node started.
     pub id: u64,
@@ -153,7 +154,7 @@ pub struct Transfer {
 }
 
 /// A source of a fetch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TransferSource {
     /// Its peer id.
     pub peer_id: String,

@@ -127,6 +127,11 @@ impl Query {
         self.all(key).next()
     }
 
+    /// All keys and values, in their order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// All values of a key, also where it is written as a list.
     pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         let fits = move |name: &str| name == key || name.strip_suffix("[]") == Some(key);

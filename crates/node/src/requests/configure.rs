@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hubless_transfer::Blocking;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
@@ -24,18 +25,19 @@ pub struct Configure {
 }
 
 /// A key of the configuration was set.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Configured {
     /// The key.
     pub key: String,
     /// Its value; null if it was unset.
+    #[schemars(with = "serde_json::Value")]
     pub value: Option<toml::Value>,
     /// When the change takes effect.
     pub holds: Holds,
 }
 
 /// When a change of the configuration takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Holds {
     /// A running node has applied it.

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use hubless_transfer::Blocking;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{api::Failure, core::Core, replies::ReplySink};
 
 /// Frees what no pin reaches.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Gc {}
 
 /// The result of garbage collection: freed files, and the reasons for kept ones.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Collected {
     /// Files that were freed.
     pub files: u64,
@@ -41,5 +42,25 @@ impl Call for Gc {
             named: freed.named,
             cached: freed.cached,
         })
+    }
+}
+
+impl HttpCall for Gc {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Post,
+        path: "/gc",
+        has_body: false,
+        id: "gc",
+        group: "content",
+        summary: "Free what no pin reaches",
+        description: "",
+        answer: AnswerForm::Json("What was freed"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }

@@ -8,16 +8,19 @@ use std::{
 
 use hubless_content::{ContentHash, ManifestEntry};
 use hubless_fetch::FetchRequest;
-use hubless_network::Multiaddr;
+use hubless_network::{Multiaddr, Ticket};
 use hubless_store::{ExportOptions, Exported, Progress, StoreError};
 use hubless_transfer::{
     Blocking,
     fetch::{Driver, DriverArgs, Fetched as FetchedChunks, Selection},
     interrupted,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, FileDetails, observer::SinkObserver};
+use super::{
+    AnswerForm, Call, FileDetails, HttpCall, Method, Route, name_set::usage, observer::SinkObserver,
+};
 use crate::{
     addresses::of_peers,
     api::{Event, Failure, FailureKind, Remedy},
@@ -56,7 +59,7 @@ pub struct Get {
 }
 
 /// What came of [`Get`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Got {
     /// The model.
@@ -66,7 +69,7 @@ pub enum Got {
 }
 
 /// A model was fetched.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Fetched {
     /// Its address.
     pub hash: ContentHash,
@@ -84,7 +87,7 @@ pub struct Fetched {
 }
 
 /// The plan of a fetch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The model.
     pub hash: ContentHash,
@@ -141,6 +144,78 @@ impl Call for Get {
             bytes_present: fetch.bytes_present,
             files_replaced: exported.replaced,
         }))
+    }
+}
+
+/// Seconds without progress after which a fetch over HTTP ends, if the client names none.
+const HTTP_TIMEOUT_S: u64 = 30;
+
+/// Limit of these seconds: a day, for peers that come back.
+const HTTP_TIMEOUT_S_MAX: u64 = 24 * 3600;
+
+/// A model to fetch, as HTTP clients name it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Fetch")]
+pub struct FetchFields {
+    /// A content hash or a ticket
+    model: String,
+    /// Globs of paths to fetch; all without
+    #[serde(default)]
+    include: Vec<String>,
+    /// Globs of paths not to fetch
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Seconds to wait without progress; 30 without
+    #[schemars(range(min = 1, max = HTTP_TIMEOUT_S_MAX))]
+    timeout_s: Option<u64>,
+}
+
+fn ticket(text: &str) -> Result<Ticket, Failure> {
+    if let Ok(hash) = text.parse::<ContentHash>() {
+        return Ok(hash.into());
+    }
+    let wrong = |error| usage(format!("model is neither a hash nor a ticket: {error}"));
+    text.parse::<Ticket>().map_err(wrong)
+}
+
+impl HttpCall for Get {
+    type Fields = FetchFields;
+
+    const ROUTE: Route = Route {
+        method: Method::Post,
+        path: "/fetches",
+        has_body: true,
+        id: "fetch",
+        group: "content",
+        summary: "Fetch a model, with its progress",
+        description: "\
+            The answer is a stream of server-sent events: `progress`, `export` and `warning` while it \
+            goes on, and at the end `done` (with `hash`, `path`, `bytes_total`, `bytes_fetched` and \
+            `bytes_present`) or `failed` (with an error). The fetch lives as long as the connection; \
+            what came stays.",
+        answer: AnswerForm::Events("The events"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: FetchFields) -> Result<Self, Failure> {
+        let timeout_s = fields.timeout_s.unwrap_or(HTTP_TIMEOUT_S);
+        if !(1..=HTTP_TIMEOUT_S_MAX).contains(&timeout_s) {
+            let message = format!("timeout_s is a number from 1 to {HTTP_TIMEOUT_S_MAX}");
+            return Err(usage(message));
+        }
+        let ticket = ticket(&fields.model)?;
+        Ok(Self {
+            hash: ticket.hash(),
+            peers: ticket.peers().to_vec(),
+            output: None,
+            include: fields.include,
+            exclude: fields.exclude,
+            dry_run: false,
+            timeout_s,
+            verify: false,
+            force: false,
+        })
     }
 }
 

@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use hubless_content::{ContentHash, FileHash, ManifestEntry, ModelPath};
 use hubless_store::{Store, StoreError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{api::Failure, core::Core, replies::ReplySink};
 
 /// Describes one model.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Info {
     /// The model.
     pub hash: ContentHash,
 }
 
 /// The details of one model.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Model")]
 pub struct ModelDetails {
     /// Its address.
     pub hash: ContentHash,
@@ -34,7 +36,8 @@ pub struct ModelDetails {
 }
 
 /// One file of a model.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "File")]
 pub struct FileDetails {
     /// Its path in the model.
     pub path: ModelPath,
@@ -61,6 +64,26 @@ impl Call for Info {
         let store = core.cx.store.clone();
         let details = move || details(&store, self.hash);
         Ok(core.cx.blocking.run(details).await??)
+    }
+}
+
+impl HttpCall for Info {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/models/{hash}",
+        has_body: false,
+        id: "model",
+        group: "content",
+        summary: "A model: its files, sizes and hashes",
+        description: "",
+        answer: AnswerForm::Json("The model"),
+        failures: &[404],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }
 

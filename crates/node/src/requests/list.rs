@@ -4,24 +4,25 @@ use std::sync::Arc;
 
 use hubless_content::ContentHash;
 use hubless_store::ModelInfo;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{api::Failure, core::Core, replies::ReplySink};
 
 /// Lists all models.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct List {}
 
 /// All models of a node.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Models {
     /// In no special order.
     pub models: Vec<ModelSummary>,
 }
 
 /// One model in a list.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ModelSummary {
     /// Its address.
     pub hash: ContentHash,
@@ -59,5 +60,25 @@ impl Call for List {
         Ok(Models {
             models: models.into_iter().map(Into::into).collect(),
         })
+    }
+}
+
+impl HttpCall for List {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/models",
+        has_body: false,
+        id: "models",
+        group: "content",
+        summary: "The models that are here",
+        description: "",
+        answer: AnswerForm::Json("The models"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }

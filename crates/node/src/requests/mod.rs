@@ -14,6 +14,9 @@
 //! 2. This file: `mod`, `pub use`, a line in [`calls!`] and one in the table of the test, which
 //!    fixes the JSON. `NAME` is the name on the socket.
 //!
+//! For HTTP clients, `impl HttpCall` in the file and `: http` behind its line are all: the gateway
+//! makes the route and the description of both.
+//!
 //! A command that makes the call is a file and a few lines in `cli/src/commands`.
 
 mod add;
@@ -37,6 +40,7 @@ mod pin;
 mod providers;
 mod remove;
 mod revision_remove;
+mod route;
 mod status;
 mod swarm;
 mod ticket;
@@ -70,6 +74,7 @@ pub use self::{
     providers::{FindProviders, ProvidedHash, ProviderDetails, Providers},
     remove::Remove,
     revision_remove::RevisionRemove,
+    route::{AnswerForm, HttpCall, HttpCalls, Method, Route},
     status::{DhtStatus, ShowStatus, Status, StoreStatus},
     swarm::FindSwarm,
     ticket::{MakeTicket, TicketReach, TicketText},
@@ -98,9 +103,10 @@ pub trait Call: Into<Request> + Send + 'static {
     ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 }
 
-/// Declares the calls: their names on the socket, and their types.
+/// Declares the calls: their names on the socket, their types, and `http` for those that HTTP
+/// clients make too.
 macro_rules! calls {
-    ($($name:literal => $call:ident,)*) => {
+    ($($name:literal => $call:ident $(: $http:ident)?,)*) => {
         /// A call as it is sent over the control socket: the fields of its type, and its name in the
         /// field `do`.
         #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -122,6 +128,11 @@ macro_rules! calls {
             }
         }
 
+        /// Hands over each call that HTTP clients make.
+        pub fn visit_http_calls(calls: &mut impl HttpCalls) {
+            $($(calls.$http::<$call>();)?)*
+        }
+
         $(impl From<$call> for Request {
             fn from(call: $call) -> Self {
                 Self::$call(call)
@@ -135,31 +146,31 @@ macro_rules! calls {
 
 calls! {
     "add" => Add,
-    "get" => Get,
+    "get" => Get: http,
     "cat" => Cat,
-    "list" => List,
-    "info" => Info,
-    "remove" => Remove,
-    "pin" => Pin,
-    "unpin" => Unpin,
-    "gc" => Gc,
+    "list" => List: http,
+    "info" => Info: http,
+    "remove" => Remove: http,
+    "pin" => Pin: http,
+    "unpin" => Unpin: http,
+    "gc" => Gc: http,
     "verify" => Verify,
     "join" => Join,
     "id" => Id,
-    "status" => ShowStatus,
-    "transfers" => ListTransfers,
-    "peers" => ListPeers,
-    "providers" => FindProviders,
+    "status" => ShowStatus: http,
+    "transfers" => ListTransfers: http,
+    "peers" => ListPeers: http,
+    "providers" => FindProviders: http,
     "claims" => FindClaims,
     "swarm" => FindSwarm,
-    "ticket" => MakeTicket,
-    "name_set" => NameSet,
-    "name_list" => NameList,
-    "name_show" => NameShow,
-    "name_remove" => NameRemove,
+    "ticket" => MakeTicket: http,
+    "name_set" => NameSet: http,
+    "name_list" => NameList: http,
+    "name_show" => NameShow: http,
+    "name_remove" => NameRemove: http,
     "revision_remove" => RevisionRemove,
     "name_resolve" => NameResolve,
-    "why" => Explain,
+    "why" => Explain: http,
     "configure" => Configure,
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use hubless_repos::names::Names;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{api::Failure, core::Core, replies::ReplySink};
 
 /// Lists all names.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NameList {}
 
 impl Call for NameList {
@@ -17,5 +18,25 @@ impl Call for NameList {
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Names, Failure> {
         core.repos().list_names().await
+    }
+}
+
+impl HttpCall for NameList {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/names",
+        has_body: false,
+        id: "names",
+        group: "names",
+        summary: "The names that this node knows",
+        description: "",
+        answer: AnswerForm::Json("The names"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }

@@ -3,28 +3,31 @@
 use std::sync::Arc;
 
 use hubless_network::{Multiaddr, NodeId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{api::Failure, core::Core, replies::ReplySink};
 
 /// Lists the connected peers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ListPeers {}
 
 /// The connected peers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Peers {
     /// In no special order.
     pub peers: Vec<PeerDetails>,
 }
 
 /// One connected peer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Peer")]
 pub struct PeerDetails {
     /// Its peer id.
     pub peer_id: NodeId,
     /// Its addresses.
+    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<Multiaddr>,
     /// The agent string that it sent.
     pub agent: Option<String>,
@@ -49,5 +52,25 @@ impl Call for ListPeers {
         Ok(Peers {
             peers: details.collect(),
         })
+    }
+}
+
+impl HttpCall for ListPeers {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/peers",
+        has_body: false,
+        id: "peers",
+        group: "node",
+        summary: "The connected peers",
+        description: "",
+        answer: AnswerForm::Json("The peers"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }

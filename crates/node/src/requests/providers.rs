@@ -6,9 +6,10 @@ use hubless_content::{ContentHash, FileHash};
 use hubless_network::{AnnounceKey, Multiaddr, Network, NodeId};
 use hubless_store::{Store, StoreError};
 use hubless_transfer::{fetch::discovery, interrupted};
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
     api::{Event, Failure, State},
     core::Core,
@@ -42,8 +43,9 @@ pub struct FindProviders {
 
 /// The hash of a model or of a file. Both are announced under their bytes, and a person who copied
 /// one need not know which it is: the search is the same, and the store is asked about both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct ProvidedHash(ContentHash);
 
 impl ProvidedHash {
@@ -69,7 +71,7 @@ impl From<FileHash> for ProvidedHash {
 }
 
 /// The providers of some content.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Providers {
     /// Other nodes, in the order in which they were found.
     pub providers: Vec<ProviderDetails>,
@@ -79,11 +81,12 @@ pub struct Providers {
 }
 
 /// One provider.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ProviderDetails {
     /// Its peer id.
     pub peer_id: NodeId,
     /// Its addresses, as far as the DHT has them.
+    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<Multiaddr>,
 }
 
@@ -107,6 +110,58 @@ impl Call for FindProviders {
             () = sink.cancelled() => return Err(interrupted()),
         }
         Ok(Providers { providers, own })
+    }
+}
+
+/// Seconds of a search over HTTP, if the client names none.
+const HTTP_TIMEOUT_S: u64 = 10;
+
+/// Limit of the seconds of a search over HTTP: proxies give up a request that lasts longer.
+const HTTP_TIMEOUT_S_MAX: u64 = 60;
+
+/// The fields of [`FindProviders`] over HTTP.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ProvidersFields {
+    hash: ProvidedHash,
+    /// Seconds until the search ends; 10 without
+    #[serde(default = "http_timeout", deserialize_with = "seconds")]
+    #[schemars(with = "u64", range(min = 1, max = HTTP_TIMEOUT_S_MAX))]
+    timeout_s: u64,
+}
+
+fn http_timeout() -> u64 {
+    HTTP_TIMEOUT_S
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let seconds = String::deserialize(deserializer)?.parse().ok();
+    let allowed = seconds.filter(|seconds| (1..=HTTP_TIMEOUT_S_MAX).contains(seconds));
+    allowed.ok_or_else(|| {
+        let message = format!("timeout_s is a number from 1 to {HTTP_TIMEOUT_S_MAX}");
+        serde::de::Error::custom(message)
+    })
+}
+
+impl HttpCall for FindProviders {
+    type Fields = ProvidersFields;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/providers/{hash}",
+        has_body: false,
+        id: "providers",
+        group: "content",
+        summary: "The nodes that provide a model or a file",
+        description: "",
+        answer: AnswerForm::Json("The providers, as far as they were found in time"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: ProvidersFields) -> Result<Self, Failure> {
+        Ok(Self {
+            hash: fields.hash,
+            timeout_s: fields.timeout_s,
+        })
     }
 }
 

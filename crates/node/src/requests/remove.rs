@@ -6,9 +6,10 @@ use hubless_content::ContentHash;
 use hubless_repos::names::names_of;
 use hubless_store::{Store, StoreError};
 use hubless_transfer::Blocking;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
     api::{Failure, FailureKind, Remedy},
     core::Core,
@@ -20,7 +21,7 @@ use crate::{
 const NAMES_SHOWN_MAX: usize = 5;
 
 /// Forgets a model; its files are freed by the next garbage collection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Remove {
     /// The model.
     pub hash: ContentHash,
@@ -38,6 +39,26 @@ impl Call for Remove {
         .await??;
         core.cx.note_change();
         Ok(())
+    }
+}
+
+impl HttpCall for Remove {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Delete,
+        path: "/models/{hash}",
+        has_body: false,
+        id: "forgetModel",
+        group: "content",
+        summary: "Forget a model",
+        description: "",
+        answer: AnswerForm::Empty("Forgotten; its files are freed by the next garbage collection"),
+        failures: &[404],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }
 

@@ -5,21 +5,23 @@ use std::{path::PathBuf, sync::Arc};
 use hubless_network::{Multiaddr, NodeId, Reachability};
 use hubless_store::StoreError;
 use hubless_transfer::Transfer;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{api::Failure, core::Core, replies::ReplySink};
 
 /// Reads state and counters of the running node.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ShowStatus {}
 
 /// State and counters of the node; payload is counted since its start.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The peer id.
     pub peer_id: NodeId,
     /// The addresses on which it can be dialled, each ending in `/p2p/<peer id>`.
+    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<Multiaddr>,
     /// How other nodes can reach it.
     pub reachability: Reachability,
@@ -46,7 +48,7 @@ pub struct Status {
 }
 
 /// The DHT's part of [`Status`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DhtStatus {
     /// Peers in the routing table.
     pub routing_peers: u64,
@@ -59,7 +61,7 @@ pub struct DhtStatus {
 }
 
 /// The store's part of [`Status`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StoreStatus {
     /// Bytes that the store takes, without files that are referenced in place: a file takes its whole
     /// room from its first chunk on.
@@ -131,5 +133,25 @@ impl Call for ShowStatus {
             stale: stale.into_iter().map(|(_, path)| path).collect(),
             banned: banned.into_iter().map(|(peer, _)| peer.into()).collect(),
         })
+    }
+}
+
+impl HttpCall for ShowStatus {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/status",
+        has_body: false,
+        id: "status",
+        group: "node",
+        summary: "State and counters of the node",
+        description: "",
+        answer: AnswerForm::Json("The state"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use hubless_content::ContentHash;
 use hubless_network::{Reach, Ticket};
 use hubless_store::StoreError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
     api::{Failure, FailureKind, Remedy},
     core::Core,
@@ -25,7 +26,8 @@ pub struct MakeTicket {
 }
 
 /// A ticket.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Ticket")]
 pub struct TicketText {
     /// `hubless:<hash>?peer=<multiaddr>&...`
     pub ticket: String,
@@ -34,7 +36,7 @@ pub struct TicketText {
 }
 
 /// The reach of a ticket: the network from which its addresses can be dialled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TicketReach {
     /// On the Internet.
@@ -67,6 +69,35 @@ impl Call for MakeTicket {
                 Reach::Private => TicketReach::LocalNetwork,
                 Reach::Loopback => TicketReach::ThisMachine,
             },
+        })
+    }
+}
+
+/// The fields of [`MakeTicket`] over HTTP.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct TicketFields {
+    hash: ContentHash,
+}
+
+impl HttpCall for MakeTicket {
+    type Fields = TicketFields;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/models/{hash}/ticket",
+        has_body: false,
+        id: "ticket",
+        group: "content",
+        summary: "A text with which others fetch a model without the DHT",
+        description: "",
+        answer: AnswerForm::Json("The ticket"),
+        failures: &[404, 502],
+    };
+
+    fn from_fields(fields: TicketFields) -> Result<Self, Failure> {
+        Ok(Self {
+            hash: fields.hash,
+            local: false,
         })
     }
 }

@@ -6,9 +6,10 @@ use hubless_content::ContentHash;
 use hubless_network::NetworkStatus;
 use hubless_store::{ModelInfo, StoreError};
 use hubless_transfer::Transfer;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Call;
+use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
     api::Failure,
     config::ByteSize,
@@ -18,14 +19,14 @@ use crate::{
 };
 
 /// Explains why a model is held, announced, missing or slow.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
     /// The model.
     pub hash: ContentHash,
 }
 
 /// Facts about a model, each a sentence.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// The model.
     pub hash: ContentHash,
@@ -78,6 +79,26 @@ impl Call for Explain {
             }
         }
         Ok(Why { hash, facts })
+    }
+}
+
+impl HttpCall for Explain {
+    type Fields = Self;
+
+    const ROUTE: Route = Route {
+        method: Method::Get,
+        path: "/models/{hash}/why",
+        has_body: false,
+        id: "why",
+        group: "content",
+        summary: "Why a model is held, announced, missing or slow",
+        description: "",
+        answer: AnswerForm::Json("Facts"),
+        failures: &[],
+    };
+
+    fn from_fields(fields: Self) -> Result<Self, Failure> {
+        Ok(fields)
     }
 }
 

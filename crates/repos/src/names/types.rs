@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A request to give content a name.
@@ -21,7 +22,7 @@ pub struct NameSet {
 }
 
 /// The result of giving a name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Named {
     /// The kind of the repo.
     pub kind: RepoKind,
@@ -43,14 +44,14 @@ pub struct Named {
 }
 
 /// All names.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Names {
     /// By kind and name.
     pub names: Vec<NameRef>,
 }
 
 /// One name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NameRef {
     /// The kind of the repo.
     pub kind: RepoKind,
@@ -63,7 +64,8 @@ pub struct NameRef {
 }
 
 /// The details of one name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Name")]
 pub struct NameDetails {
     /// The kind of the repo.
     pub kind: RepoKind,
@@ -76,7 +78,7 @@ pub struct NameDetails {
 }
 
 /// One revision of a name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NameRevision {
     /// Its id.
     pub commit: CommitId,

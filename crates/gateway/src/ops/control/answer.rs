@@ -1,4 +1,4 @@
-//! From a request of the node to an answer over HTTP, and from a body to a request.
+//! From an answer of the node to one over HTTP, and from a body to the fields of a call.
 
 use axum::{
     Json,
@@ -6,12 +6,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hubless_content::ContentHash;
-use hubless_node::api::{Call, Failure, FailureKind};
+use hubless_node::api::{Failure, FailureKind};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{app::Shared, http::error::advice};
+use crate::http::error::advice;
 
 /// Bytes of a body: the longest has a few thousand globs.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -65,26 +64,9 @@ fn uncached() -> [(header::HeaderName, HeaderValue); 1] {
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
-/// Makes the call, and answers with its answer.
-pub(super) async fn ask<C: Call>(app: &Shared, call: C) -> Answer {
-    Ok(shown(app.node.call(call).answer().await?))
-}
-
-/// Makes a call that has no answer.
-pub(super) async fn done<C: Call<Answer = ()>>(app: &Shared, call: C) -> Answer {
-    app.node.call(call).answer().await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
 /// An answer as it is shown.
 pub(super) fn shown(value: impl Serialize) -> Response {
     (uncached(), Json(value)).into_response()
-}
-
-/// A content hash from a path.
-pub(super) fn hash(text: &str) -> Result<ContentHash, Refused> {
-    text.parse()
-        .map_err(|error| Refused::usage(format!("{error}")))
 }
 
 /// A body that must be JSON and say that it is: a page of another origin cannot send such a one
