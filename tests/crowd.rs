@@ -109,7 +109,7 @@ async fn ask(peer: &Network, node: Multiaddr, list: &ChunkList) -> Exchange {
             first: ChunkIndex(number * CHUNKS_PER_REQUEST_MAX),
             count: CHUNKS_PER_REQUEST_MAX,
         };
-        let sent = exchange.asks.send(u64::from(number) + 1, request).await;
+        let sent = exchange.requests.send(u64::from(number) + 1, request).await;
         sent.expect("the stream is open");
     }
     exchange
@@ -118,9 +118,9 @@ async fn ask(peer: &Network, node: Multiaddr, list: &ChunkList) -> Exchange {
 /// Receives so many chunks.
 async fn read(exchange: &mut Exchange, chunks: u32) {
     for _ in 0..chunks {
-        let answer = exchange.answers.recv().await.expect("it goes on");
+        let answer = exchange.responses.recv().await.expect("it goes on");
         let answer = answer.expect("an answer");
-        assert!(matches!(answer.answer, Response::Chunk(_)), "{answer:?}");
+        assert!(matches!(answer.response, Response::Chunk(_)), "{answer:?}");
         assert_eq!(answer.payload.len(), CHUNK_SIZE);
     }
 }
@@ -129,7 +129,7 @@ async fn read(exchange: &mut Exchange, chunks: u32) {
 struct Nothing;
 
 impl ExchangeService for Nothing {
-    fn answer(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
         async move {
             let _ = reply.send(Response::NotHere, Bytes::new()).await;
         }
@@ -140,10 +140,10 @@ impl ExchangeService for Nothing {
 /// Waits for the response with this id.
 async fn answer_to(exchange: &mut Exchange, id: u64) -> Response {
     loop {
-        let answer = exchange.answers.recv().await.expect("it goes on");
+        let answer = exchange.responses.recv().await.expect("it goes on");
         let answer = answer.expect("an answer");
         if answer.id == id {
-            return answer.answer;
+            return answer.response;
         }
     }
 }
@@ -168,7 +168,7 @@ fn a_first_upload_is_announced_to_other_peers_ahead_of_their_own_chunks() {
         let id = peer_of(&address(&seeder)).expect("an address with a peer id");
         let mut news = one.open_beside(id).await.expect("there is room");
         let wanted = Request::Availability(Scope::File(list.file()));
-        news.asks.send(NEWS, wanted).await.expect("it is open");
+        news.requests.send(NEWS, wanted).await.expect("it is open");
         let availability = answer_to(&mut news, NEWS).await;
         assert!(
             matches!(availability, Response::Availability { complete: true, .. }),
@@ -182,7 +182,11 @@ fn a_first_upload_is_announced_to_other_peers_ahead_of_their_own_chunks() {
             first: last,
             count: 1,
         };
-        exchange.asks.send(1, request).await.expect("it is open");
+        exchange
+            .requests
+            .send(1, request)
+            .await
+            .expect("it is open");
         assert_eq!(answer_to(&mut exchange, 1).await, Response::Chunk(last));
         tokio::time::timeout(LIMIT, answer_to(&mut news, NEWS)).await
     });

@@ -103,7 +103,7 @@ fn sockets(count: usize, bytes: &'static [u8], target: SocketAddr) -> JoinSet<()
 struct Nothing;
 
 impl ExchangeService for Nothing {
-    fn answer(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             // The requester may have left.
             let _ = reply.send(Response::NotHere, Bytes::new()).await;
@@ -147,7 +147,7 @@ async fn idle_peers(count: usize, address: Multiaddr) -> (JoinSet<()>, usize) {
             drop(permit);
             let _ = admitted.send(peer.is_some()).await;
             if let Some((network, mut exchange)) = peer {
-                while let Some(Ok(_)) = exchange.answers.recv().await {}
+                while let Some(Ok(_)) = exchange.responses.recv().await {}
                 network.stop().await;
             }
         });

@@ -158,7 +158,7 @@ fn not_here() -> (Response, Bytes) {
 }
 
 impl ExchangeService for Service {
-    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let ends = !matches!(request, Request::Availability(_));
         let answers = self.answers(request);
         async move {

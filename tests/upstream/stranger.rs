@@ -60,7 +60,7 @@ impl Service {
 }
 
 impl ExchangeService for Service {
-    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let stays = matches!(request, Request::Availability(_));
         let (answer, payload) = Self::answer(self, request);
         async move {
@@ -123,9 +123,9 @@ impl Stranger {
         let peer = peer_of(&address).expect("an address of a peer");
         let asked = async {
             let mut exchange = self.network.open(peer, vec![address]).await.expect("open");
-            exchange.asks.send(1, request).await.expect("it reads");
-            let answer = exchange.answers.recv().await.expect("an answer");
-            answer.expect("no violation").answer
+            exchange.requests.send(1, request).await.expect("it reads");
+            let answer = exchange.responses.recv().await.expect("an answer");
+            answer.expect("no violation").response
         };
         let in_time = async { timeout(Duration::from_secs(60), asked).await };
         let asked = self.runtime.block_on(in_time);

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! # Not here
-//! Dialling (see `transport`), and what a peer is asked for.
+//! Dialling (see `transport`), and what is requested from a peer.
 
 mod reach;
 mod ticket;

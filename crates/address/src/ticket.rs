@@ -6,10 +6,10 @@
 //!
 //! The hash is the content hash; each address ends in `/p2p/<peer id>`, so that the peer that
 //! answers there can be checked to be the one that is meant. Characters that would end the value are
-//! percent-encoded, everything else stands as it is. Where a ticket is asked for, the bare hash is
+//! percent-encoded, everything else stands as it is. Where a ticket is expected, the bare hash is
 //! one too: it has no addresses.
 //!
-//! A ticket grants nothing: with the hash, any node can ask the DHT just as well.
+//! A ticket grants nothing: with the hash, any node can search the DHT just as well.
 
 use std::{
     cmp::Reverse,

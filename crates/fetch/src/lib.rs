@@ -9,7 +9,7 @@
 //! # Phases
 //! | phase | what it knows | it ends with |
 //! |---|---|---|
-//! | locating | candidates, connected peers, who of them is asked for the manifest | a manifest |
+//! | locating | candidates, connected peers, which of them is asked for the manifest | a manifest |
 //! | planning | the [`Layout`]: every file and chunk of the model | what the store lacks ([`Input::Planned`]) |
 //! | fetching | missing chunks and chunk lists, the [`Scheduler`] | nothing missing, and no reader left |
 //! | done | nothing | |

@@ -190,7 +190,7 @@ pub enum PeerCommand {
     /// The answer to the request for a chunk is not needed any more.
     Cancel(u32),
     /// Ask for the chunk list of a file.
-    AskList(FileNumber),
+    RequestList(FileNumber),
     /// The chunk list is asked of another source.
     CancelList(FileNumber),
 }

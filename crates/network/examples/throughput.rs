@@ -20,7 +20,7 @@ use common::*;
 struct OneChunk(Bytes);
 
 impl ExchangeService for OneChunk {
-    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let chunk = self.0.clone();
         Box::pin(async move {
             let Request::Chunks { first, count, .. } = request else {
@@ -45,7 +45,7 @@ async fn measure(listen: &str, count: u32) {
     let bob = start_with(NetworkConfig { listen, ..config() }, OneChunk(chunk(1))).await;
     let alice = start(config()).await;
     let mut exchange = open(&alice, &bob).await;
-    let asks = exchange.asks.clone();
+    let asks = exchange.requests.clone();
     for number in 0..WINDOW {
         asks.send(u64::from(number) + 1, chunks(number, 1))
             .await
@@ -54,7 +54,7 @@ async fn measure(listen: &str, count: u32) {
     let started = Instant::now();
     let mut bytes = 0;
     for number in 0..count {
-        let answer = exchange.answers.recv().await.unwrap().unwrap();
+        let answer = exchange.responses.recv().await.unwrap().unwrap();
         bytes += answer.payload.len();
         if number + WINDOW < count {
             let number = number + WINDOW;

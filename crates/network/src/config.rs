@@ -19,7 +19,7 @@ pub struct NetworkConfig {
     pub static_peers: Vec<Multiaddr>,
     /// Whether to find and be found by nodes on the local network.
     pub mdns: bool,
-    /// Whether to ask the router for a port.
+    /// Whether to request a port from the router.
     pub upnp: bool,
     /// Whether to relay connections between others, within limits.
     pub relay_server: bool,

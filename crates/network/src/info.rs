@@ -82,7 +82,7 @@ pub struct Provider {
 pub struct DhtStatus {
     /// Peers in the routing table.
     pub routing_peers: usize,
-    /// Whether this node answers the questions of others.
+    /// Whether this node responds to queries of others.
     pub is_server: bool,
     /// Provider records kept for others.
     pub records: usize,
@@ -92,7 +92,7 @@ pub struct DhtStatus {
     pub announced: u64,
     /// Own keys that should have been announced by now.
     pub backlog: u64,
-    /// How long the most overdue of them has waited, if that is worth a word.
+    /// How long the most overdue of them has waited, if that is long enough to report.
     pub behind: Option<Duration>,
 }
 

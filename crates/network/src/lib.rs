@@ -62,8 +62,8 @@ pub use self::{
     config::{ConnectionLimits, NetworkConfig},
     error::{ConnectError, OpenError, StartError},
     exchange::{
-        AnswerFrame, AnswerReceiver, AskSender, AskerGone, Exchange, ExchangeEnded, ExchangeError,
-        ExchangeService, Incoming, Reply,
+        Exchange, ExchangeEnded, ExchangeError, ExchangeService, Incoming, Reply, RequestSender,
+        RequesterGone, ResponseFrame, ResponseReceiver,
     },
     info::{
         Counters, DhtStatus, Direction, NetworkEvent, NetworkStatus, PeerInfo, Provider,

@@ -84,7 +84,7 @@ fn late() -> String {
 async fn event_loop(core: &Core) -> Check {
     let reason = match core.network() {
         Err(failure) => Some(failure.message),
-        Ok(network) => match timeout(ANSWER_WITHIN, network.answers()).await {
+        Ok(network) => match timeout(ANSWER_WITHIN, network.responds()).await {
             Ok(true) => None,
             Ok(false) => Some("it has ended".to_owned()),
             Err(_) => Some(late()),

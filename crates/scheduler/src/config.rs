@@ -4,7 +4,7 @@ use hubless_content::CHUNK_SIZE;
 
 /// Open requests of one source. 128 x 256 KiB fills 1 Gbit/s at round trips of up to 0.25 s, and is
 /// half of what one stream carries, so that cancelled requests never fill it.
-pub const ASKS_PER_SOURCE_MAX: usize = 128;
+pub const REQUESTS_PER_SOURCE_MAX: usize = 128;
 
 /// Bytes requested and not yet arrived, over all sources: what a fetch may have to hold in memory
 /// if all responses arrive at once. 64 MiB fills 10 Gbit/s at round trips of up to 50 ms.
@@ -33,8 +33,8 @@ pub struct SchedulerConfig {
     /// The only source of randomness. A caller gives each fetch another seed, or the fetches of a
     /// swarm would request the same chunks at the same time.
     pub seed: u64,
-    /// Limit of open requests of one source; 1 to [`ASKS_PER_SOURCE_MAX`].
-    pub asks_per_source_max: usize,
+    /// Limit of open requests of one source; 1 to [`REQUESTS_PER_SOURCE_MAX`].
+    pub requests_per_source_max: usize,
     /// Limit of the bytes of all open requests, counted in whole chunks; at least one chunk.
     pub in_flight_bytes_max: usize,
     /// Sources known at a time; those that join beyond it are ignored. At most [`SOURCES_MAX`].
@@ -46,7 +46,7 @@ impl Default for SchedulerConfig {
         Self {
             order: Order::default(),
             seed: 0,
-            asks_per_source_max: ASKS_PER_SOURCE_MAX,
+            requests_per_source_max: REQUESTS_PER_SOURCE_MAX,
             in_flight_bytes_max: IN_FLIGHT_BYTES_MAX,
             sources_max: SOURCES_MAX,
         }
@@ -57,7 +57,9 @@ impl SchedulerConfig {
     /// The same settings within their bounds.
     pub(crate) fn bounded(self) -> Self {
         Self {
-            asks_per_source_max: self.asks_per_source_max.clamp(1, ASKS_PER_SOURCE_MAX),
+            requests_per_source_max: self
+                .requests_per_source_max
+                .clamp(1, REQUESTS_PER_SOURCE_MAX),
             sources_max: self.sources_max.min(SOURCES_MAX),
             ..self
         }

@@ -67,7 +67,9 @@ mod source;
 mod types;
 mod uploads;
 
-pub use config::{ASKS_PER_SOURCE_MAX, IN_FLIGHT_BYTES_MAX, Order, SOURCES_MAX, SchedulerConfig};
+pub use config::{
+    IN_FLIGHT_BYTES_MAX, Order, REQUESTS_PER_SOURCE_MAX, SOURCES_MAX, SchedulerConfig,
+};
 pub use scheduler::Scheduler;
 pub use types::{BanReason, Input, Output, Refusal, SourceId, SourceView};
 pub use uploads::Uploads;

@@ -106,7 +106,7 @@ impl Scheduler {
         self.now = self.now.max(now);
         match input {
             Input::SourceJoined(id) => self.joined(id),
-            Input::SourceIsTwin(id, of) => self.is_twin(id, of),
+            Input::SourceSharesPeer(id, of) => self.shares_peer(id, of),
             Input::SourceHas(id, set) => {
                 let has = Bits::from_set(self.pool.len(), &set);
                 self.replace_has(id, has);

@@ -30,7 +30,7 @@ pub enum Input {
     /// The first source is another connection to the peer of the second: a duplicate request there
     /// gains nothing, unless the second connection is stuck. The second source may have left: the
     /// wrong chunks that it sent are not requested from the first either.
-    SourceIsTwin(SourceId, SourceId),
+    SourceSharesPeer(SourceId, SourceId),
     /// All chunks that a source has; replaces what was known about it.
     SourceHas(SourceId, ChunkSet),
     /// A source has these chunks too.

@@ -59,7 +59,7 @@ impl<P, C> Default for Uploads<P, C> {
 
 impl<P: Copy + Eq, C: Copy + Ord> Uploads<P, C> {
     /// Adds a peer's request for a chunk. The caller bounds the number of waiting requests.
-    pub fn ask(&mut self, peer: P, chunk: C) {
+    pub fn request(&mut self, peer: P, chunk: C) {
         let copies_sent = self.sendings(chunk);
         let waiting = Waiting { chunk, copies_sent };
         match self.turns.iter_mut().find(|turn| turn.peer == peer) {
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn peers_take_turns_whatever_they_ask_for_at_once() {
         let mut uploads = Uploads::default();
-        (0..3).for_each(|chunk| uploads.ask('a', chunk));
-        (10..12).for_each(|chunk| uploads.ask('b', chunk));
+        (0..3).for_each(|chunk| uploads.request('a', chunk));
+        (10..12).for_each(|chunk| uploads.request('b', chunk));
         assert_eq!(
             served(&mut uploads),
             [('a', 0), ('b', 10), ('a', 1), ('b', 11), ('a', 2)]
@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn the_chunk_that_was_sent_the_fewest_times_goes_first() {
         let mut uploads = Uploads::default();
-        uploads.ask('a', 7);
+        uploads.request('a', 7);
         assert_eq!(uploads.take_next(|_| true), Some(('a', 7)));
-        uploads.ask('b', 7);
-        uploads.ask('c', 7);
-        uploads.ask('c', 8);
+        uploads.request('b', 7);
+        uploads.request('c', 7);
+        uploads.request('c', 8);
         assert_eq!(
             served(&mut uploads),
             [('c', 8), ('b', 7), ('c', 7)],
@@ -194,19 +194,19 @@ mod tests {
     #[test]
     fn a_sent_chunk_counts_for_other_peers_that_wait_for_it() {
         let mut uploads = Uploads::default();
-        uploads.ask('a', 7);
-        uploads.ask('b', 7);
-        uploads.ask('c', 8);
+        uploads.request('a', 7);
+        uploads.request('b', 7);
+        uploads.request('c', 8);
         assert_eq!(served(&mut uploads), [('a', 7), ('c', 8), ('b', 7)]);
     }
 
     #[test]
     fn no_peer_is_passed_over_for_ever() {
         let mut uploads = Uploads::default();
-        uploads.ask('a', 0);
+        uploads.request('a', 0);
         uploads.take_next(|_| true);
-        uploads.ask('b', 0);
-        (0..100).for_each(|chunk| uploads.ask('c', 1 + chunk));
+        uploads.request('b', 0);
+        (0..100).for_each(|chunk| uploads.request('c', 1 + chunk));
         let turn = served(&mut uploads)
             .iter()
             .position(|&(peer, _)| peer == 'b');
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn a_peer_that_cannot_be_sent_more_now_keeps_its_turn() {
         let mut uploads = Uploads::default();
-        (0..2).for_each(|chunk| uploads.ask('a', chunk));
-        uploads.ask('b', 5);
+        (0..2).for_each(|chunk| uploads.request('a', chunk));
+        uploads.request('b', 5);
         assert_eq!(uploads.take_next(|peer| peer != 'a'), Some(('b', 5)));
         assert_eq!(uploads.take_next(|peer| peer != 'a'), None);
         assert_eq!(served(&mut uploads), [('a', 0), ('a', 1)]);
@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn a_peer_that_cancels_or_leaves_is_not_served() {
         let mut uploads = Uploads::default();
-        (0..2).for_each(|chunk| uploads.ask('a', chunk));
-        (0..2).for_each(|chunk| uploads.ask('b', chunk));
+        (0..2).for_each(|chunk| uploads.request('a', chunk));
+        (0..2).for_each(|chunk| uploads.request('b', chunk));
         uploads.cancel('a', 0);
         uploads.cancel('a', 5);
         uploads.forget('b');
@@ -239,7 +239,7 @@ mod tests {
     fn the_table_of_sent_copies_is_bounded() {
         let mut uploads = Uploads::default();
         for chunk in 0..CHUNKS_COUNTED_MAX as u32 + 10 {
-            uploads.ask('a', chunk);
+            uploads.request('a', chunk);
             uploads.take_next(|_| true);
         }
         assert!(uploads.copies_sent.len() <= CHUNKS_COUNTED_MAX);

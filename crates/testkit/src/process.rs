@@ -316,10 +316,10 @@ impl Node {
 }
 
 /// Polls until a condition holds. An `Err` describes the current state.
-pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + limit;
     loop {
-        match look() {
+        match check() {
             Ok(found) => return found,
             Err(instead) if Instant::now() > end => panic!("not in {limit:?}: {what}: {instead}"),
             Err(_) => thread::sleep(POLL),

@@ -18,7 +18,7 @@
 //! being sent. Bytes are a number for each chunk, which receivers check; the store is a list of them.
 //!
 //! At first a fetching peer knows the complete peers: its caller named them, and walks of the DHT name
-//! them again. Sources name the others, and a peer that is asked for the model learns who asks.
+//! them again. Sources name the others, and a peer that is asked for the model learns which peer requests it.
 //!
 //! [`Fetch`]: hubless_fetch::Fetch
 //! [`Uploads`]: hubless_scheduler::Uploads

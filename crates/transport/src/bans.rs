@@ -1,4 +1,4 @@
-//! Peers that we have nothing to do with for a time: a table, and the behaviour that enforces it.
+//! Peers that this node refuses for a time: a table, and the behaviour that enforces it.
 //!
 //! A new peer id costs nothing, so that a ban of one is soon evaded. Hence an address prefix from
 //! which several peers were banned is closed for a while. Not this machine, local networks and
@@ -25,8 +25,8 @@ use libp2p::{
 
 use crate::places::Prefix;
 
-/// Peers banned at the same time. New identities cost nothing, so that more would only help who
-/// makes them; the ban that ends first gives way.
+/// Peers banned at the same time. New identities cost nothing, so that more would only help
+/// their maker; the ban that ends first gives way.
 const BANS_MAX: usize = 4096;
 
 /// Peers of one prefix that are banned at the same time before it is closed. Fewer may be the honest

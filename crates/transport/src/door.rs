@@ -11,7 +11,7 @@ use crate::{entrance::Arrivals, lane::Lanes};
 const HELLO_BYTES: usize = 11;
 
 /// Interval of reads when only the beginning of what may be a hello is there.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const PEEK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A lane began on this socket, which is no matter of libp2p any more.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ async fn begins_with_tls(socket: &tokio::net::TcpStream) -> io::Result<bool> {
         match is_tls_hello(&bytes[..seen]) {
             Some(is_hello) => return Ok(is_hello),
             // There are bytes to read, so that waiting for some would not wait.
-            None => tokio::time::sleep(LOOK_INTERVAL).await,
+            None => tokio::time::sleep(PEEK_INTERVAL).await,
         }
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tls_is_told_from_everything_else_as_soon_as_that_is_certain() {
+    fn tls_is_distinguished_from_everything_else_as_soon_as_that_is_certain() {
         let hello = [0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
         assert_eq!(is_tls_hello(&hello), Some(true));
         for seen in 1..hello.len() {

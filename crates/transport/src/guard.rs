@@ -1,4 +1,5 @@
-//! Strangers do not choose which machines of our own network we knock at.
+//! Which addresses this node dials: a peer on the Internet cannot make it dial machines of the local
+//! network.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +20,7 @@ use libp2p::{
     multiaddr::Protocol,
 };
 
-/// Local addresses and names that were asked for; the oldest is forgotten.
+/// Local addresses and names that were allowed; the oldest is forgotten.
 const ALLOWED_MAX: usize = 1024;
 
 /// Which addresses may be dialled. Local ones: all, if a peer at that distance was ever connected,

@@ -11,7 +11,7 @@ use tracing::debug;
 
 /// How long a port may take to become free after its owner is gone, and the interval of checks.
 const FREE_TIME_MAX: Duration = Duration::from_secs(3);
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Where an address listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl LocalSocket {
                 .try_bind()
                 .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
             {
-                tokio::time::sleep(LOOK_INTERVAL).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
         };
         if tokio::time::timeout(FREE_TIME_MAX, is_free).await.is_err() {

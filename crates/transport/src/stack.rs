@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long a connection may take to be ready, handshakes included. TCP alone would wait for two
-/// minutes for a host that does not answer.
+/// minutes for a host that does not respond.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Connections as the swarm takes them: the peer id, and streams to that peer.

@@ -161,7 +161,7 @@ impl Keys {
         due.then_some((*key, Stamp(u32::try_from(moment).unwrap_or(u32::MAX))))
     }
 
-    /// The first failed key whose wait is over.
+    /// The first failed key that has waited long enough.
     pub(super) fn retried(&self, now: Stamp) -> Option<(AnnounceKey, Stamp)> {
         let (at, key) = self.retry.first().copied()?;
         (at <= now).then_some((key, at))
@@ -218,7 +218,7 @@ impl Keys {
         self.walk(key)
     }
 
-    /// Takes a failed key whose wait is over for a walk, else the key at the cursor.
+    /// Takes a failed key that has waited long enough for a walk, else the key at the cursor.
     pub(super) fn take_due(&mut self, calendar: Calendar, now: Stamp) -> Option<AnnounceKey> {
         if let Some((key, at)) = self.retried(now) {
             self.retry.remove(&(at, key));

@@ -1,7 +1,7 @@
 //! When which of our keys is announced: a pure state machine that paces walks through the DHT.
 //!
 //! A provider record lives 48 hours, so each key must be announced again and again, and one walk
-//! asks some thirty nodes. kad's own job takes a copy of all keys twice a day and walks as fast as
+//! queries some thirty nodes. kad's own job takes a copy of all keys twice a day and walks as fast as
 //! it can, also right after a restart. The [`Announcer`] does this instead:
 //!
 //! - **New keys at once**, in the order in which they were added, models before files before
@@ -306,7 +306,7 @@ impl Announcer {
             .insert((if self.suspended { now } else { now.plus(wait) }, key));
     }
 
-    /// Starts no more walks, for as long as there is no one to ask. Failures meanwhile do not count.
+    /// Starts no more walks, for as long as the DHT has no node to query. Failures meanwhile do not count.
     pub fn suspend(&mut self) {
         self.suspended = true;
     }
@@ -360,7 +360,7 @@ impl Announcer {
         self.in_flight.len()
     }
 
-    /// How many keys should be announced by now and are not, without those in flight. Costs a look
+    /// How many keys should be announced by now and are not, without those in flight. Costs a check
     /// at each of them.
     pub fn backlog(&self, now: SystemTime) -> u64 {
         let now = Stamp::from(now);
@@ -437,7 +437,7 @@ impl Announcer {
         );
     }
 
-    /// Takes the key whose turn it is out of its queue.
+    /// Takes the next key out of its queue.
     fn next(&mut self, now: Stamp) -> Option<AnnounceKey> {
         let prefer_due = self.turn_of_sweep && self.sweep_is_late(now);
         let all = &mut self.by_priority;

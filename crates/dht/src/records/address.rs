@@ -1,4 +1,4 @@
-//! Which addresses of a stranger are worth keeping, and from which corner of the Internet it comes.
+//! Which addresses of a stranger are worth keeping, and from which network it comes.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use hubless_address::{Multiaddr, PeerId, Protocol, Reach, canonical};
 /// Addresses kept of one provider: IPv4 and IPv6, TCP and QUIC, and as many through relays.
 pub(super) const ADDRESSES_MAX: usize = 8;
 
-/// Bytes of all kept addresses of one provider. An answer of kad carries 20 providers and 20
+/// Bytes of all kept addresses of one provider. A response of kad carries 20 providers and 20
 /// closer peers in one packet of 16 KiB, and one that is larger is not sent at all: so 20 providers
 /// must stay below half of it, or a few records with long addresses would silence a key. A direct
 /// address takes about 12 bytes (IPv6: 24), one through a relay about 55.

@@ -1,6 +1,6 @@
 //! The bytes that lie in the [`RecordDb`](super::RecordDb): byte tables in `proto/dht-records.md`.
 //!
-//! Decoders take any bytes and answer `None` to what they do not understand.
+//! Decoders take any bytes and return `None` to what they do not understand.
 
 use hubless_address::{Multiaddr, PeerId};
 
@@ -171,7 +171,7 @@ fn origin(bytes: &[u8]) -> Option<(Origin, &[u8])> {
 }
 
 /// The addresses of one provider as one piece of memory: tens of thousands of these are held, and
-/// decoded only when a peer asks.
+/// decoded only for a request of a peer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AddressList(Box<[u8]>);
 

@@ -59,7 +59,7 @@ const RECORDS_PER_PEER_MAX: u32 = 20_000;
 /// Distinct foreign providers: at most about 800 bytes each, 40 MB.
 const PROVIDERS_MAX: usize = 50_000;
 
-/// Providers of one key: Kademlia's K. More would not fit into one answer.
+/// Providers of one key: Kademlia's K. More would not fit into one response.
 const PROVIDERS_PER_KEY_MAX: usize = 20;
 
 /// How long a provider record is valid, as everywhere in libp2p.
@@ -91,7 +91,7 @@ pub struct RecordsConfig {
 }
 
 impl RecordsConfig {
-    /// The default quotas. `seed` must be random and is not shown to anyone.
+    /// The default quotas. `seed` must be random and is shown to no peer.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,

@@ -262,7 +262,7 @@ fn unreachable_and_stale_providers_give_way() {
 }
 
 #[test]
-fn an_unreachable_newcomer_takes_nobodys_place() {
+fn an_unreachable_newcomer_takes_no_place() {
     let mut world = World::new(|_| {});
     for id in 0..20 {
         world.receive(1, id, [66, 6, 6, id as u8]).unwrap();
@@ -349,7 +349,7 @@ fn addresses_of_a_provider_are_its_latest_and_within_bounds() {
 }
 
 #[test]
-fn an_answer_fits_into_a_packet() {
+fn a_response_fits_into_a_packet() {
     let mut world = World::new(|_| {});
     for id in 0..20u32 {
         let name = |n: usize| {
@@ -364,7 +364,7 @@ fn an_answer_fits_into_a_packet() {
             .accept(&record, Some(&at(network(id))), Duration::MAX)
             .unwrap();
     }
-    let answer = world.records.providers(key(1));
+    let response = world.records.providers(key(1));
     // Peer id, addresses, and generously what protobuf adds.
     let bytes = |record: &ProviderRecord| {
         let addresses = record
@@ -374,8 +374,8 @@ fn an_answer_fits_into_a_packet() {
             .sum::<usize>();
         record.provider.to_bytes().len() + addresses + 16
     };
-    let total: usize = answer.iter().map(bytes).sum();
-    assert_eq!(answer.len(), 20);
+    let total: usize = response.iter().map(bytes).sum();
+    assert_eq!(response.len(), 20);
     assert!(total < 8 * 1024, "{total} bytes");
 }
 

@@ -111,7 +111,7 @@ impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
     fn ask_for_lists(&mut self, now: Duration) {
         if let Phase::Fetching(fetching) = &mut self.phase {
             for (source, file) in fetching.lists.assign(self.sources.connected(), now) {
-                let ask = PeerCommand::AskList(file);
+                let ask = PeerCommand::RequestList(file);
                 self.outputs.push_back(Output::Send(source, ask));
             }
         }

@@ -65,7 +65,7 @@ impl<P: Copy> Fetching<P> {
     pub(crate) fn joined(&mut self, now: Duration, source: SourceId, first: Option<SourceId>) {
         self.schedule(now, SchedulerInput::SourceJoined(source));
         if let Some(first) = first {
-            self.schedule(now, SchedulerInput::SourceIsTwin(source, first));
+            self.schedule(now, SchedulerInput::SourceSharesPeer(source, first));
         }
         self.lists.source_joined();
     }

@@ -177,7 +177,7 @@ impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
                 let chunk = *chunk;
                 self.schedule(now, SchedulerInput::Failed { source, chunk });
             }
-            PeerCommand::AskList(file) => {
+            PeerCommand::RequestList(file) => {
                 if let Some(fetching) = self.phase.fetching_mut() {
                     fetching.lists.refused(source, *file);
                 }

@@ -10,7 +10,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// Longer than a garbage collection or a lost packet takes.
 const STALL_SHOWN_AFTER: Duration = Duration::from_secs(3);
 
-/// Bytes of other fetches of this node cannot be told apart from its own ones: without a whole chunk
+/// Bytes of other fetches of this node cannot be distinguished from its own ones: without a whole chunk
 /// for this long, it has stalled all the same.
 const CHUNK_WITHIN: Duration = Duration::from_secs(15);
 

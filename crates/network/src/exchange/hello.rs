@@ -11,7 +11,7 @@ use super::{ExchangeError, reader::FrameReader, writer::FrameWriter};
 /// How long the other side may take for its `Hello`: a few round trips over the worst link.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// Says `Hello` and waits for the other one's. `None` if the other side closed the stream instead.
+/// Sends `Hello` and waits for that of the other side. `None` if the other side closed the stream instead.
 pub(super) async fn exchange<R, W>(
     peer: PeerId,
     reader: &mut FrameReader<R>,

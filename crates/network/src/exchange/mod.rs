@@ -1,10 +1,10 @@
-//! The exchange protocol over streams: the requesting and the answering side, and what each may cost
+//! The exchange protocol over streams: the requesting and the responding side, and what each may cost
 //! the other.
 //!
 //! # Roles
-//! The side that opened the stream is the *asker* ([`Exchange`]), the other the *answerer* (an
-//! [`ExchangeService`] behind a task of this module). Between two nodes there may be streams in
-//! both directions.
+//! The side that opened the stream is the *requester* ([`Exchange`], begun by a [`Client`]), the other
+//! the *responder* (an [`ExchangeService`] behind a [`Server`]). Between two nodes there may be
+//! streams in both directions.
 //!
 //! # Goals
 //! Payloads are read once into their own buffer and written from where they lie. A stream costs a
@@ -12,13 +12,13 @@
 //! rule of the protocol is disconnected with the rule as the reason.
 //!
 //! # Not here
-//! What to ask and what to answer.
+//! What to request and what to respond.
 
-mod answerer;
-mod asker;
+mod client;
 mod hello;
 mod reader;
 mod reply;
+mod server;
 mod writer;
 
 use std::{io, sync::Arc};
@@ -27,22 +27,22 @@ use futures::future::BoxFuture;
 use hubless_wire::{FrameError, Request};
 use libp2p::PeerId;
 
-pub(crate) use self::{answerer::Answerers, asker::Askers};
+pub(crate) use self::{client::Client, server::Server};
 pub use self::{
-    asker::{AnswerFrame, AnswerReceiver, AskSender, Exchange, ExchangeEnded, Incoming},
-    reply::{AskerGone, Reply},
+    client::{Exchange, ExchangeEnded, Incoming, RequestSender, ResponseFrame, ResponseReceiver},
+    reply::{Reply, RequesterGone},
 };
 
-/// What this node answers to others.
+/// What this node responds to others.
 pub trait ExchangeService: Send + Sync + 'static {
-    /// Answers one ask, which is never `Cancel`. The last answer through `reply` has to be one that
-    /// ends the ask. The future is dropped when the asker cancels or leaves.
-    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()>;
+    /// Responds to one request, which is never `Cancel`. The last response through `reply` has to be one
+    /// that ends the request. The future is dropped when the requester cancels or leaves.
+    fn respond(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()>;
 }
 
 impl<S: ExchangeService + ?Sized> ExchangeService for Arc<S> {
-    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
-        (**self).answer(peer, request, reply)
+    fn respond(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+        (**self).respond(peer, request, reply)
     }
 }
 

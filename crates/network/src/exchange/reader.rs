@@ -10,7 +10,7 @@ use libp2p::PeerId;
 
 use crate::shaping::shaper::{Shaper, Turn};
 
-/// The buffer that headers are read through: hundreds of asks, or what one muxer frame holds.
+/// The buffer that headers are read through: hundreds of requests, or what one muxer frame holds.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Within a frame, the longest time without a byte.
@@ -210,7 +210,7 @@ impl Payload {
             }
         }
         if let Some(turn) = &mut self.turn {
-            // Without an answer the node is stopping, and so is this stream.
+            // Without a turn the node is stopping, and so is this stream.
             self.allowed = turn.await.unwrap_or(missing);
             self.turn = None;
         }

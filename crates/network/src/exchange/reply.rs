@@ -1,4 +1,4 @@
-//! How a service answers.
+//! How a service responds.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use bytes::Bytes;
 use hubless_wire::{Frame, PAYLOAD_BYTES_MAX, Response};
 use tokio::sync::mpsc;
 
-/// The asker cancelled, left, or reads too slowly: no more answers are needed.
+/// The requester cancelled, left, or reads too slowly: no more responses are needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the asker is gone")]
-pub struct AskerGone;
+#[error("the requester is gone")]
+pub struct RequesterGone;
 
-/// Where the answers to one ask go.
+/// Where the responses to one request go.
 #[derive(Clone)]
 pub struct Reply {
     id: u64,
@@ -23,22 +23,22 @@ impl Reply {
         Self { id, queue }
     }
 
-    /// Sends an answer and its payload; waits while the asker is slow. A payload longer than a
-    /// chunk is a mistake of ours, which the asker sees as `TooLarge`.
+    /// Sends a response and its payload; waits while the requester is slow. A payload longer than a
+    /// chunk is a mistake of ours, which the requester sees as `TooLarge`.
     ///
     /// # Errors
     /// If the requester is gone.
-    pub async fn send(&self, answer: Response, payload: Bytes) -> Result<(), AskerGone> {
+    pub async fn send(&self, response: Response, payload: Bytes) -> Result<(), RequesterGone> {
         debug_assert!(
             payload.len() <= PAYLOAD_BYTES_MAX,
             "a payload is at most one chunk"
         );
         let frame = if payload.len() <= PAYLOAD_BYTES_MAX {
-            Frame::new(self.id, answer).with_payload(payload)
+            Frame::new(self.id, response).with_payload(payload)
         } else {
             Frame::new(self.id, Response::TooLarge)
         };
-        self.queue.send(frame).await.map_err(|_| AskerGone)
+        self.queue.send(frame).await.map_err(|_| RequesterGone)
     }
 }
 

@@ -147,7 +147,7 @@ async fn a_read_that_is_dropped_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_frame_is_told_of_before_its_payload_is_here() {
+async fn a_frame_is_reported_before_its_payload_is_here() {
     let bytes = Cursor::new(written(&frames()[1..3]).await);
     let io = Trickle {
         bytes,

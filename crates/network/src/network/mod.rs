@@ -22,12 +22,12 @@ use tracing::debug;
 use crate::{
     config::NetworkConfig,
     error::{ConnectError, OpenError, StartError},
-    exchange::{Askers, Exchange, ExchangeError, ExchangeService},
+    exchange::{Client, Exchange, ExchangeError, ExchangeService},
     info::{Counters, NetworkEvent, NetworkStatus, PeerInfo, Provider},
     worker::{Cmd, dht::PROVIDERS_PER_LOOKUP_MAX},
 };
 
-/// How often a stream is opened again that the other side closes without an answer.
+/// How often a stream is opened again that the other side closes without a response.
 const OPEN_TRIES: u32 = 3;
 
 /// Wait between such tries.
@@ -44,7 +44,7 @@ struct Inner {
     cmds: mpsc::Sender<Cmd>,
     bans: Bans,
     policy: DialPolicy,
-    askers: Askers,
+    client: Client,
     lanes: Lanes,
     lookups: Arc<Semaphore>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
@@ -122,19 +122,19 @@ impl Network {
 
     /// The connected peers; empty once the node is stopping.
     pub async fn peers(&self) -> Vec<PeerInfo> {
-        self.ask(|reply| Cmd::Peers { reply })
+        self.call(|reply| Cmd::Peers { reply })
             .await
             .unwrap_or_default()
     }
 
-    /// Whether the event loop answers; to be waited for with a limit.
-    pub async fn answers(&self) -> bool {
-        self.ask(|reply| Cmd::Status { reply }).await.is_some()
+    /// Whether the event loop responds; to be waited for with a limit.
+    pub async fn responds(&self) -> bool {
+        self.call(|reply| Cmd::Status { reply }).await.is_some()
     }
 
     /// What the node knows about its place in the network; nothing once it is stopping.
     pub async fn status(&self) -> NetworkStatus {
-        self.ask(|reply| Cmd::Status { reply })
+        self.call(|reply| Cmd::Status { reply })
             .await
             .unwrap_or_default()
     }
@@ -203,8 +203,8 @@ impl Network {
         self.try_open(peer).await
     }
 
-    /// The addresses among these that a stranger may have us dial: all, if this node is part of a
-    /// local network, else public ones. To be asked before addresses that came from a peer are
+    /// The addresses among these that a stranger may make this node dial: all, if this node is part of a
+    /// local network, else public ones. To be called before addresses that came from a peer are
     /// given to [`open`](Self::open), which dials whatever it is given.
     pub fn believable(&self, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
         let nearest = self.inner.policy.nearest();
@@ -232,7 +232,7 @@ impl Network {
 
     /// Sets how many payload bytes per second may be given and taken in all; none for no limit.
     pub fn set_limits(&self, up: Option<u64>, down: Option<u64>) {
-        let shapers = &self.inner.askers.shapers;
+        let shapers = &self.inner.client.shapers;
         shapers.up.set_limits(up, self.inner.limit_up_per_peer);
         shapers.down.set_limits(down, None);
     }
@@ -240,16 +240,16 @@ impl Network {
     /// Waits until bytes that came from elsewhere than peers may be taken: they share the limit of
     /// what is taken in all, in turns with peers. Returns how many of `want` may, at least one.
     pub async fn take_elsewhere(&self, want: usize) -> usize {
-        match self.inner.askers.shapers.down.request(self.peer_id(), want) {
+        match self.inner.client.shapers.down.request(self.peer_id(), want) {
             Ok(allowed) => allowed,
-            // Without an answer the node is stopping.
+            // Without a turn the node is stopping.
             Err(turn) => turn.await.unwrap_or(want),
         }
     }
 
     /// Payload bytes since the start.
     pub fn counters(&self) -> Counters {
-        let shapers = &self.inner.askers.shapers;
+        let shapers = &self.inner.client.shapers;
         Counters {
             sent: shapers.up.passed(),
             received: shapers.down.passed(),
@@ -284,7 +284,7 @@ impl Network {
         addresses: Vec<Multiaddr>,
     ) -> Result<PeerId, ConnectError> {
         let connected = self
-            .ask(|reply| Cmd::Connect {
+            .call(|reply| Cmd::Connect {
                 peer,
                 addresses,
                 reply,
@@ -307,9 +307,9 @@ impl Network {
                 .into());
             }
         };
-        match self.inner.askers.begin(peer, opened).await {
+        match self.inner.client.begin(peer, opened).await {
             Ok(Some(exchange)) => Ok(exchange),
-            // The other side dropped the stream without an answer.
+            // The other side dropped the stream without a response.
             Ok(None) | Err(ExchangeError::Io { .. }) => Err(refused),
             Err(error) => Err(error.into()),
         }
@@ -322,7 +322,7 @@ impl Network {
             return None;
         }
         let lane = match self.open_stream(peer, Purpose::Lane).await {
-            Ok(asked) => lanes.dial(peer, asked).await,
+            Ok(for_pass) => lanes.dial(peer, for_pass).await,
             // No outbound TCP connection yet; retry on the next one.
             Err(StreamError::NotConnected) => return None,
             Err(StreamError::NotSpoken) => Err(LaneError::NotSpoken),
@@ -331,7 +331,7 @@ impl Network {
         match lane {
             Ok(lane) => {
                 lanes.worked(&peer);
-                self.inner.askers.begin(peer, lane).await.ok().flatten()
+                self.inner.client.begin(peer, lane).await.ok().flatten()
             }
             Err(error) => {
                 debug!(%peer, error = &error as &dyn std::error::Error, "no lane");
@@ -347,15 +347,15 @@ impl Network {
             purpose,
             reply,
         };
-        let opened = self.ask(cmd).await;
+        let opened = self.call(cmd).await;
         opened.unwrap_or(Err(StreamError::NotConnected))
     }
 
-    /// Sends a command and waits for its answer; `None` once the node is stopping.
-    async fn ask<T>(&self, cmd: impl FnOnce(oneshot::Sender<T>) -> Cmd) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
+    /// Sends a command and waits for its outcome; `None` once the node is stopping.
+    async fn call<T>(&self, cmd: impl FnOnce(oneshot::Sender<T>) -> Cmd) -> Option<T> {
+        let (reply, outcome) = oneshot::channel();
         self.send(cmd(reply)).await;
-        answer.await.ok()
+        outcome.await.ok()
     }
 
     async fn send(&self, cmd: Cmd) {

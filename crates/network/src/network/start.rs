@@ -28,7 +28,7 @@ use super::{Inner, Network};
 use crate::{
     config::NetworkConfig,
     error::StartError,
-    exchange::{Answerers, Askers, ExchangeService},
+    exchange::{Client, ExchangeService, Server},
     shaping::shaper::{Shaper, Shapers},
     worker::{
         Listening, Worker, WorkerArgs,
@@ -85,7 +85,7 @@ async fn begin(
         down: Shaper::new(config.limit_down, None),
     };
     let (violations, violations_in) = mpsc::channel(VIOLATIONS_MAX);
-    let answerers = Answerers::new(
+    let server = Server::new(
         config.limits.streams,
         service,
         shapers.clone(),
@@ -93,8 +93,8 @@ async fn begin(
         tasks.clone(),
     );
     let serve_lane = {
-        let answerers = answerers.clone();
-        move |peer, lane| answerers.accept(peer, lane)
+        let server = server.clone();
+        move |peer, lane| server.accept(peer, lane)
     };
     let lanes = Lanes::new(
         config.limits.lane_handshakes(),
@@ -134,7 +134,7 @@ async fn begin(
         listening,
         bans: bans.clone(),
         policy: policy.clone(),
-        answerers,
+        server,
         lanes: lanes.clone(),
         cmds: cmds_in,
         violations: violations_in,
@@ -144,7 +144,7 @@ async fn begin(
     };
     tasks.spawn(Worker::new(args, &config).run());
 
-    let askers = Askers {
+    let client = Client {
         shapers,
         buffers: Buffers::default(),
         violations,
@@ -155,7 +155,7 @@ async fn begin(
         cmds,
         bans,
         policy,
-        askers,
+        client,
         lanes,
         lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         addresses: addresses_out,

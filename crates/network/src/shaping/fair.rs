@@ -1,4 +1,4 @@
-//! Whose bytes pass next under a limit: round robin among peers. Pure; time is an argument.
+//! Which peer may pass bytes next under a limit: round robin among peers. Pure; time is an argument.
 //!
 //! **Drain rule:** after every `request`, call [`Fair::poll`] until it returns no [`Step::Grant`].
 

@@ -82,7 +82,7 @@ impl Shaper {
         self.shared.changed.notify_one();
     }
 
-    /// Asks to let bytes pass: either some at once, or a turn to wait for. At least one is wanted.
+    /// Requests that bytes may pass: either some at once, or a turn to wait for. At least one is wanted.
     pub(crate) fn request(&self, peer: PeerId, want: usize) -> Result<usize, Turn> {
         if !self.shared.limited.load(Ordering::Relaxed) {
             return Ok(want.min(PIECE_BYTES_MAX));

@@ -21,14 +21,14 @@ const FAMILY: &str = "hubless/1";
 /// What identify says of this program.
 const AGENT: &str = concat!("hubless/", env!("CARGO_PKG_VERSION"));
 
-/// Peers asked at once in one walk through the DHT. Simulated: 3.9 rounds a lookup with ten, 8.6
+/// Peers queried at once in one walk through the DHT. Simulated: 3.9 rounds a lookup with ten, 8.6
 /// with libp2p's three.
 const KAD_PARALLELISM: NonZeroUsize = NonZeroUsize::new(10).expect("10 > 0");
 
 /// The longest walk through the DHT; most end within seconds.
 const KAD_QUERY_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// How long one peer may take to answer within a walk.
+/// How long one peer may take to respond within a walk.
 const KAD_STREAM_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How often the routing table is refreshed by walks through it.

@@ -86,7 +86,7 @@ impl Contacts {
         contact.state = State::Waiting(now + wait.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0));
     }
 
-    /// A connection was made, by whomever. Returns whether it is to be kept while idle.
+    /// A connection was made, by this node or the peer. Returns whether it is to be kept while idle.
     pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId) -> bool {
         let mut keep = false;
         for contact in &mut self.contacts {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_static_peer_is_dialled_again_and_a_bootstrap_peer_only_by_who_is_alone() {
+    fn a_static_peer_is_dialled_again_and_a_bootstrap_peer_only_by_a_node_without_peers() {
         let now = Instant::now();
         for (kind, again) in [(Kind::Static, true), (Kind::Bootstrap, false)] {
             let (mut contacts, peer) = contacts(kind, now);

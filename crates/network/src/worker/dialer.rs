@@ -53,8 +53,8 @@ impl Dialer {
         reply: ConnectReply,
     ) {
         match self.dial(swarm, peer, addresses) {
-            Outcome::Connected(peer) => answer(reply, Ok(peer)),
-            Outcome::Failed(error) => answer(reply, Err(error)),
+            Outcome::Connected(peer) => report(reply, Ok(peer)),
+            Outcome::Failed(error) => report(reply, Err(error)),
             Outcome::Begun { id, target } => self.dials.begun(id, peer, target, reply),
         }
     }
@@ -148,7 +148,7 @@ enum Outcome {
     Failed(ConnectError),
 }
 
-fn answer(reply: ConnectReply, outcome: Result<PeerId, ConnectError>) {
+fn report(reply: ConnectReply, outcome: Result<PeerId, ConnectError>) {
     // Fails only if the caller no longer waits.
     let _ = reply.send(outcome);
 }

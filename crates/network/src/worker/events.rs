@@ -15,7 +15,7 @@ use tracing::{debug, trace, warn};
 use super::{Worker, behaviour::BehaviourEvent};
 use crate::info::NetworkEvent;
 
-/// Pings that may fail in a row. The third means that the other side is gone without a word.
+/// Pings that may fail in a row. The third means that the other side left without closing.
 const FAILED_PINGS_MAX: u32 = 2;
 
 impl Worker {
@@ -81,7 +81,7 @@ impl Worker {
                 purpose,
                 opened,
             }) => match purpose {
-                Purpose::Exchange => self.answerers.accept(peer, opened),
+                Purpose::Exchange => self.server.accept(peer, opened),
                 Purpose::Lane => self.lanes.give_pass(peer, opened),
             },
             BehaviourEvent::Kad(event) => {
@@ -173,7 +173,7 @@ impl Worker {
             Err(ping::Failure::Unsupported) => {}
             Err(error) => {
                 if self.peers.ping_failed(peer, connection) > FAILED_PINGS_MAX {
-                    debug!(%peer, %error, "no answer any more");
+                    debug!(%peer, %error, "no response any more");
                     self.swarm.close_connection(connection);
                 }
             }

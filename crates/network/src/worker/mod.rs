@@ -50,7 +50,7 @@ use self::{
 };
 use crate::{
     config::NetworkConfig,
-    exchange::{Answerers, Violation},
+    exchange::{Server, Violation},
     info::{NetworkEvent, NetworkStatus, PeerInfo, Provider},
 };
 
@@ -103,7 +103,7 @@ pub(crate) struct WorkerArgs {
     pub(crate) listening: Listening,
     pub(crate) bans: Bans,
     pub(crate) policy: DialPolicy,
-    pub(crate) answerers: Answerers,
+    pub(crate) server: Server,
     pub(crate) lanes: Lanes,
     pub(crate) cmds: mpsc::Receiver<Cmd>,
     pub(crate) violations: mpsc::Receiver<Violation>,
@@ -120,7 +120,7 @@ pub(crate) struct Worker {
     violations: mpsc::Receiver<Violation>,
     events: broadcast::Sender<NetworkEvent>,
     stop: CancellationToken,
-    answerers: Answerers,
+    server: Server,
     lanes: Lanes,
     listening: Listening,
     peers: Peers,
@@ -148,7 +148,7 @@ impl Worker {
             violations: args.violations,
             events: args.events,
             stop: args.stop,
-            answerers: args.answerers,
+            server: args.server,
             lanes: args.lanes,
             listening: args.listening,
             peers: Peers::default(),

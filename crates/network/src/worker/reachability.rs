@@ -23,7 +23,8 @@ pub(super) struct OwnReach {
     is_unreachable: bool,
     /// Listeners at relays.
     listeners: HashSet<ListenerId>,
-    asked: HashSet<PeerId>,
+    /// Relays that were tried.
+    tried: HashSet<PeerId>,
 }
 
 impl OwnReach {
@@ -33,7 +34,7 @@ impl OwnReach {
 
     pub(super) fn listener_closed(&mut self, listener: ListenerId) {
         if self.listeners.remove(&listener) && self.listeners.is_empty() {
-            self.asked.clear();
+            self.tried.clear();
         }
     }
 
@@ -91,16 +92,16 @@ impl OwnReach {
             return;
         }
         let mut relays = peers.speaking(HOP_PROTOCOL_NAME);
-        let Some((peer, address)) = relays.find(|(peer, _)| !self.asked.contains(peer)) else {
+        let Some((peer, address)) = relays.find(|(peer, _)| !self.tried.contains(peer)) else {
             return;
         };
         let address = with_peer_id(address, peer).with(Protocol::P2pCircuit);
-        self.asked.insert(peer);
+        self.tried.insert(peer);
         match swarm.listen_on(address) {
             Ok(listener) => {
                 self.listeners.insert(listener);
             }
-            Err(error) => debug!(%peer, %error, "cannot ask this relay"),
+            Err(error) => debug!(%peer, %error, "cannot use this relay"),
         }
     }
 }

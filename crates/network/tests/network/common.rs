@@ -75,7 +75,7 @@ pub fn chunk(index: u32) -> Bytes {
 pub struct Chunks;
 
 impl ExchangeService for Chunks {
-    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let Request::Chunks { first, count, .. } = request else {
                 let _ = reply.send(Response::NotHere, Bytes::new()).await;

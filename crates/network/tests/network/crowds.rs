@@ -46,7 +46,7 @@ async fn the_stream_that_rested_longest_gives_way_when_all_are_taken() {
     works(&mut guests[0].1).await;
     let late = start(config()).await;
     works(&mut open(&late, &bob).await).await;
-    let end = within(guests[1].1.answers.recv()).await;
+    let end = within(guests[1].1.responses.recv()).await;
     assert!(!matches!(end, Some(Ok(_))), "{end:?}");
     works(&mut guests[0].1).await;
     works(&mut guests[2].1).await;

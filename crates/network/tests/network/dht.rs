@@ -83,7 +83,7 @@ async fn what_one_node_announces_all_others_find() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_announces_is_not_found() {
+async fn what_no_node_announces_is_not_found() {
     let nodes = chain(4).await;
     until(async || nodes[3].status().await.dht.routing_peers > 0).await;
     let key = AnnounceKey::new([1; 32]);
@@ -93,7 +93,7 @@ async fn what_nobody_announces_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_withdrawn_key_is_no_longer_answered_for_by_its_node() {
+async fn a_withdrawn_key_is_no_longer_provided_by_its_node() {
     let nodes = chain(2).await;
     let key = AnnounceKey::new([2; 32]);
     nodes[1].announce(vec![(key, Priority::Root)]).await;

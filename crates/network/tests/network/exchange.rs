@@ -1,4 +1,4 @@
-//! Two nodes ask and answer.
+//! Requests and responses between two nodes.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use hubless_content::ChunkIndex;
 use hubless_network::{
-    AnswerFrame, ConnectError, ExchangeService, NetworkEvent, OpenError, PeerId, Reply,
+    ConnectError, ExchangeService, NetworkEvent, OpenError, PeerId, Reply, ResponseFrame,
 };
 use hubless_wire::{REQUESTS_PER_STREAM_MAX, Request, Response, Scope};
 use tokio::sync::{Notify, Semaphore};
@@ -25,29 +25,29 @@ async fn frames_travel_both_ways() {
     let mut to_bob = open(&alice, &bob).await;
     let mut to_alice = open(&bob, &alice).await;
     for exchange in [&mut to_bob, &mut to_alice] {
-        exchange.asks.send(1, chunks(5, 3)).await.unwrap();
+        exchange.requests.send(1, chunks(5, 3)).await.unwrap();
         exchange
-            .asks
+            .requests
             .send(2, Request::Availability(Scope::File(FILE)))
             .await
             .unwrap();
         let mut answers = Vec::new();
         for _ in 0..4 {
-            answers.push(within(exchange.answers.recv()).await.unwrap().unwrap());
+            answers.push(within(exchange.responses.recv()).await.unwrap().unwrap());
         }
         answers.sort_by_key(|answer| answer.id);
         for (answer, index) in answers[..3].iter().zip(5..) {
             let (id, payload) = (1, chunk(index));
-            let expected = AnswerFrame {
+            let expected = ResponseFrame {
                 id,
-                answer: Response::Chunk(ChunkIndex(index)),
+                response: Response::Chunk(ChunkIndex(index)),
                 payload,
             };
             assert_eq!(*answer, expected);
         }
-        let not_here = AnswerFrame {
+        let not_here = ResponseFrame {
             id: 2,
-            answer: Response::NotHere,
+            response: Response::NotHere,
             payload: Bytes::new(),
         };
         assert_eq!(answers[3], not_here);
@@ -70,8 +70,8 @@ async fn quic_and_a_peer_that_is_connected_already() {
     .await;
     let alice = start(config()).await;
     let mut exchange = open(&alice, &bob).await;
-    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
-    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    exchange.requests.send(1, chunks(0, 1)).await.unwrap();
+    let answer = within(exchange.responses.recv()).await.unwrap().unwrap();
     assert_eq!(answer.payload, chunk(0));
     let again = within(alice.open(bob.peer_id(), Vec::new())).await;
     assert!(
@@ -111,7 +111,7 @@ impl Drop for CountDrop {
 }
 
 impl ExchangeService for Slow {
-    fn answer(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let this = self.clone();
         Box::pin(async move {
             this.begun.fetch_add(1, Ordering::SeqCst);
@@ -138,18 +138,22 @@ async fn a_cancel_ends_the_work_and_frees_its_place() {
     let mut exchange = open(&alice, &bob).await;
     let asked = 2 * AT_ONCE as u64;
     for id in 1..=asked {
-        exchange.asks.send(id, chunks(id as u32, 1)).await.unwrap();
+        exchange
+            .requests
+            .send(id, chunks(id as u32, 1))
+            .await
+            .unwrap();
     }
     until(async || service.begun.load(Ordering::SeqCst) == AT_ONCE).await;
     // Half are in work, half wait. Two of each are cancelled.
     for id in [1, 3, asked - 3, asked - 1] {
-        exchange.asks.send(id, Request::Cancel).await.unwrap();
+        exchange.requests.send(id, Request::Cancel).await.unwrap();
     }
     until(async || service.dropped.load(Ordering::SeqCst) == 2).await;
     service.permits.add_permits(100);
     let mut answered = Vec::new();
     while answered.len() < asked as usize - 4 {
-        answered.push(within(exchange.answers.recv()).await.unwrap().unwrap().id);
+        answered.push(within(exchange.responses.recv()).await.unwrap().unwrap().id);
     }
     assert!(
         [1, 3, asked - 3, asked - 1]
@@ -157,8 +161,8 @@ async fn a_cancel_ends_the_work_and_frees_its_place() {
             .all(|cancelled| !answered.contains(cancelled))
     );
     // The id of a cancelled ask is free again.
-    exchange.asks.send(1, chunks(9, 1)).await.unwrap();
-    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    exchange.requests.send(1, chunks(9, 1)).await.unwrap();
+    let answer = within(exchange.responses.recv()).await.unwrap().unwrap();
     assert_eq!((answer.id, answer.payload), (1, chunk(9)));
 }
 
@@ -170,20 +174,20 @@ async fn a_stream_that_is_dropped_in_mid_chunk_ends_the_work_on_the_other_side()
         start_with(config(), service.clone()).await,
     );
     let mut exchange = open(&alice, &bob).await;
-    exchange.asks.send(1, chunks(1, 1)).await.unwrap();
-    exchange.asks.send(2, chunks(2, 1)).await.unwrap();
+    exchange.requests.send(1, chunks(1, 1)).await.unwrap();
+    exchange.requests.send(2, chunks(2, 1)).await.unwrap();
     until(async || service.begun.load(Ordering::SeqCst) == 2).await;
     service.permits.add_permits(1);
     // Reads a part of the first answer, perhaps; the reader keeps what it has.
-    let early = tokio::time::timeout(Duration::from_micros(500), exchange.answers.recv()).await;
+    let early = tokio::time::timeout(Duration::from_micros(500), exchange.responses.recv()).await;
     drop((early, exchange));
     until(async || service.dropped.load(Ordering::SeqCst) == 1).await;
     // The connection serves the next stream.
     service.permits.add_permits(1);
     let mut exchange = open(&alice, &bob).await;
-    exchange.asks.send(1, chunks(3, 1)).await.unwrap();
+    exchange.requests.send(1, chunks(3, 1)).await.unwrap();
     assert_eq!(
-        within(exchange.answers.recv())
+        within(exchange.responses.recv())
             .await
             .unwrap()
             .unwrap()
@@ -198,7 +202,7 @@ async fn receiving_can_be_interrupted_anywhere() {
     let mut exchange = open(&alice, &bob).await;
     for id in 1..=4 {
         exchange
-            .asks
+            .requests
             .send(id, chunks(16 * id as u32, 16))
             .await
             .unwrap();
@@ -208,9 +212,9 @@ async fn receiving_can_be_interrupted_anywhere() {
         while received < 64 {
             tokio::select! {
                 biased;
-                answer = exchange.answers.recv() => {
-                    let AnswerFrame { answer, payload, .. } = answer.unwrap().unwrap();
-                    let Response::Chunk(index) = answer else { panic!("{answer:?}") };
+                answer = exchange.responses.recv() => {
+                    let ResponseFrame { response, payload, .. } = answer.unwrap().unwrap();
+                    let Response::Chunk(index) = response else { panic!("{response:?}") };
                     assert_eq!(payload, chunk(index.0));
                     received += 1;
                 }
@@ -222,7 +226,7 @@ async fn receiving_can_be_interrupted_anywhere() {
 }
 
 #[tokio::test]
-async fn too_many_asks_are_told_to_wait() {
+async fn too_many_requests_get_busy() {
     let service = Slow::new();
     let (alice, bob) = (
         start(config()).await,
@@ -230,11 +234,11 @@ async fn too_many_asks_are_told_to_wait() {
     );
     let mut exchange = open(&alice, &bob).await;
     for id in 1..=REQUESTS_PER_STREAM_MAX as u64 + 1 {
-        exchange.asks.send(id, chunks(0, 1)).await.unwrap();
+        exchange.requests.send(id, chunks(0, 1)).await.unwrap();
     }
-    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    let answer = within(exchange.responses.recv()).await.unwrap().unwrap();
     assert_eq!(answer.id, REQUESTS_PER_STREAM_MAX as u64 + 1);
-    assert!(matches!(answer.answer, Response::Busy(_)));
+    assert!(matches!(answer.response, Response::Busy(_)));
     assert_eq!(
         service.begun.load(Ordering::SeqCst),
         AT_ONCE,
@@ -262,11 +266,11 @@ async fn one_stream_too_many_is_refused() {
 struct Panicking(AtomicUsize);
 
 impl ExchangeService for Panicking {
-    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
             return Box::pin(async { panic!("this panic is part of a test") });
         }
-        Chunks.answer(peer, request, reply)
+        Chunks.respond(peer, request, reply)
     }
 }
 
@@ -275,12 +279,12 @@ async fn a_panic_in_the_service_is_an_answer_to_come_back_later() {
     let service = Panicking(AtomicUsize::new(0));
     let (alice, bob) = (start(config()).await, start_with(config(), service).await);
     let mut exchange = open(&alice, &bob).await;
-    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
-    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
-    assert!(matches!(answer.answer, Response::Busy(_)), "{answer:?}");
-    exchange.asks.send(2, chunks(0, 1)).await.unwrap();
+    exchange.requests.send(1, chunks(0, 1)).await.unwrap();
+    let answer = within(exchange.responses.recv()).await.unwrap().unwrap();
+    assert!(matches!(answer.response, Response::Busy(_)), "{answer:?}");
+    exchange.requests.send(2, chunks(0, 1)).await.unwrap();
     assert_eq!(
-        within(exchange.answers.recv())
+        within(exchange.responses.recv())
             .await
             .unwrap()
             .unwrap()
@@ -298,7 +302,7 @@ async fn a_banned_peer_is_cut_off_in_both_directions() {
     assert!(alice.is_banned(&bob.peer_id()));
     assert_eq!(alice.banned()[0].0, bob.peer_id());
     assert!(!matches!(
-        within(exchange.answers.recv()).await,
+        within(exchange.responses.recv()).await,
         Some(Ok(_))
     ));
     within(async {
@@ -351,7 +355,7 @@ async fn unreachable_peers_are_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn somebody_else_at_the_address_is_refused() {
+async fn another_peer_at_the_address_is_refused() {
     let (alice, bob) = (start(config()).await, start(config()).await);
     let bare = hubless_network::Multiaddr::from_iter(
         only_address(&bob)
@@ -378,9 +382,9 @@ async fn limits_hold() {
     let mut exchange = open(&alice, &bob).await;
     assert_eq!(alice.peers().await[0].lanes, 1, "limits hold on a lane");
     let started = tokio::time::Instant::now();
-    exchange.asks.send(1, chunks(0, 16)).await.unwrap();
+    exchange.requests.send(1, chunks(0, 16)).await.unwrap();
     for _ in 0..16 {
-        within(exchange.answers.recv()).await.unwrap().unwrap();
+        within(exchange.responses.recv()).await.unwrap().unwrap();
     }
     // 4 MiB at 4 MB/s, less what passes at once.
     assert!(
@@ -391,9 +395,9 @@ async fn limits_hold() {
     bob.set_limits(None, None);
     alice.set_limits(None, Some(8_000_000));
     let started = tokio::time::Instant::now();
-    exchange.asks.send(2, chunks(0, 16)).await.unwrap();
+    exchange.requests.send(2, chunks(0, 16)).await.unwrap();
     for _ in 0..16 {
-        within(exchange.answers.recv()).await.unwrap().unwrap();
+        within(exchange.responses.recv()).await.unwrap().unwrap();
     }
     assert!(
         started.elapsed() > Duration::from_millis(400),
@@ -403,21 +407,21 @@ async fn limits_hold() {
 }
 
 #[tokio::test]
-async fn lifting_a_limit_frees_those_who_wait() {
+async fn lifting_a_limit_frees_waiting_peers() {
     let up = hubless_network::NetworkConfig {
         limit_up: Some(1),
         ..config()
     };
     let (alice, bob) = (start(config()).await, start(up).await);
     let mut exchange = open(&alice, &bob).await;
-    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    exchange.requests.send(1, chunks(0, 1)).await.unwrap();
     // A few bytes pass at once; the others would take days.
     until(async || bob.counters().sent.total() > 0).await;
     bob.set_limits(None, None);
-    within(exchange.answers.recv()).await.unwrap().unwrap();
+    within(exchange.responses.recv()).await.unwrap().unwrap();
 }
 
-/// Answers without end, and tells when an answer has ended all the same.
+/// Responds without end, and reports when a response has ended all the same.
 struct Endless(Arc<Notify>);
 
 struct NotifyOnDrop(Arc<Notify>);
@@ -429,7 +433,7 @@ impl Drop for NotifyOnDrop {
 }
 
 impl ExchangeService for Endless {
-    fn answer(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, _: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let ended = NotifyOnDrop(self.0.clone());
         Box::pin(async move {
             let _ended = ended;
@@ -445,9 +449,9 @@ async fn a_reader_that_leaves_ends_an_endless_answer() {
     let bob = start_with(config(), Endless(ended.clone())).await;
     let alice = start(config()).await;
     let exchange = open(&alice, &bob).await;
-    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    exchange.requests.send(1, chunks(0, 1)).await.unwrap();
     until(async || bob.counters().sent.total() > 1 << 16).await;
     alice.stop().await;
     within(ended.notified()).await;
-    assert!(exchange.asks.send(2, chunks(0, 1)).await.is_err());
+    assert!(exchange.requests.send(2, chunks(0, 1)).await.is_err());
 }

@@ -95,7 +95,7 @@ async fn a_broken_rule_is_answered_by_its_name_and_the_end_of_the_connection() {
 }
 
 #[tokio::test]
-async fn an_ask_of_a_later_version_is_answered_and_the_stream_goes_on() {
+async fn a_request_of_a_later_version_is_answered_and_the_stream_goes_on() {
     let victim = start(config()).await;
     let mut mallory = Mallory::start().await;
     let mut stream = mallory.stream_to(&victim, EXCHANGE_PROTOCOL).await;
@@ -132,7 +132,7 @@ async fn a_stream_that_does_not_begin_with_hello_is_ended() {
 }
 
 #[tokio::test]
-async fn a_peer_that_answers_garbage_is_disconnected_by_who_asked() {
+async fn a_peer_that_responds_with_garbage_is_disconnected_by_the_requester() {
     let alice = start(config()).await;
     let mut mallory = Mallory::start().await;
     let mut inbound = mallory
@@ -151,15 +151,18 @@ async fn a_peer_that_answers_garbage_is_disconnected_by_who_asked() {
         .unwrap();
     let mut exchange = within(alice.open(peer, Vec::new())).await.unwrap();
     assert_eq!(alice.peers().await[0].lanes, 0, "it speaks of none");
-    let error = within(exchange.answers.recv()).await.unwrap().unwrap_err();
+    let error = within(exchange.responses.recv())
+        .await
+        .unwrap()
+        .unwrap_err();
     assert!(error.is_violation(), "{error}");
-    assert!(within(exchange.answers.recv()).await.is_none());
+    assert!(within(exchange.responses.recv()).await.is_none());
     until(async || alice.peers().await.is_empty()).await;
     drop(answering.await);
 }
 
 #[tokio::test]
-async fn a_node_of_something_else_is_told_apart() {
+async fn a_node_of_something_else_is_recognized() {
     let alice = start(config()).await;
     let mallory = Mallory::start().await;
     let peer = within(alice.connect_to(mallory.address.clone()))
@@ -172,11 +175,11 @@ async fn a_node_of_something_else_is_told_apart() {
     );
 }
 
-/// Never answers.
+/// Never responds.
 pub struct Silent;
 
 impl hubless_network::ExchangeService for Silent {
-    fn answer(
+    fn respond(
         &self,
         _: hubless_network::PeerId,
         _: hubless_wire::Request,

@@ -1,4 +1,4 @@
-//! Exchanges on TLS connections of their own: when there are some, and who gets none.
+//! Exchanges on TLS connections of their own: when there are some, and which peers get none.
 
 use std::{
     io,
@@ -40,8 +40,8 @@ async fn lanes(of: &Network, with: PeerId) -> usize {
 
 /// Gets a chunk over an exchange.
 pub async fn works(exchange: &mut Exchange) {
-    exchange.asks.send(1, chunks(5, 1)).await.unwrap();
-    let answer = within(exchange.answers.recv()).await.unwrap().unwrap();
+    exchange.requests.send(1, chunks(5, 1)).await.unwrap();
+    let answer = within(exchange.responses.recv()).await.unwrap().unwrap();
     assert_eq!(answer.payload, chunk(5));
 }
 
@@ -62,7 +62,7 @@ async fn nodes_that_reach_each_other_use_a_lane_until_they_are_done() {
     assert_eq!(lanes(&bob, alice.peer_id()).await, 1);
     let second = open(&alice, &bob).await;
     assert_eq!(lanes(&bob, alice.peer_id()).await, 2);
-    // Who was dialled cannot know how to dial, and opens a stream.
+    // The dialled peer does not know where to dial, and opens a stream.
     works(&mut open(&bob, &alice).await).await;
     assert_eq!(lanes(&bob, alice.peer_id()).await, 2);
     drop((exchange, second));
@@ -82,7 +82,7 @@ async fn a_lane_ends_with_a_ban_and_with_its_connection() {
         } else {
             bob.disconnect(alice.peer_id()).await;
         }
-        let end = within(exchange.answers.recv()).await;
+        let end = within(exchange.responses.recv()).await;
         assert!(!matches!(end, Some(Ok(_))), "{end:?}");
         until(async || bob.peers().await.is_empty() && alice.peers().await.is_empty()).await;
     }
@@ -102,7 +102,7 @@ async fn a_stopped_node_leaves_no_lane_behind() {
         .unwrap();
     within(bob.stop()).await;
     assert!(!matches!(
-        within(exchange.answers.recv()).await,
+        within(exchange.responses.recv()).await,
         Some(Ok(_))
     ));
     within(bob.ports_free()).await;
@@ -110,7 +110,7 @@ async fn a_stopped_node_leaves_no_lane_behind() {
     assert_eq!(answered(&mut half_open).await, 0);
 }
 
-/// Passes the first connection on to `node`, and does with the others what it is told. Returns the
+/// Passes the first connection on to `node`, and handles the others as `then` says. Returns the
 /// address to dial instead, and how many connections there were.
 async fn proxy(
     node: &Multiaddr,
@@ -163,7 +163,7 @@ fn pose(socket: TcpStream) -> BoxFuture<'static, ()> {
 }
 
 #[tokio::test]
-async fn somebody_else_at_the_other_end_of_a_lane_is_refused() {
+async fn another_peer_at_the_other_end_of_a_lane_is_refused() {
     let (alice, bob) = (start(config()).await, start(config()).await);
     let (address, connections) = proxy(&only_address(&bob), pose).await;
     let opened = within(alice.open(bob.peer_id(), vec![address])).await;
@@ -239,7 +239,7 @@ async fn a_pass_is_good_for_one_lane_of_one_peer() {
 }
 
 #[tokio::test]
-async fn passes_that_nobody_uses_are_few_and_expire() {
+async fn unused_passes_are_few_and_expire() {
     let bob = start(config()).await;
     let mut mallory = Mallory::start().await;
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Start, stop, and who may join.
+//! Start, stop, and which nodes may join.
 
 use std::{error::Error as _, sync::Arc};
 
@@ -28,7 +28,7 @@ async fn try_start(config: NetworkConfig) -> Result<Network, StartError> {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_from_other_errors() {
+async fn a_port_in_use_is_distinguished_from_other_errors() {
     for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
         let first = start(at(listen.parse().unwrap())).await;
         let error = try_start(at(only_address(&first))).await.unwrap_err();
@@ -56,7 +56,7 @@ async fn the_ports_of_a_stopped_node_become_free_while_peers_are_connected() {
         let bob = start(at(listen.parse().unwrap())).await;
         let alice = start(config()).await;
         let exchange = open(&alice, &bob).await;
-        exchange.asks.send(1, chunks(0, 16)).await.unwrap();
+        exchange.requests.send(1, chunks(0, 16)).await.unwrap();
         let address = only_address(&bob);
         within(bob.stop()).await;
         // Waits some seconds at most, and meanwhile another process may take the port.
@@ -135,15 +135,15 @@ async fn when_all_places_are_taken_the_longest_idle_connection_gives_way() {
     }
     // The oldest connection is the last one on which something was asked.
     let (_, exchange) = &mut guests[0];
-    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
-    within(exchange.answers.recv()).await.unwrap().unwrap();
+    exchange.requests.send(1, chunks(0, 1)).await.unwrap();
+    within(exchange.responses.recv()).await.unwrap().unwrap();
 
     let mut events = bob.events();
     let late = start(config()).await;
     let mut exchange = open(&late, &bob).await;
     assert_eq!(lost(&mut events).await, guests[1].0.peer_id());
-    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
-    within(exchange.answers.recv()).await.unwrap().unwrap();
+    exchange.requests.send(1, chunks(0, 1)).await.unwrap();
+    within(exchange.responses.recv()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn connections_on_which_chunks_are_asked_for_do_not_give_way() {
     for _ in 0..3 {
         let guest = start(config()).await;
         let exchange = open(&guest, &bob).await;
-        exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+        exchange.requests.send(1, chunks(0, 1)).await.unwrap();
         guests.push((guest, exchange));
     }
     let late = start(config()).await;
@@ -164,7 +164,7 @@ async fn connections_on_which_chunks_are_asked_for_do_not_give_way() {
     }
     let (_, exchange) = &mut guests[1];
     let mut events = bob.events();
-    exchange.asks.send(1, Request::Cancel).await.unwrap();
+    exchange.requests.send(1, Request::Cancel).await.unwrap();
     until(async || enter().await.is_ok()).await;
     let mut gone = lost(&mut events).await;
     while gone == late.peer_id() {
@@ -183,16 +183,16 @@ async fn only_nodes_with_the_same_network_key_can_connect() {
     let alice = start(with(Some(ours))).await;
     let friend = start(with(Some(ours))).await;
     let mut exchange = open(&alice, &friend).await;
-    exchange.asks.send(1, chunks(0, 1)).await.unwrap();
+    exchange.requests.send(1, chunks(0, 1)).await.unwrap();
     assert_eq!(
-        within(exchange.answers.recv())
+        within(exchange.responses.recv())
             .await
             .unwrap()
             .unwrap()
             .payload,
         chunk(0)
     );
-    // A stranger's bytes are noise, and noise looks like the begin of a long message: these dials
+    // A stranger's bytes are noise, and noise resembles the begin of a long message: these dials
     // end when their time is over, so they are made at once.
     let (enemy, outsider) = (start(with(Some(theirs))).await, start(with(None)).await);
     let dial = async |from: &Network, to: &Network| {
@@ -286,7 +286,7 @@ async fn what_happens_before_the_last_listener_has_an_address_is_not_lost() {
 }
 
 #[tokio::test]
-async fn peers_tell_who_they_are() {
+async fn peers_name_their_program_and_protocols() {
     let (alice, bob) = (start(config()).await, start(config()).await);
     within(alice.connect(bob.peer_id(), bob.listen_addresses()))
         .await

@@ -159,7 +159,7 @@ async fn nothing_is_announced_or_claimed_of_a_file_that_is_not_whole() {
 struct Liar(FileHash);
 
 impl ExchangeService for Liar {
-    fn answer(&self, _: PeerId, ask: PeerRequest, reply: NetworkReply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, ask: PeerRequest, reply: NetworkReply) -> BoxFuture<'static, ()> {
         let answer = match ask {
             PeerRequest::Alias(_) => Response::Alias {
                 file: self.0,

@@ -41,7 +41,7 @@ struct Source {
 }
 
 impl ExchangeService for Source {
-    fn answer(&self, _: PeerId, ask: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, ask: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
         let source = self.clone();
         async move {
             let (answer, payload) = match ask {

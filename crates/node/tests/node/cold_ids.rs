@@ -220,7 +220,7 @@ impl Peer {
 }
 
 impl ExchangeService for Peer {
-    fn answer(&self, _: PeerId, ask: PeerRequest, reply: NetworkReply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, ask: PeerRequest, reply: NetworkReply) -> BoxFuture<'static, ()> {
         let stays = matches!(ask, PeerRequest::Availability(_));
         let (answer, payload) = Peer::answer(self, ask);
         async move {

@@ -95,7 +95,7 @@ impl Source {
 }
 
 impl ExchangeService for Source {
-    fn answer(&self, _: PeerId, ask: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, ask: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
         self.clone().answer(ask, reply).boxed()
     }
 }

@@ -28,7 +28,7 @@ const WRONG: u32 = 1;
 struct Nothing;
 
 impl ExchangeService for Nothing {
-    fn answer(&self, _: PeerId, _: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, _: PeerId, _: PeerRequest, reply: Reply) -> BoxFuture<'static, ()> {
         async move {
             // The requester may have left.
             let _ = reply.send(Response::NotHere, Bytes::new()).await;
@@ -71,8 +71,8 @@ async fn damaged_node(home: &tempfile::TempDir, holder: &Node, model: &Path) -> 
 }
 
 async fn next(exchange: &mut Exchange) -> Response {
-    let answer = tokio::time::timeout(PATIENCE, exchange.answers.recv()).await;
-    answer.unwrap().unwrap().unwrap().answer
+    let answer = tokio::time::timeout(PATIENCE, exchange.responses.recv()).await;
+    answer.unwrap().unwrap().unwrap().response
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn a_chunk_that_was_lost_and_is_held_again_is_announced_to_connected_peers
     let id = damaged.peer_id().into();
     let mut exchange = peer.open(id, damaged.addresses()).await.unwrap();
     let request = PeerRequest::Availability(Scope::Content(model));
-    exchange.asks.send(1, request).await.unwrap();
+    exchange.requests.send(1, request).await.unwrap();
     let complete = Response::Availability {
         first: 0,
         total: 3,

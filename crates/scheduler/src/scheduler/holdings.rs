@@ -18,14 +18,14 @@ impl Scheduler {
     pub(super) fn joined(&mut self, id: SourceId) {
         let full = self.sources.len() >= self.config.sources_max;
         if !full && !self.banned.contains(&id) {
-            let requests_max = self.config.asks_per_source_max;
+            let requests_max = self.config.requests_per_source_max;
             self.sources
                 .entry(id)
                 .or_insert_with(|| Source::new(id, requests_max));
         }
     }
 
-    pub(super) fn is_twin(&mut self, id: SourceId, of: SourceId) {
+    pub(super) fn shares_peer(&mut self, id: SourceId, of: SourceId) {
         let peer = self.sources.get(&of).map_or(of, |other| other.peer);
         if let Some(source) = self.sources.get_mut(&id) {
             source.peer = peer;
@@ -127,7 +127,7 @@ impl Scheduler {
             }
             // A request before the cancel keeps this node's turn at the source, if there is room.
             let room = self.requests.open() < self.requests_max
-                && source.open.len() < self.config.asks_per_source_max;
+                && source.open.len() < self.config.requests_per_source_max;
             let (order, rng) = (self.config.order, &mut self.rng);
             let instead = choose::free_chunk(&mut self.pool, source, &self.urgent, order, rng);
             let Some(instead) = instead else { continue };

@@ -201,7 +201,7 @@ fn a_peer_is_not_asked_again_for_its_wrong_chunks_whatever_it_announces() {
     fetch.complete_source(ALICE);
     // A second connection to the same peer.
     fetch.handle(Input::SourceJoined(BOB));
-    fetch.handle(Input::SourceIsTwin(BOB, ALICE));
+    fetch.handle(Input::SourceSharesPeer(BOB, ALICE));
     assert_eq!(fetch.wrong(ALICE, 1), []);
     let gained = Input::SourceGained(ALICE, std::iter::once(1..2).collect());
     for input in [
@@ -216,7 +216,7 @@ fn a_peer_is_not_asked_again_for_its_wrong_chunks_whatever_it_announces() {
     fetch.handle(Input::SourceGone(ALICE));
     fetch.handle(Input::SourceGone(BOB));
     fetch.handle(Input::SourceJoined(CAROL));
-    fetch.handle(Input::SourceIsTwin(CAROL, ALICE));
+    fetch.handle(Input::SourceSharesPeer(CAROL, ALICE));
     let outputs = fetch.handle(Input::SourceComplete(CAROL));
     assert_eq!(of_chunks(&requests(&outputs)), [0, 2]);
     // Its earlier wrong chunks count.
@@ -231,7 +231,7 @@ fn all_connections_of_a_liar_are_banned() {
     let mut fetch = Fetch::of(8, Order::Sequential);
     fetch.complete_source(ALICE);
     fetch.handle(Input::SourceJoined(BOB));
-    fetch.handle(Input::SourceIsTwin(BOB, ALICE));
+    fetch.handle(Input::SourceSharesPeer(BOB, ALICE));
     (0..3).for_each(|chunk| drop(fetch.wrong(ALICE, chunk)));
     let outputs = fetch.wrong(ALICE, 3);
     for source in [ALICE, BOB] {
@@ -346,7 +346,7 @@ fn another_connection_to_the_same_peer_gets_no_duplicate_request() {
         fetch.receive(ALICE, chunk);
     });
     fetch.handle(Input::SourceJoined(BOB));
-    fetch.handle(Input::SourceIsTwin(BOB, ALICE));
+    fetch.handle(Input::SourceSharesPeer(BOB, ALICE));
     fetch.handle(Input::SourceComplete(BOB));
     let until = fetch.now + Duration::from_millis(1_500);
     assert_eq!(fetch.pass(until), []);

@@ -23,7 +23,7 @@ const PER_SOURCE_MAX: usize = 6;
 #[derive(Clone, Debug)]
 enum Step {
     Join(u32),
-    Twin(u32, u32),
+    SamePeer(u32, u32),
     Has(u32, Vec<bool>),
     Gain(u32, u32),
     Complete(u32),
@@ -62,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
     let (source, chunk) = (0..SOURCES, 0..CHUNKS + 3);
     prop_oneof![
         3 => source.clone().prop_map(Step::Join),
-        1 => (source.clone(), source.clone()).prop_map(|(id, of)| Step::Twin(id, of)),
+        1 => (source.clone(), source.clone()).prop_map(|(id, of)| Step::SamePeer(id, of)),
         2 => (source.clone(), prop::collection::vec(any::<bool>(), CHUNKS as usize))
             .prop_map(|(source, has)| Step::Has(source, has)),
         4 => (source.clone(), chunk.clone()).prop_map(|(source, chunk)| Step::Gain(source, chunk)),
@@ -87,7 +87,7 @@ struct Caller {
     /// The wrong chunks of each source.
     wrong: Vec<(SourceId, u32)>,
     /// Sources that were said to be of the same peer as another.
-    twins: BTreeSet<SourceId>,
+    sharing: BTreeSet<SourceId>,
     wrong_ever: u32,
     missing: BTreeSet<u32>,
     open: BTreeSet<(SourceId, u32)>,
@@ -101,7 +101,7 @@ impl Caller {
         let config = SchedulerConfig {
             order,
             seed,
-            asks_per_source_max: PER_SOURCE_MAX,
+            requests_per_source_max: PER_SOURCE_MAX,
             in_flight_bytes_max: REQUESTS_MAX * CHUNK_SIZE,
             ..SchedulerConfig::default()
         };
@@ -111,7 +111,7 @@ impl Caller {
             has: BTreeMap::new(),
             banned: BTreeSet::new(),
             wrong: Vec::new(),
-            twins: BTreeSet::new(),
+            sharing: BTreeSet::new(),
             wrong_ever: 0,
             missing: wanted.iter().collect(),
             open: BTreeSet::new(),
@@ -165,10 +165,10 @@ impl Caller {
                 }
             }
             // The account of its wrong chunks as another peer is dropped.
-            Input::SourceIsTwin(id, of) => {
+            Input::SourceSharesPeer(id, of) => {
                 self.wrong.retain(|(source, _)| source != id);
                 if id != of {
-                    self.twins.insert(*id);
+                    self.sharing.insert(*id);
                 }
             }
             Input::Refused {
@@ -203,7 +203,7 @@ impl Caller {
         self.has.remove(&id);
         self.open.retain(|&(source, _)| source != id);
         // Its wrong chunks count for the other peer; when it joins again, it stands for itself.
-        if self.twins.remove(&id) {
+        if self.sharing.remove(&id) {
             self.wrong.retain(|(source, _)| *source != id);
         }
     }
@@ -256,7 +256,9 @@ impl Caller {
     fn step(&mut self, step: Step) {
         match step {
             Step::Join(id) => self.handle(Input::SourceJoined(SourceId(id))),
-            Step::Twin(id, of) => self.handle(Input::SourceIsTwin(SourceId(id), SourceId(of))),
+            Step::SamePeer(id, of) => {
+                self.handle(Input::SourceSharesPeer(SourceId(id), SourceId(of)));
+            }
             Step::Has(id, has) => {
                 let mut set = ChunkSet::empty(CHUNKS);
                 (0..CHUNKS)

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_and_codes_are_told_apart() {
+    fn signals_and_codes_are_distinguished() {
         let killed = shell("exec sleep 60");
         killed.signal(Signal::KILL);
         killed.wait(LIMIT).signalled(Signal::KILL);

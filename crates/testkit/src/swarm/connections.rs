@@ -88,7 +88,7 @@ impl World {
             PeerCommand::Begin(_) => Request::Availability,
             PeerCommand::Request(chunk) => Request::Chunk(*chunk),
             PeerCommand::Cancel(chunk) => Request::Cancel(*chunk),
-            PeerCommand::AskList(file) => Request::List(*file),
+            PeerCommand::RequestList(file) => Request::List(*file),
             // The answer comes all the same, and is as good as any other.
             PeerCommand::CancelList(_) => return,
         };
@@ -261,7 +261,7 @@ impl World {
                 self.answer(to, link, Answer::NoChunk(chunk));
             }
             Request::Chunk(chunk) => {
-                self.peers[to].serving.uploads.ask(link, chunk);
+                self.peers[to].serving.uploads.request(link, chunk);
                 self.send_next(to);
             }
             Request::Cancel(chunk) => self.peers[to].serving.uploads.cancel(link, chunk),

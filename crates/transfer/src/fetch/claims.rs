@@ -209,7 +209,11 @@ async fn ask(
     } = candidate;
     let _alone = fetches.claims.lock(peer).await;
     let mut exchange = network.open(peer, addresses.clone()).await.ok()?;
-    exchange.asks.send(1, Request::Alias(alias)).await.ok()?;
+    exchange
+        .requests
+        .send(1, Request::Alias(alias))
+        .await
+        .ok()?;
     match only_answer(&mut exchange, 1, ASK_TIMEOUT).await.ok()?.0 {
         Response::Alias { file, size } => Some(Claim {
             peer,

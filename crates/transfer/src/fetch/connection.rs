@@ -24,7 +24,7 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use hubless_content::FileHash;
 use hubless_fetch::{Availability, Dial, End, Layout, PeerCommand, SourceId, Target};
 use hubless_network::{
-    AnswerReceiver, AskSender, Carrier, Exchange, ExchangeError, Incoming, Multiaddr, PeerId,
+    Carrier, Exchange, ExchangeError, Incoming, Multiaddr, PeerId, RequestSender, ResponseReceiver,
 };
 use hubless_store::StoreError;
 use hubless_wire::{Request, Response, Scope};
@@ -130,7 +130,11 @@ async fn connect(args: ConnectionArgs) -> Result<Connection, End> {
         Carrier::Lane => network.open_beside(peer).await.ok(),
         _ => None,
     };
-    let Exchange { asks, answers, .. } = exchange;
+    let Exchange {
+        requests,
+        responses,
+        ..
+    } = exchange;
     Ok(Connection {
         digests_changed: marked(shared.digests.changes()),
         source: args.source,
@@ -138,8 +142,8 @@ async fn connect(args: ConnectionArgs) -> Result<Connection, End> {
         commands,
         shared,
         layout,
-        asks,
-        answers,
+        requests,
+        responses,
         beside,
         open: Open::new(),
         storing: FuturesUnordered::new(),
@@ -273,8 +277,8 @@ struct Connection {
     commands: mpsc::Receiver<PeerCommand>,
     shared: Arc<Shared>,
     layout: Arc<Layout>,
-    asks: AskSender,
-    answers: AnswerReceiver,
+    requests: RequestSender,
+    responses: ResponseReceiver,
     /// For what is small and should not wait, if chunks come on a lane.
     beside: Option<Exchange>,
     open: Open,
@@ -346,7 +350,7 @@ impl Connection {
                 Step::Digests
             }
             incoming = beside(&mut self.beside) => Step::Incoming(incoming),
-            incoming = self.answers.recv_part(), if self.storing.len() < STORING_MAX => {
+            incoming = self.responses.recv_part(), if self.storing.len() < STORING_MAX => {
                 Step::Incoming(incoming)
             }
             _ = self.digests_check.tick(), if self.digest_asks > 0 => Step::CheckDigests,
@@ -359,16 +363,16 @@ impl Connection {
     }
 
     async fn send(&mut self, id: u64, ask: Request) -> Result<(), End> {
-        self.asks.send(id, ask).await.map_err(|_| End::Gone)
+        self.requests.send(id, ask).await.map_err(|_| End::Gone)
     }
 
     /// Sends what should not wait behind chunks.
     async fn send_beside(&mut self, id: u64, ask: Request) -> Result<(), End> {
-        let asks = self
+        let requests = self
             .beside
             .as_ref()
-            .map_or(&self.asks, |beside| &beside.asks);
-        asks.send(id, ask).await.map_err(|_| End::Gone)
+            .map_or(&self.requests, |beside| &beside.requests);
+        requests.send(id, ask).await.map_err(|_| End::Gone)
     }
 
     async fn ask_beside(&mut self, ask: Request, request: OpenRequest) -> Result<(), End> {
@@ -402,7 +406,7 @@ impl Connection {
                 // It was answered meanwhile.
                 None => Ok(()),
             },
-            PeerCommand::AskList(file) => self.ask_list(file).await,
+            PeerCommand::RequestList(file) => self.ask_list(file).await,
             PeerCommand::CancelList(file) => self.cancel_list(file).await,
             // Both come before the exchange begins.
             PeerCommand::AskManifest | PeerCommand::Begin(_) => Ok(()),
@@ -413,7 +417,7 @@ impl Connection {
 /// What comes on the stream beside the lane; never anything if there is none.
 async fn beside(exchange: &mut Option<Exchange>) -> Option<Result<Incoming, ExchangeError>> {
     match exchange {
-        Some(exchange) => exchange.answers.recv_part().await,
+        Some(exchange) => exchange.responses.recv_part().await,
         None => std::future::pending().await,
     }
 }
@@ -425,11 +429,11 @@ pub(super) async fn only_answer(
     wait: Duration,
 ) -> Result<(Response, Bytes), End> {
     loop {
-        let answer = timeout(wait, exchange.answers.recv())
+        let answer = timeout(wait, exchange.responses.recv())
             .await
             .map_err(|_| End::Gone)?;
         match answer {
-            Some(Ok(frame)) if frame.id == id => return Ok((frame.answer, frame.payload)),
+            Some(Ok(frame)) if frame.id == id => return Ok((frame.response, frame.payload)),
             Some(Ok(_)) => {}
             Some(Err(error)) if error.is_violation() => return Err(End::Misbehaved),
             Some(Err(_)) | None => return Err(End::Gone),

@@ -48,7 +48,7 @@ const EVENTS_MAX: usize = 256;
 const FOUND_MAX: usize = 64;
 
 /// Commands that wait for a connection: all that can be open, and as many cancels.
-const COMMANDS_MAX: usize = 2 * (hubless_scheduler::ASKS_PER_SOURCE_MAX + LISTS_PER_SOURCE_MAX);
+const COMMANDS_MAX: usize = 2 * (hubless_scheduler::REQUESTS_PER_SOURCE_MAX + LISTS_PER_SOURCE_MAX);
 
 /// Time between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);

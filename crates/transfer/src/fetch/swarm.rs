@@ -174,7 +174,7 @@ async fn ask(network: &Network, candidate: Candidate, layout: &Layout) -> Result
     let mut exchange = opened.map_err(|_| End::Unreachable)?;
     let scope = layout.target.scope();
     let sent = exchange
-        .asks
+        .requests
         .send(ASK_ID, Request::Availability(scope))
         .await;
     sent.map_err(|_| End::Gone)?;

@@ -9,7 +9,7 @@ use std::{collections::HashMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash, Manifest, chunk_count};
-use hubless_network::{AskerGone, PeerId, Reply};
+use hubless_network::{PeerId, Reply, RequesterGone};
 use hubless_store::{Damaged, Store, StoreError};
 use hubless_wire::{HAVE_RANGES_MAX, Response, Scope};
 use tokio::sync::broadcast::{
@@ -76,7 +76,7 @@ impl Service {
         peer: PeerId,
         scope: Scope,
         reply: &Reply,
-    ) -> Result<(), AskerGone> {
+    ) -> Result<(), RequesterGone> {
         // Subscribe before reading the store, so that no change is missed.
         let changes = Changes {
             gains: self.gains.listen(),
@@ -109,7 +109,7 @@ impl Service {
         mut announced: ChunkSet,
         mut changes: Changes,
         reply: &Reply,
-    ) -> Result<(), AskerGone> {
+    ) -> Result<(), RequesterGone> {
         loop {
             let mut now = announced.clone();
             let mut is_unsure = false;
@@ -182,7 +182,7 @@ async fn announce_sendings(
     chunks: u32,
     (peer, mut sendings): (PeerId, Receiver<FirstSending>),
     reply: &Reply,
-) -> Result<(), AskerGone> {
+) -> Result<(), RequesterGone> {
     loop {
         let mut sent = ChunkSet::empty(chunks);
         let mut mark = |sending: FirstSending| {
@@ -211,7 +211,7 @@ fn places(store: &Store, scope: Scope) -> Result<Option<Places>, StoreError> {
     Ok(Some(Places::of(scope, manifest.as_deref())))
 }
 
-async fn announce_all(held: &ChunkSet, reply: &Reply) -> Result<(), AskerGone> {
+async fn announce_all(held: &ChunkSet, reply: &Reply) -> Result<(), RequesterGone> {
     let total = held.len();
     if held.is_full() {
         return reply
@@ -247,7 +247,7 @@ async fn announce_difference(
     announced: &ChunkSet,
     now: &ChunkSet,
     reply: &Reply,
-) -> Result<(), AskerGone> {
+) -> Result<(), RequesterGone> {
     let mut gained = now.clone();
     announced.iter().for_each(|chunk| {
         gained.remove(chunk);
@@ -259,7 +259,7 @@ async fn announce_ranges(
     chunks: &ChunkSet,
     answer: impl Fn(Vec<Range<u32>>) -> Response,
     reply: &Reply,
-) -> Result<(), AskerGone> {
+) -> Result<(), RequesterGone> {
     let ranges: Vec<Range<u32>> = chunks.ranges().collect();
     for ranges in ranges.chunks(HAVE_RANGES_MAX) {
         reply.send(answer(ranges.to_vec()), Bytes::new()).await?;

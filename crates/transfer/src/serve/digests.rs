@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::FileHash;
-use hubless_network::{AskerGone, Reply};
+use hubless_network::{Reply, RequesterGone};
 use hubless_store::{Store, StoreError};
 use hubless_wire::{DIGESTS_WAIT_MS_MAX, FileDigests, Response};
 use tokio::{
@@ -38,7 +38,7 @@ impl Service {
         &self,
         files: Vec<FileHash>,
         reply: &Reply,
-    ) -> Result<(), AskerGone> {
+    ) -> Result<(), RequesterGone> {
         let deadline = Instant::now() + Duration::from_millis(DIGESTS_WAIT_MS_MAX);
         let mut answers = vec![None; files.len()];
         let mut open: Vec<(usize, FileHash)> = files.into_iter().enumerate().collect();

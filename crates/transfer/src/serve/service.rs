@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
-use hubless_network::{AskerGone, ExchangeService, PeerId, Reply};
+use hubless_network::{ExchangeService, PeerId, Reply, RequesterGone};
 use hubless_store::{Damaged, Store, StoreError};
 use hubless_wire::{Request, Response, Scope};
 use tokio::sync::Semaphore;
@@ -48,10 +48,10 @@ pub struct Service {
 }
 
 impl ExchangeService for Service {
-    fn answer(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
+    fn respond(&self, peer: PeerId, request: Request, reply: Reply) -> BoxFuture<'static, ()> {
         let service = self.clone();
         async move {
-            if let Err(AskerGone) = service.answer(peer, request, &reply).await {
+            if let Err(RequesterGone) = service.respond(peer, request, &reply).await {
                 debug!(%peer, "the asker left before its answer");
             }
         }
@@ -80,7 +80,12 @@ impl Service {
         }
     }
 
-    async fn answer(&self, peer: PeerId, request: Request, reply: &Reply) -> Result<(), AskerGone> {
+    async fn respond(
+        &self,
+        peer: PeerId,
+        request: Request,
+        reply: &Reply,
+    ) -> Result<(), RequesterGone> {
         if self.is_withheld(&request) {
             return reply.send(Response::NotHere, Bytes::new()).await;
         }
@@ -161,7 +166,7 @@ impl Service {
         content: ContentHash,
         offset: u32,
         reply: &Reply,
-    ) -> Result<(), AskerGone> {
+    ) -> Result<(), RequesterGone> {
         let kept = self.manifests.clone();
         let encoded = move |store: &Store| {
             // The store is checked first: removed content must not be answered from the cache.
@@ -190,7 +195,7 @@ impl Service {
         size: u64,
         first: u32,
         reply: &Reply,
-    ) -> Result<(), AskerGone> {
+    ) -> Result<(), RequesterGone> {
         let page = self
             .read(move |store| {
                 let list = store.chunk_list(file)?.filter(|list| list.size() == size);
@@ -204,7 +209,7 @@ impl Service {
     }
 
     /// Only for a file that is held completely: the requester wants to fetch all of it from here.
-    async fn alias(&self, alias: Alias, reply: &Reply) -> Result<(), AskerGone> {
+    async fn alias(&self, alias: Alias, reply: &Reply) -> Result<(), RequesterGone> {
         let withheld = self.withheld.clone();
         let held = self.read(move |store| {
             let file = match alias {

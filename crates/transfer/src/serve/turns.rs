@@ -74,7 +74,7 @@ impl Turns {
         let mut state = self.state();
         state.waiters += 1;
         let number = state.waiters;
-        state.uploads.ask(peer, place);
+        state.uploads.request(peer, place);
         let waiter = Waiter {
             number,
             turn: given,

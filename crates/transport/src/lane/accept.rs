@@ -24,8 +24,8 @@ use crate::{
 
 impl Lanes {
     /// Gives a pass to a peer that opened a stream to get one.
-    pub fn give_pass(&self, peer: PeerId, asked: Opened) {
-        let Opened { mut stream, link } = asked;
+    pub fn give_pass(&self, peer: PeerId, opened: Opened) {
+        let Opened { mut stream, link } = opened;
         let closed = link.closed.clone();
         let Some(pass) = lock(&self.shared.passes).give(peer, link) else {
             debug!(%peer, "refused a lane: passes are given and not used");
@@ -85,7 +85,7 @@ impl Lanes {
         place: &Place,
     ) -> Result<(PeerId, Opened), LaneError> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), Socket::to_send(socket)).await?;
-        // Before anything is answered, and before anything is computed.
+        // Before anything is sent, and before anything is computed.
         let pass = pass_in(&hello.client_hello()).ok_or(LaneError::NoPass)?;
         let (peer, mut link) = self.redeem(pass).ok_or(LaneError::NoPass)?;
         // With the reserve alone left it stays idle, and may give way.

@@ -1,4 +1,4 @@
-//! The side that asks for a pass and dials.
+//! The side that requests a pass and dials.
 
 use std::{
     collections::HashMap,
@@ -79,10 +79,10 @@ impl Lanes {
     /// Dials a lane to a peer, with the pass that comes out of a stream opened for one. Boxed,
     /// because an async function is compiled again in each crate that awaits it, and with this one
     /// the handshake of TLS would be.
-    pub fn dial(&self, peer: PeerId, asked: Opened) -> BoxFuture<'_, Result<Opened, LaneError>> {
+    pub fn dial(&self, peer: PeerId, for_pass: Opened) -> BoxFuture<'_, Result<Opened, LaneError>> {
         Box::pin(async move {
-            let closed = asked.link.closed.clone();
-            let dialled = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.dial_to(peer, asked));
+            let closed = for_pass.link.closed.clone();
+            let dialled = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.dial_to(peer, for_pass));
             match closed.run_until_cancelled(dialled).await {
                 Some(Ok(outcome)) => outcome,
                 Some(Err(_)) => Err(LaneError::TooSlow),
@@ -91,11 +91,11 @@ impl Lanes {
         })
     }
 
-    async fn dial_to(&self, peer: PeerId, asked: Opened) -> Result<Opened, LaneError> {
+    async fn dial_to(&self, peer: PeerId, for_pass: Opened) -> Result<Opened, LaneError> {
         let Opened {
             mut stream,
             mut link,
-        } = asked;
+        } = for_pass;
         let mut pass = [0; Pass::BYTES];
         stream.read_exact(&mut pass).await?;
         let name = Pass::from_bytes(pass).to_name().ok_or(LaneError::NoPass)?;

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pass_is_good_once_and_for_whom_it_was_given_to() {
+    fn a_pass_is_good_once_and_for_the_peer_it_was_given_to() {
         let (mut passes, peer) = (Passes::default(), PeerId::random());
         let pass = passes.give(peer, Link::default()).unwrap();
         assert!(passes.take(Pass::random()).is_none());

@@ -21,15 +21,15 @@ use tokio::{
 /// rustls alone takes 4 KiB first, and never more than one record.
 const READ_BYTES: usize = 128 * 1024;
 
-/// What is taken at once by the other side, which receives asks.
-const READ_ASKS_BYTES: usize = 8 * 1024;
+/// What is taken at once by the other side, which receives requests.
+const READ_REQUESTS_BYTES: usize = 8 * 1024;
 
 /// The TCP socket of a lane, read in large pieces. Other than the adapter of tokio-util it sends all
 /// records that wait in one system call, which wakes the other side once.
 pub(super) struct Socket {
     tcp: TcpStream,
     ahead: AlignedBytes,
-    /// Where in `ahead` bytes are that were not asked for yet.
+    /// Where in `ahead` bytes are that no reader has taken yet.
     unread: Range<usize>,
 }
 
@@ -39,9 +39,9 @@ impl Socket {
         Self::new(tcp, READ_BYTES)
     }
 
-    /// Of the side that accepts, which receives asks.
+    /// Of the side that accepts, which receives requests.
     pub(super) fn to_send(tcp: TcpStream) -> Self {
-        Self::new(tcp, READ_ASKS_BYTES)
+        Self::new(tcp, READ_REQUESTS_BYTES)
     }
 
     fn new(tcp: TcpStream, ahead: usize) -> Self {

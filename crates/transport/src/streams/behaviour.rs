@@ -21,8 +21,8 @@ use crate::places::{PlacesConfig, Prefix, SharedPlaces};
 
 type Action = ToSwarm<Inbound, Command>;
 
-/// Opens and accepts streams. Connections that others began have places; one on which nothing was
-/// asked for long gives way to another.
+/// Opens and accepts streams. Connections that others began have places; one on which no request came
+/// for long gives way to another.
 pub struct Behaviour {
     places: SharedPlaces,
     connections: HashMap<PeerId, Vec<Connection>>,

@@ -23,18 +23,22 @@ fn chunks_of_a_file_are_requested_when_its_list_is_proven() {
 fn a_list_that_one_source_refuses_is_asked_of_another() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::AskList(0)));
+    assert!(world.commands(first).contains(&PeerCommand::RequestList(0)));
     let second = world.connect(2);
-    assert!(!world.commands(second).contains(&PeerCommand::AskList(0)));
+    assert!(
+        !world
+            .commands(second)
+            .contains(&PeerCommand::RequestList(0))
+    );
     world.handle(Input::ListRefused(first, 0));
-    assert_eq!(world.commands(second), [PeerCommand::AskList(0)]);
+    assert_eq!(world.commands(second), [PeerCommand::RequestList(0)]);
 }
 
 #[test]
 fn a_source_that_is_silent_about_a_list_loses_it_after_ten_seconds() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::AskList(0)));
+    assert!(world.commands(first).contains(&PeerCommand::RequestList(0)));
     let second = world.connect(2);
     world.take();
     world.sleep(Duration::from_secs(10));
@@ -42,7 +46,7 @@ fn a_source_that_is_silent_about_a_list_loses_it_after_ten_seconds() {
     world.sleep(Duration::from_secs(2));
     let outputs = world.take();
     let cancel = Output::Send(first, PeerCommand::CancelList(0));
-    let ask = Output::Send(second, PeerCommand::AskList(0));
+    let ask = Output::Send(second, PeerCommand::RequestList(0));
     assert!(
         outputs.contains(&cancel) && outputs.contains(&ask),
         "{outputs:?}"
@@ -53,11 +57,11 @@ fn a_source_that_is_silent_about_a_list_loses_it_after_ten_seconds() {
 fn the_list_of_a_source_that_left_is_asked_of_another() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::AskList(0)));
+    assert!(world.commands(first).contains(&PeerCommand::RequestList(0)));
     let second = world.connect(2);
     world.take();
     world.end(first, End::Gone);
-    assert_eq!(world.commands(second), [PeerCommand::AskList(0)]);
+    assert_eq!(world.commands(second), [PeerCommand::RequestList(0)]);
 }
 
 #[test]

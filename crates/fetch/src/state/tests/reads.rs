@@ -96,7 +96,7 @@ fn the_list_of_a_file_is_asked_for_once_for_two_readers() {
     let mut lists = 0;
     world.handle(Input::Connected(source));
     for output in world.take() {
-        lists += usize::from(output == Output::Send(source, PeerCommand::AskList(0)));
+        lists += usize::from(output == Output::Send(source, PeerCommand::RequestList(0)));
     }
     assert!(lists <= 1);
     world.handle(Input::ListStored(0));

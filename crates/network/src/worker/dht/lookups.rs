@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::info::Provider;
 
-/// Providers that one walk reports. A caller that needs more peers asks those it has.
+/// Providers that one walk reports. A caller that needs more peers requests them from those it has.
 pub(crate) const PROVIDERS_PER_LOOKUP_MAX: usize = 256;
 
 /// Providers that are taken of one answer: as many as a node keeps for a key, and itself. More than

@@ -109,7 +109,7 @@ impl Dht {
         }
     }
 
-    /// A peer has said which protocols it speaks; `reach` is how far away it is.
+    /// A peer has reported which protocols it speaks; `reach` is how far away it is.
     pub(super) fn on_identified(
         &self,
         kad: &mut Kad,
@@ -221,7 +221,7 @@ fn known_addresses(
     let records = kad::store::RecordStore::providers(behaviour.kad.store_mut(), key);
     let record = records.into_iter().find(|record| record.provider == peer);
     let mut addresses = record.map_or_else(Vec::new, |record| record.addresses);
-    // The behaviours' own answer to "where do I dial this peer?"; the id is not used.
+    // The addresses at which the behaviours would dial the peer; the id is not used.
     let (id, role) = (ConnectionId::new_unchecked(0), Endpoint::Dialer);
     let from_kad = behaviour
         .kad

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use hubless_content::chunk_count;
 use hubless_fetch::{Availability, End, FileNumber};
-use hubless_network::AnswerFrame;
+use hubless_network::ResponseFrame;
 use hubless_scheduler::{Input as ChunkInput, Refusal};
 use hubless_wire::{Request, Response, Scope};
 
@@ -24,10 +24,10 @@ impl Connection {
         }
     }
 
-    pub(super) async fn answered(&mut self, frame: AnswerFrame) -> Result<(), End> {
-        let AnswerFrame {
+    pub(super) async fn answered(&mut self, frame: ResponseFrame) -> Result<(), End> {
+        let ResponseFrame {
             id,
-            answer,
+            response: answer,
             payload,
         } = frame;
         match self.open.take(id) {

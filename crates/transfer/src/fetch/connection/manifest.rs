@@ -21,7 +21,7 @@ pub(super) async fn get(exchange: &mut Exchange, content: ContentHash) -> Result
     for id in 1.. {
         let offset = u32::try_from(bytes.len()).map_err(|_| End::Misbehaved)?;
         let asked = exchange
-            .asks
+            .requests
             .send(id, Request::Manifest { content, offset })
             .await;
         asked.map_err(|_| End::Gone)?;

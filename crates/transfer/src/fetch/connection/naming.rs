@@ -38,7 +38,7 @@ impl Connection {
             .filter_map(|(file, digests)| Some((file, digests?)))
             .collect();
         let known: HashSet<FileHash> = claims.iter().map(|(file, _)| *file).collect();
-        let peer = self.asks.peer();
+        let peer = self.requests.peer();
         let made = self.shared.fetches.claim_digests(peer, claims).await;
         let is_wrong = made.map_err(|error| {
             tracing::warn!(%error, "what a peer claims about files cannot be checked");

@@ -69,7 +69,7 @@ impl Connection {
         };
         let entry = self.layout.entry(file);
         let (file, path) = (entry.hash, &entry.path);
-        tracing::warn!(peer = %self.asks.peer(), %path, chunk = %index, "a peer sent a wrong chunk");
+        tracing::warn!(peer = %self.requests.peer(), %path, chunk = %index, "a peer sent a wrong chunk");
         let report = Request::ReportWrong { file, index };
         let id = self.open.add(OpenRequest::Report);
         self.send(id, report).await

@@ -1,5 +1,5 @@
 //! The side that accepted the stream: one reading task and one writing task a stream, and one for
-//! every ask in work.
+//! every request in work.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -37,35 +37,36 @@ use crate::shaping::shaper::Shapers;
 /// Streams that one peer may hold open: for each of two fetches three lanes, and a stream beside each.
 const STREAMS_PER_PEER_MAX: usize = 12;
 
-/// Answers that wait to be written, for one stream: 1 MiB of chunks keeps the writer busy while
+/// Responses that wait to be written, for one stream: 1 MiB of chunks keeps the writer busy while
 /// the next one is read from disk.
-const ANSWERS_QUEUED_MAX: usize = 4;
+const RESPONSES_QUEUED_MAX: usize = 4;
 
-/// Asks for chunks that the service has at once, for one stream. It decides the order in which peers are served,
-/// and holds a chunk in memory only for those; the others wait in a queue of a few bytes each.
-const CHUNK_ASKS_AT_ONCE_MAX: usize = 16;
+/// Requests for chunks that the service has at once, for one stream. It decides the order in which
+/// peers are served, and holds a chunk in memory only for those; the others wait in a queue of a few
+/// bytes each.
+const CHUNK_REQUESTS_AT_ONCE_MAX: usize = 16;
 
-/// Other asks in work at once, for one stream: mostly subscriptions to availability.
-const OTHER_ASKS_AT_ONCE_MAX: usize = 64;
+/// Other requests in work at once, for one stream: mostly subscriptions to availability.
+const OTHER_REQUESTS_AT_ONCE_MAX: usize = 64;
 
-/// Other asks in work at once, in all.
-const OTHER_ASKS_MAX: usize = 16 * 1024;
+/// Other requests in work at once, in all.
+const OTHER_REQUESTS_MAX: usize = 16 * 1024;
 
 /// Back-off sent in `Busy` to a peer over its request limit.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
-/// How long the last words to a peer that broke a rule may take.
+/// How long the last responses to a peer that broke a rule may take.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long a peer that broke a rule may take to read which.
 const LINGER_TIME: Duration = Duration::from_millis(500);
 
-/// The id in the answer to an ask whose own could not be read.
-const UNREADABLE_ASK: u64 = u64::MAX;
+/// The id in the response to a request of which no id could be read.
+const UNREADABLE_REQUEST: u64 = u64::MAX;
 
 /// Serves inbound streams. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Answerers {
+pub(crate) struct Server {
     context: Arc<Context>,
     violations: mpsc::Sender<Violation>,
     tasks: TaskTracker,
@@ -74,12 +75,12 @@ pub(crate) struct Answerers {
 struct Context {
     service: Arc<dyn ExchangeService>,
     shapers: Shapers,
-    other_asks: Arc<Semaphore>,
+    other_requests: Arc<Semaphore>,
     places: SharedPlaces,
     streams: Counter<PeerId>,
 }
 
-impl Answerers {
+impl Server {
     /// `streams`: those that all peers together may hold open.
     pub(crate) fn new(
         streams: u32,
@@ -91,7 +92,7 @@ impl Answerers {
         let context = Context {
             service,
             shapers,
-            other_asks: Arc::new(Semaphore::new(OTHER_ASKS_MAX)),
+            other_requests: Arc::new(Semaphore::new(OTHER_REQUESTS_MAX)),
             places: SharedPlaces::new(PlacesConfig::new(streams as usize)),
             streams: Counter::default(),
         };
@@ -137,7 +138,7 @@ impl Answerers {
             }
         };
         self.tasks
-            .spawn(serve.instrument(info_span!("answer", %peer)));
+            .spawn(serve.instrument(info_span!("responses", %peer)));
     }
 }
 
@@ -163,24 +164,24 @@ async fn serve(
     {
         return Ok(());
     }
-    let (queue, answers) = mpsc::channel(ANSWERS_QUEUED_MAX);
+    let (queue, responses) = mpsc::channel(RESPONSES_QUEUED_MAX);
     let mut writing = JoinSet::new();
-    writing.spawn(write_answers(writer, answers));
+    writing.spawn(write_responses(writer, responses));
 
-    let mut asks = Asks::new(peer, context, queue, Activity::new(place, link));
+    let mut requests = Requests::new(peer, context, queue, Activity::new(place, link));
     let outcome = tokio::select! {
-        outcome = asks.run(&mut reader) => outcome,
+        outcome = requests.run(&mut reader) => outcome,
         written = writing.join_next() => return finished(peer, written),
     };
     let farewell = async {
-        asks.end(&outcome).await;
+        requests.end(&outcome).await;
         writing.join_next().await
     };
     if tokio::time::timeout(FAREWELL_TIME_MAX, farewell)
         .await
         .is_err()
     {
-        debug!("the peer left its last answers unread");
+        debug!("the peer left its last responses unread");
     } else if is_violation(&outcome) {
         // A connection that is closed at once may be reset, and the reason lost on its way. A
         // peer that has read the reason closes the stream; do not wait longer for others.
@@ -205,16 +206,16 @@ fn finished(
     }
 }
 
-async fn write_answers(
+async fn write_responses(
     mut writer: FrameWriter<WriteHalf<Box<dyn Duplex>>>,
-    mut answers: mpsc::Receiver<Frame>,
+    mut responses: mpsc::Receiver<Frame>,
 ) -> io::Result<()> {
-    forward(&mut writer, &mut answers).await?;
+    forward(&mut writer, &mut responses).await?;
     writer.close().await
 }
 
-/// What keeps the places of a stream and of its connection: chunks that are asked for. All else that
-/// is asked makes them the last to give way; a subscription that is open for days does not.
+/// What keeps the places of a stream and of its connection: requests for chunks. Any other request
+/// makes them the last to give way; a subscription that is open for days does not.
 struct Activity {
     place: Place,
     link: Link,
@@ -230,9 +231,9 @@ impl Activity {
         }
     }
 
-    /// Something was asked, or answered.
-    fn changed(&mut self, has_chunk_asks: bool) {
-        if !has_chunk_asks {
+    /// A request came, or the last one for chunks ended.
+    fn changed(&mut self, has_chunk_requests: bool) {
+        if !has_chunk_requests {
             self.busy = None;
             self.place.idle();
             self.link.was_used();
@@ -243,18 +244,18 @@ impl Activity {
     }
 }
 
-/// The asks of one stream: in work, or waiting for one that is.
-struct Asks<'a> {
+/// The requests of one stream: in work, or waiting for one that is.
+struct Requests<'a> {
     peer: PeerId,
     context: &'a Context,
-    answers: mpsc::Sender<Frame>,
+    responses: mpsc::Sender<Frame>,
     activity: Activity,
-    /// Asks for chunks that wait until fewer are in work.
+    /// Requests for chunks that wait until fewer are in work.
     waiting: VecDeque<(u64, Request)>,
     tasks: JoinSet<()>,
     /// By task, also the cancelled ones until they are gone.
     in_work: HashMap<task::Id, InWork>,
-    /// By the asker's id, without the cancelled ones.
+    /// By the requester's id, without the cancelled ones.
     open: HashMap<u64, AbortHandle>,
 }
 
@@ -264,17 +265,17 @@ struct InWork {
     is_chunks: bool,
 }
 
-impl<'a> Asks<'a> {
+impl<'a> Requests<'a> {
     fn new(
         peer: PeerId,
         context: &'a Context,
-        answers: mpsc::Sender<Frame>,
+        responses: mpsc::Sender<Frame>,
         activity: Activity,
     ) -> Self {
         Self {
             peer,
             context,
-            answers,
+            responses,
             activity,
             waiting: VecDeque::new(),
             tasks: JoinSet::new(),
@@ -283,7 +284,7 @@ impl<'a> Asks<'a> {
         }
     }
 
-    /// Takes asks until the peer closes its side or breaks a rule.
+    /// Takes requests until the peer closes its side or breaks a rule.
     async fn run(
         &mut self,
         reader: &mut FrameReader<ReadHalf<Box<dyn Duplex>>>,
@@ -308,11 +309,11 @@ impl<'a> Asks<'a> {
         }
     }
 
-    /// Ends all work and says why, if there is something to say.
+    /// Ends all work, and reports a broken rule to the peer.
     async fn end(mut self, outcome: &Result<(), ExchangeError>) {
         self.tasks.shutdown().await;
         if is_violation(outcome) {
-            self.send(UNREADABLE_ASK, Response::Malformed).await;
+            self.send(UNREADABLE_REQUEST, Response::Malformed).await;
         }
     }
 
@@ -328,7 +329,7 @@ impl<'a> Asks<'a> {
             Body::Request(_) | Body::UnknownRequest if self.is_open(head.id) => {
                 return unexpected("the ids of open requests differ");
             }
-            Body::Request(request) => self.ask(head.id, request).await,
+            Body::Request(request) => self.request(head.id, request).await,
             Body::UnknownRequest => self.send(head.id, Response::NotHere).await,
             Body::Hello => return unexpected("a stream has one hello"),
             Body::Response(_) => {
@@ -342,11 +343,11 @@ impl<'a> Asks<'a> {
         self.open.contains_key(&id) || self.waiting.iter().any(|(other, _)| *other == id)
     }
 
-    async fn ask(&mut self, id: u64, request: Request) {
+    async fn request(&mut self, id: u64, request: Request) {
         let is_chunks = matches!(request, Request::Chunks { .. });
         if self.waiting.len() + self.in_work.len() >= REQUESTS_PER_STREAM_MAX {
             self.send(id, Response::Busy(BUSY_WAIT)).await;
-        } else if is_chunks && self.count(true) >= CHUNK_ASKS_AT_ONCE_MAX {
+        } else if is_chunks && self.count(true) >= CHUNK_REQUESTS_AT_ONCE_MAX {
             self.waiting.push_back((id, request));
         } else if is_chunks {
             self.work_on_chunks(id, request);
@@ -371,29 +372,29 @@ impl<'a> Asks<'a> {
 
     /// Chunks are worth waiting for: a peer that requests many gets them one after the other.
     fn work_on_chunks(&mut self, id: u64, request: Request) {
-        let answer = self
+        let response = self
             .context
             .service
-            .answer(self.peer, request, self.reply(id));
+            .respond(self.peer, request, self.reply(id));
         self.spawn(
             InWork {
                 id,
                 is_chunks: true,
             },
-            answer,
+            response,
         );
     }
 
     async fn work_on_other(&mut self, id: u64, request: Request) {
-        let permit = Arc::clone(&self.context.other_asks).try_acquire_owned();
+        let permit = Arc::clone(&self.context.other_requests).try_acquire_owned();
         match permit {
-            Ok(permit) if self.count(false) < OTHER_ASKS_AT_ONCE_MAX => {
-                let answer = self
+            Ok(permit) if self.count(false) < OTHER_REQUESTS_AT_ONCE_MAX => {
+                let response = self
                     .context
                     .service
-                    .answer(self.peer, request, self.reply(id));
+                    .respond(self.peer, request, self.reply(id));
                 let work = async move {
-                    answer.await;
+                    response.await;
                     drop(permit);
                 };
                 self.spawn(
@@ -425,7 +426,7 @@ impl<'a> Asks<'a> {
         if let Err(error) = done
             && error.is_panic()
         {
-            error!(%error, "the answer to an ask panicked");
+            error!(%error, "the response to a request panicked");
             self.send(id, Response::Busy(BUSY_WAIT)).await;
         }
         if is_chunks && let Some((id, request)) = self.waiting.pop_front() {
@@ -434,12 +435,12 @@ impl<'a> Asks<'a> {
     }
 
     fn reply(&self, id: u64) -> Reply {
-        Reply::new(id, self.answers.clone())
+        Reply::new(id, self.responses.clone())
     }
 
-    async fn send(&self, id: u64, answer: Response) {
-        if self.answers.send(Frame::new(id, answer)).await.is_err() {
-            debug!("the stream ended before this answer");
+    async fn send(&self, id: u64, response: Response) {
+        if self.responses.send(Frame::new(id, response)).await.is_err() {
+            debug!("the stream ended before this response");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The side that opened the stream.
+//! The side that opened the stream: it sends requests.
 
 use bytes::Bytes;
 use futures::{
@@ -26,42 +26,42 @@ use super::{
 };
 use crate::shaping::shaper::Shapers;
 
-/// Asks that wait to be written. They are small; more would only make cancelling slower.
-const ASKS_QUEUED_MAX: usize = 64;
+/// Requests that wait to be written. They are small; more would only make cancelling slower.
+const REQUESTS_QUEUED_MAX: usize = 64;
 
-/// An open stream to a peer, for asking. It ends when [`AnswerReceiver`] is dropped.
+/// An open stream to a peer, for requests. It ends when [`ResponseReceiver`] is dropped.
 #[derive(Debug)]
 pub struct Exchange {
     /// The other side.
     pub peer: PeerId,
-    /// Where asks go in.
-    pub asks: AskSender,
-    /// Where answers come out.
-    pub answers: AnswerReceiver,
+    /// Where requests go in.
+    pub requests: RequestSender,
+    /// Where responses come out.
+    pub responses: ResponseReceiver,
 }
 
 impl Exchange {
     /// What carries it.
     pub fn carrier(&self) -> Carrier {
-        self.answers.link.carrier
+        self.responses.link.carrier
     }
 }
 
-/// The stream has ended; [`AnswerReceiver::recv`] says why.
+/// The stream has ended; [`ResponseReceiver::recv`] says why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the exchange with {0} has ended")]
 pub struct ExchangeEnded(pub PeerId);
 
-/// Sends asks to one peer. Cheap to clone.
+/// Sends requests to one peer. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct AskSender {
+pub struct RequestSender {
     peer: PeerId,
     queue: mpsc::Sender<Frame>,
 }
 
-impl AskSender {
-    /// Sends an ask; waits if many are on their way. The id is the caller's to choose, not 0 and
-    /// unique among the open asks. `Request::Cancel` ends the one with the same id.
+impl RequestSender {
+    /// Sends a request; waits if many are on their way. The caller chooses the id, not 0 and unique
+    /// among the open requests. `Request::Cancel` ends the one with the same id.
     ///
     /// # Errors
     /// If the stream has ended.
@@ -78,29 +78,29 @@ impl AskSender {
     }
 }
 
-/// An answer as it came.
+/// A response as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnswerFrame {
-    /// The ask that it answers.
+pub struct ResponseFrame {
+    /// The request that it belongs to.
     pub id: u64,
-    /// What is said.
-    pub answer: Response,
+    /// The message.
+    pub response: Response,
     /// Raw bytes that belong to it.
     pub payload: Bytes,
 }
 
-/// What comes of the answers of one peer.
+/// What comes of the responses of one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// The answer to the ask with this id begins; its payload is on its way.
+    /// The response to the request with this id begins; its payload is on its way.
     Begins(u64),
-    /// A whole answer.
-    Response(AnswerFrame),
+    /// A whole response.
+    Response(ResponseFrame),
 }
 
-/// Receives the answers of one peer, reading the stream in the task that calls it: a
+/// Receives the responses of one peer, reading the stream in the task that calls it: a
 /// caller that does not receive makes the peer wait. Dropping it closes the stream.
-pub struct AnswerReceiver {
+pub struct ResponseReceiver {
     peer: PeerId,
     reader: FrameReader<ReadHalf<Box<dyn Duplex>>>,
     violations: mpsc::Sender<Violation>,
@@ -112,28 +112,28 @@ pub struct AnswerReceiver {
     _listening: DropGuard,
 }
 
-impl std::fmt::Debug for AnswerReceiver {
+impl std::fmt::Debug for ResponseReceiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AnswerReceiver")
+        f.debug_struct("ResponseReceiver")
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
 }
 
-impl AnswerReceiver {
-    /// The next answer; `None` after the peer closed the stream or an error was returned. May be
+impl ResponseReceiver {
+    /// The next response; `None` after the peer closed the stream or an error was returned. May be
     /// dropped at any time and called again without losing bytes.
-    pub async fn recv(&mut self) -> Option<Result<AnswerFrame, ExchangeError>> {
+    pub async fn recv(&mut self) -> Option<Result<ResponseFrame, ExchangeError>> {
         loop {
             match self.recv_part().await? {
                 Ok(Incoming::Begins(_)) => {}
-                Ok(Incoming::Response(answer)) => return Some(Ok(answer)),
+                Ok(Incoming::Response(frame)) => return Some(Ok(frame)),
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    /// As [`AnswerReceiver::recv`]; an answer with a payload is reported twice, when it begins and when
+    /// As [`ResponseReceiver::recv`]; a response with a payload is reported twice, when it begins and when
     /// it is whole.
     pub async fn recv_part(&mut self) -> Option<Result<Incoming, ExchangeError>> {
         if self.ended {
@@ -169,35 +169,35 @@ impl AnswerReceiver {
             None => return Ok(None),
         };
         match head.body {
-            Body::Response(answer) => Ok(Some(Incoming::Response(AnswerFrame {
+            Body::Response(response) => Ok(Some(Incoming::Response(ResponseFrame {
                 id: head.id,
-                answer,
+                response,
                 payload,
             }))),
             Body::Hello => Err(ExchangeError::Unexpected {
                 peer,
-                rule: "one hello is enough",
+                rule: "a stream has one hello",
             }),
             Body::Request(_) | Body::UnknownRequest => Err(ExchangeError::Unexpected {
                 peer,
-                rule: "the side that accepted answers",
+                rule: "only the side that opened the stream may send requests",
             }),
         }
     }
 }
 
-/// Begins exchanges on streams that we opened.
+/// Begins exchanges on streams that this node opened.
 #[derive(Clone)]
-pub(crate) struct Askers {
+pub(crate) struct Client {
     pub(crate) shapers: Shapers,
     pub(crate) buffers: Buffers,
     pub(crate) violations: mpsc::Sender<Violation>,
     pub(crate) tasks: TaskTracker,
 }
 
-impl Askers {
-    /// Begins an exchange on a fresh stream. `None` if the peer closed it without a word, which is
-    /// what one does that has no room for another stream.
+impl Client {
+    /// Begins an exchange on a fresh stream. `None` if the peer closed it without a message, as
+    /// peers do that have no room for another stream.
     pub(crate) async fn begin(
         &self,
         peer: PeerId,
@@ -212,12 +212,13 @@ impl Askers {
         if hello.ok_or_else(|| ExchangeError::closed(peer))??.is_none() {
             return Ok(None);
         }
-        let (queue, asks) = mpsc::channel(ASKS_QUEUED_MAX);
+        let (queue, requests) = mpsc::channel(REQUESTS_QUEUED_MAX);
         let listening = CancellationToken::new();
-        let write = write_asks(writer, asks, listening.clone());
+        let write = write_requests(writer, requests, listening.clone());
         let write = link.closed.clone().run_until_cancelled_owned(write);
-        self.tasks.spawn(write.instrument(info_span!("ask", %peer)));
-        let answers = AnswerReceiver {
+        self.tasks
+            .spawn(write.instrument(info_span!("requests", %peer)));
+        let responses = ResponseReceiver {
             peer,
             reader,
             violations: self.violations.clone(),
@@ -228,29 +229,29 @@ impl Askers {
         };
         Ok(Some(Exchange {
             peer,
-            asks: AskSender { peer, queue },
-            answers,
+            requests: RequestSender { peer, queue },
+            responses,
         }))
     }
 }
 
-async fn write_asks(
+async fn write_requests(
     mut writer: FrameWriter<WriteHalf<Box<dyn Duplex>>>,
-    mut asks: mpsc::Receiver<Frame>,
+    mut requests: mpsc::Receiver<Frame>,
     listening: CancellationToken,
 ) {
     let written = listening
-        .run_until_cancelled(forward(&mut writer, &mut asks))
+        .run_until_cancelled(forward(&mut writer, &mut requests))
         .await;
     if let Some(Err(error)) = written {
-        debug!(%error, "could not ask");
+        debug!(%error, "could not send requests");
         return;
     }
-    // All senders are gone, but answers may still be on their way.
+    // All senders are gone, but responses may still be on their way.
     if written.is_some() {
         listening.cancelled().await;
     }
-    asks.close();
+    requests.close();
     if let Err(error) = writer.close().await {
         debug!(%error, "could not close the stream");
     }
