@@ -1,5 +1,7 @@
 //! Frames: `varint(header length) header payload`. See `proto/exchange.proto`.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
@@ -17,9 +19,16 @@ pub enum FrameError {
     /// Not protobuf.
     #[error("a header that is not protobuf")]
     NotProtobuf,
-    /// Protobuf that breaks a rule of the protocol; holds the rule.
+    /// Protobuf that breaks a rule of the protocol; holds the rule, with its limit if it is one.
     #[error("a header that breaks a rule: {0}")]
-    Rule(&'static str),
+    Rule(Cow<'static, str>),
+}
+
+impl FrameError {
+    /// A rule that names no limit.
+    pub(crate) const fn rule(text: &'static str) -> Self {
+        Self::Rule(Cow::Borrowed(text))
+    }
 }
 
 /// A frame without its payload.
@@ -94,11 +103,11 @@ impl FrameHead {
         };
         // Id 0 would make a response ambiguous: `Hello` has no response.
         if (header.id == 0) != (body == Body::Hello) {
-            return Err(FrameError::Rule("only a hello has id 0"));
+            return Err(FrameError::rule("only a hello has id 0"));
         }
         // A payload that no reader expects would be bandwidth and memory at the sender's choice.
         if payload > 0 && !body.may_have_payload() {
-            return Err(FrameError::Rule("this message has no payload"));
+            return Err(FrameError::rule("this message has no payload"));
         }
         Ok(Self {
             id: header.id,

@@ -11,7 +11,7 @@
 //! memory was allocated for it.
 //!
 //! # Not here
-//! Sockets and tasks (see `network`), which source to ask for which chunk (see `scheduler`), which
+//! Sockets and tasks (see `network`), which chunk to request from which source (see `scheduler`), which
 //! response to give (see `node`).
 
 #[warn(clippy::arithmetic_side_effects)] // numbers from outside

@@ -1,6 +1,8 @@
 //! Names and limits of the protocol. Each limit bounds something that a stranger can make grow.
 
-/// Protocol name of the exchange, as libp2p negotiates it. The number is the major version.
+/// Protocol name of the exchange, as libp2p negotiates it. The number is the major version, and stands
+/// for the chunk size too: a node with another size has another name here, and is incompatible from
+/// the start instead of a node that breaks rules.
 pub const EXCHANGE_PROTOCOL: &str = "/hubless/exchange/1";
 
 /// Version inside [`EXCHANGE_PROTOCOL`], sent in `Hello`.

@@ -1,6 +1,6 @@
 //! The messages as types that obey the protocol's rules, and their conversion from and to protobuf.
 
-use std::{ops::Range, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{
@@ -334,20 +334,32 @@ fn rule(holds: bool, text: &'static str) -> Result<(), FrameError> {
     if holds {
         Ok(())
     } else {
-        Err(FrameError::Rule(text))
+        Err(FrameError::rule(text))
+    }
+}
+
+/// As [`rule`], for a limit: the text is made from the constant, when the rule is broken.
+fn limit(holds: bool, text: fmt::Arguments<'_>) -> Result<(), FrameError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(FrameError::Rule(text.to_string().into()))
     }
 }
 
 fn content(bytes: &Bytes) -> Result<ContentHash, FrameError> {
-    ContentHash::from_slice(bytes).ok_or(FrameError::Rule("a hash has 32 bytes"))
+    ContentHash::from_slice(bytes).ok_or(FrameError::rule("a hash has 32 bytes"))
 }
 
 fn file(bytes: &Bytes) -> Result<FileHash, FrameError> {
-    FileHash::from_slice(bytes).ok_or(FrameError::Rule("a hash has 32 bytes"))
+    FileHash::from_slice(bytes).ok_or(FrameError::rule("a hash has 32 bytes"))
 }
 
 fn size(size: u64) -> Result<u64, FrameError> {
-    rule(size <= FILE_SIZE_MAX, "no file is that large")?;
+    limit(
+        size <= FILE_SIZE_MAX,
+        format_args!("no file is that large: at most {FILE_SIZE_MAX} bytes"),
+    )?;
     Ok(size)
 }
 
@@ -385,9 +397,9 @@ impl TryFrom<Proto> for Body {
             Proto::Cancel(_) => Request::Cancel.into(),
             Proto::Manifest(page) => {
                 // The fetcher collects this many bytes.
-                rule(
+                limit(
                     page.total as usize <= MANIFEST_BYTES_MAX,
-                    "no manifest is that large",
+                    format_args!("no manifest is that large: at most {MANIFEST_BYTES_MAX} bytes"),
                 )?;
                 Response::Manifest { total: page.total }.into()
             }
@@ -456,25 +468,25 @@ fn alias(request: &proto::GetAlias) -> Result<Alias, FrameError> {
 }
 
 fn sha256(bytes: &Bytes) -> Result<Sha256, FrameError> {
-    Sha256::from_slice(bytes).ok_or(FrameError::Rule("a hash has 32 bytes"))
+    Sha256::from_slice(bytes).ok_or(FrameError::rule("a hash has 32 bytes"))
 }
 
 fn git_blob(bytes: &Bytes) -> Result<GitBlobId, FrameError> {
-    GitBlobId::from_slice(bytes).ok_or(FrameError::Rule("a git blob id has 20 bytes"))
+    GitBlobId::from_slice(bytes).ok_or(FrameError::rule("a git blob id has 20 bytes"))
 }
 
 fn files(request: &proto::GetDigests) -> Result<Vec<FileHash>, FrameError> {
-    rule(
+    limit(
         (1..=DIGESTS_PER_REQUEST_MAX).contains(&request.files.len()),
-        "1 to 512 files a request",
+        format_args!("1 to {DIGESTS_PER_REQUEST_MAX} files a request"),
     )?;
     request.files.iter().map(file).collect()
 }
 
 fn digests(response: &proto::Digests) -> Result<Vec<Option<FileDigests>>, FrameError> {
-    rule(
+    limit(
         response.files.len() <= DIGESTS_PER_REQUEST_MAX,
-        "the digests of at most 512 files",
+        format_args!("the digests of at most {DIGESTS_PER_REQUEST_MAX} files"),
     )?;
     let digests = |file: &proto::FileDigests| {
         // All empty stands for "unknown", see the document; one alone breaks the rule below.
@@ -491,9 +503,9 @@ fn digests(response: &proto::Digests) -> Result<Vec<Option<FileDigests>>, FrameE
 }
 
 fn chunks(request: &proto::GetChunks) -> Result<Request, FrameError> {
-    rule(
+    limit(
         (1..=CHUNKS_PER_REQUEST_MAX).contains(&request.count),
-        "1 to 16 chunks a request",
+        format_args!("1 to {CHUNKS_PER_REQUEST_MAX} chunks a request"),
     )?;
     rule(
         request.first.checked_add(request.count).is_some(),
@@ -509,31 +521,34 @@ fn chunks(request: &proto::GetChunks) -> Result<Request, FrameError> {
 }
 
 fn ranges(ranges: &[proto::Range]) -> Result<Vec<Range<u32>>, FrameError> {
-    rule(ranges.len() <= HAVE_RANGES_MAX, "at most 1,024 ranges")?;
+    limit(
+        ranges.len() <= HAVE_RANGES_MAX,
+        format_args!("at most {HAVE_RANGES_MAX} ranges"),
+    )?;
     let range = |range: &proto::Range| {
         let end = range
             .first
             .checked_add(range.count)
             .filter(|end| *end > range.first);
-        Ok(range.first..end.ok_or(FrameError::Rule("a range has at least one chunk"))?)
+        Ok(range.first..end.ok_or(FrameError::rule("a range has at least one chunk"))?)
     };
     ranges.iter().map(range).collect()
 }
 
 fn peers(response: proto::Peers) -> Result<Vec<PeerAddresses>, FrameError> {
-    rule(
+    limit(
         response.peers.len() <= PEERS_PER_RESPONSE_MAX,
-        "at most 32 peers",
+        format_args!("at most {PEERS_PER_RESPONSE_MAX} peers"),
     )?;
     let peer = |peer: proto::Peer| {
-        rule(
+        limit(
             peer.addresses.len() <= ADDRESSES_PER_PEER_MAX,
-            "at most 8 addresses a peer",
+            format_args!("at most {ADDRESSES_PER_PEER_MAX} addresses a peer"),
         )?;
         let short = |bytes: &Bytes| bytes.len() <= ADDRESS_BYTES_MAX;
-        rule(
+        limit(
             short(&peer.id) && peer.addresses.iter().all(short),
-            "at most 256 bytes an address",
+            format_args!("at most {ADDRESS_BYTES_MAX} bytes an address"),
         )?;
         Ok(PeerAddresses {
             id: peer.id,

@@ -1,10 +1,15 @@
 //! Messages of a hostile peer are refused, each by its rule.
 
-use crate::common::sections;
+use bytes::{Bytes, BytesMut};
+use hubless_content::{ChunkIndex, FileHash, MANIFEST_BYTES_MAX};
 use hubless_wire::{
-    Body, FrameError, FrameHead, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, Request, Response, header_len,
+    ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, Body, CHUNKS_PER_REQUEST_MAX, Frame, FrameError,
+    FrameHead, HAVE_RANGES_MAX, HEADER_BYTES_MAX, PAYLOAD_BYTES_MAX, PEERS_PER_RESPONSE_MAX,
+    PeerAddresses, Request, Response, header_len,
 };
 use proptest::prelude::*;
+
+use crate::common::sections;
 
 /// A header with these protobuf fields behind id 1.
 fn header(fields: &[u8]) -> Vec<u8> {
@@ -111,6 +116,40 @@ fn digests_are_requested_and_sent_for_a_bounded_number_of_files() {
         most.body,
         Body::Response(Response::Digests(vec![None; 512]))
     );
+}
+
+#[test]
+fn a_broken_limit_is_reported_with_its_value() {
+    let peer = |addresses, bytes| PeerAddresses {
+        id: Bytes::from_static(&[7]),
+        addresses: vec![Bytes::from(vec![7; bytes]); addresses],
+    };
+    let chunks = Request::Chunks {
+        file: FileHash::new([9; 32]),
+        size: 1,
+        first: ChunkIndex(0),
+        count: CHUNKS_PER_REQUEST_MAX + 1,
+    };
+    let manifest = Response::Manifest { total: u32::MAX };
+    let have = Response::Have((0..=HAVE_RANGES_MAX as u32).map(|at| at..at + 1).collect());
+    let peers = Response::Peers(vec![peer(1, 1); PEERS_PER_RESPONSE_MAX + 1]);
+    let addresses = Response::Peers(vec![peer(ADDRESSES_PER_PEER_MAX + 1, 1)]);
+    let long = Response::Peers(vec![peer(1, ADDRESS_BYTES_MAX + 1)]);
+    let cases: [(Body, String); 6] = [
+        (chunks.into(), format!("1 to {CHUNKS_PER_REQUEST_MAX} ")),
+        (manifest.into(), format!(" {MANIFEST_BYTES_MAX} ")),
+        (have.into(), format!(" {HAVE_RANGES_MAX} ")),
+        (peers.into(), format!(" {PEERS_PER_RESPONSE_MAX} ")),
+        (addresses.into(), format!(" {ADDRESSES_PER_PEER_MAX} ")),
+        (long.into(), format!(" {ADDRESS_BYTES_MAX} ")),
+    ];
+    for (body, value) in cases {
+        let mut bytes = BytesMut::new();
+        Frame::new(1, body).encode_head(&mut bytes);
+        let (_, begin) = header_len(&bytes).unwrap().unwrap();
+        let error = FrameHead::decode(&bytes[begin..]).unwrap_err();
+        assert!(error.to_string().contains(&value), "{error}: {value}");
+    }
 }
 
 #[test]
