@@ -1,6 +1,6 @@
 //! One fetch as a pure state machine: from a hash to the chunks that are still missing.
 //!
-//! A [`Fetch`] decides which peers to connect to, which of them to ask for the manifest, for chunk
+//! A [`Fetch`] decides which peers to connect to, which of them to request the manifest from, and chunk
 //! lists and for chunks, when to search the DHT, when a peer is banned, and when to give up. It
 //! opens no connection, reads no store and no clock: a driver reports what happened ([`Input`]) and
 //! executes what the fetch decided ([`Output`]). Time is an argument, counted from the start of the
@@ -9,7 +9,7 @@
 //! # Phases
 //! | phase | what it knows | it ends with |
 //! |---|---|---|
-//! | locating | candidates, connected peers, which of them is asked for the manifest | a manifest |
+//! | locating | candidates, connected peers, from which of them the manifest is requested | a manifest |
 //! | planning | the [`Layout`]: every file and chunk of the model | what the store lacks ([`Input::Planned`]) |
 //! | fetching | missing chunks and chunk lists, the [`Scheduler`] | nothing missing, and no reader left |
 //! | done | nothing | |
@@ -18,7 +18,7 @@
 //! the phase in which it is valid.
 //!
 //! # Not here
-//! Connections, verification and storing (see `transfer`); which chunk is asked of which source (see
+//! Connections, verification and storing (see `transfer`); which chunk is requested from which source (see
 //! `scheduler`).
 //!
 //! # Example

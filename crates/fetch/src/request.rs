@@ -28,7 +28,7 @@ pub enum FetchRequest {
         /// Which of its files.
         chosen: FileFilter,
     },
-    /// A byte range of one file, for one reader. The reader asks again for bytes that turn out to be
+    /// A byte range of one file, for one reader. The reader requests bytes again that turn out to be
     /// damaged on disk, so the fetch ends only when the reader leaves.
     Bytes {
         /// The model.
@@ -104,7 +104,7 @@ impl FetchRequest {
         }
     }
 
-    /// Which bytes of the chosen files are wanted before any reader asks.
+    /// Which bytes of the chosen files are wanted before any reader requests some.
     pub fn wanted_bytes(&self) -> WantedBytes {
         match self {
             Self::Files { .. } | Self::Plan { .. } | Self::File(_) => WantedBytes::All,

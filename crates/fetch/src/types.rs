@@ -61,7 +61,7 @@ pub struct Planned {
 pub struct WalkEnded {
     /// Providers that it named, without this node.
     pub providers: u32,
-    /// Whether there was a node to ask when it began.
+    /// Whether there was a node to query when it began.
     pub among_others: bool,
 }
 
@@ -92,9 +92,9 @@ pub enum End {
 pub enum Input<P, A> {
     /// A peer was named: by the caller, by the DHT or by another peer.
     PeerNamed(Candidate<P, A>),
-    /// A connected peer asked this node about the same model.
+    /// A connected peer sent a request about the same model.
     PeerAsked(P),
-    /// The store has the manifest, so no source needs to be asked for it.
+    /// The store has the manifest, so it is requested from no source.
     ManifestKnown(Arc<Manifest>),
     /// A source answered a dial; it can be given commands from now on.
     Connected(SourceId),
@@ -136,7 +136,7 @@ pub enum Input<P, A> {
     },
     /// The last reader left.
     ReadersLeft,
-    /// [`Output::Join`] is done; whether there is a node in the DHT to ask.
+    /// [`Output::Join`] is done; whether there is a node in the DHT to query.
     Joined(bool),
     /// A walk that [`Output::Walk`] began has ended.
     WalkEnded(WalkEnded),
@@ -149,7 +149,7 @@ pub enum Input<P, A> {
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output<P, A> {
-    /// Wait until the DHT has a node to ask, for a few seconds at most.
+    /// Wait until the DHT has a node to query, for a few seconds at most.
     Join,
     /// Search the DHT for providers, and name each.
     Walk(WalkKey),
@@ -183,7 +183,7 @@ pub enum Output<P, A> {
 pub enum PeerCommand {
     /// Ask for the manifest.
     AskManifest,
-    /// The layout is known: ask what the peer has, and report it.
+    /// The layout is known: request what the peer has, and report it.
     Begin(Arc<Layout>),
     /// Ask for a chunk.
     Request(u32),
@@ -191,7 +191,7 @@ pub enum PeerCommand {
     Cancel(u32),
     /// Ask for the chunk list of a file.
     RequestList(FileNumber),
-    /// The chunk list is asked of another source.
+    /// The chunk list is requested from another source.
     CancelList(FileNumber),
 }
 
@@ -234,7 +234,7 @@ pub enum FetchError {
     /// None of the peers that were named could be reached.
     #[error("none of the named peers could be reached")]
     NoNetwork,
-    /// There was no node to ask.
+    /// There was no node to query.
     #[error("not connected to any other node")]
     Alone,
     /// None of the nodes that were named has it.
@@ -250,7 +250,7 @@ pub enum FetchError {
 pub enum Stage {
     /// It searches peers.
     FindingProviders,
-    /// It asks peers for the manifest.
+    /// It requests the manifest from peers.
     FetchingManifest,
     /// It fetches chunks.
     Fetching,
@@ -269,7 +269,7 @@ pub struct Progress<P> {
     pub sources: Vec<SourceProgress<P>>,
     /// Present only while no bytes arrive.
     pub stall: Option<Stall<P>>,
-    /// Whether it waits until a reader asks for something, or only planned.
+    /// Whether it waits until a reader requests bytes, or only planned.
     pub is_idle: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Decides which source is asked for which chunk, and when: a pure state machine.
+//! Decides which chunk is requested from which source, and when: a pure state machine.
 //!
 //! One [`Scheduler`] serves one fetch of one model. It identifies chunks by numbers over the whole
 //! model (the chunks of all files, one file after the other in the order of the manifest) and
@@ -12,7 +12,7 @@
 //! - Each source has as many open requests as its measured rate and round trip need, and no more:
 //!   the end of a fetch waits for requests that are queued at a slow source.
 //! - No source can block a fetch: a late request is sent to another source too, the last chunks are
-//!   requested from two sources, a source that fails rests, one that sent a wrong chunk is not asked
+//!   requested from two sources, a source that fails rests, one that sent a wrong chunk gets no request
 //!   for it again, one that lies is banned.
 //! - The same inputs give the same outputs. Time and seed are arguments.
 //!

@@ -28,7 +28,7 @@ use crate::{
 /// Ranges that readers wait for. A reader needs one; the oldest gives way.
 const URGENT_RANGES_MAX: usize = 16;
 
-/// Decides which source is asked for which chunk and when, for one fetch of one model; see the
+/// Decides which chunk is requested from which source and when, for one fetch of one model; see the
 /// crate.
 ///
 /// **Drain rule:** after [`Scheduler::new`] and after every [`Scheduler::handle`], call

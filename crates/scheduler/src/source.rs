@@ -193,7 +193,7 @@ impl Source {
                 Has::Partial(bits) => Some(bits.count()),
                 Has::Complete { lacks } => Some(len.saturating_sub(lacks.len() as u32)),
             },
-            asks: self.open.len(),
+            open_requests: self.open.len(),
             late: self.late,
             window: self.pace.window(),
             bytes_per_second: self.pace.bytes_per_second(),

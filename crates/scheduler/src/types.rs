@@ -154,7 +154,7 @@ pub struct SourceView {
     /// Number of the model's chunks that it has; `None` before it reported them.
     pub chunks: Option<u32>,
     /// Open requests, including late ones.
-    pub asks: usize,
+    pub open_requests: usize,
     /// Open requests that are past their deadline.
     pub late: usize,
     /// Limit of its open requests.

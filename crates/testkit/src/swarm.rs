@@ -11,7 +11,7 @@
 //! ```
 //!
 //! # What is simulated
-//! Each fetching peer runs a whole [`Fetch`]: it is named peers, dials them, asks for the manifest and the
+//! Each fetching peer runs a whole [`Fetch`]: it is named peers, dials them, requests the manifest and the
 //! chunk list, and then for chunks. Each peer sends one chunk at a time at its upload rate; the real
 //! [`Uploads`] choose which. A chunk then passes the latency and the receiver's download rate.
 //! Messages without a chunk take the latency and no room. A cancel takes back what waits, not what is

@@ -9,7 +9,7 @@ use super::{Fetch, Phase, TICK_EVERY, fetching::Fetching};
 use crate::{BadManifest, Candidate, End, Layout, Output, PeerCommand, Planned, ReadRequest};
 
 impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
-    /// A peer that asks for this model has some of it, or will soon. It is connected, so no address
+    /// A peer that requests this model has some of it, or will soon. It is connected, so no address
     /// is needed. Not before the manifest is here: until then no peer may learn from a connection
     /// that this node wants it.
     pub(super) fn on_peer_asked(&mut self, now: Duration, peer: P) {

@@ -55,7 +55,8 @@ impl ExtraLanes {
         if missing < WORTH_BYTES || !self.may_add(now) || lanes.len() > PEERS_FEW {
             return None;
         }
-        let mut working = sources.filter(|source| source.chunks_received > 0 && source.asks > 0);
+        let mut working =
+            sources.filter(|source| source.chunks_received > 0 && source.open_requests > 0);
         let peer = working.find_map(|source| {
             let peer = peers.get(&source.id)?;
             (lanes[peer] < LANES_PER_PEER_MAX && is_long(&source)).then_some(*peer)
@@ -88,7 +89,7 @@ mod tests {
         SourceView {
             id: SourceId(id),
             chunks: Some(1000),
-            asks: 10,
+            open_requests: 10,
             late: 0,
             window: 10,
             bytes_per_second,

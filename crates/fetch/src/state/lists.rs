@@ -1,4 +1,4 @@
-//! Which chunk lists are missing, and which source is asked for each.
+//! Which chunk lists are missing, and from which source each is requested.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -9,20 +9,20 @@ use hubless_scheduler::SourceId;
 
 use crate::FileNumber;
 
-/// Chunk lists asked of one source at once.
+/// Chunk lists requested from one source at once.
 pub const LISTS_PER_SOURCE_MAX: usize = 4;
 
-/// How long a source may send no page of a chunk list before another is asked.
+/// How long a source may send no page of a chunk list before it is requested from another.
 const PAGE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The chunk lists of one fetch.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    /// Files whose lists were ever missing: each is asked for by one reader only.
+    /// Files whose lists were ever missing: each is requested by one reader only.
     known: BTreeSet<FileNumber>,
     /// Those that are still missing.
     missing: BTreeSet<FileNumber>,
-    /// Those of them that no source is asked for, in the order in which they are asked for.
+    /// Those of them that are requested from no source, in the order of their requests.
     waiting: VecDeque<FileNumber>,
     /// Open requests, and when the last page of each came.
     open: BTreeMap<(SourceId, FileNumber), Duration>,
@@ -78,7 +78,7 @@ impl Lists {
         assigned
     }
 
-    /// A source may be asked from now on.
+    /// A source may get requests from now on.
     pub(crate) fn source_joined(&mut self) {
         self.has_changed = true;
     }
@@ -90,7 +90,7 @@ impl Lists {
         self.has_changed |= self.refused.len() != before;
     }
 
-    /// A source is gone: its lists are asked of others.
+    /// A source is gone: its lists are requested from others.
     pub(crate) fn source_gone(&mut self, source: SourceId) {
         let open: Vec<FileNumber> = self.of(source).map(|(_, file)| file).collect();
         for file in open {
@@ -107,7 +107,7 @@ impl Lists {
         }
     }
 
-    /// A source does not give a list: another is asked.
+    /// A source does not give a list: it is requested from another.
     pub(crate) fn refused(&mut self, source: SourceId, file: FileNumber) {
         if self.open.remove(&(source, file)).is_some() {
             self.refused.insert((source, file));
@@ -123,7 +123,7 @@ impl Lists {
         self.missing.remove(&file)
     }
 
-    /// Requests whose sources were silent for too long. They are asked of others from now on.
+    /// Requests whose sources were silent for too long. They are sent to others from now on.
     pub(crate) fn take_overdue(&mut self, now: Duration) -> Vec<(SourceId, FileNumber)> {
         let is_late = |last: &Duration| now.saturating_sub(*last) > PAGE_WITHIN;
         let late = self.open.iter().filter(|(_, last)| is_late(last));

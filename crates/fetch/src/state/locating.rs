@@ -1,13 +1,13 @@
-//! Before the manifest is known: which connected source is asked for it.
+//! Before the manifest is known: from which connected source it is requested.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use hubless_scheduler::SourceId;
 
-/// Sources that are asked for the manifest at once: one may be slow, another may send wrong bytes.
+/// Sources that the manifest is requested from at once: one may be slow, another may send wrong bytes.
 const ASKED_MAX: usize = 3;
 
-/// The sources that are asked for the manifest, and those that wait for their turn.
+/// The sources that the manifest is requested from, and those that wait for their turn.
 #[derive(Debug, Default)]
 pub(crate) struct Locating {
     asked: BTreeSet<SourceId>,

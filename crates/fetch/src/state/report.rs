@@ -64,7 +64,10 @@ impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
     fn stall(&self, now: Duration) -> Option<Stall<P>> {
         let idle = self.patience.stall(now)?;
         let fetching = self.phase.fetching().filter(|_| !self.holds_all())?;
-        let asked = fetching.scheduler.sources().filter(|view| view.asks > 0);
+        let asked = fetching
+            .scheduler
+            .sources()
+            .filter(|view| view.open_requests > 0);
         let asked = asked.max_by_key(|view| view.chunks_received);
         let asked = asked.and_then(|view| self.sources.peer(view.id));
         let waiting_for = asked.or(fetching.last_giver);
@@ -82,7 +85,7 @@ impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
             return Vec::new();
         };
         let mut active: Vec<SourceProgress<P>> = Vec::new();
-        let is_active = |view: &SourceView| view.chunks_received > 0 || view.asks > 0;
+        let is_active = |view: &SourceView| view.chunks_received > 0 || view.open_requests > 0;
         for view in fetching.scheduler.sources().filter(is_active) {
             let Some(peer) = self.sources.peer(view.id) else {
                 continue;

@@ -29,17 +29,17 @@ pub(crate) struct Walks {
     state: State,
     /// Walks that were begun.
     begun: u32,
-    /// Walks that began when there was a node to ask.
+    /// Walks that began when there was a node to query.
     among_others: u32,
     /// Providers that they named.
     providers: u32,
-    /// Whether there ever was a node to ask.
+    /// Whether there ever was a node to query.
     has_joined: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Waits until there is a node to ask.
+    /// Waits until there is a node to query.
     Joining,
     /// The next walk is due then.
     Waiting { until: Duration },
@@ -65,7 +65,7 @@ impl Walks {
         }
     }
 
-    /// There is a node to ask, or none was found for some seconds: a walk may show one all the same.
+    /// There is a node to query, or none was found for some seconds: a walk may show one all the same.
     pub(crate) fn joined(&mut self, is_joined: bool, now: Duration) {
         self.has_joined |= is_joined;
         if self.state == State::Joining {
@@ -130,7 +130,7 @@ impl Walks {
     }
 
     /// Whether enough walks ended without naming a provider. For a caller that may wait for
-    /// neighbours, which are found later, a walk without a node to ask does not count.
+    /// neighbours, which are found later, a walk without a node to query does not count.
     pub(crate) fn is_fruitless(&self, may_wait: bool) -> bool {
         let walks = if may_wait {
             self.among_others
@@ -140,7 +140,7 @@ impl Walks {
         walks >= FRUITLESS_WALKS && !self.is_walking() && self.providers == 0
     }
 
-    /// Whether there was a node to ask.
+    /// Whether there was a node to query.
     pub(crate) fn has_joined(&self) -> bool {
         self.has_joined
     }

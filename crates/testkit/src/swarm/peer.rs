@@ -16,7 +16,7 @@ use super::{PeerIndex, PeerSpec, Purpose, holdings::Holdings};
 /// How long simulated fetches wait without progress: as long as `get` does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Chunks that a reader asks for ahead of what it reads: 8 MiB.
+/// Chunks that a reader requests ahead of what it reads: 8 MiB.
 const READ_AHEAD: u32 = 32;
 
 /// The fetch of a simulated peer; peers have numbers, and need no addresses.
@@ -83,7 +83,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// What it asks for, now that these chunks are held; `None` if it has enough to read.
+    /// What it requests, now that these chunks are held; `None` if it has enough to read.
     pub(super) fn read(&mut self, holdings: &Holdings, chunks: u32) -> Option<Range<u32>> {
         while self.next < chunks && holdings.holds(self.next) {
             self.next += 1;
