@@ -1,7 +1,7 @@
 //! One fetch as a pure state machine: from a hash to the chunks that are still missing.
 //!
-//! A [`Fetch`] decides which peers to connect to, which of them to request the manifest from, and chunk
-//! lists and for chunks, when to search the DHT, when a peer is banned, and when to give up. It
+//! A [`Fetch`] decides which peers to connect to, from which of them to request the manifest, chunk
+//! lists and chunks, when to search the DHT, when a peer is banned, and when to give up. It
 //! opens no connection, reads no store and no clock: a driver reports what happened ([`Input`]) and
 //! executes what the fetch decided ([`Output`]). Time is an argument, counted from the start of the
 //! fetch, and the seed is one too, so the same inputs give the same outputs.
