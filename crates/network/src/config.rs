@@ -77,7 +77,7 @@ fn default_listen_addresses() -> Vec<Multiaddr> {
 
 /// Bounds on connections. Each costs about 50 KiB and, but for QUIC, a file descriptor. Of what
 /// others begin, one address prefix holds a share at most, and what is idle gives way to newcomers:
-/// see [`Places`](crate::Places).
+/// see [`hubless_transport::places`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConnectionLimits {
     /// Handshakes that others began. Half as many may be those of lanes.
