@@ -6,7 +6,7 @@ use std::{
 };
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use hubless_content::{CHUNK_SIZE, ChunkSet};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ModelChunk};
 use hubless_scheduler::{Input, Output, Scheduler, SchedulerConfig, SourceId};
 
 /// Virtual time between two responses, of all sources together.
@@ -54,7 +54,7 @@ pub fn step(criterion: &mut Criterion) {
 /// A fetch whose requests are all answered, in order.
 struct Fetch {
     scheduler: Scheduler,
-    asks: VecDeque<(SourceId, u32)>,
+    asks: VecDeque<(SourceId, ModelChunk)>,
     now: Duration,
     done: bool,
 }

@@ -1,6 +1,6 @@
 //! Arithmetic of chunks: how many a file has, where each begins, how long it is.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// Bytes of a chunk; the last one of a file may be shorter. 256 KiB is 256 BLAKE3 leaves of
 /// 1 KiB, a complete subtree, so that a chunk can be verified alone.
@@ -27,6 +27,35 @@ impl ChunkIndex {
     /// The chunk in which the byte at `offset` lies; `None` beyond [`FILE_SIZE_MAX`].
     pub fn of_offset(offset: u64) -> Option<Self> {
         u32::try_from(offset / CHUNK_SIZE as u64).ok().map(Self)
+    }
+}
+
+/// Position of a chunk inside a model: the chunks of all files, one file after the other in the order
+/// of the manifest, counted from 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelChunk(pub u32);
+
+impl ModelChunk {
+    /// The chunk that lies so many chunks after this one, up to `u32::MAX`.
+    pub fn plus(self, count: u32) -> Self {
+        Self(self.0.saturating_add(count))
+    }
+
+    /// The chunks of a range, ascending.
+    pub fn each(range: Range<Self>) -> impl Iterator<Item = Self> {
+        (range.start.0..range.end.0).map(Self)
+    }
+}
+
+impl fmt::Debug for ModelChunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "model#{}", self.0)
+    }
+}
+
+impl fmt::Display for ModelChunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }
 

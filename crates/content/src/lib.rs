@@ -35,7 +35,9 @@ mod schema;
 mod tensors;
 
 pub use alias::{Alias, ParseAliasError};
-pub use chunk::{CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset};
+pub use chunk::{
+    CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, ModelChunk, chunk_count, chunk_len, chunk_offset,
+};
 pub use chunk_set::ChunkSet;
 pub use hash::{ChunkCv, CommitId, ContentHash, FileHash, GitBlobId, ParseHashError, Sha256};
 pub use list::{

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hubless_content::ChunkSet;
+use hubless_content::{ChunkSet, ModelChunk};
 use hubless_scheduler::{Input, SourceId};
 use hubless_wire::{Response, Scope};
 
@@ -33,9 +33,9 @@ impl Availability {
     }
 
     /// Where the scope's chunks are in the model.
-    fn ranges(&self, layout: &Layout) -> Vec<Range<u32>> {
+    fn ranges(&self, layout: &Layout) -> Vec<Range<ModelChunk>> {
         match self.scope {
-            Scope::Content(_) => std::iter::once(0..layout.chunks()).collect(),
+            Scope::Content(_) => std::iter::once(layout.all()).collect(),
             Scope::File(file) => layout.ranges_of(file).collect(),
         }
     }
@@ -52,7 +52,7 @@ impl Availability {
         payload: &[u8],
     ) -> Result<Vec<Input>, End> {
         let ranges = self.ranges(layout);
-        let Some(len) = ranges.first().map(|range| range.end - range.start) else {
+        let Some(len) = ranges.first().map(|range| range.end.0 - range.start.0) else {
             return Ok(Vec::new()); // a file of another model
         };
         match answer {
@@ -83,7 +83,7 @@ impl Availability {
     fn page(
         &mut self,
         source: SourceId,
-        ranges: &[Range<u32>],
+        ranges: &[Range<ModelChunk>],
         len: u32,
         first: u32,
         payload: &[u8],
@@ -109,12 +109,12 @@ impl Availability {
 }
 
 /// Ranges inside a scope as ranges of the model, once for each place of the scope.
-fn shifted(inside: &[Range<u32>], places: &[Range<u32>]) -> Vec<Range<u32>> {
-    let shift = |place: &Range<u32>| {
+fn shifted(inside: &[Range<u32>], places: &[Range<ModelChunk>]) -> Vec<Range<ModelChunk>> {
+    let shift = |place: &Range<ModelChunk>| {
         let start = place.start;
         inside
             .iter()
-            .map(move |range| range.start + start..range.end + start)
+            .map(move |range| start.plus(range.start)..start.plus(range.end))
             .collect::<Vec<_>>()
     };
     places.iter().flat_map(shift).collect()
@@ -144,6 +144,12 @@ mod tests {
         Layout::new(target, Arc::new(manifest), |_| true).unwrap()
     }
 
+    fn chunks<const N: usize>(ranges: [Range<u32>; N]) -> Vec<Range<ModelChunk>> {
+        ranges
+            .map(|range| ModelChunk(range.start)..ModelChunk(range.end))
+            .to_vec()
+    }
+
     fn of_model(layout: &Layout) -> Availability {
         Availability::new(layout.target.scope())
     }
@@ -163,10 +169,7 @@ mod tests {
         assert_eq!(inputs, [Input::SourceHas(ME, has)]);
         let have = Response::Have(std::iter::once(5..7).collect());
         let inputs = availability.take(ME, &layout, have, &[]).unwrap();
-        assert_eq!(
-            inputs,
-            [Input::SourceGained(ME, std::iter::once(5..7).collect())]
-        );
+        assert_eq!(inputs, [Input::SourceGained(ME, chunks([5..7]))]);
     }
 
     #[test]
@@ -183,7 +186,7 @@ mod tests {
         };
         availability.take(ME, &layout, all, &[]).unwrap();
         let inputs = availability.take(ME, &layout, sent(), &[]).unwrap();
-        assert_eq!(inputs, [Input::OnTheWay(std::iter::once(5..7).collect())]);
+        assert_eq!(inputs, [Input::OnTheWay(chunks([5..7]))]);
         let beyond = Response::OnTheWay(std::iter::once(6..8).collect());
         let beyond = availability.take(ME, &layout, beyond, &[]);
         assert_eq!(beyond, Err(End::Misbehaved));
@@ -199,7 +202,7 @@ mod tests {
             complete: true,
         };
         let inputs = availability.take(ME, &layout, complete, &[]).unwrap();
-        assert_eq!(inputs, [Input::SourceGained(ME, vec![1..4, 4..7])]);
+        assert_eq!(inputs, [Input::SourceGained(ME, chunks([1..4, 4..7]))]);
     }
 
     #[test]

@@ -8,14 +8,15 @@ use std::{
 };
 
 use hubless_content::{
-    CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, Manifest, ManifestEntry, chunk_count,
-    chunk_len,
+    CHUNK_SIZE, ChunkIndex, ChunkList, ChunkSet, FileHash, Manifest, ManifestEntry, ModelChunk,
+    chunk_count, chunk_len,
 };
 
 use crate::Target;
 
-/// Position of a file in the manifest.
-pub type FileNumber = usize;
+/// Position of a file in the manifest, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileNumber(pub usize);
 
 /// One fetch's view of a model.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Layout {
     /// Its files.
     pub manifest: Arc<Manifest>,
     /// First chunk of each file; one more at the end for the total.
-    firsts: Vec<u32>,
+    firsts: Vec<ModelChunk>,
     /// Files to fetch: wanted, and the first of their hash.
     wanted: Vec<bool>,
     /// The proven chunk lists, as they come.
@@ -51,17 +52,17 @@ impl Layout {
     ) -> Result<Self, TooManyChunks> {
         let total = u32::try_from(manifest.chunks()).map_err(|_| TooManyChunks)?;
         let (mut firsts, mut wanted) = (Vec::new(), Vec::new());
-        let (mut next, mut bytes_total, mut seen) = (0, 0, HashSet::new());
+        let (mut next, mut bytes_total, mut seen) = (ModelChunk(0), 0, HashSet::new());
         for entry in manifest.entries() {
             firsts.push(next);
-            next += chunk_count(entry.size);
+            next = next.plus(chunk_count(entry.size));
             let wants = wants(entry);
             if wants {
                 bytes_total += entry.size;
             }
             wanted.push(wants && seen.insert(entry.hash));
         }
-        firsts.push(total);
+        firsts.push(ModelChunk(total));
         let lists = manifest.entries().iter().map(|_| OnceLock::new()).collect();
         Ok(Self {
             target,
@@ -75,17 +76,24 @@ impl Layout {
 
     /// Chunks of the whole model.
     pub fn chunks(&self) -> u32 {
-        self.firsts.last().copied().unwrap_or(0)
+        self.all().end.0
+    }
+
+    /// The numbers of all chunks.
+    pub fn all(&self) -> Range<ModelChunk> {
+        let start = ModelChunk(0);
+        start..self.firsts.last().copied().unwrap_or(start)
     }
 
     /// The entry of a file.
     pub fn entry(&self, file: FileNumber) -> &ManifestEntry {
-        &self.manifest.entries()[file]
+        &self.manifest.entries()[file.0]
     }
 
     /// The files to fetch, each content once.
     pub fn wanted(&self) -> impl Iterator<Item = FileNumber> + '_ {
-        (0..self.wanted.len()).filter(|file| self.wanted[*file])
+        let numbers = (0..self.wanted.len()).map(FileNumber);
+        numbers.filter(|file| self.wanted[file.0])
     }
 
     /// Whether there is anything to fetch.
@@ -94,25 +102,32 @@ impl Layout {
     }
 
     /// The numbers of a file's chunks.
-    pub fn range(&self, file: FileNumber) -> Range<u32> {
-        self.firsts[file]..self.firsts[file + 1]
+    pub fn range(&self, file: FileNumber) -> Range<ModelChunk> {
+        self.firsts[file.0]..self.firsts[file.0 + 1]
     }
 
     /// All places of a file's content: the same bytes may have several paths.
-    pub fn ranges_of(&self, hash: FileHash) -> impl Iterator<Item = Range<u32>> + '_ {
+    pub fn ranges_of(&self, hash: FileHash) -> impl Iterator<Item = Range<ModelChunk>> + '_ {
         let entries = self.manifest.entries().iter().enumerate();
         entries
             .filter(move |(_, entry)| entry.hash == hash)
-            .map(|(file, _)| self.range(file))
+            .map(|(file, _)| self.range(FileNumber(file)))
     }
 
     /// Which file a chunk is in, and where; `None` beyond the end.
-    pub fn place(&self, chunk: u32) -> Option<(FileNumber, ChunkIndex)> {
-        if chunk >= self.chunks() {
+    pub fn place(&self, chunk: ModelChunk) -> Option<(FileNumber, ChunkIndex)> {
+        if !self.all().contains(&chunk) {
             return None;
         }
         let file = self.firsts.partition_point(|first| *first <= chunk) - 1;
-        Some((file, ChunkIndex(chunk - self.firsts[file])))
+        let index = ChunkIndex(chunk.0 - self.firsts[file].0);
+        Some((FileNumber(file), index))
+    }
+
+    /// The number of a chunk of a file; that of the next file's first chunk for all beyond its end.
+    pub fn chunk(&self, file: FileNumber, index: ChunkIndex) -> ModelChunk {
+        let chunks = self.range(file);
+        chunks.start.plus(index.0).min(chunks.end)
     }
 
     /// Bytes of these chunks together.
@@ -123,29 +138,29 @@ impl Layout {
         };
         chunks
             .iter()
+            .map(ModelChunk)
             .filter_map(bytes)
             .map(|bytes| bytes as u64)
             .sum()
     }
 
     /// The chunks of a file that hold bytes of a range of it.
-    pub fn chunks_with(&self, file: FileNumber, bytes: &Range<u64>) -> Range<u32> {
-        let chunks = self.range(file);
+    pub fn chunks_with(&self, file: FileNumber, bytes: &Range<u64>) -> Range<ModelChunk> {
         let at = |index: u64| {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            chunks.start.saturating_add(index).min(chunks.end)
+            self.chunk(file, ChunkIndex(index))
         };
         at(bytes.start / CHUNK_SIZE as u64)..at(bytes.end.div_ceil(CHUNK_SIZE as u64))
     }
 
     /// The proven list of a file, if it came.
     pub fn list(&self, file: FileNumber) -> Option<&ChunkList> {
-        self.lists[file].get()
+        self.lists[file.0].get()
     }
 
     /// Keeps the proven list of a file; a second one is dropped.
     pub fn set_list(&self, file: FileNumber, list: ChunkList) {
-        let _ = self.lists[file].set(list);
+        let _ = self.lists[file.0].set(list);
     }
 }
 
@@ -178,10 +193,18 @@ mod tests {
         Layout::new(target, Arc::new(manifest), wants).unwrap()
     }
 
+    fn chunks(numbers: Range<u32>) -> Range<ModelChunk> {
+        ModelChunk(numbers.start)..ModelChunk(numbers.end)
+    }
+
     #[test]
     fn every_chunk_has_its_place() {
         let layout = layout(|_| true);
-        let place = |chunk| layout.place(chunk).map(|(file, index)| (file, index.0));
+        let place = |chunk| {
+            let (file, index) = layout.place(ModelChunk(chunk))?;
+            assert_eq!(layout.chunk(file, index), ModelChunk(chunk));
+            Some((file.0, index.0))
+        };
         let places: Vec<_> = (0..9).map(place).collect();
         let expected = [
             (0, 0),
@@ -195,19 +218,21 @@ mod tests {
         ];
         assert_eq!(places[..8], expected.map(Some));
         assert_eq!(places[8], None);
-        assert_eq!(layout.range(1), 1..4);
+        assert_eq!(layout.range(FileNumber(1)), chunks(1..4));
+        let beyond = layout.chunk(FileNumber(1), ChunkIndex(u32::MAX));
+        assert_eq!(beyond, ModelChunk(4));
     }
 
     #[test]
     fn the_same_content_is_fetched_once() {
         let all = layout(|_| true);
-        assert_eq!(all.wanted().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(all.wanted().collect::<Vec<_>>(), [0, 1, 2].map(FileNumber));
         assert_eq!(
             all.ranges_of(FileHash::new([2; 32])).collect::<Vec<_>>(),
-            [1..4, 5..8]
+            [1..4, 5..8].map(chunks)
         );
         assert_eq!(all.bytes_total, 2 * (2 * CHUNK_SIZE as u64 + 1) + 7);
         let last = layout(|entry| entry.path.as_str() == "d");
-        assert_eq!(last.wanted().collect::<Vec<_>>(), [3]);
+        assert_eq!(last.wanted().collect::<Vec<_>>(), [FileNumber(3)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use hubless_content::{ChunkSet, FileHash, Manifest, ManifestError};
+use hubless_content::{ChunkSet, FileHash, Manifest, ManifestError, ModelChunk};
 use hubless_scheduler::SourceId;
 
 use crate::{FetchRequest, FileNumber, Layout, ReadRequest, TooManyChunks};
@@ -107,12 +107,12 @@ pub enum Input<P, A> {
     /// A chunk came from elsewhere, and is stored.
     External {
         /// Its number in the model.
-        chunk: u32,
+        chunk: ModelChunk,
         /// Its length.
         bytes: u32,
     },
     /// These chunks come first.
-    Prioritize(Range<u32>),
+    Prioritize(Range<ModelChunk>),
     /// A page of a chunk list came.
     ListPage(SourceId, FileNumber),
     /// A source does not give a chunk list.
@@ -186,9 +186,9 @@ pub enum PeerCommand {
     /// The layout is known: request what the peer has, and report it.
     Begin(Arc<Layout>),
     /// Ask for a chunk.
-    Request(u32),
+    Request(ModelChunk),
     /// The answer to the request for a chunk is not needed any more.
-    Cancel(u32),
+    Cancel(ModelChunk),
     /// Ask for the chunk list of a file.
     RequestList(FileNumber),
     /// The chunk list is requested from another source.

@@ -1,10 +1,10 @@
-//! A bitmap with the searches that choosing a chunk needs, 64 numbers at a time.
+//! A bitmap of a model's chunks, with the searches that choosing one needs, 64 chunks at a time.
 
 use std::ops::Range;
 
-use hubless_content::ChunkSet;
+use hubless_content::{ChunkSet, ModelChunk};
 
-/// A set of numbers below a fixed length. Numbers beyond it are ignored.
+/// A set of the chunks below a fixed length. Chunks beyond it are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bits {
     words: Vec<u64>,
@@ -21,7 +21,7 @@ impl Bits {
         }
     }
 
-    /// The numbers of `set` below `len`.
+    /// The chunks of `set` below `len`.
     pub(crate) fn from_set(len: u32, set: &ChunkSet) -> Self {
         let mut bits = Self::empty(len);
         for range in set.ranges() {
@@ -49,13 +49,27 @@ impl Bits {
         self.count
     }
 
-    pub(crate) fn contains(&self, n: u32) -> bool {
+    /// All chunks below the length, in the set or not.
+    pub(crate) fn all(&self) -> Range<ModelChunk> {
+        ModelChunk(0)..ModelChunk(self.len)
+    }
+
+    /// Those of these chunks that are below the length, in the set or not; ascending.
+    pub(crate) fn within(
+        &self,
+        range: Range<ModelChunk>,
+    ) -> impl Iterator<Item = ModelChunk> + use<> {
+        ModelChunk::each(range.start..range.end.min(ModelChunk(self.len)))
+    }
+
+    pub(crate) fn contains(&self, ModelChunk(n): ModelChunk) -> bool {
         n < self.len && self.words[(n / 64) as usize] >> (n % 64) & 1 == 1
     }
 
-    /// Adds `n`; true if it was not in the set.
-    pub(crate) fn insert(&mut self, n: u32) -> bool {
-        let new = n < self.len && !self.contains(n);
+    /// Adds a chunk; true if it was not in the set.
+    pub(crate) fn insert(&mut self, chunk: ModelChunk) -> bool {
+        let ModelChunk(n) = chunk;
+        let new = n < self.len && !self.contains(chunk);
         if new {
             self.words[(n / 64) as usize] |= 1 << (n % 64);
             self.count += 1;
@@ -63,9 +77,10 @@ impl Bits {
         new
     }
 
-    /// Removes `n`; true if it was in the set.
-    pub(crate) fn remove(&mut self, n: u32) -> bool {
-        let there = self.contains(n);
+    /// Removes a chunk; true if it was in the set.
+    pub(crate) fn remove(&mut self, chunk: ModelChunk) -> bool {
+        let ModelChunk(n) = chunk;
+        let there = self.contains(chunk);
         if there {
             self.words[(n / 64) as usize] &= !(1 << (n % 64));
             self.count -= 1;
@@ -73,43 +88,50 @@ impl Bits {
         there
     }
 
-    /// The first number of the set in `range`.
-    pub(crate) fn first_in(&self, range: Range<u32>) -> Option<u32> {
+    /// The first chunk of the set in `range`.
+    pub(crate) fn first_in(&self, range: Range<ModelChunk>) -> Option<ModelChunk> {
         first_where(range, self.len, |word| self.words[word])
     }
 
-    /// The first number in `range` that is in both sets.
-    pub(crate) fn first_common(&self, other: &Self, range: Range<u32>) -> Option<u32> {
+    /// The first chunk in `range` that is in both sets.
+    pub(crate) fn first_common(
+        &self,
+        other: &Self,
+        range: Range<ModelChunk>,
+    ) -> Option<ModelChunk> {
         first_where(range, self.len.min(other.len), |word| {
             self.words[word] & other.words[word]
         })
     }
 
-    /// How many numbers are in both sets.
+    /// How many chunks are in both sets.
     pub(crate) fn count_common(&self, other: &Self) -> u32 {
         let words = self.words.iter().zip(&other.words);
         words.map(|(a, b)| (a & b).count_ones()).sum()
     }
 
-    /// The numbers that are in both sets, ascending.
-    pub(crate) fn common<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
-        numbers(self.words.iter().zip(&other.words).map(|(a, b)| a & b))
+    /// The chunks that are in both sets, ascending.
+    pub(crate) fn common<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = ModelChunk> + 'a {
+        chunks(self.words.iter().zip(&other.words).map(|(a, b)| a & b))
     }
 
-    /// The numbers of the set, ascending.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        numbers(self.words.iter().copied())
+    /// The chunks of the set, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ModelChunk> + '_ {
+        chunks(self.words.iter().copied())
     }
 }
 
-fn first_where(range: Range<u32>, len: u32, word_at: impl Fn(usize) -> u64) -> Option<u32> {
-    let end = range.end.min(len);
-    let mut at = range.start;
+fn first_where(
+    range: Range<ModelChunk>,
+    len: u32,
+    word_at: impl Fn(usize) -> u64,
+) -> Option<ModelChunk> {
+    let (mut at, end) = (range.start.0, range.end.0.min(len));
     while at < end {
         let word = word_at((at / 64) as usize) >> (at % 64);
         if word != 0 {
             let found = at + word.trailing_zeros();
-            return (found < end).then_some(found);
+            return (found < end).then_some(ModelChunk(found));
         }
         // Not beyond `u32::MAX`, where the last word of the largest set ends.
         at = (at | 63).checked_add(1)?;
@@ -117,13 +139,13 @@ fn first_where(range: Range<u32>, len: u32, word_at: impl Fn(usize) -> u64) -> O
     None
 }
 
-fn numbers(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u32> {
+fn chunks(words: impl Iterator<Item = u64>) -> impl Iterator<Item = ModelChunk> {
     words.enumerate().flat_map(|(index, word)| {
         std::iter::successors((word != 0).then_some(word), |word| {
             let rest = word & (word - 1);
             (rest != 0).then_some(rest)
         })
-        .map(move |word| index as u32 * 64 + word.trailing_zeros())
+        .map(move |word| ModelChunk(index as u32 * 64 + word.trailing_zeros()))
     })
 }
 
@@ -138,7 +160,7 @@ mod tests {
     fn bits(len: u32, numbers: &BTreeSet<u32>) -> Bits {
         let mut bits = Bits::empty(len);
         for &n in numbers {
-            bits.insert(n);
+            bits.insert(ModelChunk(n));
         }
         bits
     }
@@ -158,12 +180,15 @@ mod tests {
             let a: BTreeSet<u32> = a.into_iter().filter(|&n| n < len).collect();
             let both: BTreeSet<u32> = a.iter().copied().filter(|n| b.contains(n)).collect();
             prop_assert_eq!(x.count() as usize, a.len());
-            prop_assert!(x.iter().eq(a.iter().copied()));
-            prop_assert!(x.common(&y).eq(both.iter().copied()));
+            prop_assert!(x.iter().eq(a.iter().copied().map(ModelChunk)));
+            prop_assert!(x.common(&y).eq(both.iter().copied().map(ModelChunk)));
             prop_assert_eq!(x.count_common(&y) as usize, both.len());
-            let first = |set: &BTreeSet<u32>| set.iter().copied().find(|n| (from..to).contains(n));
-            prop_assert_eq!(x.first_in(from..to), first(&a));
-            prop_assert_eq!(x.first_common(&y, from..to), first(&both));
+            let range = ModelChunk(from)..ModelChunk(to);
+            let first = |set: &BTreeSet<u32>| {
+                set.iter().copied().map(ModelChunk).find(|chunk| range.contains(chunk))
+            };
+            prop_assert_eq!(x.first_in(range.clone()), first(&a));
+            prop_assert_eq!(x.first_common(&y, range.clone()), first(&both));
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
+use hubless_content::ModelChunk;
+
 use crate::{
     bits::Bits,
     config::Order,
@@ -49,10 +51,10 @@ const DUPLICATE_GAIN_TIME_MIN: Duration = Duration::from_millis(100);
 pub(crate) fn free_chunk(
     pool: &mut Pool,
     source: &mut Source,
-    urgent: &[Range<u32>],
+    urgent: &[Range<ModelChunk>],
     order: Order,
     rng: &mut Rng,
-) -> Option<u32> {
+) -> Option<ModelChunk> {
     // No chunk became free since the last search in vain.
     if pool.free().count() == 0 || source.dry_at == Some(pool.releases()) {
         return None;
@@ -62,7 +64,7 @@ pub(crate) fn free_chunk(
         .iter()
         .find_map(|range| first_of(pool.free(), source, range.start.max(lowest)..range.end));
     let found = first_urgent.or_else(|| match (order, pool.rarity()) {
-        (Order::Sequential, _) => first_of(pool.free(), source, lowest..pool.len()),
+        (Order::Sequential, _) => first_of(pool.free(), source, lowest..pool.free().all().end),
         // All sources are complete: every chunk is as rare, and runs are cheaper to read.
         (Order::RarestFirst, None) => next_of_run(pool.free(), source, rng),
         (Order::RarestFirst, Some(rarity)) => rarest(rarity, pool.free(), source, rng),
@@ -72,14 +74,14 @@ pub(crate) fn free_chunk(
 }
 
 /// The first chunk in `range` that is free and that the source has.
-fn first_of(free: &Bits, source: &Source, range: Range<u32>) -> Option<u32> {
+fn first_of(free: &Bits, source: &Source, range: Range<ModelChunk>) -> Option<ModelChunk> {
     match &source.has {
         Has::Unknown => None,
         Has::Partial(has) => free.first_common(has, range),
         Has::Complete { lacks } => {
             let mut found = free.first_in(range.clone())?;
             while lacks.contains(&found) {
-                found = free.first_in(found.checked_add(1)?..range.end)?;
+                found = free.first_in(found.plus(1)..range.end)?;
             }
             Some(found)
         }
@@ -87,27 +89,31 @@ fn first_of(free: &Bits, source: &Source, range: Range<u32>) -> Option<u32> {
 }
 
 /// The chunk after the last one of this source, or the start of a new run at a random place.
-fn next_of_run(free: &Bits, source: &mut Source, rng: &mut Rng) -> Option<u32> {
-    let fits = |chunk: u32| free.contains(chunk) && source.has(chunk);
+fn next_of_run(free: &Bits, source: &mut Source, rng: &mut Rng) -> Option<ModelChunk> {
+    let fits = |chunk: ModelChunk| free.contains(chunk) && source.has(chunk);
     let start = if fits(source.next_in_run) {
         source.next_in_run
     } else {
-        let mut places = (0..RUN_STARTS_MAX).map(|_| rng.below(free.len() as usize) as u32);
-        match places.find(|&place| fits(place)) {
+        let all = free.all();
+        let mut random = || ModelChunk(rng.below(free.len() as usize) as u32);
+        let found = (0..RUN_STARTS_MAX)
+            .map(|_| random())
+            .find(|place| fits(*place));
+        match found {
             Some(place) => place,
             None => {
-                let place = rng.below(free.len() as usize) as u32;
-                first_of(free, source, place..free.len())
-                    .or_else(|| first_of(free, source, 0..place))?
+                let place = random();
+                first_of(free, source, place..all.end)
+                    .or_else(|| first_of(free, source, all.start..place))?
             }
         }
     };
-    source.next_in_run = start.saturating_add(1);
+    source.next_in_run = start.plus(1);
     Some(start)
 }
 
 /// One of the rarest free chunks that the source has.
-fn rarest(rarity: &Rarity, free: &Bits, source: &mut Source, rng: &mut Rng) -> Option<u32> {
+fn rarest(rarity: &Rarity, free: &Bits, source: &mut Source, rng: &mut Rng) -> Option<ModelChunk> {
     while let Some(chunk) = source.shortlist.pop() {
         if free.contains(chunk) && source.has(chunk) {
             return Some(chunk);
@@ -115,7 +121,7 @@ fn rarest(rarity: &Rarity, free: &Bits, source: &mut Source, rng: &mut Rng) -> O
     }
     let found = next_as_rare(rarity, free, source)
         .or_else(|| rarity.probe(rng, PROBES_MAX, |chunk| source.has(chunk)));
-    source.next_in_run = found.map_or(u32::MAX, |chunk| chunk.saturating_add(1));
+    source.next_in_run = found.map_or(ModelChunk(u32::MAX), |chunk| chunk.plus(1));
     let Has::Partial(has) = &source.has else {
         return found;
     };
@@ -128,24 +134,24 @@ fn rarest(rarity: &Rarity, free: &Bits, source: &mut Source, rng: &mut Rng) -> O
 /// The next chunk after the last one of this source if no free chunk is rarer, and none is rare.
 /// Consecutive chunks share cache lines in the tables; loading these for random chunks takes most of
 /// the time of a choice.
-fn next_as_rare(rarity: &Rarity, free: &Bits, source: &Source) -> Option<u32> {
+fn next_as_rare(rarity: &Rarity, free: &Bits, source: &Source) -> Option<ModelChunk> {
     let fewest = rarity.fewest_holders()?;
     if fewest < COMMON {
         return None;
     }
     let mut from = source.next_in_run;
-    let end = from.saturating_add(RUN_GAP_MAX);
+    let end = from.plus(RUN_GAP_MAX);
     loop {
         let chunk = first_of(free, source, from..end)?;
         if rarity.holders(chunk) == fewest {
             return Some(chunk);
         }
-        from = chunk + 1;
+        from = chunk.plus(1);
     }
 }
 
 /// Some of the rarest chunks that are free and in `has`, the rarest last, by a pass over all chunks.
-fn shortlist(rarity: &Rarity, free: &Bits, has: &Bits, rng: &mut Rng) -> Vec<u32> {
+fn shortlist(rarity: &Rarity, free: &Bits, has: &Bits, rng: &mut Rng) -> Vec<ModelChunk> {
     let steps = free.len() as usize / 64 + free.count_common(has) as usize;
     let entries = (steps / STEPS_PER_ENTRY).clamp(SHORTLIST.start, SHORTLIST.end);
     let ranked = free
@@ -182,7 +188,7 @@ pub(crate) fn late_chunk(
     requests: &Requests,
     id: SourceId,
     source: &Source,
-) -> Option<(u32, Option<SourceId>)> {
+) -> Option<(ModelChunk, Option<SourceId>)> {
     requests.late().find_map(|chunk| {
         let requests = requests.of(chunk);
         let fits = source.has(chunk) && requests.iter().all(|request| request.source != id);
@@ -200,7 +206,7 @@ pub(crate) fn duplicate_chunk(
     id: SourceId,
     source: &Source,
     now: Duration,
-) -> Option<u32> {
+) -> Option<ModelChunk> {
     let own = source.pace.answer_time(source.open.len());
     let least = own
         .saturating_mul(DUPLICATE_GAIN_MIN)
@@ -229,7 +235,7 @@ pub(crate) fn movable_chunk(
     id: SourceId,
     source: &Source,
     now: Duration,
-) -> Option<(u32, SourceId)> {
+) -> Option<(ModelChunk, SourceId)> {
     let least = source.pace.answer_time(0);
     single_requests(requests, id, source)
         .filter(|(chunk, request)| {
@@ -247,7 +253,7 @@ fn single_requests<'a>(
     requests: &'a Requests,
     id: SourceId,
     source: &'a Source,
-) -> impl Iterator<Item = (u32, &'a Request)> {
+) -> impl Iterator<Item = (ModelChunk, &'a Request)> {
     requests
         .iter()
         .filter_map(move |(chunk, requests)| match requests {

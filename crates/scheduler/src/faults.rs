@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hubless_content::ModelChunk;
+
 use crate::types::SourceId;
 
 /// Wrong chunks that a peer may send before it counts as a liar. One bad sector damages one or two
@@ -14,11 +16,11 @@ const PEERS_MAX: usize = 4096;
 /// The wrong chunks of each peer, under the number of its first source. They stay when its sources
 /// leave, so that a peer gains nothing by reconnecting.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(BTreeMap<SourceId, Vec<u32>>);
+pub(crate) struct Faults(BTreeMap<SourceId, Vec<ModelChunk>>);
 
 impl Faults {
     /// Records a wrong chunk; false if the peer has sent too many.
-    pub(crate) fn forgive(&mut self, peer: SourceId, chunk: u32) -> bool {
+    pub(crate) fn forgive(&mut self, peer: SourceId, chunk: ModelChunk) -> bool {
         if self.0.len() >= PEERS_MAX && !self.0.contains_key(&peer) {
             return false;
         }
@@ -31,7 +33,7 @@ impl Faults {
     }
 
     /// The chunks that are not requested from the peer again.
-    pub(crate) fn of(&self, peer: SourceId) -> Vec<u32> {
+    pub(crate) fn of(&self, peer: SourceId) -> Vec<ModelChunk> {
         self.0.get(&peer).cloned().unwrap_or_default()
     }
 }
@@ -44,16 +46,18 @@ mod tests {
     fn a_few_wrong_chunks_are_forgiven_to_each_peer() {
         let mut faults = Faults::default();
         let (alice, bob) = (SourceId(1), SourceId(2));
-        assert!((0..FORGIVEN_MAX as u32).all(|chunk| faults.forgive(alice, chunk)));
-        assert!(!faults.forgive(alice, 9));
-        assert_eq!(faults.of(alice), [0, 1, 2]);
-        assert!(faults.forgive(bob, 0));
+        let few: Vec<ModelChunk> = (0..FORGIVEN_MAX as u32).map(ModelChunk).collect();
+        assert!(few.iter().all(|chunk| faults.forgive(alice, *chunk)));
+        assert!(!faults.forgive(alice, ModelChunk(9)));
+        assert_eq!(faults.of(alice), few);
+        assert!(faults.forgive(bob, ModelChunk(0)));
     }
 
     #[test]
     fn strangers_cannot_fill_the_memory() {
         let mut faults = Faults::default();
-        let forgiven = (0..PEERS_MAX as u32 + 10).filter(|n| faults.forgive(SourceId(*n), 0));
+        let peers = (0..PEERS_MAX as u32 + 10).map(SourceId);
+        let forgiven = peers.filter(|peer| faults.forgive(*peer, ModelChunk(0)));
         assert_eq!(forgiven.count(), PEERS_MAX);
     }
 }

@@ -1,9 +1,8 @@
 //! Decides which chunk is requested from which source, and when: a pure state machine.
 //!
-//! One [`Scheduler`] serves one fetch of one model. It identifies chunks by numbers over the whole
-//! model (the chunks of all files, one file after the other in the order of the manifest) and
-//! sources by [`SourceId`]s that the caller chooses; it handles no bytes, hashes or addresses. The
-//! caller reports events ([`Input`]) and executes decisions ([`Output`]).
+//! One [`Scheduler`] serves one fetch of one model. It identifies chunks by their position in the
+//! whole model ([`ModelChunk`](hubless_content::ModelChunk)) and sources by [`SourceId`]s that the
+//! caller chooses; it handles no bytes, hashes or addresses. The caller reports events ([`Input`]) and executes decisions ([`Output`]).
 //!
 //! # Goals
 //! - The rarest chunks first, so that a swarm does not depend on its only complete source for
@@ -22,19 +21,19 @@
 //! # Example
 //! ```
 //! use std::time::Duration;
-//! use hubless_content::ChunkSet;
+//! use hubless_content::{ChunkSet, ModelChunk};
 //! use hubless_scheduler::{Input, Output, Scheduler, SchedulerConfig, SourceId};
 //!
 //! let mut scheduler = Scheduler::new(SchedulerConfig::default(), &ChunkSet::full(1));
-//! let (alice, now) = (SourceId(7), Duration::ZERO);
+//! let (alice, chunk, now) = (SourceId(7), ModelChunk(0), Duration::ZERO);
 //! scheduler.handle(now, Input::SourceJoined(alice));
 //! scheduler.handle(now, Input::SourceComplete(alice));
 //! let outputs: Vec<Output> = std::iter::from_fn(|| scheduler.poll_output()).collect();
-//! assert!(outputs.contains(&Output::Request(alice, 0)));
+//! assert!(outputs.contains(&Output::Request(alice, chunk)));
 //!
 //! // The chunk arrived, was verified and is stored.
 //! let now = Duration::from_millis(40);
-//! scheduler.handle(now, Input::Received { source: alice, chunk: 0, bytes: 1000 });
+//! scheduler.handle(now, Input::Received { source: alice, chunk, bytes: 1000 });
 //! assert_eq!(scheduler.poll_output(), Some(Output::Done));
 //! ```
 //!

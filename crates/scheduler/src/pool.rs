@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use hubless_content::ModelChunk;
+
 use crate::{bits::Bits, rarity::Rarity, rng::Rng};
 
 /// The chunks of one fetch. A missing chunk is either free or open (see `requests`).
@@ -20,12 +22,12 @@ pub(crate) struct Pool {
     rarity: Option<Rarity>,
     /// Chunks in transit to peers that have not announced them: each counts as one more holder in
     /// `rarity`, until a source announces the chunk and takes its place.
-    promised: BTreeMap<u32, Duration>,
+    promised: BTreeMap<ModelChunk, Duration>,
     /// When promises end, kept or not, the next one first; at most one for each chunk.
-    promises: VecDeque<(Duration, u32)>,
+    promises: VecDeque<(Duration, ModelChunk)>,
     partials: usize,
     /// No free chunk is below it.
-    lowest: u32,
+    lowest: ModelChunk,
     /// Counts releases. A source for which no chunk was found is not searched again before the next.
     releases: u64,
 }
@@ -40,7 +42,7 @@ impl Pool {
             missing: wanted,
             rarity: None,
             partials: 0,
-            lowest: 0,
+            lowest: ModelChunk(0),
             releases: 0,
         }
     }
@@ -48,6 +50,11 @@ impl Pool {
     /// Chunks of the model.
     pub(crate) fn len(&self) -> u32 {
         self.missing.len()
+    }
+
+    /// Whether the model has such a chunk.
+    pub(crate) fn has(&self, chunk: ModelChunk) -> bool {
+        self.missing.all().contains(&chunk)
     }
 
     pub(crate) fn wanted(&self) -> u32 {
@@ -71,14 +78,15 @@ impl Pool {
     }
 
     /// The first free chunk, where a search begins.
-    pub(crate) fn lowest_free(&mut self) -> Option<u32> {
-        let found = self.free.first_in(self.lowest..self.len());
-        self.lowest = found.unwrap_or(self.len());
+    pub(crate) fn lowest_free(&mut self) -> Option<ModelChunk> {
+        let end = self.missing.all().end;
+        let found = self.free.first_in(self.lowest..end);
+        self.lowest = found.unwrap_or(end);
         found
     }
 
     /// A request for the chunk is open: it is no longer free.
-    pub(crate) fn take(&mut self, chunk: u32) {
+    pub(crate) fn take(&mut self, chunk: ModelChunk) {
         if self.free.remove(chunk)
             && let Some(rarity) = &mut self.rarity
         {
@@ -87,7 +95,7 @@ impl Pool {
     }
 
     /// The last request for the chunk ended; it is free again if it is missing.
-    pub(crate) fn release(&mut self, chunk: u32) {
+    pub(crate) fn release(&mut self, chunk: ModelChunk) {
         if self.missing.contains(chunk) && self.free.insert(chunk) {
             self.lowest = self.lowest.min(chunk);
             self.releases += 1;
@@ -98,15 +106,15 @@ impl Pool {
     }
 
     /// The chunk is held, or no longer wanted; true if it was missing.
-    pub(crate) fn drop_wanted(&mut self, chunk: u32) -> bool {
+    pub(crate) fn drop_wanted(&mut self, chunk: ModelChunk) -> bool {
         self.take(chunk);
         self.missing.remove(chunk)
     }
 
     /// Adds wanted chunks; true if that made a chunk missing.
-    pub(crate) fn want(&mut self, range: Range<u32>) -> bool {
+    pub(crate) fn want(&mut self, range: Range<ModelChunk>) -> bool {
         let before = self.missing.count();
-        for chunk in range.start..range.end.min(self.len()) {
+        for chunk in self.missing.within(range) {
             if self.missing.insert(chunk) {
                 self.release(chunk);
             }
@@ -126,7 +134,7 @@ impl Pool {
     }
 
     /// A partial source has one more chunk.
-    pub(crate) fn partial_gained(&mut self, chunk: u32) {
+    pub(crate) fn partial_gained(&mut self, chunk: ModelChunk) {
         // A promise counted this holder already.
         if let Some(rarity) = &mut self.rarity
             && self.promised.remove(&chunk).is_none()
@@ -137,7 +145,7 @@ impl Pool {
 
     /// Counts a future holder of the chunk until `until`; false if one is counted already, or no
     /// rarity is kept.
-    pub(crate) fn promise(&mut self, chunk: u32, until: Duration) -> bool {
+    pub(crate) fn promise(&mut self, chunk: ModelChunk, until: Duration) -> bool {
         let Some(rarity) = &mut self.rarity else {
             return false;
         };
@@ -168,7 +176,7 @@ impl Pool {
     }
 
     /// A partial source has one chunk less.
-    pub(crate) fn partial_lost(&mut self, chunk: u32) {
+    pub(crate) fn partial_lost(&mut self, chunk: ModelChunk) {
         if let Some(rarity) = &mut self.rarity {
             rarity.remove(chunk);
         }
@@ -206,16 +214,16 @@ mod tests {
     #[test]
     fn a_chunk_is_free_then_taken_then_here() {
         let mut pool = pool(3);
-        pool.take(0);
+        pool.take(ModelChunk(0));
         assert_eq!((pool.free().count(), pool.missing().count()), (2, 3));
-        assert_eq!(pool.lowest_free(), Some(1));
-        pool.release(0);
-        assert_eq!(pool.lowest_free(), Some(0));
-        pool.take(0);
-        assert!(pool.drop_wanted(0) && !pool.drop_wanted(0));
-        pool.release(0);
+        assert_eq!(pool.lowest_free(), Some(ModelChunk(1)));
+        pool.release(ModelChunk(0));
+        assert_eq!(pool.lowest_free(), Some(ModelChunk(0)));
+        pool.take(ModelChunk(0));
+        assert!(pool.drop_wanted(ModelChunk(0)) && !pool.drop_wanted(ModelChunk(0)));
+        pool.release(ModelChunk(0));
         assert!(
-            !pool.free().contains(0),
+            !pool.free().contains(ModelChunk(0)),
             "a held chunk is not requested again"
         );
     }
@@ -223,10 +231,10 @@ mod tests {
     #[test]
     fn a_chunk_that_was_received_and_lost_again_can_be_wanted() {
         let mut pool = pool(4);
-        pool.drop_wanted(1);
-        assert!(pool.want(1..100));
-        assert!(pool.free().contains(1));
-        assert!(!pool.want(1..2), "already missing");
+        pool.drop_wanted(ModelChunk(1));
+        assert!(pool.want(ModelChunk(1)..ModelChunk(100)));
+        assert!(pool.free().contains(ModelChunk(1)));
+        assert!(!pool.want(ModelChunk(1)..ModelChunk(2)), "already missing");
     }
 
     #[test]
@@ -234,26 +242,30 @@ mod tests {
         let (mut pool, mut rng) = (pool(4), Rng::new(1));
         let (now, end) = (Duration::from_secs(1), Duration::from_secs(2));
         assert!(
-            !pool.promise(1, end),
+            !pool.promise(ModelChunk(1), end),
             "no chunk is rare among complete ones"
         );
         pool.partial_joined(&Bits::empty(4), &mut rng);
         let holders = |pool: &Pool| {
             let rarity = pool.rarity().unwrap();
             (0..4)
-                .map(|chunk| rarity.holders(chunk))
+                .map(|chunk| rarity.holders(ModelChunk(chunk)))
                 .collect::<Vec<_>>()
         };
-        assert!(pool.promise(1, end) && !pool.promise(1, end) && pool.promise(2, end));
-        pool.partial_gained(1);
+        assert!(
+            pool.promise(ModelChunk(1), end)
+                && !pool.promise(ModelChunk(1), end)
+                && pool.promise(ModelChunk(2), end)
+        );
+        pool.partial_gained(ModelChunk(1));
         pool.end_promises(now);
         assert_eq!(holders(&pool), [0, 1, 1, 0]);
         pool.end_promises(end);
         assert_eq!(holders(&pool), [0, 1, 0, 0]);
         // The end of a kept promise does not end the next one.
-        assert!(pool.promise(3, end + now));
-        pool.partial_gained(3);
-        assert!(pool.promise(3, end + end));
+        assert!(pool.promise(ModelChunk(3), end + now));
+        pool.partial_gained(ModelChunk(3));
+        assert!(pool.promise(ModelChunk(3), end + end));
         pool.end_promises(end + now);
         assert_eq!(holders(&pool), [0, 1, 0, 2]);
         pool.end_promises(end + end);
@@ -265,8 +277,8 @@ mod tests {
         let (mut pool, mut rng) = (pool(4), Rng::new(1));
         pool.partial_joined(&Bits::empty(4), &mut rng);
         let made = (0..100).filter(|_| {
-            let new = pool.promise(0, Duration::from_secs(2));
-            pool.partial_gained(0);
+            let new = pool.promise(ModelChunk(0), Duration::from_secs(2));
+            pool.partial_gained(ModelChunk(0));
             new
         });
         assert_eq!(made.count(), 4);
@@ -277,7 +289,7 @@ mod tests {
         let (mut pool, mut rng) = (pool(4), Rng::new(1));
         assert!(pool.rarity().is_none());
         let mut has = Bits::empty(4);
-        has.insert(2);
+        has.insert(ModelChunk(2));
         pool.partial_joined(&has, &mut rng);
         assert_eq!(pool.rarity().map(Rarity::without_holders), Some(3));
         pool.partial_left(&has, false);

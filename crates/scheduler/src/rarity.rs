@@ -4,6 +4,8 @@
 //! Complete sources have every chunk and do not change the order, so they are not counted. Each step
 //! is O(1): a chunk lies in the bucket of its number of holders, and its place there is stored.
 
+use hubless_content::ModelChunk;
+
 use crate::{bits::Bits, rng::Rng};
 
 /// `place` of a chunk that lies in no bucket: it is not free.
@@ -21,7 +23,7 @@ pub(crate) struct Rarity {
     /// The index of each free chunk in its bucket.
     place: Vec<u32>,
     /// Free chunks by their number of holders.
-    buckets: Vec<Vec<u32>>,
+    buckets: Vec<Vec<ModelChunk>>,
     /// The number of counted sources that became complete, which hold every chunk.
     everywhere: u16,
 }
@@ -29,11 +31,11 @@ pub(crate) struct Rarity {
 impl Rarity {
     /// All of `free`, in random order, with no holders known.
     pub(crate) fn new(free: &Bits, rng: &mut Rng) -> Self {
-        let mut order: Vec<u32> = free.iter().collect();
+        let mut order: Vec<ModelChunk> = free.iter().collect();
         rng.shuffle(&mut order);
         let mut place = vec![NOWHERE; free.len() as usize];
         for (index, &chunk) in order.iter().enumerate() {
-            place[chunk as usize] = index as u32;
+            place[chunk.0 as usize] = index as u32;
         }
         let holders = vec![0; free.len() as usize];
         Self {
@@ -45,17 +47,17 @@ impl Rarity {
     }
 
     /// Holders of a chunk, without those that hold every chunk.
-    pub(crate) fn holders(&self, chunk: u32) -> u16 {
-        self.holders[chunk as usize] - self.everywhere
+    pub(crate) fn holders(&self, chunk: ModelChunk) -> u16 {
+        self.holders[chunk.0 as usize] - self.everywhere
     }
 
     /// A partial source has the chunk.
-    pub(crate) fn add(&mut self, chunk: u32) {
+    pub(crate) fn add(&mut self, chunk: ModelChunk) {
         self.change(chunk, |holders| holders.saturating_add(1));
     }
 
     /// A partial source that had the chunk left.
-    pub(crate) fn remove(&mut self, chunk: u32) {
+    pub(crate) fn remove(&mut self, chunk: ModelChunk) {
         let least = self.everywhere;
         self.change(chunk, |holders| holders.saturating_sub(1).max(least));
     }
@@ -74,22 +76,22 @@ impl Rarity {
     }
 
     /// The chunk is free.
-    pub(crate) fn insert(&mut self, chunk: u32) {
-        if self.place[chunk as usize] == NOWHERE {
+    pub(crate) fn insert(&mut self, chunk: ModelChunk) {
+        if self.place[chunk.0 as usize] == NOWHERE {
             self.put(chunk);
         }
     }
 
     /// The chunk is no longer free.
-    pub(crate) fn take(&mut self, chunk: u32) {
-        let place = self.place[chunk as usize];
+    pub(crate) fn take(&mut self, chunk: ModelChunk) {
+        let place = self.place[chunk.0 as usize];
         if place != NOWHERE {
-            let bucket = &mut self.buckets[usize::from(self.holders[chunk as usize])];
+            let bucket = &mut self.buckets[usize::from(self.holders[chunk.0 as usize])];
             bucket.swap_remove(place as usize);
             if let Some(&moved) = bucket.get(place as usize) {
-                self.place[moved as usize] = place;
+                self.place[moved.0 as usize] = place;
             }
-            self.place[chunk as usize] = NOWHERE;
+            self.place[chunk.0 as usize] = NOWHERE;
         }
     }
 
@@ -99,8 +101,8 @@ impl Rarity {
         &self,
         rng: &mut Rng,
         mut probes: usize,
-        offered: impl Fn(u32) -> bool,
-    ) -> Option<u32> {
+        offered: impl Fn(ModelChunk) -> bool,
+    ) -> Option<ModelChunk> {
         for bucket in self.buckets.iter().filter(|bucket| !bucket.is_empty()) {
             let (head, tail) = bucket.split_at(rng.below(bucket.len()));
             let probed = bucket.len().min(probes);
@@ -134,24 +136,24 @@ impl Rarity {
             .map_or(0, Vec::len)
     }
 
-    fn change(&mut self, chunk: u32, to: impl Fn(u16) -> u16) {
-        let new = to(self.holders[chunk as usize]);
-        if self.place[chunk as usize] == NOWHERE {
-            self.holders[chunk as usize] = new;
+    fn change(&mut self, chunk: ModelChunk, to: impl Fn(u16) -> u16) {
+        let new = to(self.holders[chunk.0 as usize]);
+        if self.place[chunk.0 as usize] == NOWHERE {
+            self.holders[chunk.0 as usize] = new;
         } else {
             self.take(chunk);
-            self.holders[chunk as usize] = new;
+            self.holders[chunk.0 as usize] = new;
             self.put(chunk);
         }
     }
 
-    fn put(&mut self, chunk: u32) {
-        let index = usize::from(self.holders[chunk as usize]);
+    fn put(&mut self, chunk: ModelChunk) {
+        let index = usize::from(self.holders[chunk.0 as usize]);
         if self.buckets.len() <= index {
             self.buckets.resize_with(index + 1, Vec::new);
         }
         let bucket = &mut self.buckets[index];
-        self.place[chunk as usize] = bucket.len() as u32;
+        self.place[chunk.0 as usize] = bucket.len() as u32;
         bucket.push(chunk);
     }
 }
@@ -167,11 +169,15 @@ mod tests {
 
     const LEN: u32 = 12;
 
+    fn chunks() -> impl Iterator<Item = ModelChunk> {
+        (0..LEN).map(ModelChunk)
+    }
+
     /// The slow, obvious reference: holders by chunk, and the free chunks.
     #[derive(Default)]
     struct Obvious {
-        holders: BTreeMap<u32, u16>,
-        free: Vec<u32>,
+        holders: BTreeMap<ModelChunk, u16>,
+        free: Vec<ModelChunk>,
     }
 
     impl Obvious {
@@ -191,10 +197,11 @@ mod tests {
         ) {
             let mut rng = Rng::new(seed);
             let mut free = Bits::empty(LEN);
-            (0..LEN).for_each(|n| { free.insert(n); });
+            chunks().for_each(|chunk| { free.insert(chunk); });
             let mut rarity = Rarity::new(&free, &mut rng);
-            let mut obvious = Obvious { free: (0..LEN).collect(), ..Obvious::default() };
+            let mut obvious = Obvious { free: chunks().collect(), ..Obvious::default() };
             for (step, chunk) in steps {
+                let chunk = ModelChunk(chunk);
                 match step {
                     0 => { rarity.add(chunk); *obvious.holders.entry(chunk).or_default() += 1; }
                     1 => {
@@ -207,7 +214,7 @@ mod tests {
                         obvious.free.retain(|&n| n != chunk);
                         obvious.free.push(chunk);
                     }
-                    _ => { (0..LEN).for_each(|n| rarity.add(n)); rarity.forget_complete(); }
+                    _ => { chunks().for_each(|chunk| rarity.add(chunk)); rarity.forget_complete(); }
                 }
                 let found = rarity.probe(&mut rng, usize::MAX, |_| true);
                 prop_assert_eq!(found.map(|chunk| rarity.holders(chunk)), obvious.fewest_holders());
@@ -223,7 +230,7 @@ mod tests {
     fn ties_are_broken_by_the_seed() {
         let mut free = Bits::empty(1000);
         (0..1000).for_each(|n| {
-            free.insert(n);
+            free.insert(ModelChunk(n));
         });
         let first = |seed| {
             let mut rng = Rng::new(seed);

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use hubless_content::ModelChunk;
+
 use crate::{pace::Mark, types::SourceId};
 
 /// Open requests for the same chunk, each at another source.
@@ -42,9 +44,9 @@ impl Request {
 /// All open requests. [`IN_FLIGHT_BYTES_MAX`](crate::IN_FLIGHT_BYTES_MAX) bounds their number.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    by_chunk: BTreeMap<u32, Vec<Request>>,
+    by_chunk: BTreeMap<ModelChunk, Vec<Request>>,
     /// Chunks of which all requests are late.
-    late: BTreeSet<u32>,
+    late: BTreeSet<ModelChunk>,
     open: usize,
     duplicates: usize,
     /// Time and result of the last [`Requests::longest_single`], if no request changed since then.
@@ -52,7 +54,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn add(&mut self, chunk: u32, request: Request) {
+    pub(crate) fn add(&mut self, chunk: ModelChunk, request: Request) {
         self.longest_single = None;
         self.open += 1;
         self.duplicates += usize::from(request.duplicate);
@@ -60,7 +62,7 @@ impl Requests {
         self.by_chunk.entry(chunk).or_default().push(request);
     }
 
-    pub(crate) fn remove(&mut self, chunk: u32, source: SourceId) -> Option<Request> {
+    pub(crate) fn remove(&mut self, chunk: ModelChunk, source: SourceId) -> Option<Request> {
         self.longest_single = None;
         let requests = self.by_chunk.get_mut(&chunk)?;
         let index = requests
@@ -79,7 +81,12 @@ impl Requests {
     }
 
     /// The chunk of a request began to arrive and is expected at this time.
-    pub(crate) fn mark_started(&mut self, chunk: u32, source: SourceId, expected_at: Duration) {
+    pub(crate) fn mark_started(
+        &mut self,
+        chunk: ModelChunk,
+        source: SourceId,
+        expected_at: Duration,
+    ) {
         self.longest_single = None;
         let requests = self.by_chunk.get_mut(&chunk).into_iter().flatten();
         for request in requests.filter(|request| request.source == source) {
@@ -89,7 +96,7 @@ impl Requests {
     }
 
     /// Marks a request as late.
-    pub(crate) fn mark_late(&mut self, chunk: u32, source: SourceId) {
+    pub(crate) fn mark_late(&mut self, chunk: ModelChunk, source: SourceId) {
         let Some(requests) = self.by_chunk.get_mut(&chunk) else {
             return;
         };
@@ -105,11 +112,11 @@ impl Requests {
     }
 
     /// The requests for a chunk, the oldest first.
-    pub(crate) fn of(&self, chunk: u32) -> &[Request] {
+    pub(crate) fn of(&self, chunk: ModelChunk) -> &[Request] {
         self.by_chunk.get(&chunk).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[Request])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ModelChunk, &[Request])> {
         self.by_chunk
             .iter()
             .map(|(&chunk, requests)| (chunk, requests.as_slice()))
@@ -133,7 +140,7 @@ impl Requests {
     }
 
     /// Chunks of which all requests are late.
-    pub(crate) fn late(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn late(&self) -> impl Iterator<Item = ModelChunk> + '_ {
         self.late.iter().copied()
     }
 
@@ -152,6 +159,8 @@ impl Requests {
 mod tests {
     use super::*;
 
+    const CHUNK: ModelChunk = ModelChunk(5);
+
     fn request(source: u32, duplicate: bool) -> Request {
         Request {
             source: SourceId(source),
@@ -168,14 +177,18 @@ mod tests {
     #[test]
     fn counts_follow_the_open_requests() {
         let mut requests = Requests::default();
-        requests.add(5, request(1, false));
-        requests.add(5, request(2, true));
+        requests.add(CHUNK, request(1, false));
+        requests.add(CHUNK, request(2, true));
         assert_eq!((requests.open(), requests.duplicates()), (2, 1));
-        assert_eq!(requests.remove(5, SourceId(3)), None);
-        assert!(requests.remove(5, SourceId(2)).is_some());
-        assert!(requests.remove(5, SourceId(1)).is_some());
+        assert_eq!(requests.remove(CHUNK, SourceId(3)), None);
+        assert!(requests.remove(CHUNK, SourceId(2)).is_some());
+        assert!(requests.remove(CHUNK, SourceId(1)).is_some());
         assert_eq!(
-            (requests.open(), requests.duplicates(), requests.of(5).len()),
+            (
+                requests.open(),
+                requests.duplicates(),
+                requests.of(CHUNK).len()
+            ),
             (0, 0, 0)
         );
     }
@@ -183,18 +196,18 @@ mod tests {
     #[test]
     fn a_chunk_is_late_when_all_its_requests_are() {
         let mut requests = Requests::default();
-        requests.add(5, request(1, false));
-        requests.mark_late(5, SourceId(1));
-        assert_eq!(requests.late().collect::<Vec<_>>(), [5]);
-        requests.add(5, request(2, false));
+        requests.add(CHUNK, request(1, false));
+        requests.mark_late(CHUNK, SourceId(1));
+        assert_eq!(requests.late().collect::<Vec<_>>(), [CHUNK]);
+        requests.add(CHUNK, request(2, false));
         assert_eq!(
             requests.late().count(),
             0,
             "the request at another source is not late"
         );
-        requests.remove(5, SourceId(2));
-        assert_eq!(requests.late().collect::<Vec<_>>(), [5], "it failed");
-        requests.remove(5, SourceId(1));
+        requests.remove(CHUNK, SourceId(2));
+        assert_eq!(requests.late().collect::<Vec<_>>(), [CHUNK], "it failed");
+        requests.remove(CHUNK, SourceId(1));
         assert_eq!(requests.late().count(), 0);
     }
 
@@ -202,15 +215,15 @@ mod tests {
     fn the_longest_remaining_time_is_that_of_chunks_with_one_request() {
         let (mut requests, now) = (Requests::default(), Duration::from_secs(1));
         assert_eq!(requests.longest_single(now), Duration::ZERO);
-        requests.add(5, request(1, false));
+        requests.add(CHUNK, request(1, false));
         assert_eq!(requests.longest_single(now), Duration::from_secs(1));
         let later = Duration::from_millis(1400);
         assert_eq!(requests.longest_single(later), Duration::from_millis(600));
-        requests.mark_started(5, SourceId(1), Duration::from_millis(1500));
+        requests.mark_started(CHUNK, SourceId(1), Duration::from_millis(1500));
         assert_eq!(requests.longest_single(later), Duration::from_millis(100));
-        requests.add(5, request(2, true));
+        requests.add(CHUNK, request(2, true));
         assert_eq!(requests.longest_single(later), Duration::ZERO, "duplicated");
-        requests.remove(5, SourceId(1));
+        requests.remove(CHUNK, SourceId(1));
         assert_eq!(requests.longest_single(later), Duration::from_millis(600));
     }
 

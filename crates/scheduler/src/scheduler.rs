@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::ChunkSet;
+use hubless_content::{ChunkSet, ModelChunk};
 
 use crate::{
     bits::Bits,
@@ -48,12 +48,12 @@ pub struct Scheduler {
     requests: Requests,
     sources: BTreeMap<SourceId, Source>,
     banned: BTreeSet<SourceId>,
-    urgent: Vec<Range<u32>>,
+    urgent: Vec<Range<ModelChunk>>,
     /// Sources that get requests at the end of this input.
     to_fill: Vec<SourceId>,
     fill_all: bool,
     /// Chunks that a partial source just gained.
-    to_trade: Vec<u32>,
+    to_trade: Vec<ModelChunk>,
     /// Sources with less than their share of requests when the limit was reached; they get the next.
     hungry: VecDeque<SourceId>,
     wake_at: Option<Duration>,
@@ -189,7 +189,7 @@ impl Scheduler {
 
     // Wishes of the caller.
 
-    fn prioritize(&mut self, range: Range<u32>) {
+    fn prioritize(&mut self, range: Range<ModelChunk>) {
         if !range.is_empty() {
             self.urgent.insert(0, range);
             self.urgent.truncate(URGENT_RANGES_MAX);
@@ -197,15 +197,15 @@ impl Scheduler {
         }
     }
 
-    fn want(&mut self, range: Range<u32>) {
+    fn want(&mut self, range: Range<ModelChunk>) {
         if self.pool.want(range) {
             self.done = false;
             self.fill_all = true;
         }
     }
 
-    fn unwanted(&mut self, range: Range<u32>) {
-        for chunk in range.start..range.end.min(self.pool.len()) {
+    fn unwanted(&mut self, range: Range<ModelChunk>) {
+        for chunk in self.pool.missing().within(range) {
             if self.pool.drop_wanted(chunk) {
                 self.cancel_all(chunk);
             }
@@ -214,7 +214,7 @@ impl Scheduler {
 
     // Open requests.
 
-    fn request(&mut self, id: SourceId, chunk: u32, duplicate: bool) {
+    fn request(&mut self, id: SourceId, chunk: ModelChunk, duplicate: bool) {
         let now = self.now;
         let Some(source) = self.sources.get_mut(&id) else {
             return;
@@ -239,7 +239,7 @@ impl Scheduler {
         self.starved = false;
     }
 
-    fn end_request(&mut self, id: SourceId, chunk: u32) -> Option<Request> {
+    fn end_request(&mut self, id: SourceId, chunk: ModelChunk) -> Option<Request> {
         let request = self.requests.remove(chunk, id)?;
         if let Some(source) = self.sources.get_mut(&id) {
             source.open.retain(|&open| open != chunk);
@@ -248,7 +248,7 @@ impl Scheduler {
         Some(request)
     }
 
-    fn cancel(&mut self, id: SourceId, chunk: u32) {
+    fn cancel(&mut self, id: SourceId, chunk: ModelChunk) {
         if self.end_request(id, chunk).is_some() {
             self.outputs.push_back(Output::Cancel(id, chunk));
             self.cancelled.begin(self.now, id);
@@ -256,14 +256,14 @@ impl Scheduler {
         }
     }
 
-    fn cancel_all(&mut self, chunk: u32) {
+    fn cancel_all(&mut self, chunk: ModelChunk) {
         while let Some(request) = self.requests.of(chunk).first() {
             self.cancel(request.source, chunk);
         }
     }
 
     /// A request for the chunk ended without it: if it was the last, the chunk is free again.
-    fn release(&mut self, chunk: u32) {
+    fn release(&mut self, chunk: ModelChunk) {
         if self.requests.of(chunk).is_empty() {
             self.pool.release(chunk);
         }

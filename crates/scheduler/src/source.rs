@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hubless_content::ModelChunk;
+
 use crate::{
     bits::Bits,
     pace::Pace,
@@ -46,7 +48,7 @@ pub(crate) enum Has {
     /// All chunks but a few that it refused.
     Complete {
         /// At most [`LACKS_MAX`].
-        lacks: Vec<u32>,
+        lacks: Vec<ModelChunk>,
     },
 }
 
@@ -59,15 +61,15 @@ pub(crate) struct Source {
     pub(crate) pace: Pace,
     /// Chunks of its open requests, the oldest first. At most its window, so that a vector is fast
     /// enough.
-    pub(crate) open: Vec<u32>,
+    pub(crate) open: Vec<ModelChunk>,
     /// Number of late requests among them.
     pub(crate) late: usize,
     /// It waits for room under the limit of all open requests.
     pub(crate) hungry: bool,
     /// The chunk at which its run of consecutive chunks continues.
-    pub(crate) next_in_run: u32,
+    pub(crate) next_in_run: ModelChunk,
     /// Some of the rarest chunks it has, found by one pass over all; the next at the end.
-    pub(crate) shortlist: Vec<u32>,
+    pub(crate) shortlist: Vec<ModelChunk>,
     /// Number of releases at which it had no free chunk: no search is needed before the next one.
     pub(crate) dry_at: Option<u64>,
     rests_until: Duration,
@@ -85,7 +87,7 @@ impl Source {
             open: Vec::new(),
             late: 0,
             hungry: false,
-            next_in_run: u32::MAX,
+            next_in_run: ModelChunk(u32::MAX),
             shortlist: Vec::new(),
             dry_at: None,
             rests_until: Duration::ZERO,
@@ -95,7 +97,7 @@ impl Source {
         }
     }
 
-    pub(crate) fn has(&self, chunk: u32) -> bool {
+    pub(crate) fn has(&self, chunk: ModelChunk) -> bool {
         match &self.has {
             Has::Unknown => false,
             Has::Partial(bits) => bits.contains(chunk),
@@ -107,7 +109,7 @@ impl Source {
     pub(crate) fn has_any(&self, chunks: &Bits) -> bool {
         match &self.has {
             Has::Unknown => false,
-            Has::Partial(bits) => bits.first_common(chunks, 0..chunks.len()).is_some(),
+            Has::Partial(bits) => bits.first_common(chunks, chunks.all()).is_some(),
             Has::Complete { lacks } => chunks
                 .iter()
                 .take(lacks.len() + 1)
@@ -170,7 +172,7 @@ impl Source {
     }
 
     /// A complete source refused a chunk; false if it refused too many to count as complete.
-    pub(crate) fn complete_lacks(lacks: &mut Vec<u32>, chunk: u32) -> bool {
+    pub(crate) fn complete_lacks(lacks: &mut Vec<ModelChunk>, chunk: ModelChunk) -> bool {
         if !lacks.contains(&chunk) {
             lacks.push(chunk);
         }
@@ -255,14 +257,16 @@ mod tests {
     fn a_complete_source_may_lack_a_few() {
         let mut source = Source::new(SourceId(1), 128);
         let mut lacks = vec![];
-        assert!((0..LACKS_MAX as u32).all(|chunk| Source::complete_lacks(&mut lacks, chunk)));
-        assert!(!Source::complete_lacks(&mut lacks, 1000));
-        source.has = Has::Complete { lacks: vec![3] };
-        assert!(source.has(2) && !source.has(3));
+        let mut refuse = |chunk| Source::complete_lacks(&mut lacks, ModelChunk(chunk));
+        assert!((0..LACKS_MAX as u32).all(&mut refuse));
+        assert!(!refuse(1000));
+        let lacks = vec![ModelChunk(3)];
+        source.has = Has::Complete { lacks };
+        assert!(source.has(ModelChunk(2)) && !source.has(ModelChunk(3)));
         let mut chunks = Bits::empty(10);
-        chunks.insert(3);
+        chunks.insert(ModelChunk(3));
         assert!(!source.has_any(&chunks));
-        chunks.insert(4);
+        chunks.insert(ModelChunk(4));
         assert!(source.has_any(&chunks));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range, time::Duration};
 
-use hubless_content::ChunkSet;
+use hubless_content::{ChunkSet, ModelChunk};
 
 /// A source of chunks, by a number that the caller chooses: a peer, or an upstream over HTTP.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,10 +34,10 @@ pub enum Input {
     /// All chunks that a source has; replaces what was known about it.
     SourceHas(SourceId, ChunkSet),
     /// A source has these chunks too.
-    SourceGained(SourceId, Vec<Range<u32>>),
+    SourceGained(SourceId, Vec<Range<ModelChunk>>),
     /// A source sends these chunks to other peers, which have not announced them yet: they are no
     /// longer rare, and other chunks are of more use to request.
-    OnTheWay(Vec<Range<u32>>),
+    OnTheWay(Vec<Range<ModelChunk>>),
     /// A source has all chunks.
     SourceComplete(SourceId),
     /// A source left or was dropped: it gets no more requests, and its open ones go to other
@@ -49,7 +49,7 @@ pub enum Input {
         /// The sending source.
         source: SourceId,
         /// The chunk.
-        chunk: u32,
+        chunk: ModelChunk,
     },
     /// A chunk arrived, was verified and is stored. Also for a chunk that was not requested, whose
     /// request was cancelled, or that is late.
@@ -57,7 +57,7 @@ pub enum Input {
         /// The source that sent it.
         source: SourceId,
         /// The chunk.
-        chunk: u32,
+        chunk: ModelChunk,
         /// Its length in bytes.
         bytes: u32,
     },
@@ -67,14 +67,14 @@ pub enum Input {
         /// The source that sent it.
         source: SourceId,
         /// The requested chunk.
-        chunk: u32,
+        chunk: ModelChunk,
     },
     /// A source does not serve this request.
     Refused {
         /// The source that refused.
         source: SourceId,
         /// The requested chunk.
-        chunk: u32,
+        chunk: ModelChunk,
         /// The reason.
         refusal: Refusal,
     },
@@ -84,17 +84,17 @@ pub enum Input {
         /// The source of the request.
         source: SourceId,
         /// The requested chunk.
-        chunk: u32,
+        chunk: ModelChunk,
     },
     /// A reader waits for these chunks: they come before all others, in ascending order. Ranges
     /// given later come before those given earlier. Only wanted chunks are requested.
-    Prioritize(Range<u32>),
+    Prioritize(Range<ModelChunk>),
     /// These chunks are wanted too. Only for chunks that are not held, including those that were
     /// received before and lost again.
-    Want(Range<u32>),
+    Want(Range<ModelChunk>),
     /// These chunks are no longer wanted, or are held by other means; open requests for them are
     /// cancelled.
-    Unwanted(Range<u32>),
+    Unwanted(Range<ModelChunk>),
     /// Only time has passed; see [`Output::WakeAt`].
     Tick,
 }
@@ -112,10 +112,10 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Request this chunk from this source.
-    Request(SourceId, u32),
+    Request(SourceId, ModelChunk),
     /// The response to this request is no longer needed. Best effort: if the chunk arrives all the
     /// same, report it as usual.
-    Cancel(SourceId, u32),
+    Cancel(SourceId, ModelChunk),
     /// Disconnect this source, which ends all its requests, and do not let it join again.
     Ban(SourceId, BanReason),
     /// Call [`Scheduler::handle`](crate::Scheduler::handle) with [`Input::Tick`] at this time
@@ -135,7 +135,7 @@ pub enum Output {
 #[non_exhaustive]
 pub enum BanReason {
     /// It sent wrong bytes for this chunk, and for others before.
-    WrongBytes(u32),
+    WrongBytes(ModelChunk),
 }
 
 impl fmt::Display for BanReason {

@@ -30,7 +30,7 @@ mod world;
 
 use std::time::Duration;
 
-use hubless_content::CHUNK_SIZE;
+use hubless_content::{CHUNK_SIZE, ModelChunk};
 
 use self::world::World;
 
@@ -122,11 +122,11 @@ pub struct Happened {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
     /// A chunk came from another peer and was kept.
-    Kept(u32, PeerIndex),
+    Kept(ModelChunk, PeerIndex),
     /// A chunk came that was here already.
-    Wasted(u32, PeerIndex),
+    Wasted(ModelChunk, PeerIndex),
     /// A wrong chunk came.
-    Wrong(u32, PeerIndex),
+    Wrong(ModelChunk, PeerIndex),
     /// Another peer was banned.
     Banned(PeerIndex),
     /// Nothing came for long.

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use hubless_content::{ChunkSet, FileHash};
+use hubless_content::{ChunkSet, FileHash, ModelChunk};
 use hubless_scheduler::{Input as SchedulerInput, Scheduler, SchedulerConfig, SourceId};
 
 use super::{lanes::ExtraLanes, lists::Lists};
@@ -76,8 +76,8 @@ impl<P: Copy> Fetching<P> {
     }
 
     /// A chunk is held now, whichever way it came.
-    pub(crate) fn stored(&mut self, chunk: u32, bytes: u32) {
-        if self.missing.remove(chunk) {
+    pub(crate) fn stored(&mut self, chunk: ModelChunk, bytes: u32) {
+        if self.missing.remove(chunk.0) {
             self.bytes_missing = self.bytes_missing.saturating_sub(bytes.into());
         }
         self.chunks_stored += 1;
@@ -119,8 +119,8 @@ impl<P: Copy> Fetching<P> {
     pub(crate) fn largest_missing(&self) -> Vec<FileHash> {
         let layout = &self.layout;
         let is_missing = |file: &FileNumber| {
-            let mut chunks = layout.range(*file);
-            chunks.any(|chunk| self.missing.contains(chunk))
+            let mut chunks = ModelChunk::each(layout.range(*file));
+            chunks.any(|chunk| self.missing.contains(chunk.0))
         };
         let mut files: Vec<FileNumber> = layout.wanted().filter(is_missing).collect();
         files.sort_by_key(|file| std::cmp::Reverse(layout.entry(*file).size));
@@ -134,7 +134,8 @@ impl<P: Copy> Fetching<P> {
 
     pub(crate) fn file(&self, hash: FileHash) -> Option<FileNumber> {
         let mut entries = self.layout.manifest.entries().iter();
-        entries.position(|entry| entry.hash == hash)
+        let position = entries.position(|entry| entry.hash == hash);
+        position.map(FileNumber)
     }
 
     pub(crate) fn bytes_missing(&self) -> u64 {
@@ -151,12 +152,13 @@ impl<P: Copy> Fetching<P> {
 }
 
 /// The runs of a set inside a range.
-fn runs_in(set: &ChunkSet, range: Range<u32>) -> Vec<Range<u32>> {
-    let mut runs: Vec<Range<u32>> = Vec::new();
-    for chunk in range.filter(|chunk| set.contains(*chunk)) {
+fn runs_in(set: &ChunkSet, range: Range<ModelChunk>) -> Vec<Range<ModelChunk>> {
+    let mut runs: Vec<Range<ModelChunk>> = Vec::new();
+    for chunk in ModelChunk::each(range).filter(|chunk| set.contains(chunk.0)) {
+        let after = chunk.plus(1);
         match runs.last_mut() {
-            Some(run) if run.end == chunk => run.end += 1,
-            _ => runs.push(chunk..chunk + 1),
+            Some(run) if run.end == chunk => run.end = after,
+            _ => runs.push(chunk..after),
         }
     }
     runs

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubless_content::{Manifest, ManifestError};
+use hubless_content::{Manifest, ManifestError, ModelChunk};
 use hubless_scheduler::{Input as SchedulerInput, SchedulerConfig, SourceId};
 
 use super::{Fetch, Phase, TICK_EVERY, fetching::Fetching};
@@ -124,11 +124,11 @@ impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
         fetching.schedule(now, input);
     }
 
-    pub(super) fn on_external(&mut self, now: Duration, chunk: u32, bytes: u32) {
+    pub(super) fn on_external(&mut self, now: Duration, chunk: ModelChunk, bytes: u32) {
         if let Some(fetching) = self.phase.fetching_mut() {
             self.patience.progress(now);
             fetching.stored(chunk, bytes);
-            fetching.schedule(now, SchedulerInput::Unwanted(chunk..chunk + 1));
+            fetching.schedule(now, SchedulerInput::Unwanted(chunk..chunk.plus(1)));
         }
     }
 

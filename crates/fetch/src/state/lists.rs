@@ -144,7 +144,7 @@ impl Lists {
 
     fn of(&self, source: SourceId) -> impl Iterator<Item = (SourceId, FileNumber)> + '_ {
         self.open
-            .range((source, 0)..=(source, FileNumber::MAX))
+            .range((source, FileNumber(0))..=(source, FileNumber(usize::MAX)))
             .map(|(request, _)| *request)
     }
 }
@@ -157,9 +157,11 @@ mod tests {
     const BOB: SourceId = SourceId(2);
     const START: Duration = Duration::ZERO;
 
-    fn lists(files: impl IntoIterator<Item = FileNumber>) -> Lists {
+    const FILE: FileNumber = FileNumber(3);
+
+    fn lists(files: impl IntoIterator<Item = usize>) -> Lists {
         let mut lists = Lists::default();
-        lists.add(files);
+        lists.add(files.into_iter().map(FileNumber));
         lists
     }
 
@@ -168,37 +170,44 @@ mod tests {
         let mut lists = lists(0..10);
         let assigned = lists.assign([ALICE, BOB].into_iter(), START);
         assert_eq!(assigned.len(), 2 * LISTS_PER_SOURCE_MAX);
-        assert_eq!(assigned[..2], [(ALICE, 0), (BOB, 1)]);
+        assert_eq!(
+            assigned[..2],
+            [(ALICE, FileNumber(0)), (BOB, FileNumber(1))]
+        );
         assert!(lists.assign([ALICE, BOB].into_iter(), START).is_empty());
-        assert!(lists.stored(0));
+        assert!(lists.stored(FileNumber(0)));
         let assigned = lists.assign([ALICE, BOB].into_iter(), START);
-        assert_eq!(assigned, [(ALICE, 8)], "in the place of the one that came");
+        assert_eq!(
+            assigned,
+            [(ALICE, FileNumber(8))],
+            "in the place of the one that came"
+        );
     }
 
     #[test]
     fn a_list_is_asked_for_once_however_many_readers_want_it() {
         let mut lists = lists([3]);
-        lists.add([3]);
+        lists.add([FILE]);
         assert_eq!(lists.assign([ALICE, BOB].into_iter(), START).len(), 1);
-        assert!(lists.stored(3));
-        assert!(!lists.stored(3), "counted once");
-        lists.add([3]);
+        assert!(lists.stored(FILE));
+        assert!(!lists.stored(FILE), "counted once");
+        lists.add([FILE]);
         assert!(lists.is_complete());
     }
 
     #[test]
     fn a_refused_list_goes_to_another_source_until_the_first_has_more() {
         let mut lists = lists([3]);
-        assert_eq!(lists.assign([ALICE].into_iter(), START), [(ALICE, 3)]);
-        lists.refused(ALICE, 3);
+        assert_eq!(lists.assign([ALICE].into_iter(), START), [(ALICE, FILE)]);
+        lists.refused(ALICE, FILE);
         assert!(lists.assign([ALICE].into_iter(), START).is_empty());
         lists.source_joined();
         let assigned = lists.assign([ALICE, BOB].into_iter(), START);
-        assert_eq!(assigned, [(BOB, 3)]);
-        lists.refused(BOB, 3);
+        assert_eq!(assigned, [(BOB, FILE)]);
+        lists.refused(BOB, FILE);
         lists.source_has_more(ALICE);
         let assigned = lists.assign([ALICE, BOB].into_iter(), START);
-        assert_eq!(assigned, [(ALICE, 3)]);
+        assert_eq!(assigned, [(ALICE, FILE)]);
     }
 
     #[test]
@@ -207,7 +216,7 @@ mod tests {
         lists.assign([ALICE].into_iter(), START);
         lists.source_gone(ALICE);
         let assigned = lists.assign([BOB].into_iter(), START);
-        assert_eq!(assigned, [(BOB, 3), (BOB, 5)]);
+        assert_eq!(assigned, [(BOB, FILE), (BOB, FileNumber(5))]);
     }
 
     #[test]
@@ -215,11 +224,11 @@ mod tests {
         let mut lists = lists([3]);
         lists.assign([ALICE, BOB].into_iter(), START);
         let page = Duration::from_secs(7);
-        lists.page(ALICE, 3, page);
+        lists.page(ALICE, FILE, page);
         assert!(lists.take_overdue(START + PAGE_WITHIN * 3 / 2).is_empty());
         let late = page + PAGE_WITHIN + Duration::from_millis(1);
-        assert_eq!(lists.take_overdue(late), [(ALICE, 3)]);
+        assert_eq!(lists.take_overdue(late), [(ALICE, FILE)]);
         let assigned = lists.assign([ALICE, BOB].into_iter(), late);
-        assert_eq!(assigned, [(BOB, 3)]);
+        assert_eq!(assigned, [(BOB, FILE)]);
     }
 }

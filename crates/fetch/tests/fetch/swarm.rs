@@ -392,7 +392,7 @@ fn a_reader_gets_its_bytes_in_order_and_at_the_rate_of_its_source() {
         .history()
         .iter()
         .filter_map(|happened| match happened.what {
-            What::Kept(chunk, _) => Some(chunk),
+            What::Kept(chunk, _) => Some(chunk.0),
             _ => None,
         })
         .collect();

@@ -1,5 +1,7 @@
 //! The ends of requests: answered, wrong, refused, failed.
 
+use hubless_content::ModelChunk;
+
 use super::Scheduler;
 use crate::{
     requests::Request,
@@ -13,7 +15,7 @@ const BANNED_MAX: usize = 4096;
 impl Scheduler {
     /// A chunk began to arrive. A duplicate request for it that has not begun is cancelled, unless
     /// this one was late: a source that begins late may also end late.
-    pub(super) fn started(&mut self, id: SourceId, chunk: u32) {
+    pub(super) fn started(&mut self, id: SourceId, chunk: ModelChunk) {
         let Some(source) = self.sources.get(&id) else {
             return;
         };
@@ -35,8 +37,8 @@ impl Scheduler {
             .for_each(|other| self.cancel(other, chunk));
     }
 
-    pub(super) fn received(&mut self, id: SourceId, chunk: u32, bytes: u32) {
-        if chunk >= self.pool.len() {
+    pub(super) fn received(&mut self, id: SourceId, chunk: ModelChunk, bytes: u32) {
+        if !self.pool.has(chunk) {
             return;
         }
         let request = self.end_answered(id, chunk);
@@ -63,7 +65,7 @@ impl Scheduler {
     }
 
     /// Ends a request that was answered, if it is still open.
-    fn end_answered(&mut self, id: SourceId, chunk: u32) -> Option<Request> {
+    fn end_answered(&mut self, id: SourceId, chunk: ModelChunk) -> Option<Request> {
         let request = self.end_request(id, chunk)?;
         self.cancelled.settle_before(id, request.sent_at);
         Some(request)
@@ -71,8 +73,8 @@ impl Scheduler {
 
     /// The first wrong chunks are only not requested from the peer again: its disk may be damaged.
     /// More are a lie.
-    pub(super) fn wrong(&mut self, id: SourceId, chunk: u32) {
-        if chunk >= self.pool.len() {
+    pub(super) fn wrong(&mut self, id: SourceId, chunk: ModelChunk) {
+        if !self.pool.has(chunk) {
             return;
         }
         let Some(peer) = self.sources.get(&id).map(|source| source.peer) else {
@@ -108,7 +110,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn refused(&mut self, id: SourceId, chunk: u32, refusal: Refusal) {
+    pub(super) fn refused(&mut self, id: SourceId, chunk: ModelChunk, refusal: Refusal) {
         let ended = self.end_answered(id, chunk).is_some();
         let now = self.now;
         let Some(source) = self.sources.get_mut(&id) else {
@@ -125,7 +127,7 @@ impl Scheduler {
             }
         }
         self.wake_after_rest(id);
-        if refusal == Refusal::NotHere && chunk < self.pool.len() {
+        if refusal == Refusal::NotHere && self.pool.has(chunk) {
             self.lacks(id, chunk);
         }
         if ended {
@@ -134,7 +136,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn failed(&mut self, id: SourceId, chunk: u32) {
+    pub(super) fn failed(&mut self, id: SourceId, chunk: ModelChunk) {
         if self.end_request(id, chunk).is_none() {
             return;
         }

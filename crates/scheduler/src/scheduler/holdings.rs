@@ -2,6 +2,8 @@
 
 use std::{ops::Range, time::Duration};
 
+use hubless_content::ModelChunk;
+
 use super::Scheduler;
 use crate::{
     bits::Bits,
@@ -63,7 +65,7 @@ impl Scheduler {
         self.to_fill.push(id);
     }
 
-    pub(super) fn gained(&mut self, id: SourceId, ranges: &[Range<u32>]) {
+    pub(super) fn gained(&mut self, id: SourceId, ranges: &[Range<ModelChunk>]) {
         let Some(source) = self.sources.get_mut(&id) else {
             return;
         };
@@ -74,7 +76,7 @@ impl Scheduler {
             }
             Has::Partial(bits) => {
                 for range in ranges {
-                    for chunk in range.start..range.end.min(bits.len()) {
+                    for chunk in bits.within(range.clone()) {
                         if bits.insert(chunk) {
                             self.pool.partial_gained(chunk);
                             self.to_trade.push(chunk);
@@ -96,10 +98,10 @@ impl Scheduler {
         self.trade_requests();
     }
 
-    pub(super) fn on_the_way(&mut self, ranges: &[Range<u32>]) {
+    pub(super) fn on_the_way(&mut self, ranges: &[Range<ModelChunk>]) {
         let until = self.now.saturating_add(PROMISE_TIME);
         for range in ranges {
-            for chunk in range.start..range.end.min(self.pool.len()) {
+            for chunk in self.pool.missing().within(range.clone()) {
                 if self.pool.promise(chunk, until) {
                     self.to_trade.push(chunk);
                 }
@@ -139,7 +141,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn lacks(&mut self, id: SourceId, chunk: u32) {
+    pub(super) fn lacks(&mut self, id: SourceId, chunk: ModelChunk) {
         let Some(source) = self.sources.get_mut(&id) else {
             return;
         };

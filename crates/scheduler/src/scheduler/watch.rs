@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hubless_content::ModelChunk;
+
 use super::Scheduler;
 use crate::{
     requests::Request,
@@ -47,7 +49,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn due_requests(&self) -> Vec<(u32, SourceId)> {
+    pub(super) fn due_requests(&self) -> Vec<(ModelChunk, SourceId)> {
         let due = |request: &&Request| self.now >= next_step(request);
         self.requests
             .iter()
@@ -60,7 +62,7 @@ impl Scheduler {
             .collect()
     }
 
-    pub(super) fn late_request(&mut self, chunk: u32, id: SourceId) {
+    pub(super) fn late_request(&mut self, chunk: ModelChunk, id: SourceId) {
         let now = self.now;
         let Some(request) = self
             .requests

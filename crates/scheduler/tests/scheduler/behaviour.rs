@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use hubless_content::ChunkSet;
+use hubless_content::{ChunkSet, ModelChunk};
 use hubless_scheduler::{
     BanReason, Input, Order, Output, Refusal, Scheduler, SchedulerConfig, SourceId,
 };
@@ -11,6 +11,22 @@ const ALICE: SourceId = SourceId(1);
 const BOB: SourceId = SourceId(2);
 const CAROL: SourceId = SourceId(3);
 const CHUNK: u32 = 256 * 1024;
+
+fn range(numbers: Range<u32>) -> Range<ModelChunk> {
+    ModelChunk(numbers.start)..ModelChunk(numbers.end)
+}
+
+fn request(id: SourceId, chunk: u32) -> Output {
+    Output::Request(id, ModelChunk(chunk))
+}
+
+fn cancel(id: SourceId, chunk: u32) -> Output {
+    Output::Cancel(id, ModelChunk(chunk))
+}
+
+fn ban(id: SourceId, chunk: u32) -> Output {
+    Output::Ban(id, BanReason::WrongBytes(ModelChunk(chunk)))
+}
 
 /// A fetch and its clock.
 struct Fetch {
@@ -65,7 +81,7 @@ impl Fetch {
         self.now += Duration::from_millis(20);
         self.handle(Input::Received {
             source,
-            chunk,
+            chunk: ModelChunk(chunk),
             bytes: CHUNK,
         })
     }
@@ -73,12 +89,13 @@ impl Fetch {
     fn refuse(&mut self, source: SourceId, chunk: u32, refusal: Refusal) -> Vec<Output> {
         self.handle(Input::Refused {
             source,
-            chunk,
+            chunk: ModelChunk(chunk),
             refusal,
         })
     }
 
     fn wrong(&mut self, source: SourceId, chunk: u32) -> Vec<Output> {
+        let chunk = ModelChunk(chunk);
         self.handle(Input::Wrong { source, chunk })
     }
 
@@ -99,7 +116,7 @@ fn requests(outputs: &[Output]) -> Vec<(SourceId, u32)> {
     outputs
         .iter()
         .filter_map(|output| match output {
-            Output::Request(id, chunk) => Some((*id, *chunk)),
+            Output::Request(id, chunk) => Some((*id, chunk.0)),
             _ => None,
         })
         .collect()
@@ -135,7 +152,7 @@ fn a_stream_is_requested_in_order_and_a_jump_comes_first() {
         requests(&asked),
         [(ALICE, 0), (ALICE, 1), (ALICE, 2), (ALICE, 3)]
     );
-    fetch.handle(Input::Prioritize(500..502));
+    fetch.handle(Input::Prioritize(range(500..502)));
     let mut asked = Vec::new();
     for chunk in 0..4 {
         asked.extend(requests(&fetch.receive(ALICE, chunk)));
@@ -156,7 +173,7 @@ fn a_busy_source_is_asked_again_after_the_wait_it_named() {
     assert_eq!(fetch.pass(Duration::from_millis(2_990)), []);
     assert_eq!(
         fetch.pass(Duration::from_millis(3_010)),
-        [Output::Request(ALICE, 0)]
+        [request(ALICE, 0)]
     );
 }
 
@@ -165,8 +182,9 @@ fn a_failed_request_goes_to_another_source_and_its_source_rests() {
     let mut fetch = Fetch::of(1, Order::RarestFirst);
     fetch.complete_source(ALICE);
     fetch.complete_source(BOB);
-    let failed = |source| Input::Failed { source, chunk: 0 };
-    assert_eq!(fetch.handle(failed(ALICE)), [Output::Request(BOB, 0)]);
+    let chunk = ModelChunk(0);
+    let failed = |source| Input::Failed { source, chunk };
+    assert_eq!(fetch.handle(failed(ALICE)), [request(BOB, 0)]);
     assert_eq!(fetch.handle(failed(BOB)), [Output::Starved]);
     let again = requests(&fetch.pass(Duration::from_secs(1)));
     assert!(
@@ -185,8 +203,8 @@ fn the_fourth_wrong_chunk_bans_its_source_and_frees_all_its_requests() {
     let outputs = fetch.complete_source(BOB);
     assert_eq!(of_chunks(&requests(&outputs)), [0, 1, 2]);
     let outputs = fetch.wrong(ALICE, 0);
-    let ban = Output::Ban(ALICE, BanReason::WrongBytes(0));
-    assert_eq!(outputs, [ban, Output::Request(BOB, 3)]);
+    let banned = ban(ALICE, 0);
+    assert_eq!(outputs, [banned, request(BOB, 3)]);
     assert_eq!(
         fetch.complete_source(ALICE),
         [],
@@ -203,7 +221,7 @@ fn a_peer_is_not_asked_again_for_its_wrong_chunks_whatever_it_announces() {
     fetch.handle(Input::SourceJoined(BOB));
     fetch.handle(Input::SourceSharesPeer(BOB, ALICE));
     assert_eq!(fetch.wrong(ALICE, 1), []);
-    let gained = Input::SourceGained(ALICE, std::iter::once(1..2).collect());
+    let gained = Input::SourceGained(ALICE, vec![range(1..2)]);
     for input in [
         gained,
         Input::SourceComplete(ALICE),
@@ -222,7 +240,7 @@ fn a_peer_is_not_asked_again_for_its_wrong_chunks_whatever_it_announces() {
     // Its earlier wrong chunks count.
     fetch.wrong(CAROL, 0);
     fetch.wrong(CAROL, 2);
-    let outputs = fetch.handle(Input::Want(0..3));
+    let outputs = fetch.handle(Input::Want(range(0..3)));
     assert_eq!(of_chunks(&requests(&outputs)), [0; 0]);
 }
 
@@ -235,7 +253,7 @@ fn all_connections_of_a_liar_are_banned() {
     (0..3).for_each(|chunk| drop(fetch.wrong(ALICE, chunk)));
     let outputs = fetch.wrong(ALICE, 3);
     for source in [ALICE, BOB] {
-        assert!(outputs.contains(&Output::Ban(source, BanReason::WrongBytes(3))));
+        assert!(outputs.contains(&ban(source, 3)));
     }
 }
 
@@ -244,19 +262,16 @@ fn a_chunk_that_a_source_lacks_is_requested_from_another() {
     let mut fetch = Fetch::of(1, Order::RarestFirst);
     fetch.complete_source(ALICE);
     fetch.complete_source(BOB);
-    assert_eq!(
-        fetch.refuse(ALICE, 0, Refusal::NotHere),
-        [Output::Request(BOB, 0)]
-    );
+    assert_eq!(fetch.refuse(ALICE, 0, Refusal::NotHere), [request(BOB, 0)]);
     assert_eq!(fetch.refuse(BOB, 0, Refusal::NotHere), [Output::Starved]);
-    let gained = fetch.handle(Input::SourceGained(ALICE, vec![0..1, 5..9]));
-    assert_eq!(gained, [Output::Request(ALICE, 0)]);
+    let gained = fetch.handle(Input::SourceGained(ALICE, [0..1, 5..9].map(range).to_vec()));
+    assert_eq!(gained, [request(ALICE, 0)]);
 }
 
 #[test]
 fn a_silent_source_is_late_then_cancelled_and_a_late_answer_counts() {
     let mut fetch = Fetch::of(1, Order::RarestFirst);
-    assert_eq!(fetch.complete_source(ALICE), [Output::Request(ALICE, 0)]);
+    assert_eq!(fetch.complete_source(ALICE), [request(ALICE, 0)]);
     assert_eq!(
         fetch.pass(Duration::from_secs(5)),
         [],
@@ -270,18 +285,15 @@ fn a_silent_source_is_late_then_cancelled_and_a_late_answer_counts() {
             .sum::<usize>(),
         1
     );
-    assert_eq!(fetch.complete_source(BOB), [Output::Request(BOB, 0)]);
-    assert_eq!(
-        fetch.receive(ALICE, 0),
-        [Output::Cancel(BOB, 0), Output::Done]
-    );
+    assert_eq!(fetch.complete_source(BOB), [request(BOB, 0)]);
+    assert_eq!(fetch.receive(ALICE, 0), [cancel(BOB, 0), Output::Done]);
 
     let mut fetch = Fetch::of(1, Order::RarestFirst);
     fetch.complete_source(ALICE);
     let outputs = fetch.pass(Duration::from_secs(62));
-    assert_eq!(outputs[0], Output::Cancel(ALICE, 0), "{outputs:?}");
+    assert_eq!(outputs[0], cancel(ALICE, 0), "{outputs:?}");
     assert!(
-        outputs.contains(&Output::Request(ALICE, 0)),
+        outputs.contains(&request(ALICE, 0)),
         "requested again after its rest"
     );
 }
@@ -300,11 +312,8 @@ fn the_last_chunk_is_requested_twice_and_the_slower_request_is_cancelled() {
     fetch.complete_source(BOB);
     // Bob is unknown; Alice is fast, but now she is silent.
     let until = fetch.now + Duration::from_millis(2_200);
-    assert_eq!(fetch.pass(until), [Output::Request(BOB, 8)]);
-    assert_eq!(
-        fetch.receive(BOB, 8),
-        [Output::Cancel(ALICE, 8), Output::Done]
-    );
+    assert_eq!(fetch.pass(until), [request(BOB, 8)]);
+    assert_eq!(fetch.receive(BOB, 8), [cancel(ALICE, 8), Output::Done]);
     assert_eq!(
         fetch.receive(ALICE, 8),
         [],
@@ -322,20 +331,23 @@ fn a_chunk_in_transit_to_another_peer_is_left_for_one_that_no_peer_has() {
     let [(_, first), (_, second), ..] = asked[..] else {
         panic!("{asked:?}");
     };
-    let on_the_way = |chunk| Input::OnTheWay(std::iter::once(chunk..chunk + 1).collect());
+    let on_the_way = |chunk| Input::OnTheWay(vec![range(chunk..chunk + 1)]);
     let traded = fetch.handle(on_the_way(first));
-    assert!(traded.contains(&Output::Cancel(ALICE, first)), "{traded:?}");
+    assert!(traded.contains(&cancel(ALICE, first)), "{traded:?}");
     let instead = requests(&traded);
     assert!(
         instead.len() == 1 && !asked.contains(&instead[0]),
         "{traded:?}"
     );
     // A chunk that begins to arrive is not cancelled.
-    let (source, chunk) = (ALICE, second);
+    let (source, chunk) = (ALICE, ModelChunk(second));
     fetch.handle(Input::Started { source, chunk });
     assert_eq!(fetch.handle(on_the_way(second)), []);
     // Nonsense changes nothing.
-    assert_eq!(fetch.handle(Input::OnTheWay(vec![100..200, 5..5])), []);
+    assert_eq!(
+        fetch.handle(Input::OnTheWay([100..200, 5..5].map(range).to_vec())),
+        []
+    );
 }
 
 #[test]
@@ -352,7 +364,7 @@ fn another_connection_to_the_same_peer_gets_no_duplicate_request() {
     assert_eq!(fetch.pass(until), []);
     // A late request is another matter: the first connection may be stuck.
     let until = fetch.now + Duration::from_secs(30);
-    assert_eq!(fetch.pass(until), [Output::Request(BOB, 8)]);
+    assert_eq!(fetch.pass(until), [request(BOB, 8)]);
 }
 
 #[test]
@@ -365,15 +377,15 @@ fn wanting_more_makes_it_done_once_more() {
         wake_at: None,
     };
     fetch.complete_source(ALICE);
-    assert_eq!(fetch.handle(Input::Want(1..9)), [Output::Request(ALICE, 1)]);
+    assert_eq!(fetch.handle(Input::Want(range(1..9))), [request(ALICE, 1)]);
     assert_eq!(fetch.receive(ALICE, 1), [Output::Done]);
     // It arrived and was lost again.
-    assert_eq!(fetch.handle(Input::Want(1..2)), [Output::Request(ALICE, 1)]);
+    assert_eq!(fetch.handle(Input::Want(range(1..2))), [request(ALICE, 1)]);
     assert_eq!(fetch.receive(ALICE, 1), [Output::Done]);
-    assert_eq!(fetch.handle(Input::Want(0..1)), [Output::Request(ALICE, 0)]);
+    assert_eq!(fetch.handle(Input::Want(range(0..1))), [request(ALICE, 0)]);
     assert_eq!(
-        fetch.handle(Input::Unwanted(0..1)),
-        [Output::Cancel(ALICE, 0), Output::Done]
+        fetch.handle(Input::Unwanted(range(0..1))),
+        [cancel(ALICE, 0), Output::Done]
     );
 }
 
@@ -381,12 +393,12 @@ fn wanting_more_makes_it_done_once_more() {
 fn strange_inputs_are_ignored() {
     let mut fetch = Fetch::of(3, Order::RarestFirst);
     fetch.handle(Input::Tick);
-    let (source, chunk) = (SourceId(99), u32::MAX);
-    let backwards = Range { start: 9, end: 2 };
+    let (source, chunk) = (SourceId(99), ModelChunk(u32::MAX));
+    let backwards = range(Range { start: 9, end: 2 });
     for input in [
         Input::SourceGone(source),
         Input::SourceHas(source, ChunkSet::full(1000)),
-        Input::SourceGained(source, vec![0..u32::MAX, backwards.clone()]),
+        Input::SourceGained(source, vec![range(0..u32::MAX), backwards.clone()]),
         Input::SourceComplete(source),
         Input::Received {
             source,
@@ -405,7 +417,7 @@ fn strange_inputs_are_ignored() {
             refusal: Refusal::NotHere,
         },
         Input::Failed { source, chunk },
-        Input::Want(5..u32::MAX),
+        Input::Want(range(5..u32::MAX)),
         Input::Unwanted(backwards),
     ] {
         assert_eq!(fetch.handle(input.clone()), [], "{input:?}");
@@ -417,7 +429,7 @@ fn strange_inputs_are_ignored() {
     for chunk in 0..3 {
         fetch.handle(Input::Received {
             source: ALICE,
-            chunk,
+            chunk: ModelChunk(chunk),
             bytes: CHUNK,
         });
     }
@@ -433,8 +445,8 @@ fn a_source_that_begins_late_does_not_cancel_the_duplicate_request() {
     let late = fetch.now + Duration::from_secs(12);
     fetch.pass(late);
     let outputs = fetch.complete_source(BOB);
-    assert!(outputs.contains(&Output::Request(BOB, 1)), "{outputs:?}");
-    let (source, chunk) = (ALICE, 1);
+    assert!(outputs.contains(&request(BOB, 1)), "{outputs:?}");
+    let (source, chunk) = (ALICE, ModelChunk(1));
     let outputs = fetch.handle(Input::Started { source, chunk });
     assert_eq!(outputs, [], "a late start may also end late");
     assert_eq!(fetch.scheduler.in_flight(), 2);
@@ -456,10 +468,10 @@ impl Fetch {
 #[test]
 fn the_duplicate_budget_is_spent_until_cancelled_requests_are_settled() {
     // Four chunks of each piece are requested from Alice, and four may be received twice.
-    let piece = |first| Input::Want(first..first + 16);
+    let piece = |first| Input::Want(range(first..first + 16));
     let begin = || {
         let mut fetch = Fetch::of(48, Order::Sequential);
-        fetch.handle(Input::Unwanted(0..48));
+        fetch.handle(Input::Unwanted(range(0..48)));
         fetch.complete_source(ALICE);
         fetch.complete_source(BOB);
         let asked = fetch.handle(piece(0));

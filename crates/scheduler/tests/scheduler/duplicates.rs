@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::{CHUNK_SIZE, ChunkSet};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ModelChunk};
 use hubless_scheduler::{Input, Output, Scheduler, SchedulerConfig, SourceId};
 
 const ALICE: SourceId = SourceId(1);
@@ -28,8 +28,8 @@ const TWICE_MAX: usize = CHUNKS as usize / 32;
 /// Future events, in order of time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Starts(SourceId, u32),
-    Answer(SourceId, u32),
+    Starts(SourceId, ModelChunk),
+    Answer(SourceId, ModelChunk),
     Wake,
 }
 
@@ -42,7 +42,7 @@ struct Fetch {
     busy_until: [Duration; 2],
     /// Whether the caller reports the start of responses.
     reports_starts: bool,
-    here: BTreeSet<u32>,
+    here: BTreeSet<ModelChunk>,
     twice: usize,
 }
 
@@ -68,7 +68,8 @@ impl Fetch {
             self.handle(Input::SourceComplete(id));
         }
         for first in (0..CHUNKS).step_by(at_a_time as usize) {
-            self.handle(Input::Want(first..first + at_a_time));
+            let first = ModelChunk(first);
+            self.handle(Input::Want(first..first.plus(at_a_time)));
             while self.scheduler.missing() > 0 {
                 self.step();
             }
@@ -90,7 +91,7 @@ impl Fetch {
         }
     }
 
-    fn answer(&mut self, source: SourceId, chunk: u32) {
+    fn answer(&mut self, source: SourceId, chunk: ModelChunk) {
         if !self.here.insert(chunk) {
             self.twice += 1;
         }
@@ -113,7 +114,7 @@ impl Fetch {
         }
     }
 
-    fn asked(&mut self, source: SourceId, chunk: u32) {
+    fn asked(&mut self, source: SourceId, chunk: ModelChunk) {
         let busy = &mut self.busy_until[usize::from(source == BOB)];
         *busy = (*busy).max(self.now) + Duration::from_millis(BETWEEN_ANSWERS);
         let arrives = if source == ALICE {

@@ -2,15 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     time::Duration,
 };
 
-use hubless_content::{CHUNK_SIZE, ChunkSet};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ModelChunk};
 use hubless_scheduler::{Input, Order, Output, Refusal, Scheduler, SchedulerConfig, SourceId};
 use proptest::prelude::*;
 
 /// Chunks of the model.
 const CHUNKS: u32 = 40;
+
+const MODEL: Range<ModelChunk> = ModelChunk(0)..ModelChunk(CHUNKS);
+
+fn range(start: u32, end: u32) -> Range<ModelChunk> {
+    ModelChunk(start)..ModelChunk(end)
+}
 
 /// Sources that join and leave; the one after them completes the fetch at the end.
 const SOURCES: u32 = 5;
@@ -82,15 +89,15 @@ struct Caller {
     scheduler: Scheduler,
     now: Duration,
     /// The chunks that each source announced.
-    has: BTreeMap<SourceId, BTreeSet<u32>>,
+    has: BTreeMap<SourceId, BTreeSet<ModelChunk>>,
     banned: BTreeSet<SourceId>,
     /// The wrong chunks of each source.
-    wrong: Vec<(SourceId, u32)>,
+    wrong: Vec<(SourceId, ModelChunk)>,
     /// Sources that were said to be of the same peer as another.
     sharing: BTreeSet<SourceId>,
     wrong_ever: u32,
-    missing: BTreeSet<u32>,
-    open: BTreeSet<(SourceId, u32)>,
+    missing: BTreeSet<ModelChunk>,
+    open: BTreeSet<(SourceId, ModelChunk)>,
     wake_at: Option<Duration>,
     /// `Done`s that are due and were not emitted yet.
     dones_due: u32,
@@ -113,7 +120,7 @@ impl Caller {
             wrong: Vec::new(),
             sharing: BTreeSet::new(),
             wrong_ever: 0,
-            missing: wanted.iter().collect(),
+            missing: wanted.iter().map(ModelChunk).collect(),
             open: BTreeSet::new(),
             wake_at: None,
             dones_due: u32::from(wanted.is_empty()),
@@ -140,13 +147,13 @@ impl Caller {
             Input::SourceJoined(id) if !self.banned.contains(id) => {
                 self.has.entry(*id).or_default();
             }
-            Input::SourceHas(id, set) => self.set_has(*id, set.iter().collect()),
-            Input::SourceComplete(id) => self.set_has(*id, (0..CHUNKS).collect()),
+            Input::SourceHas(id, set) => self.set_has(*id, set.iter().map(ModelChunk).collect()),
+            Input::SourceComplete(id) => self.set_has(*id, ModelChunk::each(MODEL).collect()),
             Input::SourceGained(id, ranges) => {
                 let gained = ranges
                     .iter()
-                    .flat_map(Clone::clone)
-                    .filter(|&chunk| chunk < CHUNKS);
+                    .flat_map(|range| ModelChunk::each(range.clone()))
+                    .filter(|chunk| MODEL.contains(chunk));
                 if let Some(has) = self.has.get_mut(id) {
                     has.extend(gained);
                 }
@@ -185,7 +192,7 @@ impl Caller {
                 self.open.remove(&(*source, *chunk));
             }
             Input::Want(range) => {
-                let new = range.clone().filter(|chunk| *chunk < CHUNKS);
+                let new = ModelChunk::each(range.clone()).filter(|chunk| MODEL.contains(chunk));
                 self.missing.extend(new);
             }
             Input::Unwanted(range) => self.missing.retain(|chunk| !range.contains(chunk)),
@@ -193,7 +200,7 @@ impl Caller {
         }
     }
 
-    fn set_has(&mut self, id: SourceId, chunks: BTreeSet<u32>) {
+    fn set_has(&mut self, id: SourceId, chunks: BTreeSet<ModelChunk>) {
         if let Some(has) = self.has.get_mut(&id) {
             *has = chunks;
         }
@@ -234,7 +241,7 @@ impl Caller {
         }
     }
 
-    fn requested(&mut self, id: SourceId, chunk: u32) {
+    fn requested(&mut self, id: SourceId, chunk: ModelChunk) {
         assert!(
             self.has.get(&id).is_some_and(|has| has.contains(&chunk)),
             "{id} lacks {chunk}"
@@ -269,10 +276,8 @@ impl Caller {
                 self.handle(Input::SourceHas(SourceId(id), set));
             }
             Step::Gain(id, chunk) => {
-                self.handle(Input::SourceGained(
-                    SourceId(id),
-                    vec![chunk..chunk + 1, chunk + 1..chunk + 2],
-                ));
+                let gained = vec![range(chunk, chunk + 1), range(chunk + 1, chunk + 2)];
+                self.handle(Input::SourceGained(SourceId(id), gained));
             }
             Step::Complete(id) => self.handle(Input::SourceComplete(SourceId(id))),
             Step::Gone(id) => self.handle(Input::SourceGone(SourceId(id))),
@@ -288,10 +293,12 @@ impl Caller {
             }
             // A chunk beyond the end of the model cannot be stored.
             Step::Stray(_, chunk, End::Received) if chunk >= CHUNKS => {}
-            Step::Stray(source, chunk, end) => self.end(SourceId(source), chunk, end),
-            Step::Prioritize(a, b) => self.handle(Input::Prioritize(a..b)),
-            Step::Want(a, b) => self.handle(Input::Want(a..b)),
-            Step::Unwanted(a, b) => self.handle(Input::Unwanted(a..b)),
+            Step::Stray(source, chunk, end) => {
+                self.end(SourceId(source), ModelChunk(chunk), end);
+            }
+            Step::Prioritize(a, b) => self.handle(Input::Prioritize(range(a, b))),
+            Step::Want(a, b) => self.handle(Input::Want(range(a, b))),
+            Step::Unwanted(a, b) => self.handle(Input::Unwanted(range(a, b))),
             Step::Pass(milliseconds) => {
                 self.now += Duration::from_millis(milliseconds);
                 self.handle(Input::Tick);
@@ -299,7 +306,7 @@ impl Caller {
         }
     }
 
-    fn end(&mut self, source: SourceId, chunk: u32, end: End) {
+    fn end(&mut self, source: SourceId, chunk: ModelChunk, end: End) {
         self.now += Duration::from_millis(1);
         let wait = |milliseconds| Refusal::Busy(Duration::from_millis(milliseconds));
         self.handle(match end {
@@ -328,7 +335,7 @@ impl Caller {
         self.handle(Input::SourceJoined(LAST_SOURCE));
         self.handle(Input::SourceComplete(LAST_SOURCE));
         while !self.missing.is_empty() {
-            let of_last = |&(id, _): &(SourceId, u32)| id == LAST_SOURCE;
+            let of_last = |&(id, _): &(SourceId, ModelChunk)| id == LAST_SOURCE;
             if let Some((id, chunk)) = self.open.iter().copied().find(of_last) {
                 self.end(id, chunk, End::Received);
             } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubless_content::{CHUNK_SIZE, ChunkSet};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ModelChunk};
 use hubless_fetch::{Candidate, End, FileNumber, Input, PeerCommand};
 use hubless_scheduler::{Input as ChunkInput, Refusal};
 
@@ -24,8 +24,8 @@ pub(super) enum Request {
     /// What the peer has, from now on, and which others there are.
     Availability,
     List(FileNumber),
-    Chunk(u32),
-    Cancel(u32),
+    Chunk(ModelChunk),
+    Cancel(ModelChunk),
     Close,
 }
 
@@ -34,11 +34,11 @@ pub(super) enum Request {
 pub(super) enum Answer {
     Opened,
     Manifest,
-    Holds(Vec<u32>),
+    Holds(Vec<ModelChunk>),
     Peers(Vec<PeerIndex>),
     List(FileNumber),
     NoList(FileNumber),
-    NoChunk(u32),
+    NoChunk(ModelChunk),
     /// The connection ends.
     End(Ending),
 }
@@ -121,7 +121,7 @@ impl World {
             Answer::Holds(held) => {
                 let mut set = ChunkSet::empty(self.model.chunks);
                 held.iter().for_each(|&chunk| {
-                    set.insert(chunk);
+                    set.insert(chunk.0);
                 });
                 Input::Chunks(ChunkInput::SourceHas(source, set))
             }
@@ -155,10 +155,10 @@ impl World {
         &mut self,
         links: &[Link],
         by: PeerIndex,
-        chunks: &[u32],
+        chunks: &[ModelChunk],
         on_the_way: bool,
     ) {
-        let ranges: Vec<_> = chunks.iter().map(|&chunk| chunk..chunk + 1).collect();
+        let ranges: Vec<_> = chunks.iter().map(|&chunk| chunk..chunk.plus(1)).collect();
         for link in links {
             if self.peers[link.from].dialled.get(&link.source) != Some(&by) {
                 continue;
@@ -172,7 +172,7 @@ impl World {
         }
     }
 
-    pub(super) fn started(&mut self, link: Link, chunk: u32) {
+    pub(super) fn started(&mut self, link: Link, chunk: ModelChunk) {
         let Link { from: peer, source } = link;
         if let Some(&from) = self.peers[peer].dialled.get(&source)
             && !self.peers[from].gone
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    pub(super) fn chunk_came(&mut self, link: Link, chunk: u32, token: Token) {
+    pub(super) fn chunk_came(&mut self, link: Link, chunk: ModelChunk, token: Token) {
         let Link { from: peer, source } = link;
         let Some(&from) = self.peers[peer].dialled.get(&source) else {
             return;
@@ -275,7 +275,7 @@ impl World {
             return self.answer(to, link, Answer::End(Ending::Nothing));
         }
         peer.serving.accepted.insert(link, true);
-        let claimed: Vec<u32> = peer.holdings.claimed().collect();
+        let claimed: Vec<ModelChunk> = peer.holdings.claimed().collect();
         let others = self.peers[link.from].neighbours.iter().copied();
         let others = others.filter(|other| *other != to).collect();
         self.answer(to, link, Answer::Holds(claimed));
@@ -304,7 +304,7 @@ impl World {
 
     /// Sends the same to many, as one event for all that receive it at the same time: most events of
     /// a large swarm would be of this kind if each had its own.
-    fn inform(&mut self, by: PeerIndex, links: &[Link], chunks: &[u32], on_the_way: bool) {
+    fn inform(&mut self, by: PeerIndex, links: &[Link], chunks: &[ModelChunk], on_the_way: bool) {
         let mut rest = links;
         while let Some(&next) = rest.first() {
             let latency = self.latency(by, next.from);

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash, Manifest};
-use hubless_fetch::{Fetch, FetchArgs, FetchRequest, Planned, ReadRequest, SourceId};
+use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash, Manifest, ModelChunk};
+use hubless_fetch::{Fetch, FetchArgs, FetchRequest, FileNumber, Planned, ReadRequest, SourceId};
 use hubless_scheduler::Uploads;
 
 use super::{PeerIndex, PeerSpec, Purpose, holdings::Holdings};
@@ -54,11 +54,11 @@ pub(super) struct Serving {
     /// Peers whose connections are refused.
     pub(super) banned: BTreeSet<PeerIndex>,
     /// Chunks that others wait for.
-    pub(super) uploads: Uploads<Link, u32>,
+    pub(super) uploads: Uploads<Link, ModelChunk>,
     /// Whether a chunk is being sent.
     pub(super) is_sending: bool,
     /// Chunks gained since the last announcement.
-    pub(super) to_announce: Vec<u32>,
+    pub(super) to_announce: Vec<ModelChunk>,
 }
 
 impl Serving {
@@ -76,27 +76,37 @@ impl Serving {
 }
 
 /// A reader that reads from the beginning.
-#[derive(Default)]
 pub(super) struct Reader {
-    next: u32,
-    asked: u32,
+    next: ModelChunk,
+    asked: ModelChunk,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        let (next, asked) = (ModelChunk(0), ModelChunk(0));
+        Self { next, asked }
+    }
 }
 
 impl Reader {
     /// What it requests, now that these chunks are held; `None` if it has enough to read.
-    pub(super) fn read(&mut self, holdings: &Holdings, chunks: u32) -> Option<Range<u32>> {
-        while self.next < chunks && holdings.holds(self.next) {
-            self.next += 1;
+    pub(super) fn read(
+        &mut self,
+        holdings: &Holdings,
+        end: ModelChunk,
+    ) -> Option<Range<ModelChunk>> {
+        while self.next < end && holdings.holds(self.next) {
+            self.next = self.next.plus(1);
         }
-        let wants_more = self.next + READ_AHEAD / 2 >= self.asked && self.asked < chunks;
+        let wants_more = self.next.plus(READ_AHEAD / 2) >= self.asked && self.asked < end;
         wants_more.then(|| {
-            self.asked = chunks.min(self.next + READ_AHEAD);
+            self.asked = end.min(self.next.plus(READ_AHEAD));
             self.next..self.asked
         })
     }
 
-    pub(super) fn is_at_end(&self, chunks: u32) -> bool {
-        self.next >= chunks
+    pub(super) fn is_at_end(&self, end: ModelChunk) -> bool {
+        self.next >= end
     }
 }
 
@@ -108,13 +118,18 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// The end of its chunks.
+    pub(super) fn end(&self) -> ModelChunk {
+        ModelChunk(self.chunks)
+    }
+
     /// A read of these chunks.
-    pub(super) fn read(&self, chunks: &Range<u32>) -> ReadRequest {
-        let at = |chunk: u32| u64::from(chunk) * CHUNK_SIZE as u64;
+    pub(super) fn read(&self, chunks: &Range<ModelChunk>) -> ReadRequest {
+        let at = |chunk: ModelChunk| u64::from(chunk.0) * CHUNK_SIZE as u64;
         ReadRequest {
             file: self.file,
             bytes: at(chunks.start)..at(chunks.end),
-            next: at(chunks.start)..at(chunks.start + 1),
+            next: at(chunks.start)..at(chunks.start.plus(1)),
         }
     }
 }
@@ -154,10 +169,10 @@ impl Peer {
     }
 
     /// What the store lacks of these chunks.
-    pub(super) fn plan(&self, chunks: Range<u32>, model: &Model) -> Planned {
+    pub(super) fn plan(&self, chunks: Range<ModelChunk>, model: &Model) -> Planned {
         let mut missing = ChunkSet::empty(model.chunks);
-        for chunk in chunks.filter(|chunk| !self.holdings.holds(*chunk)) {
-            missing.insert(chunk);
+        for chunk in ModelChunk::each(chunks).filter(|chunk| !self.holdings.holds(*chunk)) {
+            missing.insert(chunk.0);
         }
         let has_list = self.holdings.has_list;
         Planned {
@@ -169,7 +184,7 @@ impl Peer {
             lists: if has_list || missing.is_empty() {
                 Vec::new()
             } else {
-                vec![0]
+                vec![FileNumber(0)]
             },
             missing,
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hubless_content::{CHUNK_SIZE, FileHash, Manifest, ManifestEntry};
+use hubless_content::{CHUNK_SIZE, FileHash, Manifest, ManifestEntry, ModelChunk};
 use hubless_fetch::{Input, Output, WalkEnded, WalkKey};
 
 use super::{
@@ -39,16 +39,16 @@ pub(super) enum Event {
     Inform {
         links: Vec<Link>,
         by: PeerIndex,
-        chunks: Vec<u32>,
+        chunks: Vec<ModelChunk>,
         on_the_way: bool,
     },
     Started {
         link: Link,
-        chunk: u32,
+        chunk: ModelChunk,
     },
     Chunk {
         link: Link,
-        chunk: u32,
+        chunk: ModelChunk,
         token: Token,
     },
     /// A peer sent the last byte of a chunk.
@@ -244,16 +244,17 @@ impl World {
             Output::StoreManifest(_) => {}
             Output::Plan(_) => {
                 self.peers[peer].holdings.has_manifest = true;
+                let start = ModelChunk(0);
                 let chunks = match &self.peers[peer].reader {
-                    None => 0..self.model.chunks,
-                    Some(_) => 0..0,
+                    None => start..self.model.end(),
+                    Some(_) => start..start,
                 };
                 let planned = self.peers[peer].plan(chunks, &self.model);
                 inputs.push_back(Input::Planned(planned));
                 inputs.extend(self.first_read(peer));
             }
             Output::PlanRead { file, request } => {
-                let at = |bytes: u64| (bytes / CHUNK_SIZE as u64) as u32;
+                let at = |bytes: u64| ModelChunk((bytes / CHUNK_SIZE as u64) as u32);
                 let chunks = at(request.bytes.start)..at(request.bytes.end);
                 inputs.push_back(Input::ReadPlanned {
                     file,
@@ -309,7 +310,7 @@ impl World {
         let Peer {
             reader, holdings, ..
         } = &mut self.peers[peer];
-        let chunks = reader.as_mut()?.read(holdings, self.model.chunks)?;
+        let chunks = reader.as_mut()?.read(holdings, self.model.end())?;
         Some(Input::ReadWanted(self.model.read(&chunks)))
     }
 
@@ -318,8 +319,8 @@ impl World {
         if let Some(input) = self.first_read(peer) {
             self.handle(peer, input);
         }
-        let chunks = self.model.chunks;
-        let is_at_end = |reader: &super::peer::Reader| reader.is_at_end(chunks);
+        let end = self.model.end();
+        let is_at_end = |reader: &super::peer::Reader| reader.is_at_end(end);
         if self.peers[peer].reader.as_ref().is_some_and(is_at_end) {
             self.handle(peer, Input::ReadersLeft);
         }

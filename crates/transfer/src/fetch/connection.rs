@@ -21,7 +21,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use hubless_content::FileHash;
+use hubless_content::{FileHash, ModelChunk};
 use hubless_fetch::{Availability, Dial, End, Layout, PeerCommand, SourceId, Target};
 use hubless_network::{
     Carrier, Exchange, ExchangeError, Incoming, Multiaddr, PeerId, RequestSender, ResponseReceiver,
@@ -197,7 +197,7 @@ async fn begin(commands: &mut mpsc::Receiver<PeerCommand>) -> Result<Arc<Layout>
 
 /// A request that is not answered to its end yet.
 enum OpenRequest {
-    Chunk(u32),
+    Chunk(ModelChunk),
     Availability(Availability),
     List(ListInProgress),
     Digests(DigestAsk),
@@ -211,9 +211,9 @@ struct Open {
     next_id: u64,
     requests: HashMap<u64, OpenRequest>,
     /// The open request for each chunk.
-    chunks: HashMap<u32, u64>,
+    chunks: HashMap<ModelChunk, u64>,
     /// Requests that were cancelled, but may have been answered before the peer received that.
-    cancelled: VecDeque<(u64, u32)>,
+    cancelled: VecDeque<(u64, ModelChunk)>,
 }
 
 impl Open {
@@ -247,7 +247,7 @@ impl Open {
     }
 
     /// Forgets the request for a chunk, whose answer may come all the same; returns its id.
-    fn cancel_chunk(&mut self, chunk: u32) -> Option<u64> {
+    fn cancel_chunk(&mut self, chunk: ModelChunk) -> Option<u64> {
         let id = self.chunks.remove(&chunk)?;
         self.requests.remove(&id);
         self.cancelled.push_back((id, chunk));
@@ -258,7 +258,7 @@ impl Open {
     }
 
     /// The chunk of a cancelled request.
-    fn cancelled_chunk(&self, id: u64) -> Option<u32> {
+    fn cancelled_chunk(&self, id: u64) -> Option<ModelChunk> {
         let mut cancelled = self.cancelled.iter();
         let (_, chunk) = cancelled.find(|(cancelled, _)| *cancelled == id)?;
         Some(*chunk)

@@ -29,7 +29,7 @@ pub(super) async fn fill(
     let mut filling = Filling {
         external,
         size,
-        next: 0,
+        next: ChunkIndex(0),
         begun: false,
         alone: false,
     };
@@ -49,7 +49,7 @@ struct Filling {
     external: ExternalChunks,
     size: u64,
     /// The first chunk that was not checked.
-    next: u32,
+    next: ChunkIndex,
     begun: bool,
     /// Peers are asked for all that is left: the upstream sends no more.
     alone: bool,
@@ -61,10 +61,10 @@ impl Filling {
             self.begun = true;
             self.external.ask_peers_for_the_end().await;
         }
-        let end = self.whole_chunks(body.written());
+        let end = self.end_of_whole_chunks(body.written());
         while self.next < end {
-            let chunks = self.next..end.min(self.next.saturating_add(CHUNKS_AT_ONCE));
-            self.next = chunks.end;
+            let next = ChunkIndex(self.next.0.saturating_add(CHUNKS_AT_ONCE)).min(end);
+            let chunks = std::mem::replace(&mut self.next, next)..next;
             for chunk in self.external.missing(chunks).await? {
                 self.give(chunk, body).await?;
             }
@@ -86,10 +86,12 @@ impl Filling {
         }
     }
 
-    fn whole_chunks(&self, bytes: u64) -> u32 {
-        if bytes == self.size {
-            return chunk_count(self.size);
-        }
-        u32::try_from(bytes / CHUNK_SIZE as u64).unwrap_or(u32::MAX)
+    /// The first chunk that is not whole among so many bytes.
+    fn end_of_whole_chunks(&self, bytes: u64) -> ChunkIndex {
+        ChunkIndex(if bytes == self.size {
+            chunk_count(self.size)
+        } else {
+            u32::try_from(bytes / CHUNK_SIZE as u64).unwrap_or(u32::MAX)
+        })
     }
 }

@@ -2,18 +2,18 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use hubless_content::{CHUNK_SIZE, ChunkSet};
+use hubless_content::{CHUNK_SIZE, ChunkSet, ModelChunk};
 use hubless_scheduler::Input as SchedulerInput;
 
-use super::fixture::World;
-use crate::{End, FetchRequest, Input, Output, PeerCommand, Stage};
+use super::fixture::{FILE, World};
+use crate::{End, FetchRequest, FileNumber, Input, Output, PeerCommand, Stage};
 
 #[test]
 fn chunks_of_a_file_are_requested_when_its_list_is_proven() {
     let mut world = World::fetching(&[3]);
     let source = world.complete_source(1);
     world.take();
-    world.handle(Input::ListStored(0));
+    world.handle(Input::ListStored(FILE));
     let mut requested = world.requests(source);
     requested.sort_unstable();
     assert_eq!(requested, [0, 1, 2]);
@@ -23,30 +23,26 @@ fn chunks_of_a_file_are_requested_when_its_list_is_proven() {
 fn a_list_that_one_source_refuses_is_asked_of_another() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::RequestList(0)));
+    assert!(world.commands(first).contains(&PeerCommand::RequestList(FILE)));
     let second = world.connect(2);
-    assert!(
-        !world
-            .commands(second)
-            .contains(&PeerCommand::RequestList(0))
-    );
-    world.handle(Input::ListRefused(first, 0));
-    assert_eq!(world.commands(second), [PeerCommand::RequestList(0)]);
+    assert!(!world.commands(second).contains(&PeerCommand::RequestList(FILE)));
+    world.handle(Input::ListRefused(first, FILE));
+    assert_eq!(world.commands(second), [PeerCommand::RequestList(FILE)]);
 }
 
 #[test]
 fn a_source_that_is_silent_about_a_list_loses_it_after_ten_seconds() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::RequestList(0)));
+    assert!(world.commands(first).contains(&PeerCommand::RequestList(FILE)));
     let second = world.connect(2);
     world.take();
     world.sleep(Duration::from_secs(10));
     assert_eq!(world.commands(second), []);
     world.sleep(Duration::from_secs(2));
     let outputs = world.take();
-    let cancel = Output::Send(first, PeerCommand::CancelList(0));
-    let ask = Output::Send(second, PeerCommand::RequestList(0));
+    let cancel = Output::Send(first, PeerCommand::CancelList(FILE));
+    let ask = Output::Send(second, PeerCommand::RequestList(FILE));
     assert!(
         outputs.contains(&cancel) && outputs.contains(&ask),
         "{outputs:?}"
@@ -57,11 +53,11 @@ fn a_source_that_is_silent_about_a_list_loses_it_after_ten_seconds() {
 fn the_list_of_a_source_that_left_is_asked_of_another() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::RequestList(0)));
+    assert!(world.commands(first).contains(&PeerCommand::RequestList(FILE)));
     let second = world.connect(2);
     world.take();
     world.end(first, End::Gone);
-    assert_eq!(world.commands(second), [PeerCommand::RequestList(0)]);
+    assert_eq!(world.commands(second), [PeerCommand::RequestList(FILE)]);
 }
 
 #[test]
@@ -97,7 +93,7 @@ fn a_list_without_chunks_keeps_the_fetch_open() {
         !world.has_finished(),
         "the list of the other file is missing"
     );
-    world.handle(Input::ListStored(1));
+    world.handle(Input::ListStored(FileNumber(1)));
     world.receive(source, 1);
     world.receive(source, 2);
     world.finish().unwrap();
@@ -124,7 +120,10 @@ fn a_request_that_a_connection_cannot_take_is_made_elsewhere() {
     assert_eq!(world.requests(first), [0]);
     let second = world.complete_source(2);
     world.take();
-    world.handle(Input::Undelivered(first, PeerCommand::Request(0)));
+    world.handle(Input::Undelivered(
+        first,
+        PeerCommand::Request(ModelChunk(0)),
+    ));
     assert_eq!(world.requests(second), [0]);
 }
 
@@ -214,7 +213,7 @@ fn a_source_with_nothing_is_no_holder_and_one_with_a_chunk_is() {
     let empty = ChunkSet::empty(2);
     world.handle(Input::Chunks(SchedulerInput::SourceHas(source, empty)));
     assert_eq!(world.fetch.outlook(world.now).holders, 0);
-    let gained = SchedulerInput::SourceGained(source, std::iter::once(0..1).collect());
+    let gained = SchedulerInput::SourceGained(source, vec![ModelChunk(0)..ModelChunk(1)]);
     world.handle(Input::Chunks(gained));
     assert_eq!(world.fetch.outlook(world.now).holders, 1);
     assert_eq!(world.requests(source), [0]);
@@ -226,10 +225,10 @@ fn a_chunk_from_elsewhere_is_cancelled_at_its_source_and_counts_as_held() {
     let source = world.complete_source(1);
     assert_eq!(world.requests(source).len(), 2);
     world.handle(Input::External {
-        chunk: 1,
+        chunk: ModelChunk(1),
         bytes: CHUNK_SIZE as u32,
     });
-    assert_eq!(world.commands(source), [PeerCommand::Cancel(1)]);
+    assert_eq!(world.commands(source), [PeerCommand::Cancel(ModelChunk(1))]);
     assert_eq!(
         world.fetch.progress(world.now).bytes_missing,
         CHUNK_SIZE as u64
@@ -242,7 +241,7 @@ fn a_chunk_from_elsewhere_is_cancelled_at_its_source_and_counts_as_held() {
 #[test]
 fn a_second_connection_of_a_peer_that_ends_leaves_the_first_one_alone() {
     let mut world = World::fetching(&[1000]);
-    world.handle(Input::ListStored(0));
+    world.handle(Input::ListStored(FILE));
     let first = world.complete_source(1);
     // Each answer takes 200 ms and comes 5 ms after the one before: one connection does not fill the
     // path.
@@ -254,7 +253,7 @@ fn a_second_connection_of_a_peer_that_ends_leaves_the_first_one_alone() {
             match output {
                 Output::Send(to, PeerCommand::Request(chunk)) if to == first => {
                     let after_last = answers.back().map_or(world.now, |(at, _)| *at + between);
-                    answers.push_back(((world.now + answer_time).max(after_last), chunk));
+                    answers.push_back(((world.now + answer_time).max(after_last), chunk.0));
                 }
                 Output::Connect(source, dial) => {
                     assert_eq!(dial.peer, 1, "the same peer");

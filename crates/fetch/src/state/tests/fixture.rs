@@ -1,13 +1,15 @@
 //! A fetch with a hand-driven world: peers are numbers, addresses too.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
-use hubless_content::{CHUNK_SIZE, ChunkSet, ContentHash, FileHash, Manifest, ManifestEntry};
+use hubless_content::{
+    CHUNK_SIZE, ChunkSet, ContentHash, FileHash, Manifest, ManifestEntry, ModelChunk,
+};
 use hubless_scheduler::{Input as SchedulerInput, SourceId};
 
 use crate::{
-    Candidate, End, Fetch, FetchArgs, FetchError, FetchRequest, Finished, Input, Layout, Output,
-    PeerCommand, Planned, WalkEnded, WalkKey,
+    Candidate, End, Fetch, FetchArgs, FetchError, FetchRequest, FileNumber, Finished, Input,
+    Layout, Output, PeerCommand, Planned, WalkEnded, WalkKey,
 };
 
 pub(super) type Peer = u32;
@@ -15,6 +17,9 @@ pub(super) type Out = Output<Peer, u32>;
 
 /// This node.
 pub(super) const OWN: Peer = 0;
+
+/// The first file of a model.
+pub(super) const FILE: FileNumber = FileNumber(0);
 
 /// How long the fetches here wait without progress.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -177,9 +182,10 @@ impl World {
         let mut lists = Vec::new();
         let mut missing = ChunkSet::empty(layout.chunks());
         for file in layout.wanted() {
-            missing.insert_range(layout.range(file));
-            if layout.range(file).len() <= 1 {
-                wanted_now.insert_range(layout.range(file));
+            let Range { start, end } = layout.range(file);
+            missing.insert_range(start.0..end.0);
+            if end <= start.plus(1) {
+                wanted_now.insert_range(start.0..end.0);
             } else {
                 lists.push(file);
             }
@@ -228,12 +234,13 @@ impl World {
     pub(super) fn receive(&mut self, source: SourceId, chunk: u32) {
         self.handle(Input::Chunks(SchedulerInput::Received {
             source,
-            chunk,
+            chunk: ModelChunk(chunk),
             bytes: CHUNK_SIZE as u32,
         }));
     }
 
     pub(super) fn receive_wrong(&mut self, source: SourceId, chunk: u32) {
+        let chunk = ModelChunk(chunk);
         self.handle(Input::Chunks(SchedulerInput::Wrong { source, chunk }));
     }
 
@@ -251,7 +258,7 @@ impl World {
     pub(super) fn requests(&mut self, source: SourceId) -> Vec<u32> {
         let commands = self.commands(source).into_iter();
         let requests = commands.filter_map(|command| match command {
-            PeerCommand::Request(chunk) => Some(chunk),
+            PeerCommand::Request(chunk) => Some(chunk.0),
             _ => None,
         });
         requests.collect()

@@ -6,8 +6,8 @@ use hubless_content::{FileHash, ManifestEntry, ManifestError};
 
 use super::fixture::{OWN, World};
 use crate::{
-    BadManifest, Candidate, End, FetchError, FetchRequest, Input, Output, PeerCommand, Stage,
-    WalkKey,
+    BadManifest, Candidate, End, FetchError, FetchRequest, FileNumber, Input, Output, PeerCommand,
+    Stage, WalkKey,
 };
 
 #[test]
@@ -77,7 +77,7 @@ fn a_proven_manifest_is_stored_and_planned_and_then_every_source_begins() {
     world.handle(Input::Planned(crate::Planned {
         wanted_now: hubless_content::ChunkSet::empty(4),
         missing: hubless_content::ChunkSet::full(4),
-        lists: vec![1],
+        lists: vec![FileNumber(1)],
     }));
     let outputs = world.take();
     for source in [first, second, third] {
@@ -142,11 +142,11 @@ fn only_a_plan_asks_no_peer_for_chunks_and_stores_nothing() {
     let manifest = world.manifest.clone();
     world.handle(Input::Manifest(Ok(manifest)));
     let layout = world.planned_layout();
-    assert_eq!(layout.wanted().collect::<Vec<_>>(), [1]);
+    assert_eq!(layout.wanted().collect::<Vec<_>>(), [FileNumber(1)]);
     world.handle(Input::Planned(crate::Planned {
         wanted_now: hubless_content::ChunkSet::empty(3),
         missing: hubless_content::ChunkSet::full(3),
-        lists: vec![1],
+        lists: vec![FileNumber(1)],
     }));
     let outputs = world.take();
     assert!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash};
 
-use super::fixture::{PATIENCE, World};
+use super::fixture::{FILE, PATIENCE, World};
 use crate::{FetchError, FetchRequest, Input, Output, PeerCommand, Planned, ReadRequest};
 
 const CHUNK: u64 = CHUNK_SIZE as u64;
@@ -96,10 +96,10 @@ fn the_list_of_a_file_is_asked_for_once_for_two_readers() {
     let mut lists = 0;
     world.handle(Input::Connected(source));
     for output in world.take() {
-        lists += usize::from(output == Output::Send(source, PeerCommand::RequestList(0)));
+        lists += usize::from(output == Output::Send(source, PeerCommand::RequestList(FILE)));
     }
     assert!(lists <= 1);
-    world.handle(Input::ListStored(0));
+    world.handle(Input::ListStored(FILE));
     world.handle(Input::Chunks(hubless_scheduler::Input::SourceComplete(
         source,
     )));

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use hubless_content::chunk_count;
+use hubless_content::{ModelChunk, chunk_count};
 use hubless_fetch::{Availability, End, FileNumber};
 use hubless_network::ResponseFrame;
 use hubless_scheduler::{Input as ChunkInput, Refusal};
@@ -52,7 +52,7 @@ impl Connection {
 
     async fn chunk_answered(
         &mut self,
-        chunk: u32,
+        chunk: ModelChunk,
         answer: Response,
         payload: Bytes,
     ) -> Result<(), End> {

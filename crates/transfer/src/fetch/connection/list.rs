@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn pages_that_cannot_be_are_refused() {
-        let mut list = ListInProgress::new(0, 3);
+        let mut list = ListInProgress::new(FileNumber(0), 3);
         assert_eq!(list.take(&[]), None);
         assert_eq!(list.take(&[0; 33]), None);
         assert_eq!(list.take(&[0; 128]), None, "more than there are");

@@ -1,7 +1,7 @@
 //! Proving and storing, beside the reading of what comes next.
 
 use bytes::Bytes;
-use hubless_content::ChunkList;
+use hubless_content::{ChunkList, ModelChunk};
 use hubless_fetch::{End, FileNumber, Layout};
 use hubless_scheduler::Input as ChunkInput;
 use hubless_store::StoreError;
@@ -12,9 +12,17 @@ use crate::{fetches::Fetches, serve::Gain};
 
 /// How storing something went.
 pub(in crate::fetch) enum Stored {
-    Right { chunk: u32, bytes: u32 },
-    Wrong { chunk: u32 },
-    Failed { chunk: u32, error: StoreError },
+    Right {
+        chunk: ModelChunk,
+        bytes: u32,
+    },
+    Wrong {
+        chunk: ModelChunk,
+    },
+    Failed {
+        chunk: ModelChunk,
+        error: StoreError,
+    },
     Aborted,
     List(FileNumber),
     WrongList,
@@ -22,7 +30,7 @@ pub(in crate::fetch) enum Stored {
 
 impl Connection {
     /// Verifies and stores a chunk, beside the reading of the next ones.
-    pub(super) fn store(&mut self, chunk: u32, file: FileNumber, payload: Bytes) {
+    pub(super) fn store(&mut self, chunk: ModelChunk, file: FileNumber, payload: Bytes) {
         let (fetches, layout) = (self.shared.fetches.clone(), self.layout.clone());
         self.storing.push(Box::pin(async move {
             let blocking = fetches.cx.blocking.clone();
@@ -63,7 +71,7 @@ impl Connection {
     }
 
     /// Asks the peer to read a chunk again: its disk may be damaged.
-    async fn report_wrong(&mut self, chunk: u32) -> Result<(), End> {
+    async fn report_wrong(&mut self, chunk: ModelChunk) -> Result<(), End> {
         let Some((file, index)) = self.layout.place(chunk) else {
             return Ok(());
         };
@@ -90,7 +98,7 @@ impl Connection {
 pub(in crate::fetch) fn put(
     fetches: &Fetches,
     layout: &Layout,
-    chunk: u32,
+    chunk: ModelChunk,
     file: FileNumber,
     payload: Bytes,
 ) -> Stored {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hubless_content::{ChunkIndex, ChunkList, ChunkSet, ContentHash};
+use hubless_content::{ChunkIndex, ChunkList, ChunkSet, ContentHash, chunk_count};
 use hubless_fetch::{FileNumber, Layout, Planned, WantedBytes};
 use hubless_store::{Store, StoreError};
 
@@ -71,18 +71,17 @@ fn plan_file(
         }
         _ => None,
     };
-    let chunks = layout.range(file);
-    let first = chunks.start;
     let is_held = |index: &ChunkIndex| held.as_ref().is_some_and(|held| held.contains(index.0));
-    let missing = chunks
-        .map(|chunk| ChunkIndex(chunk - first))
+    let missing = (0..chunk_count(entry.size))
+        .map(ChunkIndex)
         .filter(|index| bytes.include(*index) && !is_held(index));
     let mut any = false;
     for index in missing {
         any = true;
-        planned.missing.insert(first + index.0);
+        let chunk = layout.chunk(file, index);
+        planned.missing.insert(chunk.0);
         if list.is_some() {
-            planned.wanted_now.insert(first + index.0);
+            planned.wanted_now.insert(chunk.0);
         }
     }
     match list {

@@ -6,8 +6,8 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use hubless_content::ChunkIndex;
-use hubless_fetch::Layout;
+use hubless_content::{ChunkIndex, ModelChunk};
+use hubless_fetch::{FileNumber, Layout};
 use hubless_store::StoreError;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 const PARTS: u32 = 16;
 
 /// The only file of a fetch of one.
-const FILE: usize = 0;
+const FILE: FileNumber = FileNumber(0);
 
 /// Where a fetch of one file takes chunks from elsewhere.
 #[derive(Clone)]
@@ -48,17 +48,19 @@ impl ExternalChunks {
     /// Asks peers for the end of the file first, since its beginning comes from elsewhere.
     pub async fn ask_peers_for_the_end(&self) {
         let Some(layout) = self.layout() else { return };
-        let chunks = layout.chunks();
-        let part = chunks.div_ceil(PARTS).max(1);
-        for start in (0..chunks).step_by(part as usize) {
-            self.prioritize(start..chunks.min(start + part)).await;
+        let part = layout.chunks().div_ceil(PARTS).max(1);
+        let chunks = layout.range(FILE);
+        for start in ModelChunk::each(chunks.clone()).step_by(part as usize) {
+            let end = start.plus(part).min(chunks.end);
+            self.prioritize(start..end).await;
         }
     }
 
     /// Asks peers for what follows this chunk first.
-    pub async fn ask_peers_from(&self, chunk: u32) {
+    pub async fn ask_peers_from(&self, index: ChunkIndex) {
         if let Some(layout) = self.layout() {
-            self.prioritize(chunk..layout.chunks()).await;
+            let first = layout.chunk(FILE, index);
+            self.prioritize(first..layout.range(FILE).end).await;
         }
     }
 
@@ -66,7 +68,7 @@ impl ExternalChunks {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn missing(&self, chunks: Range<u32>) -> Result<Vec<ChunkIndex>, Failure> {
+    pub async fn missing(&self, chunks: Range<ChunkIndex>) -> Result<Vec<ChunkIndex>, Failure> {
         let Some(layout) = self.layout() else {
             return Ok(Vec::new());
         };
@@ -79,7 +81,8 @@ impl ExternalChunks {
             .run(move || store.held(file))
             .await??;
         let is_missing = |chunk: &u32| !held.as_ref().is_some_and(|held| held.contains(*chunk));
-        Ok(chunks.filter(is_missing).map(ChunkIndex).collect())
+        let numbers = chunks.start.0..chunks.end.0;
+        Ok(numbers.filter(is_missing).map(ChunkIndex).collect())
     }
 
     /// Takes the bytes that `read` returns for a chunk, if they are right.
@@ -95,7 +98,8 @@ impl ExternalChunks {
             return Ok(PutOutcome::Held);
         };
         let fetches = self.0.fetches.clone();
-        let store = move || Ok(put(&fetches, &layout, index.0, FILE, read()?));
+        let chunk = layout.chunk(FILE, index);
+        let store = move || Ok(put(&fetches, &layout, chunk, FILE, read()?));
         let stored: Result<Stored, StoreError> = self.0.fetches.cx.blocking.run(store).await?;
         match stored? {
             Stored::Right { chunk, bytes } => {
@@ -113,7 +117,7 @@ impl ExternalChunks {
         layout.filter(|layout| layout.list(FILE).is_some())
     }
 
-    async fn prioritize(&self, chunks: Range<u32>) {
+    async fn prioritize(&self, chunks: Range<ModelChunk>) {
         self.report(Input::Prioritize(chunks)).await;
     }
 
