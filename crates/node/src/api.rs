@@ -11,11 +11,15 @@ pub use hubless_repos::names::{
     NameDetails, NameRef, NameRevision, NameSet, Named, Names, ResolvedName, RevisionRemoved,
 };
 pub use hubless_transfer::{
-    Failure, FailureKind, Remedy, Stall, State, Subject, Transfer, TransferSource,
+    Stall, State, Subject, Transfer, TransferSource,
     fetch::{Swarm, SwarmMember},
 };
 
-pub use crate::requests::*;
+pub use crate::{
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
+    requests::*,
+};
 
 /// An event of the running work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use hubless_repos::Repos;
 use hubless_store::{Store, StoreOptions};
 use hubless_sync::lock;
 use hubless_transfer::{
-    Blocking, Context, Digester, Fetches, KnownPeers, Service, Withheld, sentence,
+    Blocking, Context, Digester, Fetches, KnownPeers, Service, Withheld, text::sentence,
 };
 use hubless_upstream::Upstream;
 use tokio::sync::OnceCell;
@@ -169,7 +169,7 @@ impl Core {
     /// # Errors
     /// If this process did not join one.
     pub(crate) fn network(&self) -> Result<&Network, Failure> {
-        self.cx.network()
+        Ok(self.cx.network()?)
     }
 
     /// Changes a limit, with immediate effect.

@@ -32,6 +32,7 @@ mod host;
 mod metrics;
 mod node;
 mod records;
+mod remedy;
 mod repairing;
 mod replies;
 mod requests;

@@ -5,7 +5,10 @@ use hubless_transfer::ProgressSink;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::api::{Event, Failure, FailureKind, Remedy};
+use crate::{
+    api::{Event, Failure, FailureKind, Remedy},
+    failure::interrupted,
+};
 
 /// Queued updates. Data pieces are at most a chunk, so this is 4 MiB.
 const UPDATES_MAX: usize = 16;
@@ -113,7 +116,7 @@ impl ReplySink {
     /// If the caller left.
     pub(crate) async fn forward(&self, update: Update) -> Result<(), Failure> {
         let sent = self.updates.send(Some(update)).await;
-        sent.map_err(|_| hubless_transfer::interrupted())
+        sent.map_err(|_| interrupted())
     }
 
     /// The sink for a fetch's progress, until the caller leaves.

@@ -16,7 +16,7 @@ use hubless_content::{
 };
 use hubless_store::{Digests, Store, StoreError};
 use hubless_transfer::{
-    Failure,
+    TransferError,
     fetch::{SharedFetch, StoredStream},
     is_text,
 };
@@ -423,7 +423,7 @@ fn known(store: &Store, file: FileHash, claimed: Option<Named>) -> Result<Known,
     })
 }
 
-async fn read_to_end(mut stream: StoredStream) -> Result<(), Failure> {
+async fn read_to_end(mut stream: StoredStream) -> Result<(), TransferError> {
     while stream.next().await?.is_some() {}
     Ok(())
 }

@@ -32,8 +32,8 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use hubless_content::{ContentHash, FileHash};
 pub use hubless_store::{PastCommit, Repo, RepoOrigin};
-use hubless_transfer::{Digester, Failure, FailureKind, Fetches, Remedy, fetch::StoredStream};
-pub use hubless_upstream::{Caller, RepoError};
+use hubless_transfer::{Digester, Fetches, fetch::StoredStream};
+pub use hubless_upstream::{Caller, Cause, RepoError};
 
 use self::resolve::is_restricted;
 pub use self::{
@@ -158,8 +158,8 @@ impl Repos {
 
 /// The error for a file of another hub, if no upstream is configured.
 fn not_here(file: &RepoFile) -> RepoError {
-    let message = format!("{:?} is not here, and no upstream is asked", file.path);
+    let path = file.path.clone();
     RepoError::Unavailable {
-        failure: Failure::new(FailureKind::NotFound, message).remedy(Remedy::NameUpstream),
+        cause: Cause::NoUpstream { path },
     }
 }

@@ -1,14 +1,15 @@
 //! Names: give content a name, list, show and remove names.
 
+mod error;
 mod types;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{IndexError, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
-use hubless_transfer::{Blocking, Failure, FailureKind, Remedy};
+use hubless_transfer::Blocking;
 
-pub use self::types::*;
+pub use self::{error::NameError, types::*};
 use super::{Caller, RepoError, Repos, resolve::commit_of};
 
 /// Limit of names in one list; a search finds more.
@@ -23,7 +24,7 @@ impl Repos {
     ///
     /// # Errors
     /// If the name is that of a hub, the message is too long, or the store fails.
-    pub async fn set_name(&self, request: NameSet) -> Result<Named, Failure> {
+    pub async fn set_name(&self, request: NameSet) -> Result<Named, NameError> {
         let cx = &self.fetches.cx;
         let store = cx.store.clone();
         let named = cx.blocking.run(move || put(&store, &request)).await??;
@@ -35,7 +36,7 @@ impl Repos {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn list_names(&self) -> Result<Names, Failure> {
+    pub async fn list_names(&self) -> Result<Names, NameError> {
         let names = self.store(names).await?;
         Ok(Names { names })
     }
@@ -44,7 +45,7 @@ impl Repos {
     ///
     /// # Errors
     /// If the name is not known here, or the store fails.
-    pub async fn show_name(&self, repo: RepoId) -> Result<NameDetails, Failure> {
+    pub async fn show_name(&self, repo: RepoId) -> Result<NameDetails, NameError> {
         let known = self.held_repo(&repo).await?.ok_or_else(|| unknown(&repo))?;
         let id = known.id.clone();
         let (refs, revisions) = self.store(move |store| all_of(store, &id)).await?;
@@ -60,7 +61,7 @@ impl Repos {
     ///
     /// # Errors
     /// If it is not known here, or the store fails.
-    pub async fn remove_name(&self, repo: RepoId, name: Option<RefName>) -> Result<(), Failure> {
+    pub async fn remove_name(&self, repo: RepoId, name: Option<RefName>) -> Result<(), NameError> {
         let (id, refs) = (repo.clone(), name.clone());
         let remove = move |store: &Store| match refs {
             None => store.remove_repo(&id),
@@ -78,10 +79,7 @@ impl Repos {
             return Ok(());
         }
         Err(match name {
-            Some(name) => {
-                let message = format!("{repo} has no {name}");
-                Failure::new(FailureKind::NotFound, message).remedy(Remedy::ShowName { name: None })
-            }
+            Some(name) => NameError::NoRef { repo, name },
             None => unknown(&repo),
         })
     }
@@ -94,7 +92,7 @@ impl Repos {
         &self,
         repo: RepoId,
         revision: String,
-    ) -> Result<RevisionRemoved, Failure> {
+    ) -> Result<RevisionRemoved, NameError> {
         let cx = &self.fetches.cx;
         let store = cx.store.clone();
         let forget = move || forget_content(&store, &repo, &revision);
@@ -111,21 +109,22 @@ impl Repos {
         &self,
         repo: RepoId,
         revision: &str,
-    ) -> Result<ResolvedName, Failure> {
+    ) -> Result<ResolvedName, NameError> {
         let resolved = self.resolve(&repo, revision, &Caller::default()).await;
         let resolved = resolved.map_err(|error| match error {
             RepoError::NoRepo => match &self.upstream {
                 None => unknown(&repo),
-                Some(upstream) => {
-                    let message = format!("neither this node nor {} has {repo}", upstream.name());
-                    Failure::new(FailureKind::NotFound, message).remedy(Remedy::CheckName)
-                }
+                Some(upstream) => NameError::Nowhere {
+                    repo: repo.clone(),
+                    upstream: upstream.name(),
+                },
             },
             error => error.into(),
         })?;
-        let hash = resolved.revision.tree.content_hash().ok_or_else(|| {
-            let message = format!("the content hash of {repo}@{revision} is not known yet");
-            Failure::new(FailureKind::NotFound, message).remedy(Remedy::DownloadOnce)
+        let hash = resolved.revision.tree.content_hash();
+        let hash = hash.ok_or_else(|| NameError::NoHash {
+            repo,
+            revision: revision.to_owned(),
         })?;
         Ok(ResolvedName {
             kind: resolved.repo.id.kind(),
@@ -137,20 +136,22 @@ impl Repos {
 }
 
 /// Appends a revision to a branch, after whichever revision is the last at the time of writing.
-fn put(store: &Store, request: &NameSet) -> Result<Named, Failure> {
+fn put(store: &Store, request: &NameSet) -> Result<Named, NameError> {
     for _ in 0..TRIES_MAX {
         if let Some(named) = put_if_unmoved(store, request)? {
             return Ok(named);
         }
     }
-    let message = format!("{}@{} keeps moving", request.repo, request.branch.short());
-    Err(Failure::new(FailureKind::Busy, message).remedy(Remedy::TryAgain))
+    Err(NameError::KeepsMoving {
+        repo: request.repo.clone(),
+        branch: request.branch.clone(),
+    })
 }
 
 /// Appends a revision to a branch; `None` if another writer moved the branch meanwhile. A branch
 /// that has the content already keeps its revision, so that naming the same content again changes
 /// nothing.
-fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Failure> {
+fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, NameError> {
     let NameSet {
         repo,
         branch,
@@ -161,8 +162,7 @@ fn put_if_unmoved(store: &Store, request: &NameSet) -> Result<Option<Named>, Fai
     let known = store.repo(repo)?;
     refuse_others(known.as_ref())?;
     if known.is_none() && repo.namespace().is_none() {
-        let message = format!("{:?} has no ORG/ before the name", repo.id());
-        return Err(Failure::new(FailureKind::Usage, message).remedy(Remedy::WriteOrgName));
+        return Err(NameError::NoOrg { repo: repo.clone() });
     }
     let head = store.get_ref(repo, branch)?;
     let last = match head {
@@ -226,7 +226,7 @@ fn ref_changes(request: &NameSet, to: CommitId, seen: Option<CommitId>) -> Vec<R
 }
 
 /// Refuses a name that belongs to a hub.
-fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
+fn refuse_others(known: Option<&Repo>) -> Result<(), NameError> {
     let Some(Repo {
         id,
         origin: RepoOrigin::Upstream(hub),
@@ -235,15 +235,17 @@ fn refuse_others(known: Option<&Repo>) -> Result<(), Failure> {
     else {
         return Ok(());
     };
-    let message = format!("{id} is a repo of {hub}");
-    Err(Failure::new(FailureKind::Denied, message).remedy(Remedy::OtherName))
+    Err(NameError::OfHub {
+        repo: id.clone(),
+        hub: hub.clone(),
+    })
 }
 
 /// The revision after `head`, and its id.
 fn next_revision(
     request: &NameSet,
     head: Option<CommitId>,
-) -> Result<(CommitId, Revision), Failure> {
+) -> Result<(CommitId, Revision), NameError> {
     let title = match head {
         None => "initial commit",
         Some(_) => "Update",
@@ -256,9 +258,7 @@ fn next_revision(
         message: String::new(),
         author: String::new(),
     };
-    let commit = revision.commit_id().map_err(|error| {
-        Failure::new(FailureKind::Usage, error.to_string()).remedy(Remedy::ShorterMessage)
-    })?;
+    let commit = revision.commit_id().map_err(NameError::Message)?;
     Ok((commit, revision))
 }
 
@@ -346,18 +346,20 @@ fn forget_content(
     store: &Store,
     repo: &RepoId,
     revision: &str,
-) -> Result<RevisionRemoved, Failure> {
+) -> Result<RevisionRemoved, NameError> {
     let known = store.repo(repo)?.ok_or_else(|| unknown(repo))?;
-    let no_revision = || {
-        let message = format!("{repo} has no revision {revision:?}");
-        Failure::new(FailureKind::NotFound, message).remedy(Remedy::ShowName {
-            name: Some(repo.clone()),
-        })
+    let no_revision = || NameError::NoRevision {
+        repo: repo.clone(),
+        revision: revision.to_owned(),
     };
     let commit = commit_of(store, &known.id, revision)?.ok_or_else(no_revision)?;
     match store.remove_content(&known.id, commit) {
         Err(StoreError::Index(IndexError::RefLeadsThere { name, .. })) => {
-            return Err(led_to(repo, commit, &name));
+            return Err(NameError::LeadsThere {
+                repo: repo.clone(),
+                of: name,
+                commit,
+            });
         }
         removed => removed?,
     }
@@ -366,16 +368,6 @@ fn forget_content(
     Ok(RevisionRemoved { commit, hash })
 }
 
-/// The failure to remove the content of a revision that a ref points to.
-fn led_to(repo: &RepoId, commit: CommitId, name: &RefName) -> Failure {
-    let message = format!("{name} of {repo} leads to revision {commit}");
-    Failure::new(FailureKind::Usage, message).remedy(Remedy::MoveRef {
-        name: repo.clone(),
-        of: name.clone(),
-    })
-}
-
-fn unknown(repo: &RepoId) -> Failure {
-    let message = format!("this node does not know the name {repo}");
-    Failure::new(FailureKind::NotFound, message).remedy(Remedy::AskForHash)
+fn unknown(repo: &RepoId) -> NameError {
+    NameError::Unknown { repo: repo.clone() }
 }

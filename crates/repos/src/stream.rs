@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use hubless_transfer::{Failure, Fetches, fetch::StoredStream};
+use hubless_transfer::{Fetches, TransferError, fetch::StoredStream};
 use hubless_upstream::{
     Body, Origin, PullError, Pulled, PulledStream, RepoError, Upstream, UpstreamError,
 };
@@ -32,7 +32,7 @@ enum Source {
 
 /// Why a source gives no more.
 enum SourceError {
-    Stored(Failure),
+    Stored(TransferError),
     Pulled(Arc<PullError>),
     Passed(UpstreamError),
 }
@@ -40,9 +40,9 @@ enum SourceError {
 impl From<SourceError> for RepoError {
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Stored(failure) => failure.into(),
-            SourceError::Pulled(error) => Self::from(&*error),
-            SourceError::Passed(error) => Self::of_file(&error),
+            SourceError::Stored(error) => error.into(),
+            SourceError::Pulled(error) => Self::of_pull(error),
+            SourceError::Passed(error) => Self::of_file(error),
         }
     }
 }

@@ -19,7 +19,7 @@ impl Default for Blocking {
 }
 
 /// A blocking call panicked, or the runtime is shutting down.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("a store call was aborted")]
 pub struct Aborted;
 

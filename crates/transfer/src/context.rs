@@ -10,13 +10,7 @@ use hubless_store::Store;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    blocking::Blocking,
-    busy::Busy,
-    counters::Counters,
-    failure::{Failure, FailureKind},
-    remedy::Remedy,
-};
+use crate::{blocking::Blocking, busy::Busy, counters::Counters, error::TransferError};
 
 /// How long a peer that sent wrong bytes stays banned: long enough that a lie costs more than it
 /// gains, short enough that a peer with a repaired disk can return the next day.
@@ -83,11 +77,8 @@ impl Context {
     ///
     /// # Errors
     /// If this process did not join one.
-    pub fn network(&self) -> Result<&Network, Failure> {
-        self.network.get().ok_or_else(|| {
-            Failure::new(FailureKind::Other, "no node runs on this home directory")
-                .remedy(Remedy::StartNode)
-        })
+    pub fn network(&self) -> Result<&Network, TransferError> {
+        self.network.get().ok_or(TransferError::NoNode)
     }
 
     /// Signals that content was added or removed, or more is known about it.

@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::failure::{Failure, FailureKind};
+use crate::error::TransferError;
 
 /// All counters since the start.
 #[derive(Debug, Default)]
@@ -109,10 +109,10 @@ pub struct FetchUnderWay {
 
 impl FetchUnderWay {
     /// Records the outcome.
-    pub fn end<T>(mut self, result: &Result<T, Failure>) {
+    pub fn end<T>(mut self, result: &Result<T, TransferError>) {
         self.outcome = match result {
             Ok(_) => Outcome::Done,
-            Err(failure) if failure.kind == FailureKind::Interrupted => Outcome::Cancelled,
+            Err(error) if error.is_interruption() => Outcome::Cancelled,
             Err(_) => Outcome::Failed,
         };
     }
@@ -139,8 +139,8 @@ mod tests {
         assert_eq!(counters.fetches.get(), 4);
         let [done, failed, stopped, dropped] = fetches;
         done.end(&Ok(()));
-        failed.end::<()>(&Err(Failure::new(FailureKind::Partial, "")));
-        stopped.end::<()>(&Err(Failure::new(FailureKind::Interrupted, "")));
+        failed.end::<()>(&Err(TransferError::NoNode));
+        stopped.end::<()>(&Err(TransferError::Interrupted));
         drop(dropped);
         let counts = [
             counters.fetches_done.get(),

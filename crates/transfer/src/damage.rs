@@ -6,15 +6,11 @@
 
 use std::sync::Arc;
 
-use hubless_content::{ChunkIndex, FileHash, ModelPath};
+use hubless_content::{ChunkIndex, FileHash};
 use hubless_store::{Damaged, Store};
 use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
-use crate::{
-    failure::{Failure, FailureKind},
-    remedy::Remedy,
-    serve::News,
-};
+use crate::serve::News;
 
 /// All damage reports of the store, for subscribers.
 pub(crate) fn reports(store: &Store) -> News<Damaged> {
@@ -52,12 +48,4 @@ impl DamageWatch {
             }
         }
     }
-}
-
-/// The failure if a chunk is wrong on this node's disk, and no asked peer has it.
-pub fn not_replaced(path: &ModelPath, chunk: ChunkIndex, failure: &Failure) -> Failure {
-    let message = format!(
-        "chunk {chunk} of {path:?} is wrong on disk and could not be fetched again: {failure}"
-    );
-    Failure::new(FailureKind::Integrity, message).remedy(Remedy::RepairFromPeers)
 }

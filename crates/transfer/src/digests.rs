@@ -29,7 +29,7 @@ use tracing::{debug, warn};
 use crate::{
     blocking::{Aborted, Blocking},
     context::Context,
-    failure::{Failure, interrupted},
+    error::TransferError,
     fetch::Locks,
     fetches::Fetches,
     pacing::Pacer,
@@ -120,7 +120,7 @@ impl Digester {
     ///
     /// # Errors
     /// If the file cannot be read, or the node stops.
-    pub async fn now(&self, file: FileHash) -> Result<Digests, Failure> {
+    pub async fn now(&self, file: FileHash) -> Result<Digests, TransferError> {
         let _awaited = Awaited::begin(&self.queue);
         let work = self.clone();
         let cx = &self.fetches.cx;
@@ -131,7 +131,7 @@ impl Digester {
             work.fetches.cx.note_change();
             computed
         });
-        Ok(computed.await.map_err(|_| interrupted())???)
+        Ok(computed.await.map_err(|_| TransferError::Interrupted)???)
     }
 
     /// Computes the digests of a file once for all callers: later ones find the result in the

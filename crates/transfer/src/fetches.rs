@@ -12,7 +12,7 @@ use crate::{
     claimed::{Claimed, Made},
     context::Context,
     damage,
-    failure::Failure,
+    error::TransferError,
     fetch::{Locks, SharedFetches},
     serve::{Gains, News, Swarms},
     transfers::Transfers,
@@ -104,7 +104,7 @@ impl Fetches {
         &self,
         peer: PeerId,
         claims: Vec<(FileHash, FileDigests)>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, TransferError> {
         let (store, claimed) = (self.cx.store.clone(), self.claimed.clone());
         let make_all = move || {
             let mut wrong = false;

@@ -21,12 +21,11 @@ mod context;
 mod counters;
 mod damage;
 mod digests;
-mod failure;
+mod error;
 pub mod fetch;
 mod fetches;
 mod pacing;
 mod progress;
-mod remedy;
 mod sample;
 mod serve;
 pub mod text;
@@ -39,13 +38,12 @@ pub use self::{
     claimed::{Claimed, Made},
     context::{Changes, Context},
     counters::{Count, Counters, Level},
-    damage::{DamageWatch, not_replaced},
+    damage::DamageWatch,
     digests::{DigestQueue, Digester},
-    failure::{Failure, FailureKind, interrupted, sentence},
+    error::{TransferError, is_unavailable_in_store},
     fetches::{Fetches, KnownPeers},
     pacing::Pacer,
     progress::{Progress, ProgressSink, Stall, State, Subject, Transfer, TransferSource},
-    remedy::Remedy,
     sample::{REGULAR_BYTES_MAX, is_text},
     serve::{News, Service, Swarms},
     transfers::{Live, Told, Transfers},

@@ -1,4 +1,8 @@
-//! Numbers for people.
+//! Numbers and errors for people.
+
+use std::error::Error;
+
+use hubless_store::StoreError;
 
 /// A number of bytes in decimal units, as in the configuration: `92.3 MB`.
 pub fn size(bytes: u64) -> String {
@@ -22,6 +26,36 @@ pub fn count(number: u64, one: &str) -> String {
         format!("1 {one}")
     } else {
         format!("{number} {one}s")
+    }
+}
+
+/// The error and its causes as one sentence, without repetitions.
+pub fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A failure of the store as a sentence, with its sizes in the units of the configuration.
+pub fn explain_store(error: &StoreError) -> String {
+    match error {
+        StoreError::Quota {
+            needed,
+            quota,
+            used,
+        } => {
+            let (needed, quota, used) = (size(*needed), size(*quota), size(*used));
+            format!("{needed} more do not fit: the quota is {quota}, and {used} are used")
+        }
+        error => sentence(error),
     }
 }
 

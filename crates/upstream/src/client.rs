@@ -8,7 +8,6 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::RepoId;
-use hubless_transfer::{Failure, FailureKind, Remedy, sentence};
 use reqwest::{
     Response, StatusCode, Url,
     header::{
@@ -21,7 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{
-    error::UpstreamError,
+    error::{Refusal, SetupError, UpstreamError},
     hosts::{Hosts, Reach, Resolver},
     room::{Place, Room, Rooms},
 };
@@ -104,7 +103,7 @@ impl Answer {
 }
 
 impl Client {
-    pub(super) fn new(hosts: Hosts) -> Result<Self, Failure> {
+    pub(super) fn new(hosts: Hosts) -> Result<Self, SetupError> {
         let hosts = Arc::new(hosts);
         let http = reqwest::Client::builder()
             .user_agent(concat!("hubless/", env!("CARGO_PKG_VERSION")))
@@ -114,10 +113,7 @@ impl Client {
             .read_timeout(SILENCE_MAX)
             .dns_resolver(Resolver(hosts.clone()))
             .build()
-            .map_err(|error| {
-                let message = format!("cannot prepare for the upstream: {}", sentence(&error));
-                Failure::new(FailureKind::Other, message).remedy(Remedy::InstallCertificates)
-            })?;
+            .map_err(SetupError::Client)?;
         Ok(Self {
             http,
             hosts,
@@ -295,7 +291,7 @@ async fn checked(mut answer: Answer) -> Result<Answer, UpstreamError> {
     };
     Err(UpstreamError::Refused {
         status,
-        code,
+        reason: Refusal::read(status, code.as_deref(), &message),
         message,
         retry_after,
     })

@@ -1,11 +1,11 @@
 //! Errors of an upstream.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use hubless_transfer::{Failure, FailureKind, Remedy, sentence};
+use hubless_transfer::{is_unavailable_in_store, text::sentence};
 use reqwest::StatusCode;
 
-use crate::RepoError;
+use crate::{Cause, PullError, RepoError, hosts::ParseHostError};
 
 /// Seconds that a client is asked to wait if the upstream does not say.
 const BUSY_DEFAULT: Duration = Duration::from_secs(5);
@@ -35,8 +35,8 @@ pub enum UpstreamError {
     Refused {
         /// The status of its answer.
         status: StatusCode,
-        /// The header `X-Error-Code`.
-        code: Option<String>,
+        /// Its reason, as far as programs may rely on it.
+        reason: Option<Refusal>,
         /// Its reason, in its words.
         message: String,
         /// When to repeat the request.
@@ -57,6 +57,38 @@ pub enum UpstreamError {
     /// The node stops.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Why an upstream refuses, where it says so in words for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has no such repo, or not for this caller.
+    NoRepo,
+    /// The repo has no such revision.
+    NoRevision,
+    /// The revision has no such file.
+    NoEntry,
+    /// The caller has not accepted the terms of the repo.
+    Gated,
+    /// It does not know the caller's token.
+    BadToken,
+}
+
+impl Refusal {
+    /// Reads the header `X-Error-Code` and the message of an answer. For a wrong token hubs send no
+    /// code, but a fixed text: there it is the word for programs.
+    pub(super) fn read(status: StatusCode, code: Option<&str>, message: &str) -> Option<Self> {
+        Some(match code {
+            Some("RepoNotFound") => Self::NoRepo,
+            Some("RevisionNotFound") => Self::NoRevision,
+            Some("EntryNotFound") => Self::NoEntry,
+            Some("GatedRepo") => Self::Gated,
+            _ if status == StatusCode::UNAUTHORIZED && message.contains("Invalid credentials") => {
+                Self::BadToken
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl UpstreamError {
@@ -96,10 +128,22 @@ impl UpstreamError {
         }
     }
 
-    /// The wait that it demands.
+    /// The wait that it demands, if it says how long.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The wait that it demands because it limits requests.
+    pub fn wait_demanded(&self) -> Option<Duration> {
+        match self {
+            Self::Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after,
+                ..
+            } => Some(retry_after.unwrap_or(BUSY_DEFAULT)),
             _ => None,
         }
     }
@@ -108,55 +152,40 @@ impl UpstreamError {
     pub(super) fn explain(self, revision: &str, path: &str) -> RepoError {
         let Self::Refused {
             status,
-            code,
-            message,
+            reason,
+            ref message,
             retry_after,
         } = self
         else {
             return self.into();
         };
-        match (code.as_deref(), status) {
-            (Some("RepoNotFound"), _) => RepoError::NoRepo,
-            (Some("RevisionNotFound"), _) => RepoError::NoRevision {
+        let message = message.clone();
+        let retry_after = retry_after.unwrap_or(BUSY_DEFAULT);
+        match (reason, status) {
+            (Some(Refusal::NoRepo), _) => RepoError::NoRepo,
+            (Some(Refusal::NoRevision), _) => RepoError::NoRevision {
                 revision: revision.to_owned(),
             },
-            (Some("EntryNotFound"), _) => RepoError::NoEntry {
+            (Some(Refusal::NoEntry), _) => RepoError::NoEntry {
                 path: path.to_owned(),
             },
-            (Some("GatedRepo"), _) => RepoError::Gated { message },
-            (_, StatusCode::TOO_MANY_REQUESTS) => RepoError::TooManyRequests {
-                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
-            },
-            (_, StatusCode::SERVICE_UNAVAILABLE) => RepoError::Busy {
-                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
-            },
-            (_, StatusCode::UNAUTHORIZED) if message.contains("Invalid credentials") => {
-                RepoError::BadToken { message }
-            }
+            (Some(Refusal::Gated), _) => RepoError::Gated { message },
+            (Some(Refusal::BadToken), _) => RepoError::BadToken { message },
+            (None, StatusCode::TOO_MANY_REQUESTS) => RepoError::TooManyRequests { retry_after },
+            (None, StatusCode::SERVICE_UNAVAILABLE) => RepoError::Busy { retry_after },
             // The public hub answers 401 for a missing repo if the request had no token.
-            (_, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) => RepoError::NoRepo,
-            (_, StatusCode::FORBIDDEN) => RepoError::Denied { message },
-            _ => {
-                let message = format!("the upstream answered {status}: {message}");
-                RepoError::Unavailable {
-                    failure: Failure::new(FailureKind::Network, message),
-                }
-            }
+            (None, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) => RepoError::NoRepo,
+            (None, StatusCode::FORBIDDEN) => RepoError::Denied { message },
+            (None, _) => self.into(),
         }
     }
 }
 
 impl RepoError {
-    /// As an answer about a file of a repo that the upstream has listed.
-    pub fn of_file(error: &UpstreamError) -> Self {
+    /// As an answer about a file of a repo that the upstream has listed; `cause` is that error, or one
+    /// that holds it.
+    fn of_listed_file(error: &UpstreamError, cause: Cause) -> Self {
         match error {
-            UpstreamError::Refused {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                retry_after,
-                ..
-            } => Self::TooManyRequests {
-                retry_after: retry_after.unwrap_or(BUSY_DEFAULT),
-            },
             UpstreamError::Refused {
                 status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN,
                 ..
@@ -164,71 +193,65 @@ impl RepoError {
             | UpstreamError::ForbiddenHost { .. } => Self::Denied {
                 message: sentence(error),
             },
-            UpstreamError::Interrupted => Self::Failed {
-                failure: error.into(),
-            },
+            UpstreamError::Interrupted => Self::Failed { cause },
             UpstreamError::Unreachable { .. }
             | UpstreamError::Silent { .. }
             | UpstreamError::Refused { .. }
             | UpstreamError::Redirects
-            | UpstreamError::Malformed(_) => Self::Unavailable {
-                failure: error.into(),
+            | UpstreamError::Malformed(_) => match error.wait_demanded() {
+                Some(retry_after) => Self::TooManyRequests { retry_after },
+                None => Self::Unavailable { cause },
             },
         }
     }
-}
 
-impl From<&UpstreamError> for Failure {
-    fn from(error: &UpstreamError) -> Self {
-        let failure = Self::new(kind(error), sentence(error));
-        match error {
-            UpstreamError::Unreachable { .. } | UpstreamError::Silent { .. } => {
-                failure.remedy(Remedy::CheckUpstream)
-            }
-            UpstreamError::ForbiddenHost { .. } => failure.remedy(Remedy::AllowHost),
-            UpstreamError::Refused {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                retry_after,
-                ..
-            } => failure.retry_after(retry_after.unwrap_or(BUSY_DEFAULT)),
-            UpstreamError::Refused { .. }
-            | UpstreamError::Redirects
-            | UpstreamError::Malformed(_)
-            | UpstreamError::Interrupted => failure,
-        }
+    /// As an answer about a file of a repo that the upstream has listed.
+    pub fn of_file(error: UpstreamError) -> Self {
+        let error = Arc::new(error);
+        Self::of_listed_file(&error, Cause::Upstream(error.clone()))
     }
-}
 
-fn kind(error: &UpstreamError) -> FailureKind {
-    match error {
-        UpstreamError::ForbiddenHost { .. } => FailureKind::Denied,
-        UpstreamError::Refused { status, .. } => match *status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureKind::Denied,
-            StatusCode::NOT_FOUND => FailureKind::NotFound,
-            _ => FailureKind::Network,
-        },
-        UpstreamError::Unreachable { .. }
-        | UpstreamError::Silent { .. }
-        | UpstreamError::Redirects
-        | UpstreamError::Malformed(_) => FailureKind::Network,
-        UpstreamError::Interrupted => FailureKind::Interrupted,
+    /// As an answer about a file that was pulled.
+    pub fn of_pull(error: Arc<PullError>) -> Self {
+        let cause = Cause::Pull(error.clone());
+        match &*error {
+            PullError::Upstream(upstream) => Self::of_listed_file(upstream, cause),
+            PullError::Chunks(error) if !error.is_unavailable() => Self::Failed { cause },
+            PullError::Store(error) if !is_unavailable_in_store(error) => Self::Failed { cause },
+            // The caller's request was right, and so is this node.
+            PullError::Chunks(_)
+            | PullError::Store(_)
+            | PullError::OtherFile { .. }
+            | PullError::WrongBytes { .. }
+            | PullError::Misled { .. } => Self::Unavailable { cause },
+            PullError::Aborted(_) | PullError::Interrupted => Self::Failed { cause },
+        }
     }
 }
 
 impl From<UpstreamError> for RepoError {
     fn from(error: UpstreamError) -> Self {
-        match error {
-            UpstreamError::Interrupted => Self::Failed {
-                failure: Failure::from(&error),
-            },
+        let is_interruption = match error {
+            UpstreamError::Interrupted => true,
             UpstreamError::Unreachable { .. }
             | UpstreamError::Silent { .. }
             | UpstreamError::Refused { .. }
             | UpstreamError::ForbiddenHost { .. }
             | UpstreamError::Redirects
-            | UpstreamError::Malformed(_) => Self::Unavailable {
-                failure: Failure::from(&error),
-            },
-        }
+            | UpstreamError::Malformed(_) => false,
+        };
+        let cause = Cause::Upstream(Arc::new(error));
+        Self::caused(!is_interruption, cause)
     }
+}
+
+/// Why an upstream cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The configuration names something as a host that is none.
+    #[error("upstream_hosts: {0}")]
+    Hosts(ParseHostError),
+    /// There are no CA certificates, or they cannot be read.
+    #[error("cannot prepare for the upstream: {}", sentence(.0))]
+    Client(reqwest::Error),
 }

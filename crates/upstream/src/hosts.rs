@@ -85,7 +85,7 @@ enum Pattern {
 /// A text that is not a host or a pattern of hosts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a host such as cdn.example, cdn.example:8443 or *.cdn.example")]
-pub(crate) struct ParseHostError(String);
+pub struct ParseHostError(String);
 
 impl FromStr for Pattern {
     type Err = ParseHostError;

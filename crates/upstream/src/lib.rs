@@ -40,17 +40,17 @@ use std::sync::{
 
 use hubless_content::{CommitId, FileHash, FileHasher, RepoId};
 use hubless_store::PastCommit;
-use hubless_transfer::{Failure, FailureKind, Remedy, Withheld};
+use hubless_transfer::Withheld;
 
-pub use self::hosts::{ParseUpstreamUrlError, UpstreamUrl};
+pub use self::hosts::{ParseHostError, ParseUpstreamUrlError, UpstreamUrl};
 pub use self::{
     body::Body,
     caller::Caller,
-    error::UpstreamError,
+    error::{Refusal, SetupError, UpstreamError},
     lookup::{commit, history, permit, refresh_refs},
     no_peers::NoPeersCache,
     pull::{Origin, PullError, Pulled, PulledStream, expected, find_held},
-    repo_error::RepoError,
+    repo_error::{Cause, RepoError},
 };
 use self::{client::Client, complete::Missing, hosts::Hosts, pull::Pulls, ttl_cache::TtlCache};
 
@@ -91,11 +91,8 @@ impl Upstream {
         hosts: &[String],
         keep_deleted: bool,
         withheld: Withheld,
-    ) -> Result<Arc<Self>, Failure> {
-        let hosts = Hosts::new(url, hosts).map_err(|error| {
-            Failure::new(FailureKind::Usage, format!("upstream_hosts: {error}"))
-                .remedy(Remedy::WriteHost)
-        })?;
+    ) -> Result<Arc<Self>, SetupError> {
+        let hosts = Hosts::new(url, hosts).map_err(SetupError::Hosts)?;
         Ok(Arc::new(Self {
             client: Client::new(hosts)?,
             salt: rand::random(),

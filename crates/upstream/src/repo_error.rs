@@ -1,10 +1,15 @@
 //! Errors of requests for a repo or its content.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use hubless_content::CommitId;
-use hubless_store::{StoreError, StoreErrorKind};
-use hubless_transfer::{Aborted, Failure, FailureKind, Remedy};
+use hubless_content::{CommitId, ModelPath};
+use hubless_store::StoreError;
+use hubless_transfer::{
+    Aborted, TransferError, is_unavailable_in_store,
+    text::{explain_store, sentence},
+};
+
+use crate::{PullError, UpstreamError};
 
 /// Why a repo, or content of it, is not available.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,93 +66,73 @@ pub enum RepoError {
         retry_after: Duration,
     },
     /// It is not held, and no source provides it now.
-    #[error("{failure}")]
+    #[error("{cause}")]
     Unavailable {
-        /// The attempts.
-        failure: Failure,
+        /// What was tried.
+        cause: Cause,
     },
     /// An operation of this node failed.
-    #[error("{failure}")]
+    #[error("{cause}")]
     Failed {
-        /// The failure.
-        failure: Failure,
+        /// Which one, and how.
+        cause: Cause,
     },
+}
+
+/// What went wrong below a request for a repo.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Cause {
+    /// The store.
+    #[error("{}", explain_store(.0))]
+    Store(Arc<StoreError>),
+    /// A transfer from peers, or a read of what is stored.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// A request to the upstream.
+    #[error("{}", sentence(&**.0))]
+    Upstream(Arc<UpstreamError>),
+    /// A pull of a file.
+    #[error("{}", sentence(&**.0))]
+    Pull(Arc<PullError>),
+    /// The file comes from a hub, and none is configured.
+    #[error("{path:?} is not here, and no upstream is asked")]
+    NoUpstream {
+        /// The file.
+        path: ModelPath,
+    },
+    /// A call of the store was aborted.
+    #[error(transparent)]
+    Aborted(#[from] Aborted),
+    /// The node stops.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
-        Self::from(&error)
+        let is_unavailable = is_unavailable_in_store(&error);
+        Self::caused(is_unavailable, Cause::Store(Arc::new(error)))
     }
 }
 
-impl From<&StoreError> for RepoError {
-    fn from(error: &StoreError) -> Self {
-        let failure = Failure::from(error);
-        match error.kind() {
-            // What is stored is not what it should be: the caller's request was right.
-            StoreErrorKind::NotFound | StoreErrorKind::Corrupt | StoreErrorKind::Integrity => {
-                Self::Unavailable { failure }
-            }
-            StoreErrorKind::Locked
-            | StoreErrorKind::Conflict
-            | StoreErrorKind::NoSpace
-            | StoreErrorKind::Quota
-            | StoreErrorKind::Input
-            | StoreErrorKind::Io
-            | StoreErrorKind::Cancelled => Self::Failed { failure },
-        }
+impl From<TransferError> for RepoError {
+    fn from(error: TransferError) -> Self {
+        Self::caused(error.is_unavailable(), error.into())
     }
 }
 
 impl From<Aborted> for RepoError {
     fn from(error: Aborted) -> Self {
-        Self::Failed {
-            failure: error.into(),
-        }
+        Self::caused(false, error.into())
     }
 }
 
-/// A failure of a fetch.
-impl From<Failure> for RepoError {
-    fn from(failure: Failure) -> Self {
-        if let Some(seconds) = failure.retry_after {
-            let retry_after = Duration::from_secs(seconds);
-            return Self::TooManyRequests { retry_after };
-        }
-        match failure.kind {
-            // The received bytes are wrong: neither the caller's request nor this node is at fault.
-            FailureKind::NotFound
-            | FailureKind::Network
-            | FailureKind::Partial
-            | FailureKind::Integrity => Self::Unavailable { failure },
-            FailureKind::Denied => Self::Denied {
-                message: failure.message,
-            },
-            _ => Self::Failed { failure },
-        }
-    }
-}
-
-impl From<RepoError> for Failure {
-    fn from(error: RepoError) -> Self {
-        let message = error.to_string();
-        match error {
-            RepoError::Unavailable { failure } | RepoError::Failed { failure } => failure,
-            RepoError::NoRepo => {
-                Self::new(FailureKind::NotFound, message).remedy(Remedy::ListNames)
-            }
-            RepoError::NoRevision { .. }
-            | RepoError::Removed { .. }
-            | RepoError::NoEntry { .. } => {
-                Self::new(FailureKind::NotFound, message).remedy(Remedy::ShowName { name: None })
-            }
-            RepoError::Gated { .. } | RepoError::Denied { .. } | RepoError::BadToken { .. } => {
-                Self::new(FailureKind::Denied, message)
-            }
-            RepoError::Busy { .. } => Self::new(FailureKind::Busy, message),
-            RepoError::TooManyRequests { retry_after } => {
-                Self::new(FailureKind::Network, message).retry_after(retry_after)
-            }
+impl RepoError {
+    pub(crate) fn caused(is_unavailable: bool, cause: Cause) -> Self {
+        if is_unavailable {
+            Self::Unavailable { cause }
+        } else {
+            Self::Failed { cause }
         }
     }
 }

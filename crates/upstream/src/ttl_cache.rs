@@ -15,11 +15,10 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use hubless_sync::lock;
-use hubless_transfer::interrupted;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::RepoError;
+use crate::{Cause, RepoError};
 
 /// Limit of cached responses. Clients choose the requests, so they would make it grow.
 const ANSWERS_MAX: usize = 10_000;
@@ -174,7 +173,7 @@ fn begin<V: Clone + Send + Sync + 'static>(
 /// The task of a request ends early only with the node.
 fn stopped() -> RepoError {
     RepoError::Failed {
-        failure: interrupted(),
+        cause: Cause::Interrupted,
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
 };
 use hubless_content::RepoKind;
 use hubless_node::{
-    api::{Failure, Remedy},
+    api::{Failure, FailureKind, Remedy},
     repos::RepoError,
 };
 use serde_json::json;
@@ -92,6 +92,22 @@ impl ApiError {
         Self::coded("EntryNotFound", format!("Entry not found: {path}"))
     }
 
+    fn too_many_requests(retry_after: Duration) -> Self {
+        let message = "The upstream takes no more requests now; try again later.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(retry_after)
+    }
+
+    /// 504 would be repeated by clients for half a minute; what peers do not have now is mostly not
+    /// there a moment later.
+    fn unavailable(failure: &Failure) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, sentence(failure))
+    }
+
+    fn failed(failure: &Failure) -> Self {
+        tracing::error!(error = %failure, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, sentence(failure))
+    }
+
     fn retry_after(self, time: Duration) -> Self {
         let seconds = time.as_secs().max(1);
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
@@ -119,9 +135,26 @@ impl ApiError {
     }
 }
 
+/// A failure of a call of the node, such as a page makes.
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
-        RepoError::from(failure).into()
+        if let Some(seconds) = failure.retry_after {
+            return Self::too_many_requests(Duration::from_secs(seconds));
+        }
+        match failure.kind {
+            // The received bytes are wrong: neither the caller's request nor this node is at fault.
+            FailureKind::NotFound
+            | FailureKind::Network
+            | FailureKind::Partial
+            | FailureKind::Integrity => Self::unavailable(&failure),
+            FailureKind::Denied => Self::new(StatusCode::FORBIDDEN, failure.message),
+            FailureKind::Other
+            | FailureKind::Usage
+            | FailureKind::Busy
+            | FailureKind::HostEnded
+            | FailureKind::NoSpace
+            | FailureKind::Interrupted => Self::failed(&failure),
+        }
     }
 }
 
@@ -147,19 +180,9 @@ impl From<RepoError> for ApiError {
                 let message = "Busy; try again later.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, message).retry_after(retry_after)
             }
-            RepoError::TooManyRequests { retry_after } => {
-                let message = "The upstream takes no more requests now; try again later.";
-                Self::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(retry_after)
-            }
-            // 504 would be repeated by clients for half a minute; what peers do not have now is
-            // mostly not there a moment later.
-            RepoError::Unavailable { failure } => {
-                Self::new(StatusCode::BAD_GATEWAY, sentence(&failure))
-            }
-            RepoError::Failed { failure } => {
-                tracing::error!(error = %failure, "a request failed");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, sentence(&failure))
-            }
+            RepoError::TooManyRequests { retry_after } => Self::too_many_requests(retry_after),
+            RepoError::Unavailable { cause } => Self::unavailable(&Failure::from(&cause)),
+            RepoError::Failed { cause } => Self::failed(&Failure::from(&cause)),
         }
     }
 }
@@ -236,7 +259,6 @@ mod tests {
 
     #[test]
     fn a_failure_of_others_is_none_of_this_gateway() {
-        use hubless_node::api::FailureKind;
         let status = |kind| ApiError::from(Failure::new(kind, "x")).status();
         assert_eq!(status(FailureKind::Integrity), StatusCode::BAD_GATEWAY);
         assert_eq!(status(FailureKind::Network), StatusCode::BAD_GATEWAY);

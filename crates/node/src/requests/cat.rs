@@ -14,9 +14,8 @@ use hubless_fetch::{FetchRequest, Layout, ReadRequest};
 use hubless_network::Multiaddr;
 use hubless_sync::lock;
 use hubless_transfer::{
-    DamageWatch,
+    DamageWatch, TransferError,
     fetch::{Driver, DriverArgs},
-    not_replaced,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -77,22 +76,33 @@ impl Call for Cat {
             reads,
             rejected: &rejected,
         };
-        let done = tokio::try_join!(driver.run(), printer.print(&self, layout));
-        let rejected = *lock(&rejected);
-        match (done, rejected) {
-            (Ok(_), _) => Ok(()),
-            (Err(failure), Some(chunk)) if is_absence(failure.kind) => {
-                Err(not_replaced(&self.path, chunk, &failure))
-            }
-            (Err(failure), _) => Err(failure),
+        let fetched = async { driver.run().await.map_err(CatError::Fetch) };
+        let printed = async { printer.print(&self, layout).await.map_err(CatError::Print) };
+        match tokio::try_join!(fetched, printed) {
+            Ok(_) => Ok(()),
+            Err(CatError::Print(failure)) => Err(failure),
+            Err(CatError::Fetch(error)) => Err(explain(error, &self.path, *lock(&rejected))),
         }
     }
 }
 
-/// Whether missing chunks could not be fetched.
-fn is_absence(kind: FailureKind) -> bool {
-    use FailureKind::{Network, NotFound, Partial};
-    matches!(kind, NotFound | Network | Partial)
+/// Which part of the work failed.
+enum CatError {
+    Fetch(TransferError),
+    Print(Failure),
+}
+
+/// The failure of a fetch, with the damage of which no peer had the chunk.
+fn explain(error: TransferError, path: &ModelPath, rejected: Option<ChunkIndex>) -> Failure {
+    match rejected {
+        Some(chunk) if error.is_absence() => TransferError::NotReplaced {
+            path: path.clone(),
+            chunk,
+            source: Box::new(error),
+        }
+        .into(),
+        _ => error.into(),
+    }
 }
 
 /// Sends a file in order while it is fetched.

@@ -4,14 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use hubless_content::{Alias, FileHash};
 use hubless_network::{Multiaddr, NodeId};
-use hubless_transfer::{
-    fetch::claims::{Wanted, gather, search},
-    interrupted,
-};
+use hubless_transfer::fetch::claims::{Wanted, gather, search};
 use serde::{Deserialize, Serialize};
 
 use super::{Call, providers::SEARCHING};
-use crate::{addresses::of_peers, api::Failure, core::Core, replies::ReplySink};
+use crate::{
+    addresses::of_peers, api::Failure, core::Core, failure::interrupted, replies::ReplySink,
+};
 
 /// Finds the peers that claim to hold the file with an alias.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -13,7 +13,6 @@ use hubless_store::{ExportOptions, Exported, Progress, StoreError};
 use hubless_transfer::{
     Blocking,
     fetch::{Driver, DriverArgs, Fetched as FetchedChunks, Selection},
-    interrupted,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +24,7 @@ use crate::{
     addresses::of_peers,
     api::{Event, Failure, FailureKind, Remedy},
     core::Core,
+    failure::interrupted,
     replies::ReplySink,
 };
 
@@ -237,9 +237,8 @@ async fn fetch_chunks(
         reads: None,
         patience: Duration::from_secs(request.timeout_s),
     };
-    Driver::new(&core.fetches, &sink.of_fetch(), args)?
-        .run()
-        .await
+    let driver = Driver::new(&core.fetches, &sink.of_fetch(), args)?;
+    Ok(driver.run().await?)
 }
 
 /// Stored bytes were wrong, and could not be fetched again.

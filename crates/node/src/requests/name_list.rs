@@ -17,7 +17,7 @@ impl Call for NameList {
     type Answer = Names;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Names, Failure> {
-        core.repos().list_names().await
+        Ok(core.repos().list_names().await?)
     }
 }
 

@@ -25,7 +25,7 @@ impl Call for NameRemove {
     type Answer = ();
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<(), Failure> {
-        core.repos().remove_name(self.repo, self.name).await
+        Ok(core.repos().remove_name(self.repo, self.name).await?)
     }
 }
 

@@ -22,6 +22,6 @@ impl Call for NameResolve {
     type Answer = ResolvedName;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<ResolvedName, Failure> {
-        core.repos().resolve_name(self.repo, &self.revision).await
+        Ok(core.repos().resolve_name(self.repo, &self.revision).await?)
     }
 }

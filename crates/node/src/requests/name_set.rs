@@ -18,7 +18,7 @@ impl Call for NameSet {
     type Answer = Named;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Named, Failure> {
-        core.repos().set_name(self).await
+        Ok(core.repos().set_name(self).await?)
     }
 }
 

@@ -21,7 +21,7 @@ impl Call for NameShow {
     type Answer = NameDetails;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<NameDetails, Failure> {
-        core.repos().show_name(self.repo).await
+        Ok(core.repos().show_name(self.repo).await?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hubless_content::{ContentHash, FileHash};
 use hubless_network::{AnnounceKey, Multiaddr, Network, NodeId};
 use hubless_store::{Store, StoreError};
-use hubless_transfer::{fetch::discovery, interrupted};
+use hubless_transfer::fetch::discovery;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -13,6 +13,7 @@ use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
     api::{Event, Failure, State},
     core::Core,
+    failure::interrupted,
     replies::ReplySink,
 };
 

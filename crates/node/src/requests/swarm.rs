@@ -23,6 +23,6 @@ impl Call for FindSwarm {
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Swarm, Failure> {
         let timeout = Duration::from_secs(self.timeout_s);
-        swarm(&core.fetches, self.hash, timeout).await
+        Ok(swarm(&core.fetches, self.hash, timeout).await?)
     }
 }

@@ -22,7 +22,7 @@ use super::{
     connection::only_answer,
     discovery::{self, Candidate},
 };
-use crate::{failure::Failure, fetches::Fetches};
+use crate::{error::TransferError, fetches::Fetches};
 
 /// Peers asked in one search: more than a fetch has sources. Liars in the
 /// DHT can waste no more requests.
@@ -77,7 +77,10 @@ pub enum Found {
 ///
 /// # Errors
 /// If this process has no network.
-pub fn search(fetches: &Arc<Fetches>, wanted: Wanted) -> Result<mpsc::Receiver<Found>, Failure> {
+pub fn search(
+    fetches: &Arc<Fetches>,
+    wanted: Wanted,
+) -> Result<mpsc::Receiver<Found>, TransferError> {
     let network = fetches.cx.network()?.clone();
     // Room for all claims, so that no search waits for a slow reader.
     let (found, claims) = mpsc::channel(PEERS_ASKED_MAX + 1);

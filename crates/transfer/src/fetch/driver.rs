@@ -30,14 +30,10 @@ use super::{
     connection::{Event, Input, Shared},
     digests::DigestAsks,
     discovery::{self, Candidate},
-    failures,
     read::ExternalChunks,
 };
 use crate::{
-    blocking::Blocking,
-    failure::{Failure, interrupted},
-    fetches::Fetches,
-    progress::ProgressSink,
+    blocking::Blocking, error::TransferError, fetches::Fetches, progress::ProgressSink,
     transfers::Live,
 };
 
@@ -111,7 +107,7 @@ impl Driver {
         fetches: &Arc<Fetches>,
         sink: &ProgressSink,
         args: DriverArgs,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, TransferError> {
         let network = fetches.cx.network()?.clone();
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let (names, found) = mpsc::channel(FOUND_MAX);
@@ -194,7 +190,7 @@ impl Driver {
     /// # Errors
     /// If no peer has it, nothing comes for too long, the store is full, or the caller leaves.
     /// What came stays.
-    pub async fn run(self) -> Result<Fetched, Failure> {
+    pub async fn run(self) -> Result<Fetched, TransferError> {
         let _busy = self.shared.fetches.cx.busy.begin();
         let under_way = self.shared.fetches.cx.counters.begin_fetch();
         let outcome = self.work().await;
@@ -203,14 +199,14 @@ impl Driver {
     }
 
     /// As [`Driver::run`]; a failure is noted before those that wait for chunks see the end.
-    pub(super) async fn run_noting(self, failure: &OnceLock<Failure>) {
+    pub(super) async fn run_noting(self, failure: &OnceLock<TransferError>) {
         let _open = self.reports.keep_open();
         if let Err(error) = self.run().await {
             let _ = failure.set(error);
         }
     }
 
-    async fn work(mut self) -> Result<Fetched, Failure> {
+    async fn work(mut self) -> Result<Fetched, TransferError> {
         let store = self.shared.fetches.cx.store.clone();
         let target = &self.shared.target;
         let _in_use = target.model().map(|model| store.protect(model));
@@ -237,7 +233,7 @@ impl Driver {
     }
 
     /// Waits for what happens next, and executes what follows from it.
-    async fn step(&mut self, progress: &mut Interval) -> Result<(), Failure> {
+    async fn step(&mut self, progress: &mut Interval) -> Result<(), TransferError> {
         let wake = self.start + self.fetch.next_wake();
         let takes_reads = self.fetch.is_fetching();
         tokio::select! {
@@ -251,12 +247,12 @@ impl Driver {
             () = tokio::time::sleep_until(wake) => self.handle_one(Input::Tick).await,
             _ = progress.tick() => self.on_progress().await,
             read = next_read(&mut self.inbox.reads), if takes_reads => self.on_read(read).await,
-            () = self.reports.cancelled() => Err(interrupted()),
+            () = self.reports.cancelled() => Err(TransferError::Interrupted),
         }
     }
 
     /// The manifest, if the store has it.
-    async fn known_manifest(&self) -> Result<Option<Arc<Manifest>>, Failure> {
+    async fn known_manifest(&self) -> Result<Option<Arc<Manifest>>, TransferError> {
         let cx = &self.shared.fetches.cx;
         let Some(model) = self.shared.target.model() else {
             return Ok(None);
@@ -265,7 +261,7 @@ impl Driver {
         Ok(cx.blocking.run(move || store.manifest(model)).await??)
     }
 
-    async fn finish(mut self, finished: Finished<PeerId>) -> Result<Fetched, Failure> {
+    async fn finish(mut self, finished: Finished<PeerId>) -> Result<Fetched, TransferError> {
         let bytes_fetched = self.shared.bytes_fetched();
         let takes_reads = self.inbox.reads.is_some();
         self.reports
@@ -287,11 +283,12 @@ impl Driver {
     // What happened.
 
     /// Takes all events that wait before it waits for others.
-    async fn on_events(&mut self, first: Event) -> Result<(), Failure> {
+    async fn on_events(&mut self, first: Event) -> Result<(), TransferError> {
         let mut event = Some(first);
         for _ in 0..EVENTS_MAX {
             let Some(next) = event else { break };
-            let input = next.map_err(|error| failures::store(error, &self.shared.target))?;
+            let input =
+                next.map_err(|error| TransferError::of_store(&self.shared.target, error))?;
             self.handle_one(input).await?;
             event = self.inbox.events.try_recv().ok();
         }
@@ -301,7 +298,7 @@ impl Driver {
     async fn on_asker(
         &mut self,
         asker: Result<(ContentHash, PeerId), RecvError>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TransferError> {
         match asker {
             Ok((model, peer)) if Some(model) == self.shared.target.model() => {
                 self.handle_one(Input::PeerAsked(peer)).await
@@ -311,13 +308,16 @@ impl Driver {
         }
     }
 
-    async fn on_search_ended(&mut self, ended: Result<Input, JoinError>) -> Result<(), Failure> {
+    async fn on_search_ended(
+        &mut self,
+        ended: Result<Input, JoinError>,
+    ) -> Result<(), TransferError> {
         // A search that panicked found nothing.
         let nothing = Input::WalkEnded(WalkEnded::default());
         self.handle_one(ended.unwrap_or(nothing)).await
     }
 
-    async fn on_progress(&mut self) -> Result<(), Failure> {
+    async fn on_progress(&mut self) -> Result<(), TransferError> {
         let received = self.network.counters().received.total();
         self.handle_one(Input::BytesReceived(received)).await?;
         let progress = self.fetch.progress(self.start.elapsed());
@@ -327,7 +327,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn on_read(&mut self, read: Option<ReadRequest>) -> Result<(), Failure> {
+    async fn on_read(&mut self, read: Option<ReadRequest>) -> Result<(), TransferError> {
         let input = match read {
             Some(request) => Input::ReadWanted(request),
             None => {
@@ -338,12 +338,12 @@ impl Driver {
         self.handle_one(input).await
     }
 
-    async fn handle_one(&mut self, input: Input) -> Result<(), Failure> {
+    async fn handle_one(&mut self, input: Input) -> Result<(), TransferError> {
         self.handle(VecDeque::from([input])).await
     }
 
     /// Reports what happened, and executes what follows until nothing more does.
-    async fn handle(&mut self, mut inputs: VecDeque<Input>) -> Result<(), Failure> {
+    async fn handle(&mut self, mut inputs: VecDeque<Input>) -> Result<(), TransferError> {
         while let Some(input) = inputs.pop_front() {
             self.fetch.handle(self.start.elapsed(), input);
             self.execute_all(&mut inputs).await?;

@@ -13,7 +13,7 @@ use super::{
     driver::{Driver, DriverArgs},
     read::ExternalChunks,
 };
-use crate::{failure::Failure, fetches::Fetches, progress::ProgressSink, transfers::Live};
+use crate::{error::TransferError, fetches::Fetches, progress::ProgressSink, transfers::Live};
 
 /// A fetch of one file, from its beginning to its end. Dropping it ends it; what came stays.
 pub struct FileFetch {
@@ -46,7 +46,7 @@ impl FileFetch {
         fetches: &Arc<Fetches>,
         file: ManifestEntry,
         patience: Duration,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, TransferError> {
         let (sink, cancel_on_drop) = ProgressSink::silent(&fetches.cx.cancel);
         let args = DriverArgs {
             request: FetchRequest::File(file),
@@ -86,7 +86,7 @@ impl FileFetch {
     ///
     /// # Errors
     /// If no peer has it, or the store is full.
-    pub async fn run(self) -> Result<(), Failure> {
+    pub async fn run(self) -> Result<(), TransferError> {
         self.driver.run().await.map(|_| ())
     }
 }

@@ -20,7 +20,6 @@ mod connection;
 mod digests;
 pub mod discovery;
 mod driver;
-mod failures;
 mod file;
 mod locks;
 mod plan;
@@ -32,7 +31,7 @@ pub use self::{
     driver::{Driver, DriverArgs, Fetched},
     file::{FileFetch, Introductions},
     locks::Locks,
-    plan::Selection,
+    plan::{BadGlob, Selection},
     read::{ExternalChunks, PutOutcome, SharedFetch, StoredStream},
     swarm::{Swarm, SwarmMember, swarm},
 };

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use hubless_content::{ChunkSet, ContentHash};
-use hubless_fetch::{Availability, End, Layout, Target};
+use hubless_fetch::{Availability, BadManifest, End, Layout, Target};
 use hubless_network::{AnnounceKey, Network, PeerId};
 use hubless_scheduler::{Input, SourceId};
 use hubless_store::StoreError;
@@ -19,7 +19,7 @@ use super::{
     connection::only_answer,
     discovery::{self, Candidate, join, nearby},
 };
-use crate::{failure::Failure, fetches::Fetches};
+use crate::{error::TransferError, fetches::Fetches};
 
 /// The share of a model that each member of its swarm holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,15 +63,17 @@ pub async fn swarm(
     fetches: &Arc<Fetches>,
     hash: ContentHash,
     within: Duration,
-) -> Result<Swarm, Failure> {
+) -> Result<Swarm, TransferError> {
     let network = fetches.cx.network()?;
     let store = fetches.cx.store.clone();
     let known = move || Ok::<_, StoreError>((store.manifest(hash)?, store.model_held(hash)?));
     let (manifest, held) = fetches.cx.blocking.run(known).await??;
     let manifest = manifest.ok_or(StoreError::UnknownModel { model: hash })?;
     let layout = Layout::new(Target::Model(hash), manifest, |_| true);
-    let layout =
-        layout.map_err(|error| super::failures::bad_manifest(&Target::Model(hash), &error))?;
+    let layout = layout.map_err(|error| {
+        let reason = BadManifest::from(error).into();
+        TransferError::of_fetch(&Target::Model(hash), reason)
+    })?;
 
     let start = Instant::now();
     let (own, named) = (

@@ -6,12 +6,12 @@ use futures::{FutureExt, future::BoxFuture};
 use hubless_content::{Alias, ChunkIndex, FileHash};
 use hubless_store::{Expected, IncomingReader, Store, StoreError};
 use hubless_transfer::{
-    Blocking, Failure, Fetches,
+    Blocking, Fetches, TransferError,
     fetch::{
         Introductions,
         claims::{self, Found, Wanted},
     },
-    sentence,
+    text::sentence,
 };
 use tokio::{
     sync::mpsc,
@@ -204,7 +204,7 @@ impl Driver {
         }
     }
 
-    async fn begin_trial(&mut self, file: FileHash, is_trusted: bool) -> Result<(), Failure> {
+    async fn begin_trial(&mut self, file: FileHash, is_trusted: bool) -> Result<(), TransferError> {
         let trial = Trial::begin(
             &self.fetches,
             &self.upstream,

@@ -2,9 +2,9 @@
 
 use hubless_content::ModelPath;
 use hubless_store::{StoreError, StoreErrorKind};
-use hubless_transfer::{Aborted, Failure, FailureKind, Remedy, interrupted, sentence};
+use hubless_transfer::{Aborted, TransferError};
 
-use crate::{RepoError, UpstreamError};
+use crate::UpstreamError;
 
 /// Why a pull did not bring its file, or why one of its readers does not get all of it.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum PullError {
     },
     /// Chunks of a trusted file could not be read.
     #[error(transparent)]
-    Chunks(Failure),
+    Chunks(TransferError),
     /// This node could not keep or read it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,34 +75,6 @@ impl PullError {
             | Self::Chunks(_)
             | Self::Aborted(_)
             | Self::Interrupted => false,
-        }
-    }
-}
-
-impl From<&PullError> for RepoError {
-    fn from(error: &PullError) -> Self {
-        match error {
-            PullError::Upstream(error) => Self::of_file(error),
-            PullError::Chunks(failure) => failure.clone().into(),
-            PullError::Store(error) => error.into(),
-            // The caller's request was right, and so is this node.
-            PullError::OtherFile { .. } => Self::Unavailable {
-                failure: Failure::new(FailureKind::Network, sentence(error)),
-            },
-            PullError::WrongBytes { .. } => Self::Unavailable {
-                failure: Failure::new(FailureKind::Integrity, sentence(error))
-                    .remedy(Remedy::DownloadAgain),
-            },
-            PullError::Misled { .. } => Self::Unavailable {
-                failure: Failure::new(FailureKind::Integrity, sentence(error))
-                    .remedy(Remedy::DownloadAgain),
-            },
-            PullError::Aborted(_) => Self::Failed {
-                failure: Failure::new(FailureKind::Other, sentence(error)),
-            },
-            PullError::Interrupted => Self::Failed {
-                failure: interrupted(),
-            },
         }
     }
 }

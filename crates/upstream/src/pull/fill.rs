@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use hubless_content::{CHUNK_SIZE, ChunkIndex, chunk_count, chunk_offset};
 use hubless_store::IncomingReader;
 use hubless_transfer::{
-    Failure,
+    TransferError,
     fetch::{ExternalChunks, PutOutcome},
 };
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ pub(super) async fn fill(
     size: u64,
     mut stored: watch::Receiver<u64>,
     shared: &Shared,
-) -> Result<Infallible, Failure> {
+) -> Result<Infallible, TransferError> {
     let mut changes = shared.changes();
     let mut filling = Filling {
         external,
@@ -56,7 +56,11 @@ struct Filling {
 }
 
 impl Filling {
-    async fn step(&mut self, body: &IncomingReader, is_of_peers_only: bool) -> Result<(), Failure> {
+    async fn step(
+        &mut self,
+        body: &IncomingReader,
+        is_of_peers_only: bool,
+    ) -> Result<(), TransferError> {
         if !self.begun {
             self.begun = true;
             self.external.ask_peers_for_the_end().await;
@@ -76,7 +80,7 @@ impl Filling {
         Ok(())
     }
 
-    async fn give(&self, chunk: ChunkIndex, body: &IncomingReader) -> Result<(), Failure> {
+    async fn give(&self, chunk: ChunkIndex, body: &IncomingReader) -> Result<(), TransferError> {
         let body = body.clone();
         let read = move || body.read(chunk_offset(chunk), CHUNK_SIZE);
         match self.external.put(chunk, read).await? {

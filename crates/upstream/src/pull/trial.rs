@@ -9,9 +9,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use hubless_content::FileHash;
 use hubless_store::{Ahead, Digests, DigestsAhead, Expected};
 use hubless_transfer::{
-    Blocking, Failure, Fetches, HeldBack,
+    Blocking, Fetches, HeldBack, TransferError,
     fetch::{FileFetch, Introductions},
-    interrupted,
 };
 use tokio::sync::watch;
 
@@ -48,7 +47,7 @@ impl Trial {
         origin: &Origin,
         file: FileHash,
         is_trusted: bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, TransferError> {
         let store = fetches.cx.store.clone();
         let known = fetches.cx.blocking.run(move || store.file(file)).await??;
         let is_fresh = known.is_none();
@@ -76,7 +75,7 @@ impl Trial {
             Introductions,
             impl Future<Output = TrialEnd> + Send + 'static,
         ),
-        Failure,
+        TransferError,
     > {
         let entry = self.origin.entry(self.file);
         let mut fetch = FileFetch::new(&self.fetches, entry, PATIENCE)?;
@@ -91,7 +90,7 @@ impl Trial {
             let reported = report(fetch.stored(), is_trusted, &shared);
             let proven = prove(&fetches, expected, file, size, fetch.stored());
             let fetched = async { tokio::try_join!(fetch.run(), proven) };
-            let fetched: Result<((), bool), Failure> = tokio::select! {
+            let fetched: Result<((), bool), TransferError> = tokio::select! {
                 fetched = fetched => fetched,
                 Err(failure) = filled => Err(failure),
                 never = reported => match never {},
@@ -142,7 +141,7 @@ async fn prove(
     file: FileHash,
     size: u64,
     stored: watch::Receiver<u64>,
-) -> Result<bool, Failure> {
+) -> Result<bool, TransferError> {
     // Each chunk is verified against the hash that the upstream lists.
     if expected.file == Some(file) {
         return Ok(true);
@@ -156,7 +155,7 @@ async fn digest(
     fetches: &Fetches,
     mut ahead: DigestsAhead,
     mut stored: watch::Receiver<u64>,
-) -> Result<Digests, Failure> {
+) -> Result<Digests, TransferError> {
     let mut is_over = false;
     loop {
         stored.borrow_and_update();
@@ -168,7 +167,7 @@ async fn digest(
             Ahead::Done(digests) => return Ok(digests),
             Ahead::More => {}
             // The fetch reports why it failed.
-            Ahead::Waits if is_over => return Err(interrupted()),
+            Ahead::Waits if is_over => return Err(TransferError::Interrupted),
             Ahead::Waits => is_over = stored.changed().await.is_err(),
         }
     }

@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use super::{COMMANDS_MAX, Driver};
 use crate::{
     blocking::Blocking,
-    failure::Failure,
+    error::TransferError,
     fetch::{
         connection::{self, ConnectionArgs, Input},
-        discovery, failures, plan,
+        discovery, plan,
     },
 };
 
@@ -20,7 +20,7 @@ impl Driver {
     pub(super) async fn execute_all(
         &mut self,
         inputs: &mut VecDeque<Input>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TransferError> {
         while let Some(output) = self.fetch.poll_output() {
             self.execute(output, inputs).await?;
         }
@@ -32,7 +32,7 @@ impl Driver {
         &mut self,
         output: Output<PeerId, Multiaddr>,
         inputs: &mut VecDeque<Input>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TransferError> {
         match output {
             Output::Join => {
                 let network = self.network.clone();
@@ -70,7 +70,7 @@ impl Driver {
             Output::Stalled => self.shared.fetches.cx.counters.stalls.count(),
             Output::Finish(Ok(finished)) => self.finished = Some(finished),
             Output::Finish(Err(error)) => {
-                return Err(failures::failure(&error, &self.shared.target));
+                return Err(TransferError::of_fetch(&self.shared.target, error));
             }
         }
         Ok(())
@@ -81,7 +81,7 @@ impl Driver {
         &mut self,
         layout: Arc<Layout>,
         inputs: &mut VecDeque<Input>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TransferError> {
         let request = self.fetch.request();
         let (bytes, pin) = (request.wanted_bytes(), request.pins());
         let (fetches, planned) = (self.shared.fetches.clone(), layout.clone());

@@ -4,4 +4,4 @@ mod missing;
 mod selection;
 
 pub(super) use missing::{plan, plan_read};
-pub use selection::Selection;
+pub use selection::{BadGlob, Selection};

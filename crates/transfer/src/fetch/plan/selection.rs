@@ -3,10 +3,15 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use hubless_content::ModelPath;
 
-use crate::{
-    failure::{Failure, FailureKind},
-    remedy::Remedy,
-};
+/// A text that was given to choose files is no glob.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a glob: {reason}")]
+pub struct BadGlob {
+    /// The text, or all texts if only together they are too much.
+    pub text: String,
+    /// Why it is none.
+    pub reason: globset::ErrorKind,
+}
 
 /// Globs over paths. As in `huggingface_hub`, `*` also matches `/`.
 #[derive(Debug, Clone)]
@@ -20,7 +25,7 @@ impl Selection {
     ///
     /// # Errors
     /// If a text is no glob.
-    pub fn new(include: &[String], exclude: &[String]) -> Result<Self, Failure> {
+    pub fn new(include: &[String], exclude: &[String]) -> Result<Self, BadGlob> {
         let include = if include.is_empty() {
             None
         } else {
@@ -42,13 +47,10 @@ impl Selection {
     }
 }
 
-fn globs(texts: &[String]) -> Result<GlobSet, Failure> {
-    let wrong = |text: &str, error: globset::Error| {
-        Failure::new(
-            FailureKind::Usage,
-            format!("{text:?} is not a glob: {}", error.kind()),
-        )
-        .remedy(Remedy::WriteGlobs)
+fn globs(texts: &[String]) -> Result<GlobSet, BadGlob> {
+    let wrong = |text: &str, error: globset::Error| BadGlob {
+        text: text.to_owned(),
+        reason: error.kind().clone(),
     };
     let mut set = GlobSetBuilder::new();
     for text in texts {
@@ -102,8 +104,8 @@ mod tests {
 
     #[test]
     fn a_wrong_glob_is_named() {
-        let failure = Selection::new(&["a[".to_owned()], &[]).unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Usage);
-        assert!(failure.message.contains("a["), "{}", failure.message);
+        let error = Selection::new(&["a[".to_owned()], &[]).unwrap_err();
+        assert_eq!(error.text, "a[");
+        assert!(error.to_string().contains("a["), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use hubless_fetch::{FileNumber, Layout};
 use hubless_store::StoreError;
 
 use crate::{
-    failure::Failure,
+    error::TransferError,
     fetch::connection::{Input, Shared, Stored, put},
 };
 
@@ -68,7 +68,10 @@ impl ExternalChunks {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn missing(&self, chunks: Range<ChunkIndex>) -> Result<Vec<ChunkIndex>, Failure> {
+    pub async fn missing(
+        &self,
+        chunks: Range<ChunkIndex>,
+    ) -> Result<Vec<ChunkIndex>, TransferError> {
         let Some(layout) = self.layout() else {
             return Ok(Vec::new());
         };
@@ -93,7 +96,7 @@ impl ExternalChunks {
         &self,
         index: ChunkIndex,
         read: impl FnOnce() -> Result<Bytes, StoreError> + Send + 'static,
-    ) -> Result<PutOutcome, Failure> {
+    ) -> Result<PutOutcome, TransferError> {
         let Some(layout) = self.layout() else {
             return Ok(PutOutcome::Held);
         };

@@ -8,10 +8,7 @@ use hubless_memory::KeptBuffers;
 use hubless_store::{FilesGuard, Store, StoreError};
 use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
 
-use crate::{
-    failure::{Failure, interrupted},
-    fetches::Fetches,
-};
+use crate::{error::TransferError, fetches::Fetches};
 
 /// Chunks that are read at once. With the one that is sent and the one that is read ahead, a reader
 /// that takes nothing has two in memory.
@@ -62,7 +59,7 @@ impl HeldReader {
     }
 
     /// The next pieces; none if the next chunk is not held.
-    pub(super) async fn next(&mut self) -> Result<Vec<Bytes>, Failure> {
+    pub(super) async fn next(&mut self) -> Result<Vec<Bytes>, TransferError> {
         let pieces = self.read().await?;
         self.range.start += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if !pieces.is_empty() && !self.range.is_empty() && self.waited_for_disk {
@@ -72,9 +69,9 @@ impl HeldReader {
     }
 
     /// What is held at the beginning of the range, a few chunks at most, without passing over it.
-    pub(super) async fn peek(&self) -> Result<Vec<Bytes>, Failure> {
+    pub(super) async fn peek(&self) -> Result<Vec<Bytes>, TransferError> {
         let pieces = self.start_reading(HELD_CHUNKS).await;
-        Ok(pieces.map_err(|_| interrupted())??)
+        Ok(pieces.map_err(|_| TransferError::Interrupted)??)
     }
 
     /// Reads what comes next while the reader takes what was read, if there is room for it.
@@ -98,7 +95,7 @@ impl HeldReader {
         })
     }
 
-    async fn read(&mut self) -> Result<Vec<Bytes>, Failure> {
+    async fn read(&mut self) -> Result<Vec<Bytes>, TransferError> {
         let (ahead, _room) = self.ahead.take().unzip();
         let at_once = ahead.is_none().then(|| self.read_at_once()).flatten();
         if let Some(piece) = at_once {
@@ -107,7 +104,7 @@ impl HeldReader {
         }
         let reading = ahead.unwrap_or_else(|| self.start_reading(READ_CHUNKS));
         self.waited_for_disk = !reading.is_finished();
-        let pieces = reading.await.map_err(|_| interrupted())?;
+        let pieces = reading.await.map_err(|_| TransferError::Interrupted)?;
         Ok(pieces?)
     }
 

@@ -22,11 +22,10 @@ use tokio::{
 use tokio_util::sync::DropGuard;
 
 use crate::{
-    failure::{Failure, interrupted},
+    error::TransferError,
     fetch::{
         digests::DigestAsks,
         driver::{Driver, DriverArgs},
-        failures,
     },
     fetches::Fetches,
     progress::ProgressSink,
@@ -60,7 +59,7 @@ struct Shared {
     outlook: watch::Receiver<Outlook>,
     digests: DigestAsks,
     model: ContentHash,
-    failure: Arc<OnceLock<Failure>>,
+    failure: Arc<OnceLock<TransferError>>,
     /// Dropping them ends the fetch.
     _cancel_on_drop: DropGuard,
 }
@@ -70,7 +69,7 @@ impl SharedFetch {
     ///
     /// # Errors
     /// If this process has no network.
-    pub fn join(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Self, Failure> {
+    pub fn join(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Self, TransferError> {
         let mut shared_fetches = lock(&fetches.shared.0);
         shared_fetches.retain(|_, fetch| fetch.strong_count() > 0);
         let alive = shared_fetches
@@ -93,7 +92,7 @@ impl SharedFetch {
     ///
     /// # Errors
     /// If no peer has it.
-    pub async fn manifest(&self) -> Result<Arc<Manifest>, Failure> {
+    pub async fn manifest(&self) -> Result<Arc<Manifest>, TransferError> {
         let mut layout = self.shared.layout.clone();
         let known = layout.wait_for(Option::is_some).await;
         let known = known.ok().and_then(|layout| layout.clone());
@@ -113,7 +112,7 @@ impl SharedFetch {
     ///
     /// # Errors
     /// If there is none within this time, with what was tried.
-    pub async fn holder(&self, within: Duration) -> Result<(), Failure> {
+    pub async fn holder(&self, within: Duration) -> Result<(), TransferError> {
         let mut outlook = self.shared.outlook.clone();
         let found = outlook.wait_for(|outlook| outlook.holders > 0);
         match timeout(within, found).await {
@@ -122,8 +121,11 @@ impl SharedFetch {
             Err(_) => {}
         }
         let named = outlook.borrow().named;
-        let target = Target::Model(self.shared.model);
-        Err(failures::no_holder(&target, named, within))
+        Err(TransferError::NoHolder {
+            target: Box::new(Target::Model(self.shared.model)),
+            candidates: named,
+            within,
+        })
     }
 
     /// Asks for bytes of a file.
@@ -135,7 +137,7 @@ impl SharedFetch {
         file: FileHash,
         bytes: Range<u64>,
         next: Range<u64>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TransferError> {
         let request = ReadRequest { file, bytes, next };
         let sent = self.shared.reads.send(request).await;
         sent.map_err(|_| self.failure())
@@ -151,7 +153,7 @@ impl SharedFetch {
     ///
     /// # Errors
     /// If the fetch failed.
-    pub async fn stored_more(&mut self) -> Result<(), Failure> {
+    pub async fn stored_more(&mut self) -> Result<(), TransferError> {
         let changed = self.stored.changed().await;
         changed.map_err(|_| self.failure())
     }
@@ -161,13 +163,13 @@ impl SharedFetch {
         *self.shared.outlook.borrow()
     }
 
-    fn failure(&self) -> Failure {
+    fn failure(&self) -> TransferError {
         let failure = self.shared.failure.get().cloned();
-        failure.unwrap_or_else(interrupted)
+        failure.unwrap_or(TransferError::Interrupted)
     }
 }
 
-fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<Shared>, Failure> {
+fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<Shared>, TransferError> {
     let (sink, cancel_on_drop) = ProgressSink::silent(&fetches.cx.cancel);
     let (reads, read_requests) = mpsc::channel(READS_MAX);
     let args = DriverArgs {

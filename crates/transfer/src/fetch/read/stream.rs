@@ -6,17 +6,11 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hubless_content::{ContentHash, ManifestEntry};
-use hubless_fetch::Outlook;
+use hubless_content::{ContentHash, ManifestEntry, ModelPath};
 use tokio::time::{Instant, timeout_at};
 
 use super::{SharedFetch, held_reader::HeldReader};
-use crate::{
-    damage::{DamageWatch, not_replaced},
-    failure::{Failure, FailureKind},
-    fetches::Fetches,
-    remedy::Remedy,
-};
+use crate::{damage::DamageWatch, error::TransferError, fetches::Fetches};
 
 /// What a reader that waits has fetched first: 4 MiB, more than comes while it asks again.
 const URGENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -101,7 +95,7 @@ impl StoredStream {
     ///
     /// # Errors
     /// If they are not here and no peer gives them.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, TransferError> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Ok(Some(piece));
@@ -115,7 +109,7 @@ impl StoredStream {
             let pieces = self.reader.next().await?;
             if pieces.is_empty() {
                 let waited = self.wait_patiently().await;
-                waited.map_err(|failure| self.explain(failure))?;
+                waited.map_err(|error| self.explain(error))?;
                 continue;
             }
             self.last_progress = Instant::now();
@@ -128,7 +122,7 @@ impl StoredStream {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn held(&self) -> Result<Option<Bytes>, Failure> {
+    pub async fn held(&self) -> Result<Option<Bytes>, TransferError> {
         let pieces = self.reader.peek().await?;
         Ok(match &pieces[..] {
             [] => None,
@@ -137,7 +131,7 @@ impl StoredStream {
         })
     }
 
-    async fn wait_patiently(&mut self) -> Result<(), Failure> {
+    async fn wait_patiently(&mut self) -> Result<(), TransferError> {
         let patience = match self.patience {
             Patience::UntilBegun if !self.has_begun => return self.wait_hopefully().await,
             Patience::Fetch | Patience::UntilBegun => return self.wait().await,
@@ -145,14 +139,14 @@ impl StoredStream {
         };
         let end = self.last_progress + patience;
         let waited = timeout_at(end, self.wait()).await;
-        waited.map_err(|_| {
-            let message = format!("no peer gave {:?} in {patience:?}", self.reader.file().path);
-            Failure::new(FailureKind::Network, message)
+        waited.map_err(|_| TransferError::Silent {
+            path: self.path(),
+            patience,
         })?
     }
 
     /// Waits for the first bytes as long as some may come soon.
-    async fn wait_hopefully(&mut self) -> Result<(), Failure> {
+    async fn wait_hopefully(&mut self) -> Result<(), TransferError> {
         let mut check_at = self.last_progress + REFUSED_AFTER;
         loop {
             if let Ok(waited) = timeout_at(check_at, self.wait()).await {
@@ -164,33 +158,44 @@ impl StoredStream {
                 .map(SharedFetch::outlook)
                 .unwrap_or_default();
             if outlook.peers == 0 && outlook.walks > 0 {
-                return Err(no_giver(self.reader.file(), outlook));
+                return Err(TransferError::NoGiver {
+                    path: self.path(),
+                    named: outlook.named,
+                    walks: outlook.walks,
+                });
             }
             check_at = Instant::now() + CHECK_EVERY;
         }
     }
 
     /// A failure to get what is missing, with the reason why it is.
-    fn explain(&mut self, failure: Failure) -> Failure {
+    fn explain(&mut self, error: TransferError) -> TransferError {
         match self.damage.take() {
-            // What kind of failure it is decides which source is asked next.
-            Some(chunk) => Failure {
-                kind: failure.kind,
-                ..not_replaced(&self.reader.file().path, chunk, &failure)
+            Some(chunk) => TransferError::NotReplaced {
+                path: self.path(),
+                chunk,
+                source: Box::new(error),
             },
-            None => failure,
+            None => error,
         }
     }
 
+    fn path(&self) -> ModelPath {
+        self.reader.file().path.clone()
+    }
+
     /// Waits until something was stored since the last check.
-    async fn wait(&mut self) -> Result<(), Failure> {
+    async fn wait(&mut self) -> Result<(), TransferError> {
         let wanted = self.reader.left();
         let next = wanted.start..wanted.start.saturating_add(URGENT_BYTES).min(wanted.end);
         let begun = self.shared.is_none();
         let shared = match &mut self.shared {
             Some(shared) => shared,
             None => {
-                let model = self.model.ok_or_else(|| lost(self.reader.file()))?;
+                let unreadable = || TransferError::Unreadable {
+                    path: self.reader.file().path.clone(),
+                };
+                let model = self.model.ok_or_else(unreadable)?;
                 self.shared.insert(SharedFetch::join(&self.fetches, model)?)
             }
         };
@@ -202,25 +207,10 @@ impl StoredStream {
             shared.mark_read();
             return Ok(());
         }
-        shared.stored_more().await.map_err(|failure| Failure {
-            message: format!("{:?}: {}", self.reader.file().path, failure.message),
-            ..failure
+        let stored = shared.stored_more().await;
+        stored.map_err(|error| TransferError::OfFile {
+            path: self.path(),
+            source: Box::new(error),
         })
     }
-}
-
-/// The peers that had the file have left, or do not answer.
-fn no_giver(file: &ManifestEntry, outlook: Outlook) -> Failure {
-    let Outlook { named, walks, .. } = outlook;
-    let message = format!(
-        "no peer gives {:?} now: {named} were named for it, and the DHT was searched {walks} times",
-        file.path
-    );
-    Failure::new(FailureKind::Network, message).remedy(Remedy::WaitForHolder)
-}
-
-/// The file was here a moment ago, or is damaged.
-fn lost(file: &ManifestEntry) -> Failure {
-    let message = format!("{:?} cannot be read from the store", file.path);
-    Failure::new(FailureKind::Integrity, message).remedy(Remedy::Repair)
 }
