@@ -223,3 +223,56 @@ fn tried(candidates: usize) -> String {
         tried => format!("none of the {tried} nodes that may have it answers"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hubless_content::FileHash;
+
+    use super::*;
+
+    fn of_file(source: TransferError) -> TransferError {
+        TransferError::OfFile {
+            path: "a.bin".parse().unwrap(),
+            source: Box::new(source),
+        }
+    }
+
+    fn ended(reason: FetchError) -> TransferError {
+        let model = ContentHash::of_manifest_bytes(b"a manifest");
+        TransferError::of_fetch(&Target::Model(model), reason)
+    }
+
+    #[test]
+    fn what_no_peer_gives_is_absent_and_what_is_wrong_is_not() {
+        let absent = ended(FetchError::NoProvider { candidates: 2 });
+        assert!(absent.to_string().contains("asked 2 nodes; none has it"));
+        assert!(absent.is_absence() && of_file(absent).is_absence());
+        let path = "a.bin".parse().unwrap();
+        let unreadable = TransferError::Unreadable { path };
+        assert!(!unreadable.is_absence() && unreadable.is_unavailable());
+    }
+
+    #[test]
+    fn a_node_without_network_or_room_has_failed_and_content_is_not_unavailable() {
+        assert!(!TransferError::NoNode.is_unavailable());
+        let no_room = TransferError::from(StoreError::Quota {
+            needed: 1,
+            quota: 2,
+            used: 2,
+        });
+        assert!(!no_room.is_unavailable() && !of_file(no_room).is_unavailable());
+        let file = FileHash::new([1; 32]);
+        let damaged = TransferError::from(StoreError::WrongFile {
+            expected: file,
+            found: FileHash::new([2; 32]),
+        });
+        assert!(damaged.is_unavailable() && !damaged.is_absence());
+    }
+
+    #[test]
+    fn a_call_that_was_stopped_did_not_fail() {
+        let stopped = TransferError::from(StoreError::Cancelled);
+        assert!(stopped.is_interruption() && TransferError::Interrupted.is_interruption());
+        assert!(!ended(FetchError::Alone).is_interruption());
+    }
+}

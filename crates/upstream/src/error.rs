@@ -255,3 +255,72 @@ pub enum SetupError {
     #[error("cannot prepare for the upstream: {}", sentence(.0))]
     Client(reqwest::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: StatusCode, code: Option<&str>, message: &str) -> UpstreamError {
+        UpstreamError::Refused {
+            status,
+            reason: Refusal::read(status, code, message),
+            message: message.to_owned(),
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn a_wrong_token_is_told_apart_from_a_missing_repo() {
+        let wrong = "Invalid credentials in Authorization header";
+        let explained = |status, code, message| refused(status, code, message).explain("main", "");
+        assert!(matches!(
+            explained(StatusCode::UNAUTHORIZED, None, wrong),
+            RepoError::BadToken { message } if message == wrong
+        ));
+        for (status, code, message) in [
+            (
+                StatusCode::UNAUTHORIZED,
+                None,
+                "Invalid username or password.",
+            ),
+            (StatusCode::UNAUTHORIZED, Some("RepoNotFound"), wrong),
+            (StatusCode::NOT_FOUND, None, wrong),
+        ] {
+            let error = explained(status, code, message);
+            assert!(matches!(error, RepoError::NoRepo), "{status} {error:?}");
+        }
+    }
+
+    #[test]
+    fn what_other_statuses_say_is_kept() {
+        let error = refused(StatusCode::IM_A_TEAPOT, None, "short and stout").explain("main", "");
+        let RepoError::Unavailable { cause } = error else {
+            panic!("{error:?}");
+        };
+        assert!(cause.to_string().ends_with("short and stout"), "{cause}");
+        let busy = refused(StatusCode::TOO_MANY_REQUESTS, None, "").explain("main", "");
+        assert!(
+            matches!(busy, RepoError::TooManyRequests { retry_after } if retry_after == BUSY_DEFAULT)
+        );
+    }
+
+    #[test]
+    fn a_pull_without_room_is_a_failure_of_this_node_and_wrong_bytes_are_not() {
+        let path = || "a.bin".parse().unwrap();
+        let of = |error| RepoError::of_pull(Arc::new(error));
+        let wrong = of(PullError::WrongBytes { path: path() });
+        assert!(matches!(wrong, RepoError::Unavailable { .. }));
+        let (needed, quota, used) = (1, 2, 2);
+        let full = PullError::Store(hubless_store::StoreError::Quota {
+            needed,
+            quota,
+            used,
+        });
+        assert!(matches!(of(full), RepoError::Failed { .. }));
+        let refused = refused(StatusCode::FORBIDDEN, None, "no");
+        assert!(matches!(
+            of(PullError::Upstream(refused)),
+            RepoError::Denied { .. }
+        ));
+    }
+}

@@ -8,10 +8,11 @@ mod answers;
 mod list;
 mod manifest;
 mod naming;
+mod open;
 mod storing;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +22,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use hubless_content::{FileHash, ModelChunk};
+use hubless_content::FileHash;
 use hubless_fetch::{Availability, Dial, End, Layout, PeerCommand, SourceId, Target};
 use hubless_network::{
     Carrier, Exchange, ExchangeError, Incoming, Multiaddr, PeerId, RequestSender, ResponseReceiver,
@@ -33,17 +34,17 @@ use tokio::{
     time::{Interval, interval, timeout},
 };
 
-use self::list::ListInProgress;
 pub(super) use self::storing::{Stored, put};
-use super::digests::{DigestAsk, DigestAsks, Round};
+use self::{
+    list::ListInProgress,
+    open::{Open, OpenRequest},
+};
+use super::digests::{DigestAsks, Round};
 use crate::fetches::Fetches;
 
 /// Chunks of one peer that are being verified and stored at once. With 256 KiB each, what a disk
 /// writes in a few milliseconds; more would only use memory.
 const STORING_MAX: usize = 16;
-
-/// Cancelled requests whose answers may still come: as many as can be open.
-const CANCELLED_MAX: usize = hubless_wire::REQUESTS_PER_STREAM_MAX;
 
 /// Requests for digests that are open with one peer: one that waits for a large file does not hold
 /// up the others.
@@ -159,9 +160,6 @@ fn marked(mut changes: watch::Receiver<()>) -> watch::Receiver<()> {
     changes
 }
 
-/// Ids of the requests for the manifest are below.
-const FIRST_ID: u64 = 1 << 32;
-
 /// Waits for the layout, and asks for the manifest if the driver wants that of this connection.
 async fn layout(
     exchange: &mut Exchange,
@@ -192,82 +190,6 @@ async fn begin(commands: &mut mpsc::Receiver<PeerCommand>) -> Result<Arc<Layout>
         if let PeerCommand::Begin(layout) = commands.recv().await.ok_or(End::Gone)? {
             return Ok(layout);
         }
-    }
-}
-
-/// A request that is not answered to its end yet.
-enum OpenRequest {
-    Chunk(ModelChunk),
-    Availability(Availability),
-    List(ListInProgress),
-    Digests(DigestAsk),
-    Peers,
-    /// A report; nothing follows from its answer.
-    Report,
-}
-
-/// The open requests of one connection, by their ids.
-struct Open {
-    next_id: u64,
-    requests: HashMap<u64, OpenRequest>,
-    /// The open request for each chunk.
-    chunks: HashMap<ModelChunk, u64>,
-    /// Requests that were cancelled, but may have been answered before the peer received that.
-    cancelled: VecDeque<(u64, ModelChunk)>,
-}
-
-impl Open {
-    fn new() -> Self {
-        Self {
-            next_id: FIRST_ID,
-            requests: HashMap::new(),
-            chunks: HashMap::new(),
-            cancelled: VecDeque::new(),
-        }
-    }
-
-    /// Adds a request; returns its id.
-    fn add(&mut self, request: OpenRequest) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        if let OpenRequest::Chunk(chunk) = request {
-            self.chunks.insert(chunk, id);
-        }
-        self.requests.insert(id, request);
-        id
-    }
-
-    /// The request that was answered.
-    fn take(&mut self, id: u64) -> Option<OpenRequest> {
-        let request = self.requests.remove(&id);
-        if let Some(OpenRequest::Chunk(chunk)) = request {
-            self.chunks.remove(&chunk);
-        }
-        request
-    }
-
-    /// Forgets the request for a chunk, whose answer may come all the same; returns its id.
-    fn cancel_chunk(&mut self, chunk: ModelChunk) -> Option<u64> {
-        let id = self.chunks.remove(&chunk)?;
-        self.requests.remove(&id);
-        self.cancelled.push_back((id, chunk));
-        if self.cancelled.len() > CANCELLED_MAX {
-            self.cancelled.pop_front();
-        }
-        Some(id)
-    }
-
-    /// The chunk of a cancelled request.
-    fn cancelled_chunk(&self, id: u64) -> Option<ModelChunk> {
-        let mut cancelled = self.cancelled.iter();
-        let (_, chunk) = cancelled.find(|(cancelled, _)| *cancelled == id)?;
-        Some(*chunk)
-    }
-
-    /// Forgets the requests of a kind; returns them with their ids.
-    fn take_all(&mut self, is_meant: impl Fn(&OpenRequest) -> bool) -> Vec<(u64, OpenRequest)> {
-        let meant = self.requests.extract_if(|_, request| is_meant(request));
-        meant.collect()
     }
 }
 
