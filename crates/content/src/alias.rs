@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{GitBlobId, ParseHashError, Sha256};
+use crate::hash::{GitBlobId, ParseHashError, Sha256};
 
 /// BLAKE3 key-derivation context for SHA-256 values. Frozen: nodes of all versions must agree.
 const SHA256_CONTEXT: &str = "hubless 2026-11-25 DHT key of a file by its SHA-256";

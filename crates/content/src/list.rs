@@ -11,8 +11,9 @@ use bytes::Bytes;
 use hubless_memory::AlignedBytes;
 
 use crate::{
-    CHUNK_SIZE, ChunkCv, ChunkIndex, FileHash,
+    chunk::{CHUNK_SIZE, ChunkIndex},
     chunk::{FILE_SIZE_MAX, chunk_count, chunk_len, chunk_offset},
+    hash::{ChunkCv, FileHash},
 };
 
 /// Chaining values that do not merge to the file hash: their sender lied, or the file has another

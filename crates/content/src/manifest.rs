@@ -8,9 +8,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    ContentHash, FILE_SIZE_MAX, FileHash, ModelPath, PathError, chunk_count,
+    chunk::{FILE_SIZE_MAX, chunk_count},
     encoding::{NotCanonical, Reader, put_bytes, put_varint},
+    hash::{ContentHash, FileHash},
     path::PATH_BYTES_MAX,
+    path::{ModelPath, PathError},
 };
 
 /// Files of a manifest. The largest Hub repositories have some 100,000.

@@ -7,9 +7,11 @@
 use std::collections::HashSet;
 
 use crate::{
-    CommitId, ContentHash, FILE_SIZE_MAX, FileHash, GitBlobId, MANIFEST_BYTES_MAX,
-    MANIFEST_FILES_MAX, Manifest, ManifestEntry, ModelPath, PathError, Sha256,
+    chunk::FILE_SIZE_MAX,
     encoding::{NotCanonical, Reader, put_bytes, put_varint},
+    hash::{CommitId, ContentHash, FileHash, GitBlobId, Sha256},
+    manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, Manifest, ManifestEntry},
+    path::{ModelPath, PathError},
 };
 
 /// Parents of a revision. Merges have two; git's largest known one has 66.

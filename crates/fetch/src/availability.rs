@@ -6,7 +6,7 @@ use hubless_content::{ChunkSet, ModelChunk};
 use hubless_scheduler::{Input, SourceId};
 use hubless_wire::{Response, Scope};
 
-use crate::{End, Layout};
+use crate::{layout::Layout, types::End};
 
 /// The answers to one ask for availability.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ mod tests {
     use hubless_content::{CHUNK_SIZE, FileHash, Manifest, ManifestEntry};
 
     use super::*;
-    use crate::Target;
+    use crate::target::Target;
 
     const ME: SourceId = SourceId(1);
 

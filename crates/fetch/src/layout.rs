@@ -12,7 +12,7 @@ use hubless_content::{
     chunk_count, chunk_len,
 };
 
-use crate::Target;
+use crate::target::Target;
 
 /// Position of a file in the manifest, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@ use hubless_content::{
 };
 use hubless_scheduler::Order;
 
-use crate::Target;
+use crate::target::Target;
 
 /// Chooses files of a manifest.
 pub type FileFilter = Box<dyn Fn(&ManifestEntry) -> bool + Send + Sync>;

@@ -5,7 +5,10 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use hubless_content::{ChunkSet, FileHash, Manifest, ManifestError, ModelChunk};
 use hubless_scheduler::SourceId;
 
-use crate::{FetchRequest, FileNumber, Layout, ReadRequest, TooManyChunks};
+use crate::{
+    layout::{FileNumber, Layout, TooManyChunks},
+    request::{FetchRequest, ReadRequest},
+};
 
 /// What a fetch is begun with. `P` names a peer, `A` is an address of one.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use hubless_sync::lock;
 use memmap2::{MmapMut, MmapOptions};
 
-use crate::AlignedBytes;
+use crate::aligned::AlignedBytes;
 
 /// Bytes of a full buffer: a chunk of `content`, which checks that both are equal.
 pub const BUFFER_SIZE: usize = 256 * 1024;

@@ -7,7 +7,7 @@ use std::{
 
 use hubless_content::FileHash;
 
-use crate::{Candidate, Dial};
+use crate::types::{Candidate, Dial};
 
 /// Peers remembered for one fetch. A liar in the DHT or among the sources can name no more.
 const CANDIDATES_MAX: usize = 2000;

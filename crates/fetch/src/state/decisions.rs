@@ -8,7 +8,7 @@ use std::{
 use hubless_scheduler::{Output as SchedulerOutput, SourceId};
 
 use super::{Fetch, Phase, walks::WalkFor};
-use crate::{Dial, FetchError, Finished, Output, PeerCommand, WalkKey};
+use crate::types::{Dial, FetchError, Finished, Output, PeerCommand, WalkKey};
 
 impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
     /// Decides what follows, after every input.

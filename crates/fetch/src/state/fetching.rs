@@ -6,7 +6,10 @@ use hubless_content::{ChunkSet, FileHash, ModelChunk};
 use hubless_scheduler::{Input as SchedulerInput, Scheduler, SchedulerConfig, SourceId};
 
 use super::{lanes::ExtraLanes, lists::Lists};
-use crate::{FileNumber, Layout, Planned};
+use crate::{
+    layout::{FileNumber, Layout},
+    types::Planned,
+};
 
 /// The largest missing files, which are searched by their own hashes when the model's has too few
 /// providers: another model may share them.

@@ -6,7 +6,11 @@ use hubless_content::{Manifest, ManifestError, ModelChunk};
 use hubless_scheduler::{Input as SchedulerInput, SchedulerConfig, SourceId};
 
 use super::{Fetch, Phase, TICK_EVERY, fetching::Fetching};
-use crate::{BadManifest, Candidate, End, Layout, Output, PeerCommand, Planned, ReadRequest};
+use crate::{
+    layout::Layout,
+    request::ReadRequest,
+    types::{BadManifest, Candidate, End, Output, PeerCommand, Planned},
+};
 
 impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
     /// A peer that requests this model has some of it, or will soon. It is connected, so no address

@@ -7,7 +7,7 @@ use std::{
 
 use hubless_scheduler::SourceId;
 
-use crate::FileNumber;
+use crate::layout::FileNumber;
 
 /// Chunk lists requested from one source at once.
 pub const LISTS_PER_SOURCE_MAX: usize = 4;

@@ -24,7 +24,11 @@ use self::{
     candidates::Candidates, fetching::Fetching, locating::Locating, patience::Patience,
     sources::Sources, walks::Walks,
 };
-use crate::{BadManifest, FetchArgs, FetchRequest, Input, Layout, Output};
+use crate::{
+    layout::Layout,
+    request::FetchRequest,
+    types::{BadManifest, FetchArgs, Input, Output},
+};
 
 /// The longest time between two ticks: how late a stall, a silent source of a chunk list or the end
 /// of patience may be noticed.

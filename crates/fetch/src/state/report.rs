@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use hubless_scheduler::SourceView;
 
 use super::{Fetch, Phase};
-use crate::{Outlook, Progress, SourceProgress, Stage, Stall};
+use crate::types::{Outlook, Progress, SourceProgress, Stage, Stall};
 
 impl<P: Copy + Ord, A: Clone + PartialEq> Fetch<P, A> {
     /// How far it is.

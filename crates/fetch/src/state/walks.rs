@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::WalkEnded;
+use crate::types::WalkEnded;
 
 /// Time between the first and the second walk; doubled each time.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::fixture::{PATIENCE, World, all_files, manifest};
-use crate::{End, Fetch, FetchArgs, FetchError, FetchRequest, Input, WalkEnded};
+use crate::{
+    request::FetchRequest,
+    state::Fetch,
+    types::{End, FetchArgs, FetchError, Input, WalkEnded},
+};
 use hubless_content::CHUNK_SIZE;
 
 /// Walks the DHT without a result until the fetch ends or so much time went by.

@@ -6,7 +6,11 @@ use hubless_content::{CHUNK_SIZE, ChunkSet, ModelChunk};
 use hubless_scheduler::Input as SchedulerInput;
 
 use super::fixture::{FILE, World};
-use crate::{End, FetchRequest, FileNumber, Input, Output, PeerCommand, Stage};
+use crate::{
+    layout::FileNumber,
+    request::FetchRequest,
+    types::{End, Input, Output, PeerCommand, Stage},
+};
 
 #[test]
 fn chunks_of_a_file_are_requested_when_its_list_is_proven() {

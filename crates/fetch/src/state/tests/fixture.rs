@@ -8,8 +8,13 @@ use hubless_content::{
 use hubless_scheduler::{Input as SchedulerInput, SourceId};
 
 use crate::{
-    Candidate, End, Fetch, FetchArgs, FetchError, FetchRequest, FileNumber, Finished, Input,
-    Layout, Output, PeerCommand, Planned, WalkEnded, WalkKey,
+    layout::{FileNumber, Layout},
+    request::FetchRequest,
+    state::Fetch,
+    types::{
+        Candidate, End, FetchArgs, FetchError, Finished, Input, Output, PeerCommand, Planned,
+        WalkEnded, WalkKey,
+    },
 };
 
 pub(super) type Peer = u32;

@@ -6,8 +6,9 @@ use hubless_content::{FileHash, ManifestEntry, ManifestError};
 
 use super::fixture::{OWN, World};
 use crate::{
-    BadManifest, Candidate, End, FetchError, FetchRequest, FileNumber, Input, Output, PeerCommand,
-    Stage, WalkKey,
+    layout::FileNumber,
+    request::FetchRequest,
+    types::{BadManifest, Candidate, End, FetchError, Input, Output, PeerCommand, Stage, WalkKey},
 };
 
 #[test]

@@ -5,7 +5,10 @@ use std::time::Duration;
 use hubless_content::{CHUNK_SIZE, ChunkSet, FileHash};
 
 use super::fixture::{FILE, PATIENCE, World};
-use crate::{FetchError, FetchRequest, Input, Output, PeerCommand, Planned, ReadRequest};
+use crate::{
+    request::{FetchRequest, ReadRequest},
+    types::{FetchError, Input, Output, PeerCommand, Planned},
+};
 
 const CHUNK: u64 = CHUNK_SIZE as u64;
 
