@@ -110,3 +110,23 @@ impl<P: Copy + Ord> Sources<P> {
             .map(|(id, _)| id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_connection_stands_for_all_of_its_peer_even_after_it_left() {
+        let mut sources = Sources::new();
+        let (first, other) = (sources.add('a'), sources.add('b'));
+        assert_eq!(sources.first_of_same_peer(first), None);
+        assert_eq!(sources.first_of_same_peer(other), None);
+        let second = sources.add('a');
+        assert_eq!(sources.first_of_same_peer(second), Some(first));
+        sources.remove(first);
+        let third = sources.add('a');
+        assert_eq!(sources.first_of_same_peer(third), Some(first));
+        assert_eq!(sources.remove_peer('a'), [second, third]);
+        assert!(!sources.has_peer('a') && sources.has_peer('b'));
+    }
+}

@@ -186,6 +186,24 @@ fn a_useful_peer_that_left_is_dialled_again_soon() {
 }
 
 #[test]
+fn a_fetch_whose_only_source_left_searches_others_within_a_second() {
+    let mut world = World::fetching(&[1, 1]);
+    let source = world.complete_source(1);
+    world.join_dht();
+    // Walks that find nothing come after longer and longer waits: 16 s in the end.
+    for wait in [0, 1, 2, 4, 8] {
+        world.sleep(Duration::from_secs(wait));
+        world.end_walks();
+    }
+    world.receive(source, 0);
+    world.take();
+    world.end(source, End::Gone);
+    world.sleep(Duration::from_secs(1));
+    let is_walk = |output: &_| matches!(output, Output::Walk(_));
+    assert!(world.take().iter().any(is_walk));
+}
+
+#[test]
 fn a_stall_hurries_the_search_is_reported_and_counted_once() {
     let mut world = World::fetching(&[1, 1]);
     world.join_dht();
