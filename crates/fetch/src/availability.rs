@@ -268,5 +268,14 @@ mod tests {
             complete.take(ME, &layout, beyond, &[]),
             Err(End::Misbehaved)
         );
+        let again = Response::Availability {
+            first: 0,
+            total: 7,
+            complete: false,
+        };
+        assert_eq!(
+            complete.take(ME, &layout, again, &[1]),
+            Err(End::Misbehaved)
+        );
     }
 }

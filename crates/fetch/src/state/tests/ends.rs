@@ -139,3 +139,14 @@ fn a_reader_does_not_wait_for_neighbours_that_are_found_later() {
     assert!(reader_ended);
     assert!(!get_ended);
 }
+
+#[test]
+fn what_comes_after_the_end_is_ignored() {
+    let mut world = World::fetching(&[1]);
+    let source = world.complete_source(1);
+    world.receive(source, 0);
+    world.finish().unwrap();
+    world.end(source, End::Misbehaved);
+    world.name(2);
+    assert_eq!(world.take(), []);
+}
