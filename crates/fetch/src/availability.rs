@@ -144,10 +144,8 @@ mod tests {
         Layout::new(target, Arc::new(manifest), |_| true).unwrap()
     }
 
-    fn chunks<const N: usize>(ranges: [Range<u32>; N]) -> Vec<Range<ModelChunk>> {
-        ranges
-            .map(|range| ModelChunk(range.start)..ModelChunk(range.end))
-            .to_vec()
+    fn chunks(numbers: Range<u32>) -> Range<ModelChunk> {
+        ModelChunk(numbers.start)..ModelChunk(numbers.end)
     }
 
     fn of_model(layout: &Layout) -> Availability {
@@ -169,7 +167,7 @@ mod tests {
         assert_eq!(inputs, [Input::SourceHas(ME, has)]);
         let have = Response::Have(std::iter::once(5..7).collect());
         let inputs = availability.take(ME, &layout, have, &[]).unwrap();
-        assert_eq!(inputs, [Input::SourceGained(ME, chunks([5..7]))]);
+        assert_eq!(inputs, [Input::SourceGained(ME, vec![chunks(5..7)])]);
     }
 
     #[test]
@@ -186,7 +184,7 @@ mod tests {
         };
         availability.take(ME, &layout, all, &[]).unwrap();
         let inputs = availability.take(ME, &layout, sent(), &[]).unwrap();
-        assert_eq!(inputs, [Input::OnTheWay(chunks([5..7]))]);
+        assert_eq!(inputs, [Input::OnTheWay(vec![chunks(5..7)])]);
         let beyond = Response::OnTheWay(std::iter::once(6..8).collect());
         let beyond = availability.take(ME, &layout, beyond, &[]);
         assert_eq!(beyond, Err(End::Misbehaved));
@@ -202,7 +200,10 @@ mod tests {
             complete: true,
         };
         let inputs = availability.take(ME, &layout, complete, &[]).unwrap();
-        assert_eq!(inputs, [Input::SourceGained(ME, chunks([1..4, 4..7]))]);
+        assert_eq!(
+            inputs,
+            [Input::SourceGained(ME, vec![chunks(1..4), chunks(4..7)])]
+        );
     }
 
     #[test]
