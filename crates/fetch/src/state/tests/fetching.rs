@@ -27,9 +27,17 @@ fn chunks_of_a_file_are_requested_when_its_list_is_proven() {
 fn a_list_that_one_source_refuses_is_asked_of_another() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::RequestList(FILE)));
+    assert!(
+        world
+            .commands(first)
+            .contains(&PeerCommand::RequestList(FILE))
+    );
     let second = world.connect(2);
-    assert!(!world.commands(second).contains(&PeerCommand::RequestList(FILE)));
+    assert!(
+        !world
+            .commands(second)
+            .contains(&PeerCommand::RequestList(FILE))
+    );
     world.handle(Input::ListRefused(first, FILE));
     assert_eq!(world.commands(second), [PeerCommand::RequestList(FILE)]);
 }
@@ -38,7 +46,11 @@ fn a_list_that_one_source_refuses_is_asked_of_another() {
 fn a_source_that_is_silent_about_a_list_loses_it_after_ten_seconds() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::RequestList(FILE)));
+    assert!(
+        world
+            .commands(first)
+            .contains(&PeerCommand::RequestList(FILE))
+    );
     let second = world.connect(2);
     world.take();
     world.sleep(Duration::from_secs(10));
@@ -57,7 +69,11 @@ fn a_source_that_is_silent_about_a_list_loses_it_after_ten_seconds() {
 fn the_list_of_a_source_that_left_is_asked_of_another() {
     let mut world = World::fetching(&[3]);
     let first = world.connect(1);
-    assert!(world.commands(first).contains(&PeerCommand::RequestList(FILE)));
+    assert!(
+        world
+            .commands(first)
+            .contains(&PeerCommand::RequestList(FILE))
+    );
     let second = world.connect(2);
     world.take();
     world.end(first, End::Gone);
