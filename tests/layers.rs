@@ -219,6 +219,7 @@ const MODULES: [(&str, &[&[&str]]); 13] = [
             ],
             &["alias", "list", "manifest", "tensors"],
             &["revision"],
+            &["schema"],
         ],
     ),
     (
