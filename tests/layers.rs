@@ -217,7 +217,7 @@ const MODULES: [(&str, &[&[&str]]); 13] = [
                 "ref_name",
                 "repo",
             ],
-            &["alias", "list", "manifest", "tensors"],
+            &["alias", "list", "manifest", "schema", "tensors"],
             &["revision"],
             &["schema"],
         ],
@@ -465,5 +465,59 @@ fn texts_below_the_command_line_name_no_command() {
                 path.display()
             );
         }
+    }
+}
+
+/// Fields of a struct: with more, it has more than one matter.
+const FIELDS_MAX: usize = 14;
+
+/// Plain data, without behaviour: what a file, a message, a page or a set of counters has in it.
+const PLAIN_DATA: [&str; 1] = ["RepoInfo"];
+
+#[test]
+fn a_struct_has_one_matter() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    sources(&folder, &mut files);
+    let mut structs = 0;
+    for path in files {
+        let text = fs::read_to_string(&path).expect("a source");
+        let parsed = syn::parse_file(&text).expect("a source that compiles");
+        for item in &parsed.items {
+            let syn::Item::Struct(item) = item else {
+                continue;
+            };
+            structs += 1;
+            let name = item.ident.to_string();
+            assert!(
+                item.fields.len() <= FIELDS_MAX || PLAIN_DATA.contains(&&*name),
+                "{name} in {} has {} fields: cut it into objects that own their state, or name it \
+                 here if it is plain data",
+                path.display(),
+                item.fields.len()
+            );
+        }
+    }
+    assert!(structs > 100, "the sources were not found");
+}
+
+/// Lines of a crate, tests inside it included: with more, it has more than one matter.
+const CRATE_LINES_MAX: usize = 9_000;
+
+#[test]
+fn no_crate_outgrows_a_reader() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).expect("crates") {
+        let folder = entry.expect("an entry").path().join("src");
+        let mut files = Vec::new();
+        sources(&folder, &mut files);
+        let lines: usize = files
+            .iter()
+            .map(|file| fs::read_to_string(file).expect("a source").lines().count())
+            .sum();
+        assert!(
+            (1..=CRATE_LINES_MAX).contains(&lines),
+            "{} has {lines} lines: split it (docs/architecture.md)",
+            folder.display()
+        );
     }
 }

@@ -3,16 +3,19 @@
 mod endings;
 mod fill;
 mod holdings;
+mod outbox;
+mod turns;
 mod watch;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     time::Duration,
 };
 
 use hubless_content::{ChunkSet, ModelChunk};
 
+use self::{outbox::Outbox, turns::Turns};
 use crate::{
     bits::Bits,
     cancelled::CancelledRequests,
@@ -41,7 +44,6 @@ const URGENT_RANGES_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Scheduler {
     config: SchedulerConfig,
-    requests_max: usize,
     now: Duration,
     rng: Rng,
     pool: Pool,
@@ -49,22 +51,22 @@ pub struct Scheduler {
     sources: BTreeMap<SourceId, Source>,
     banned: BTreeSet<SourceId>,
     urgent: Vec<Range<ModelChunk>>,
-    /// Sources that get requests at the end of this input.
-    to_fill: Vec<SourceId>,
-    fill_all: bool,
-    /// Chunks that a partial source just gained.
-    to_trade: Vec<ModelChunk>,
-    /// Sources with less than their share of requests when the limit was reached; they get the next.
-    hungry: VecDeque<SourceId>,
-    wake_at: Option<Duration>,
-    outputs: VecDeque<Output>,
-    done: bool,
-    starved: bool,
-    chunks_wasted: u64,
+    turns: Turns,
+    outbox: Outbox,
+    received: ReceivedCount,
     cancelled: CancelledRequests,
     faults: Faults,
-    bytes_received: u64,
+}
+
+/// What arrived so far.
+#[derive(Debug, Default)]
+struct ReceivedCount {
+    /// Bytes of chunks that were missing.
+    bytes: u64,
+    /// Bytes of chunks that arrived again.
     bytes_wasted: u64,
+    /// Chunks that arrived again.
+    chunks_wasted: u64,
 }
 
 impl Scheduler {
@@ -74,7 +76,6 @@ impl Scheduler {
         let config = config.bounded();
         let mut scheduler = Self {
             config,
-            requests_max: config.requests_max(),
             now: Duration::ZERO,
             rng: Rng::new(config.seed),
             pool: Pool::new(Bits::from_set(wanted.len(), wanted)),
@@ -82,19 +83,11 @@ impl Scheduler {
             sources: BTreeMap::new(),
             banned: BTreeSet::new(),
             urgent: Vec::new(),
-            to_fill: Vec::new(),
-            fill_all: false,
-            to_trade: Vec::new(),
-            hungry: VecDeque::new(),
-            wake_at: None,
-            outputs: VecDeque::new(),
-            done: false,
-            starved: false,
-            chunks_wasted: 0,
+            turns: Turns::default(),
+            outbox: Outbox::default(),
+            received: ReceivedCount::default(),
             cancelled: CancelledRequests::default(),
             faults: Faults::default(),
-            bytes_received: 0,
-            bytes_wasted: 0,
         };
         scheduler.report_done();
         scheduler
@@ -143,7 +136,7 @@ impl Scheduler {
 
     /// The next decision to execute; see the drain rule.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outbox.pop()
     }
 
     /// Number of wanted chunks that have not arrived yet.
@@ -171,12 +164,12 @@ impl Scheduler {
 
     /// Bytes of the chunks that arrived and were missing.
     pub fn bytes_received(&self) -> u64 {
-        self.bytes_received
+        self.received.bytes
     }
 
     /// Bytes of the chunks that arrived again.
     pub fn bytes_wasted(&self) -> u64 {
-        self.bytes_wasted
+        self.received.bytes_wasted
     }
 
     /// The known sources, by their number.
@@ -193,14 +186,14 @@ impl Scheduler {
         if !range.is_empty() {
             self.urgent.insert(0, range);
             self.urgent.truncate(URGENT_RANGES_MAX);
-            self.fill_all = true;
+            self.turns.add_all();
         }
     }
 
     fn want(&mut self, range: Range<ModelChunk>) {
         if self.pool.want(range) {
-            self.done = false;
-            self.fill_all = true;
+            self.outbox.reopen();
+            self.turns.add_all();
         }
     }
 
@@ -234,9 +227,8 @@ impl Scheduler {
         };
         self.pool.take(chunk);
         self.requests.add(chunk, request);
-        self.outputs.push_back(Output::Request(id, chunk));
-        self.wake_by(deadline);
-        self.starved = false;
+        self.outbox.request(id, chunk);
+        self.outbox.wake_by(deadline);
     }
 
     fn end_request(&mut self, id: SourceId, chunk: ModelChunk) -> Option<Request> {
@@ -250,9 +242,9 @@ impl Scheduler {
 
     fn cancel(&mut self, id: SourceId, chunk: ModelChunk) {
         if self.end_request(id, chunk).is_some() {
-            self.outputs.push_back(Output::Cancel(id, chunk));
+            self.outbox.push(Output::Cancel(id, chunk));
             self.cancelled.begin(self.now, id);
-            self.to_fill.push(id);
+            self.turns.add(id);
         }
     }
 
@@ -267,21 +259,19 @@ impl Scheduler {
         if self.requests.of(chunk).is_empty() {
             self.pool.release(chunk);
         }
-        self.fill_all = true;
+        self.turns.add_all();
     }
 
     // Reports to the caller.
 
     fn report_done(&mut self) {
-        if !self.done && self.pool.missing().count() == 0 {
-            self.done = true;
-            self.wake_at = None;
-            self.outputs.push_back(Output::Done);
+        if self.pool.missing().count() == 0 {
+            self.outbox.report_done();
         }
     }
 
     fn report_starved(&mut self) {
-        if self.done || self.starved || self.requests.open() > 0 {
+        if !self.outbox.may_starve() || self.requests.open() > 0 {
             return;
         }
         let is_any_usable = self.sources.values().any(|source| match source.has {
@@ -291,8 +281,7 @@ impl Scheduler {
             _ => source.is_busy(self.now) && source.has_any(self.pool.missing()),
         });
         if !is_any_usable {
-            self.starved = true;
-            self.outputs.push_back(Output::Starved);
+            self.outbox.report_starved();
         }
     }
 }

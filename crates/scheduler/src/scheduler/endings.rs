@@ -53,14 +53,14 @@ impl Scheduler {
                 // Cancelled or unrequested: there is no start to measure a rate from.
                 None => source.pace.add_unmeasured(bytes),
             }
-            self.to_fill.push(id);
+            self.turns.add(id);
         }
         if self.pool.drop_wanted(chunk) {
-            self.bytes_received += u64::from(bytes);
+            self.received.bytes += u64::from(bytes);
             self.cancel_all(chunk);
         } else {
-            self.bytes_wasted += u64::from(bytes);
-            self.chunks_wasted += 1;
+            self.received.bytes_wasted += u64::from(bytes);
+            self.received.chunks_wasted += 1;
         }
     }
 
@@ -87,7 +87,7 @@ impl Scheduler {
                 // Its other connections would send the same wrong bytes.
                 self.cancel(source, chunk);
                 self.lacks_faults(source);
-                self.to_fill.push(source);
+                self.turns.add(source);
             } else {
                 self.ban(source, BanReason::WrongBytes(chunk));
             }
@@ -103,7 +103,7 @@ impl Scheduler {
 
     fn ban(&mut self, id: SourceId, reason: BanReason) {
         self.gone(id);
-        self.outputs.push_back(Output::Ban(id, reason));
+        self.outbox.push(Output::Ban(id, reason));
         self.banned.insert(id);
         if self.banned.len() > BANNED_MAX {
             self.banned.pop_first();
@@ -131,7 +131,7 @@ impl Scheduler {
             self.lacks(id, chunk);
         }
         if ended {
-            self.to_fill.push(id);
+            self.turns.add(id);
             self.release(chunk);
         }
     }

@@ -20,14 +20,12 @@ impl Scheduler {
     /// Gives requests to all sources for which something changed.
     pub(super) fn fill(&mut self) {
         if self.pool.missing().count() == 0 {
-            self.to_fill.clear();
-            self.fill_all = false;
+            self.turns.clear();
             return;
         }
         self.feed_hungry();
         let end_game = self.pool.free().count() == 0;
-        if std::mem::take(&mut self.fill_all) || end_game {
-            self.to_fill.clear();
+        if self.turns.take_all(end_game) {
             let mut ids: Vec<SourceId> = self.with_room().collect();
             // The limit of all requests must not favour the sources with the lowest numbers.
             let start = self.rng.below(ids.len());
@@ -38,11 +36,11 @@ impl Scheduler {
         // A request that moves from one source to another gives the first one room again. This ends:
         // each step requests a free chunk or a late one, or moves a request to a source that had
         // none.
-        while let Some(id) = self.to_fill.pop() {
+        while let Some(id) = self.turns.next_source() {
             self.fill_source(id, usize::MAX);
         }
         if self.pool.free().count() == 0 && self.requests.open() > 0 {
-            self.wake_by(self.now.saturating_add(END_GAME_TICK));
+            self.outbox.wake_by(self.now.saturating_add(END_GAME_TICK));
         }
     }
 
@@ -55,14 +53,14 @@ impl Scheduler {
 
     /// Requests of one source if all sources had the same number.
     pub(super) fn fair_share(&self) -> usize {
-        (self.requests_max / self.sources.len().max(1)).max(1)
+        (self.config.requests_max() / self.sources.len().max(1)).max(1)
     }
 
     /// Room under the limit of all requests goes first to sources that got none when it was reached.
     pub(super) fn feed_hungry(&mut self) {
         let share = self.fair_share();
-        while self.requests.open() < self.requests_max {
-            let Some(id) = self.hungry.pop_front() else {
+        while self.requests.open() < self.config.requests_max() {
+            let Some(id) = self.turns.next_hungry() else {
                 break;
             };
             if let Some(source) = self.sources.get_mut(&id) {
@@ -90,7 +88,7 @@ impl Scheduler {
         if !source.has_room(self.now) {
             return false;
         }
-        let room = self.requests.open() < self.requests_max;
+        let room = self.requests.open() < self.config.requests_max();
         // Late chunks first: readers and the end of the fetch wait for them longest. Without room,
         // the late request is replaced.
         if let Some((chunk, instead_of)) = choose::late_chunk(&self.requests, id, source) {
@@ -111,7 +109,7 @@ impl Scheduler {
             // Sources with their share already would take the next room from those without.
             if !source.hungry && source.open.len() < share {
                 source.hungry = true;
-                self.hungry.push_back(id);
+                self.turns.add_hungry(id);
             }
             return false;
         }
@@ -159,7 +157,7 @@ impl Scheduler {
 
     /// Chunks that were received twice, and that may still be.
     fn duplicates_spent(&self) -> u64 {
-        let twice = self.chunks_wasted;
+        let twice = self.received.chunks_wasted;
         twice + self.cancelled.expected(twice) + self.requests.duplicates() as u64
     }
 

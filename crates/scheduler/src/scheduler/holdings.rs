@@ -62,7 +62,7 @@ impl Scheduler {
             self.pool.partial_left(bits, complete);
         }
         self.lacks_faults(id);
-        self.to_fill.push(id);
+        self.turns.add(id);
     }
 
     pub(super) fn gained(&mut self, id: SourceId, ranges: &[Range<ModelChunk>]) {
@@ -79,7 +79,7 @@ impl Scheduler {
                     for chunk in bits.within(range.clone()) {
                         if bits.insert(chunk) {
                             self.pool.partial_gained(chunk);
-                            self.to_trade.push(chunk);
+                            self.turns.add_trade(chunk);
                         }
                     }
                 }
@@ -94,7 +94,7 @@ impl Scheduler {
             }
         }
         self.lacks_faults(id);
-        self.to_fill.push(id);
+        self.turns.add(id);
         self.trade_requests();
     }
 
@@ -103,7 +103,7 @@ impl Scheduler {
         for range in ranges {
             for chunk in self.pool.missing().within(range.clone()) {
                 if self.pool.promise(chunk, until) {
-                    self.to_trade.push(chunk);
+                    self.turns.add_trade(chunk);
                 }
             }
         }
@@ -114,7 +114,7 @@ impl Scheduler {
     /// while there are chunks that only complete sources have, one of those is requested instead. A
     /// chunk that a complete source sends to two peers is time lost for a whole swarm.
     pub(super) fn trade_requests(&mut self) {
-        for chunk in std::mem::take(&mut self.to_trade) {
+        for chunk in self.turns.take_trades() {
             let alone = self.pool.rarity().map_or(0, Rarity::without_holders);
             // Two requests: the duplicate ends by its own rules.
             let &[request] = self.requests.of(chunk) else {
@@ -128,7 +128,7 @@ impl Scheduler {
                 continue;
             }
             // A request before the cancel keeps this node's turn at the source, if there is room.
-            let room = self.requests.open() < self.requests_max
+            let room = self.requests.open() < self.config.requests_max()
                 && source.open.len() < self.config.requests_per_source_max;
             let (order, rng) = (self.config.order, &mut self.rng);
             let instead = choose::free_chunk(&mut self.pool, source, &self.urgent, order, rng);
@@ -174,7 +174,7 @@ impl Scheduler {
         let Some(source) = self.sources.remove(&id) else {
             return;
         };
-        self.hungry.retain(|&hungry| hungry != id);
+        self.turns.forget(id);
         self.cancelled.forget(id);
         if let Has::Partial(bits) = &source.has {
             self.pool.partial_left(bits, false);

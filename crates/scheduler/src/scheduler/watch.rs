@@ -5,24 +5,13 @@ use std::time::Duration;
 use hubless_content::ModelChunk;
 
 use super::Scheduler;
-use crate::{
-    requests::Request,
-    source::Source,
-    types::{Output, SourceId},
-};
+use crate::{requests::Request, source::Source, types::SourceId};
 
 /// A request without a response for this long is cancelled and its source has failed: a source that
 /// would still deliver sends less than 5 KB/s.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
 impl Scheduler {
-    pub(super) fn wake_by(&mut self, at: Duration) {
-        if self.wake_at.is_none_or(|wake_at| at < wake_at) {
-            self.wake_at = Some(at);
-            self.outputs.push_back(Output::WakeAt(at));
-        }
-    }
-
     pub(super) fn wake_after_rest(&mut self, id: SourceId) {
         let end = self
             .sources
@@ -30,22 +19,21 @@ impl Scheduler {
             .map(Source::rests_until)
             .filter(|&end| end > self.now);
         if let Some(end) = end {
-            self.wake_by(end);
+            self.outbox.wake_by(end);
         }
     }
 
     /// Applies all timeouts that are due.
     pub(super) fn watch(&mut self) {
-        if self.wake_at.is_none_or(|wake_at| self.now < wake_at) {
+        if !self.outbox.take_due(self.now) {
             return;
         }
-        self.wake_at = None;
-        self.fill_all = true;
+        self.turns.add_all();
         for (chunk, source) in self.due_requests() {
             self.late_request(chunk, source);
         }
         if let Some(next) = self.next_due() {
-            self.wake_by(next);
+            self.outbox.wake_by(next);
         }
     }
 
