@@ -217,7 +217,7 @@ const MODULES: [(&str, &[&[&str]]); 13] = [
                 "ref_name",
                 "repo",
             ],
-            &["alias", "list", "manifest", "schema", "tensors"],
+            &["alias", "list", "manifest", "tensors"],
             &["revision"],
             &["schema"],
         ],

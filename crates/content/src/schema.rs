@@ -4,7 +4,12 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{CommitId, ContentHash, FileHash, ModelPath, RefName, RepoId};
+use crate::{
+    hash::{CommitId, ContentHash, FileHash},
+    path::ModelPath,
+    ref_name::RefName,
+    repo::RepoId,
+};
 
 /// A schema that others refer to by a name.
 macro_rules! named {
