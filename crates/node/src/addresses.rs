@@ -2,7 +2,10 @@
 
 use hubless_network::{Multiaddr, peer_of};
 
-use crate::api::{Failure, FailureKind, Remedy};
+use crate::{
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
+};
 
 /// The same addresses, if each ends in a peer id.
 pub(crate) fn of_peers(name: &str, addresses: &[Multiaddr]) -> Result<Vec<Multiaddr>, Failure> {

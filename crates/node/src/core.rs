@@ -20,11 +20,12 @@ use tokio::sync::OnceCell;
 
 use crate::{
     addresses::of_peers,
-    api::{Failure, FailureKind, Remedy},
     config::{ByteSize, Config, Rate},
     descriptors::Descriptors,
+    failure::{Failure, FailureKind},
     home::Home,
     records::StoreRecords,
+    remedy::Remedy,
 };
 
 /// One of the limits of a node.

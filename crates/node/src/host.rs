@@ -15,11 +15,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    api::{Failure, FailureKind, Remedy},
     config::Config,
     control::{self, Connection, Occupant, Server},
     core::Core,
+    failure::{Failure, FailureKind},
     home::Home,
+    remedy::Remedy,
 };
 
 /// How long the store may be locked while its process does not listen: a starting process opens the
@@ -138,7 +139,8 @@ impl Host {
 mod tests {
     use super::*;
     use crate::{
-        api::{Remedy, ShowStatus, Status},
+        remedy::Remedy,
+        requests::{ShowStatus, Status},
         session::Session,
     };
 

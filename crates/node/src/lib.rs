@@ -24,6 +24,7 @@ pub mod config_file;
 mod control;
 mod core;
 mod descriptors;
+mod event;
 mod externals;
 mod failure;
 mod health;

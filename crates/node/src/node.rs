@@ -7,13 +7,14 @@ use hubless_repos::Repos;
 
 use crate::{
     announcing,
-    api::{Failure, FailureKind, Remedy},
     config::{ByteSize, Config, Rate},
     control::Occupant,
     core::Core,
     externals,
+    failure::{Failure, FailureKind},
     home::Home,
     host::{self, Found, Host, Needs},
+    remedy::Remedy,
     repairing,
     replies::Replies,
     requests::{self, Call},

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use crate::{api::Failure, core::Core};
+use crate::{core::Core, failure::Failure};
 
 /// Chunks of one report that are logged one by one: for a failing disk, the first suffice.
 const LOGGED_MAX: usize = 16;

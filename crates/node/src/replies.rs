@@ -6,8 +6,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    api::{Event, Failure, FailureKind, Remedy},
+    event::Event,
     failure::interrupted,
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
 };
 
 /// Queued updates. Data pieces are at most a chunk, so this is 4 MiB.

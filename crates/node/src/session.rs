@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use crate::{
-    api::Failure,
     config::Config,
     control::{self, Client, Occupant},
+    failure::Failure,
     home::Home,
     host::{self, Found, Host, Needs},
     replies::Replies,

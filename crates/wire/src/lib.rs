@@ -14,19 +14,17 @@
 //! Sockets and tasks (see `network`), which chunk to request from which source (see `scheduler`), which
 //! response to give (see `node`).
 
+mod error;
 #[warn(clippy::arithmetic_side_effects)] // numbers from outside
 mod frame;
 mod limits;
 #[warn(clippy::arithmetic_side_effects)]
 mod message;
-
-/// The messages as `prost` generates them from `proto/`.
 // `Manifest` is generated too, for the tests that hold the canonical encoding against it.
 #[allow(dead_code, missing_docs, unreachable_pub, clippy::all)]
-mod proto {
-    include!(concat!(env!("OUT_DIR"), "/hubless.v1.rs"));
-}
+mod proto;
 
-pub use frame::{Frame, FrameError, FrameHead, header_len};
+pub use error::FrameError;
+pub use frame::{Frame, FrameHead, header_len};
 pub use limits::*;
 pub use message::{Body, FileDigests, PeerAddresses, Request, Response, Scope};

@@ -18,7 +18,8 @@ use super::{
     frame::{self, Reply},
 };
 use crate::{
-    api::{Failure, FailureKind, Remedy},
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
     replies::{Replies, ReplySink, replies},
     requests::{Call, Request},
 };

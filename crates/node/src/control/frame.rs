@@ -7,10 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::Occupant;
-use crate::{
-    api::{Event, Failure},
-    replies::Update,
-};
+use crate::{event::Event, failure::Failure, replies::Update};
 
 /// Bytes of a frame: the details of a model of a million files are about 200 MB of JSON.
 const FRAME_BYTES_MAX: usize = 512 * 1024 * 1024;

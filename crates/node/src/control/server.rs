@@ -16,8 +16,8 @@ use tracing::debug;
 use super::{Occupant, frame};
 use crate::{
     accept,
-    api::{Failure, FailureKind},
     core::Core,
+    failure::{Failure, FailureKind},
     replies::Replies,
     requests::Request,
 };

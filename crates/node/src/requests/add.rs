@@ -11,9 +11,9 @@ use super::{
     Call,
     observer::{SinkObserver, hashing},
 };
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
-/// Imports a directory. Events: [`Event::Progress`](crate::api::Event::Progress).
+/// Imports a directory. Events: [`Event::Progress`](crate::event::Event::Progress).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Add {
     /// The directory; absolute.

@@ -26,8 +26,9 @@ use tokio::{
 use super::Call;
 use crate::{
     addresses::of_peers,
-    api::{Failure, FailureKind, Remedy},
     core::Core,
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
     replies::ReplySink,
 };
 

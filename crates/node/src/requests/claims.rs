@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, providers::SEARCHING};
 use crate::{
-    addresses::of_peers, api::Failure, core::Core, failure::interrupted, replies::ReplySink,
+    addresses::of_peers,
+    core::Core,
+    failure::{Failure, interrupted},
+    replies::ReplySink,
 };
 
 /// Finds the peers that claim to hold the file with an alias.

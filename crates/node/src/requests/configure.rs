@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Call;
 use crate::{
-    api::Failure,
     config::{self, ByteSize, ChangeHolds},
     config_file,
     core::{Core, Limit},
+    failure::Failure,
     replies::ReplySink,
 };
 

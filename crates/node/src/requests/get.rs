@@ -22,9 +22,11 @@ use super::{
 };
 use crate::{
     addresses::of_peers,
-    api::{Event, Failure, FailureKind, Remedy},
     core::Core,
+    event::Event,
     failure::interrupted,
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
     replies::ReplySink,
 };
 

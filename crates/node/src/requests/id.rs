@@ -6,7 +6,7 @@ use hubless_network::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Reads the node's identity.
 #[derive(Debug, Clone, Serialize, Deserialize)]

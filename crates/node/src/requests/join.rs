@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Joins the network, if that is not done.
 #[derive(Debug, Clone, Serialize, Deserialize)]

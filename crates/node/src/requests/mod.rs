@@ -84,8 +84,9 @@ pub use self::{
     why::{Explain, Why},
 };
 use crate::{
-    api::{Failure, FailureKind, Remedy},
     core::Core,
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
     replies::{Replies, ReplySink, replies},
 };
 

@@ -10,7 +10,7 @@ use super::{
     AnswerForm, Call, HttpCall, Method, Route,
     name_set::{RepoName, usage},
 };
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Forgets a name, or one of its refs.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use hubless_repos::names::ResolvedName;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Finds the content of a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]

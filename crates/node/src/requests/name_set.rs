@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
-    api::{Failure, FailureKind},
     core::Core,
+    failure::{Failure, FailureKind},
     replies::ReplySink,
 };
 

@@ -6,11 +6,9 @@ use std::{
 };
 
 use hubless_store::{Observer, Progress};
+use hubless_transfer::State;
 
-use crate::{
-    api::{Event, State},
-    replies::ReplySink,
-};
+use crate::{event::Event, replies::ReplySink};
 
 /// Interval of progress events. Each one wakes a thread, which costs as much as a small file.
 const REPORT_EVERY: Duration = Duration::from_millis(50);

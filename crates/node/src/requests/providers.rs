@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use hubless_content::{ContentHash, FileHash};
 use hubless_network::{AnnounceKey, Multiaddr, Network, NodeId};
 use hubless_store::{Store, StoreError};
-use hubless_transfer::fetch::discovery;
+use hubless_transfer::{State, fetch::discovery};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
-    api::{Event, Failure, State},
     core::Core,
-    failure::interrupted,
+    event::Event,
+    failure::{Failure, interrupted},
     replies::ReplySink,
 };
 

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
-    api::{Failure, FailureKind, Remedy},
     core::Core,
+    failure::{Failure, FailureKind},
     home::Home,
+    remedy::Remedy,
     replies::ReplySink,
 };
 

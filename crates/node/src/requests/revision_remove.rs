@@ -9,7 +9,7 @@ use hubless_transfer::Blocking;
 use serde::{Deserialize, Serialize};
 
 use super::{Call, remove::remove_model};
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Forgets the content of one revision of a name, so that garbage collection frees the files that
 /// nothing else needs.

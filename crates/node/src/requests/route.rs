@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::Call;
-use crate::api::Failure;
+use crate::failure::Failure;
 
 /// A call that HTTP clients make too.
 pub trait HttpCall: Call<Answer: JsonSchema + Sync> {

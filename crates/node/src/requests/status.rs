@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AnswerForm, Call, HttpCall, Method, Route};
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Reads state and counters of the running node.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -7,7 +7,7 @@ use hubless_transfer::fetch::{Swarm, swarm};
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Asks the connected members of a model's swarm how much of it they have.
 #[derive(Debug, Clone, Serialize, Deserialize)]

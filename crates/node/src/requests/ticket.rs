@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{AnswerForm, Call, HttpCall, Method, Route};
 use crate::{
-    api::{Failure, FailureKind, Remedy},
     core::Core,
+    failure::{Failure, FailureKind},
+    remedy::Remedy,
     replies::ReplySink,
 };
 

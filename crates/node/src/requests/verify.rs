@@ -16,12 +16,12 @@ use super::{
     Call,
     observer::{SinkObserver, hashing},
 };
-use crate::{api::Failure, core::Core, replies::ReplySink};
+use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Limit of the files that are listed as absent: a person reads a few, a script the counts.
 const ABSENT_MAX: usize = 1000;
 
-/// Hashes what is stored again. Events: [`Event::Progress`](crate::api::Event::Progress).
+/// Hashes what is stored again. Events: [`Event::Progress`](crate::event::Event::Progress).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Verify {
     /// One model, or everything.

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use hubless_content::ContentHash;
 use hubless_network::NetworkStatus;
 use hubless_store::{ModelInfo, StoreError};
-use hubless_transfer::Transfer;
+use hubless_transfer::{
+    Transfer,
+    text::{count, size},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AnswerForm, Call, HttpCall, Method, Route};
-use crate::{
-    api::Failure,
-    config::ByteSize,
-    core::Core,
-    replies::ReplySink,
-    text::{count, size},
-};
+use crate::{config::ByteSize, core::Core, failure::Failure, replies::ReplySink};
 
 /// Explains why a model is held, announced, missing or slow.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
