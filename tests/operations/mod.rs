@@ -273,27 +273,27 @@ fn control_needs_the_token() {
     drop(open);
 
     let node = machine_with_token(&lab, "closed").serve(&[]);
-    let anybody = Gateway::of(&node);
+    let anonymous = Gateway::of(&node);
     for path in [
         "/api/hubless/status",
         "/api/hubless/openapi.json",
         "/metrics",
     ] {
-        assert_eq!(anybody.get(path).status, 401, "{path}");
+        assert_eq!(anonymous.get(path).status, 401, "{path}");
     }
     assert_eq!(
-        anybody.json("POST", "/api/hubless/gc", &json!({})).status,
+        anonymous.json("POST", "/api/hubless/gc", &json!({})).status,
         401
     );
-    assert_eq!(anybody.with_token("x").get("/metrics").status, 401);
+    assert_eq!(anonymous.with_token("x").get("/metrics").status, 401);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(
-            anybody.get(path).status,
+            anonymous.get(path).status,
             200,
             "{path}: a supervisor has no token"
         );
     }
-    let owner = anybody.with_token(TOKEN);
+    let owner = anonymous.with_token(TOKEN);
     assert_eq!(owner.get("/metrics").status, 200);
     assert_eq!(
         owner.json("POST", "/api/hubless/gc", &json!({})).status,
@@ -332,12 +332,12 @@ fn control_does_what_the_command_line_does() {
     assert_eq!(event, "done", "{}", fetch.body);
     assert_eq!(data["bytes_total"], SIZE);
     assert!(fetch.body.contains("event: progress"), "{}", fetch.body);
-    let nobody = control.json(
+    let no_provider = control.json(
         "POST",
         "/api/hubless/fetches",
         &json!({ "model": "0".repeat(64), "timeout_s": 1 }),
     );
-    let (event, data) = last_event(&nobody.body);
+    let (event, data) = last_event(&no_provider.body);
     assert_eq!(event, "failed");
     assert!(
         data["error"].is_string() && data["kind"].is_string(),

@@ -20,7 +20,7 @@ fn what_a_hub_deletes_is_gone_unless_the_operator_keeps_it() {
             .serve(&["--upstream", &hub.url]);
         assert!(get(gateway(&node), &file("weights.bin")).whole);
         hub.is(|manners| manners.deleted = true);
-        // A name that was never asked for is looked up at once.
+        // A name that was never asked for is resolved at once.
         let gone = get(gateway(&node), &format!("/{REPO}/resolve/v1/weights.bin"));
         assert_eq!(gone.status, 404, "by name it is gone");
         let path = format!("/{REPO}/resolve/{COMMIT}/weights.bin");

@@ -57,7 +57,7 @@ macro_rules! hash_type {
                 &self.0
             }
 
-            /// The first ten digits: enough to tell values apart in logs and messages.
+            /// The first ten digits: enough to distinguish values in logs and messages.
             pub fn short(&self) -> String {
                 self.to_string()[..10].to_owned()
             }

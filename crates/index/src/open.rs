@@ -121,7 +121,7 @@ fn make_anew(
         tracing::warn!(
             lost,
             rows,
-            "the index was damaged; what was lost is looked for again"
+            "the index was damaged; what was lost is searched for again"
         );
     }
     tracing::warn!(

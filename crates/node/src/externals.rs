@@ -17,7 +17,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let work = async {
         tidy(&core).await;
         loop {
-            look(&core).await;
+            check_all(&core).await;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
@@ -39,7 +39,7 @@ async fn tidy(core: &Arc<Core>) {
     }
 }
 
-async fn look(core: &Arc<Core>) {
+async fn check_all(core: &Arc<Core>) {
     let store = core.cx.store.clone();
     let changes = match Blocking::run_long(move || store.check_externals()).await {
         Ok(Ok(changes)) => changes,

@@ -26,7 +26,7 @@ use crate::{
 const FILES_SHOWN: usize = 500;
 
 pub(crate) async fn content(State(pages): State<Arc<Pages>>, Path(hash): Path<String>) -> Response {
-    match look(&pages.node.repos(), &hash).await {
+    match read_facts(&pages.node.repos(), &hash).await {
         Ok(body) => Page {
             title: &hash,
             query: "",
@@ -37,7 +37,7 @@ pub(crate) async fn content(State(pages): State<Arc<Pages>>, Path(hash): Path<St
     }
 }
 
-async fn look(repos: &Repos, hash: &str) -> Result<Markup, ApiError> {
+async fn read_facts(repos: &Repos, hash: &str) -> Result<Markup, ApiError> {
     let malformed = |_| ApiError::new(StatusCode::NOT_FOUND, "A content hash has 64 digits.");
     let hash: ContentHash = hash.parse().map_err(malformed)?;
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "This node knows no such content.");

@@ -101,7 +101,7 @@ impl View {
     }
 
     async fn parts(&self) -> Option<Parts> {
-        let live = Live::look(&self.pages).await.ok()?;
+        let live = Live::read(&self.pages).await.ok()?;
         let mut parts = Parts::from([("transfers", live.transfers(self.of).into_string())]);
         if self.of.is_none() {
             parts.insert("facts", live.facts().into_string());

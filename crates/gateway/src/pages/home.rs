@@ -30,7 +30,7 @@ pub(crate) async fn home(State(pages): State<Arc<Pages>>) -> Response {
 }
 
 async fn body(pages: &Pages) -> Result<Markup, ApiError> {
-    let live = Live::look(pages).await?;
+    let live = Live::read(pages).await?;
     let holdings = pages.node.repos().holdings().await?;
     Ok(html! {
         h1 { "This node" }

@@ -63,7 +63,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) async fn look(pages: &Pages) -> Result<Self, Failure> {
+    pub(crate) async fn read(pages: &Pages) -> Result<Self, Failure> {
         let status = pages.node.call(ShowStatus {}).answer().await?;
         let Peers { peers } = pages.node.call(ListPeers {}).answer().await?;
         Ok(Self {

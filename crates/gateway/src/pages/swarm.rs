@@ -26,7 +26,7 @@ pub(crate) async fn swarm(
     Path(hash): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let body = match look(&pages, &hash).await {
+    let body = match ask_members(&pages, &hash).await {
         Ok(part) => part,
         Err(error) => return refusal(error),
     };
@@ -45,7 +45,7 @@ pub(crate) async fn swarm(
     page.respond(StatusCode::OK)
 }
 
-async fn look(pages: &Pages, hash: &str) -> Result<Markup, ApiError> {
+async fn ask_members(pages: &Pages, hash: &str) -> Result<Markup, ApiError> {
     let hash: ContentHash = hash.parse().map_err(|_| ApiError::not_found())?;
     if pages.node.repos().content(hash).await?.is_none() {
         return Err(ApiError::not_found());

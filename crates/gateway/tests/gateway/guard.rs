@@ -1,4 +1,4 @@
-//! Who may ask: hosts, origins, tokens, and bytes that are no requests.
+//! Which callers are let in: hosts, origins, tokens, and bytes that are no requests.
 
 use std::time::Duration;
 

@@ -188,7 +188,7 @@ async fn streams_of_events_are_bounded_and_end_with_the_gateway() {
     let first = String::from_utf8_lossy(&first[..read]).into_owned();
     assert!(first.contains("event: parts"), "{first}");
 
-    // Who leaves makes room for others.
+    // A reader that leaves makes room for others.
     open.clear();
     let again = async { while !stream(&hub).await.1.starts_with("HTTP/1.1 200") {} };
     tokio::time::timeout(Duration::from_secs(20), again)

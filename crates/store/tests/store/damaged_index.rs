@@ -23,7 +23,7 @@ fn images() -> u64 {
     std::env::var(IMAGES_VARIABLE).map_or(IMAGES, |number| number.parse().unwrap())
 }
 
-/// The files that are looked at, made once: there are many images.
+/// The files that are checked, made once: there are many images.
 static FILES: LazyLock<Vec<(FileHash, Vec<u8>)>> = LazyLock::new(|| {
     let files = a_model().into_values();
     files.map(|data| (list_of(&data).file(), data)).collect()
@@ -131,7 +131,7 @@ fn outcome_of(home: &Path, truth: &Seen) -> Result<Outcome, StoreError> {
     Ok(Outcome::Found)
 }
 
-/// Digests are computed again and chunks looked for again. Bytes that are gone are missed by a check,
+/// Digests are computed again and chunks searched for again. Bytes that are gone are missed by a check,
 /// so that they are fetched again.
 fn assert_only_what_can_be_had_again_is_lost(store: &Store, seen: &Seen, truth: &Seen) {
     let names = |seen: &Seen| (seen.refs, seen.revisions, seen.models[0].hash);

@@ -95,7 +95,7 @@ fn what_was_written_can_be_read_but_is_not_held() {
             assert_eq!(
                 store.file(file).unwrap(),
                 None,
-                "told before it can be found"
+                "reported before it can be found"
             );
             proven = Some(file);
         };

@@ -249,7 +249,7 @@ fn a_new_repo_is_found_with_its_first_revision_or_not_at_all() {
         let refs = refs.iter().map(|name| RefChange::set(name.clone(), commit));
         store.put_repo_and_revision(&repo, commit, &state, &refs.collect::<Vec<_>>())
     };
-    // The last thing that is looked at is too much: what was written before it is not there.
+    // The last thing that is checked is too much: what was written before it is not there.
     let tags = (0..=REFS_MAX).map(|number| RefName::tag(&format!("v{number}")).unwrap());
     let refused = put(&tags.collect::<Vec<_>>());
     assert!(matches!(
@@ -341,7 +341,7 @@ fn what_a_revision_names_is_no_garbage() {
         .unwrap();
 
     let listed_data = [bytes(10, 2 * CHUNK), bytes(11, 50), bytes(12, 60)];
-    let mut entries: Vec<TreeEntry> = ["large", "small", "told"]
+    let mut entries: Vec<TreeEntry> = ["large", "small", "given"]
         .map(|path| TreeEntry {
             path: path.parse().unwrap(),
             size: 50,

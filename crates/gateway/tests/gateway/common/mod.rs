@@ -1,4 +1,4 @@
-//! A node with one directory in it and a gateway before it, and a client that sends what it is told.
+//! A node with one directory in it and a gateway before it, and a client that sends the bytes it is given.
 
 use std::path::Path;
 

@@ -72,11 +72,11 @@ pub(crate) async fn status(node: &Node) -> Status {
 
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
     what: &str,
-    mut look: impl FnMut() -> F,
+    mut check: impl FnMut() -> F,
 ) -> T {
     let work = async {
         loop {
-            if let Some(found) = look().await {
+            if let Some(found) = check().await {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

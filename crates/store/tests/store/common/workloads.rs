@@ -280,7 +280,7 @@ fn import(journal: &mut Journal, in_place: bool) {
     let tree = tempfile::tempdir().unwrap();
     let tree = tree.path().canonicalize().unwrap();
     let model = journal.model(1);
-    // The tree is looked through on the real disk; its files are read from this one.
+    // The tree is listed on the real disk; its files are read from this one.
     write_files(&tree, &files_of(&model));
     for (path, data) in &model {
         disk.add_file(&tree.join(path), data);
