@@ -1,7 +1,7 @@
-//! Options that several commands share: the flags of configuration keys.
+//! Options that commands share: the global ones, and the flags of configuration keys.
 //!
-//! They are made from the table of keys in `hubless_node::config`, so that a key and its flag are
-//! declared once.
+//! The flags are made from the table of keys in `hubless_node::config`, so that a key and its flag
+//! are declared once.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,36 @@ use hubless_node::{
     api::Multiaddr,
     config::{self, ConfigError, Flag, FlagSection, Form, KEYS, Key},
 };
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Directory of the node: its store, identity and config.toml [env: HUBLESS_HOME] [default:
+    /// hubless in the XDG data directory, ~/.local/share]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+
+    /// Print results as JSON: one object, or one event a line for long work
+    ///
+    /// Errors are then one JSON object on stderr: {"error":{"kind","message","hint"}}.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print only results and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// More log output; repeat for more
+    ///
+    /// HUBLESS_LOG holds a finer filter, such as "hubless_network=debug", and goes before this.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Show no progress: no bar on a terminal, no line every 10 s elsewhere
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
 
 /// How a node reaches others; each option sets a configuration key.
 #[derive(Debug)]

@@ -1,13 +1,12 @@
 //! The command line: the options of every command.
 //!
 //! The list of commands stands in `commands/mod.rs`, the arguments of one command in its own file
-//! beside it, those that several commands share in `args.rs`. The doc comments are the manual: `--help`, the man pages and `docs/cli.md` are made from them.
+//! beside it, those that commands share in `args.rs`. The doc comments are the manual: `--help`,
+//! the man pages and `docs/cli.md` are made from them.
 
-use std::path::PathBuf;
+use clap::Parser;
 
-use clap::{Args, Parser};
-
-use crate::commands::Command;
+use crate::{args::Global, commands::Command};
 
 /// Share AI models peer to peer: no hub, every byte verified.
 ///
@@ -57,33 +56,3 @@ Exit codes:
     8  busy: something else uses the home directory
     9  no space: the disk or the quota is full
   130  interrupted";
-
-/// Options of every command.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// Directory of the node: its store, identity and config.toml [env: HUBLESS_HOME] [default:
-    /// hubless in the XDG data directory, ~/.local/share]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) home: Option<PathBuf>,
-
-    /// Print results as JSON: one object, or one event a line for long work
-    ///
-    /// Errors are then one JSON object on stderr: {"error":{"kind","message","hint"}}.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-
-    /// Print only results and errors
-    #[arg(long, short, global = true)]
-    pub(crate) quiet: bool,
-
-    /// More log output; repeat for more
-    ///
-    /// HUBLESS_LOG holds a finer filter, such as "hubless_network=debug", and goes before this.
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-
-    /// Show no progress: no bar on a terminal, no line every 10 s elsewhere
-    #[arg(long, global = true)]
-    pub(crate) no_progress: bool,
-}

@@ -5,15 +5,16 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    cli::{Cli, Global},
+    args::Global,
     output::{LogWriter, Output},
 };
 
 /// The variable that holds a filter, as `tracing_subscriber::EnvFilter` reads it.
 const LOG_VARIABLE: &str = "HUBLESS_LOG";
 
-pub(crate) fn start(cli: &Cli, output: &Output) {
-    let filter = || EnvFilter::new(default_filter(&cli.global, cli.command.serves()));
+/// Starts the log of a command that serves, or of one that does not.
+pub(crate) fn start(global: &Global, serves: bool, output: &Output) {
+    let filter = || EnvFilter::new(default_filter(global, serves));
     let filter = match std::env::var(LOG_VARIABLE) {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).unwrap_or_else(|error| {
             output.warn(&format!("{LOG_VARIABLE} is not a log filter: {error}"));

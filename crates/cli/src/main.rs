@@ -4,8 +4,10 @@
 //! ```text
 //! main -> cli (what was typed) -> settings (home, configuration) -> commands/* -> a node
 //!                                         commands/* -> output, progress (people, scripts)
-//!                                         any error  -> failure (text, hint, exit code)
+//!                                         any error  -> failure (text, hint, exit code) -> report
 //! ```
+//! Each module imports modules below it only; their order stands in `docs/architecture.md`.
+//!
 //! The result of a command goes to stdout, everything else to stderr. What a node can do is one
 //! list, [`hubless_node::api::Request`]; a command turns arguments into a request and the result
 //! into text, and decides nothing about models itself.
@@ -28,6 +30,7 @@ mod logging;
 mod output;
 mod parse;
 mod progress;
+mod report;
 mod service;
 mod settings;
 mod text;
@@ -38,18 +41,19 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::{cli::Cli, output::Output};
+use crate::{cli::Cli, output::Output, settings::Settings};
 
 fn main() -> ExitCode {
     let (cli, command) = match parse() {
         Ok(parsed) => parsed,
-        Err(error) => return failure::report_usage(error),
+        Err(error) => return report::report_usage(error),
     };
     let output = Output::new(&cli.global);
-    logging::start(&cli, &output);
-    match commands::run(cli, &command, &output) {
+    logging::start(&cli.global, cli.command.serves(), &output);
+    let settings = || Settings::new(&cli.global, &command, cli.command.flags());
+    match commands::run(&cli.command, settings, cli::described, &output) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(error, &output),
+        Err(error) => report::report(error, &output),
     }
 }
 

@@ -11,7 +11,7 @@ use hubless_node::api::Event;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
-use crate::{cli::Global, failure::Error, text};
+use crate::{args::Global, failure::Error, text};
 
 /// The two streams, and how they are to be used.
 #[derive(Clone)]

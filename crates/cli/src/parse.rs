@@ -1,6 +1,6 @@
 //! Reads what commands take as arguments, with errors that say what was probably meant.
 
-use hubless_content::{ContentHash, ModelPath, PathError};
+use hubless_content::{ContentHash, ModelPath, PathError, RepoId, RepoIdError};
 use hubless_node::{Ticket, api::FailureKind};
 
 use crate::failure::{Failure, with_causes};
@@ -47,4 +47,16 @@ pub(crate) fn parse_path(text: &str) -> Result<ModelPath, Failure> {
         Failure::new(FailureKind::Usage, format!("{error}"))
             .hint("`hubless info HASH` prints the paths of a model's files")
     })
+}
+
+/// Reads `ORG/NAME`, `datasets/ORG/NAME` or `spaces/ORG/NAME`.
+pub(crate) fn parse_repo(text: &str) -> Result<RepoId, Failure> {
+    text.parse()
+        .map_err(|error: RepoIdError| not_a_name(&error))
+}
+
+/// A failure for a text that is no name.
+pub(crate) fn not_a_name(error: &dyn std::error::Error) -> Failure {
+    Failure::new(FailureKind::Usage, error.to_string())
+        .hint("write names as ORG/NAME, datasets/ORG/NAME or spaces/ORG/NAME")
 }

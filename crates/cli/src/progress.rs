@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_how_far_how_fast_and_from_how_many() {
+    fn a_line_shows_how_far_how_fast_and_from_how_many() {
         let mut work = fetching(50_000_000);
         assert_eq!(
             line(&work, Some(12_500_000), RATE_OVER),

@@ -1,7 +1,7 @@
 //! Notifies a service manager that the node is ready, that it lives, that it stops.
 //!
 //! The protocol is systemd's `sd_notify`; without `NOTIFY_SOCKET` in the environment there is no manager
-//! anything. The watchdog is fed only while event loop and store answer, so that a node that hangs
+//! to notify. The watchdog is fed only while event loop and store answer, so that a node that hangs
 //! is started again.
 
 use std::time::Duration;

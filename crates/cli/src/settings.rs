@@ -8,7 +8,7 @@ use hubless_node::{
 };
 
 use crate::{
-    cli::Global,
+    args::Global,
     failure::{Error, Failure},
 };
 

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn percent_tells_all_and_nothing_from_nearly() {
+    fn only_all_is_100_percent_and_only_nothing_is_0() {
         for (part, all, shown) in [
             (0, 10, "0 %"),
             (1, 1_000, "<1 %"),

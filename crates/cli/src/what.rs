@@ -3,16 +3,11 @@
 use std::{fmt, path::Path};
 
 use hubless_content::{ContentHash, RepoId};
-use hubless_node::{
-    Session, Ticket,
-    api::{FailureKind, List, NameResolve},
-};
+use hubless_node::{Ticket, api::FailureKind};
 
 use crate::{
-    commands::name::parse_repo,
-    failure::{Error, Failure},
-    parse::{parse_hash, parse_ticket},
-    work::{Context, Events},
+    failure::Failure,
+    parse::{parse_hash, parse_repo, parse_ticket},
 };
 
 /// Prefix that marks what follows as a name.
@@ -69,31 +64,6 @@ impl What {
             false => parse_hash(text).map(|hash| Self::Ticket(hash.into())),
         }
     }
-
-    /// The address, which the node looks up for a name or a beginning.
-    pub(crate) async fn find(
-        &self,
-        session: &Session,
-        context: &Context<'_>,
-    ) -> Result<Ticket, Error> {
-        let (repo, revision) = match self {
-            Self::Ticket(ticket) => return Ok(ticket.clone()),
-            Self::Beginning(beginning) => {
-                let call = session.call(List {});
-                let listed = context
-                    .finish(call, &mut Events::silent(context.output))
-                    .await?;
-                let hashes = listed.models.iter().map(|model| model.hash);
-                return Ok(only_one(beginning, hashes)?.into());
-            }
-            Self::Name { repo, revision } => (repo.clone(), revision.clone()),
-        };
-        let call = session.call(NameResolve { repo, revision });
-        let found = context
-            .finish(call, &mut Events::silent(context.output))
-            .await?;
-        Ok(found.hash.into())
-    }
 }
 
 impl fmt::Display for What {
@@ -112,7 +82,7 @@ fn is_beginning(text: &str) -> bool {
 }
 
 /// The one hash that begins so.
-fn only_one(
+pub(crate) fn only_one(
     beginning: &str,
     hashes: impl Iterator<Item = ContentHash>,
 ) -> Result<ContentHash, Failure> {
@@ -196,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_meant_otherwise_is_told_with_what_to_do() {
+    fn an_argument_that_meant_something_else_fails_with_a_hint() {
         for (text, about, hint) in [
             (
                 "https://huggingface.co/acme/my-model/tree/main",
@@ -207,13 +177,13 @@ mod tests {
             ("./no-such-model", "is a path", "hubless ls"),
         ] {
             let failure = What::parse(text).unwrap_err();
-            let told = failure.hint.unwrap_or_default();
+            let given = failure.hint.unwrap_or_default();
             assert!(
                 failure.message.contains(about),
                 "{text}: {}",
                 failure.message
             );
-            assert!(told.contains(hint), "{text}: {told}");
+            assert!(given.contains(hint), "{text}: {given}");
         }
     }
 

@@ -7,8 +7,8 @@ use std::{
 
 use hubless_content::ContentHash;
 use hubless_node::{
-    Needs, Replies, Session, Update,
-    api::{self, Call, Event, FailureKind, Stall, State},
+    Needs, Replies, Session, Ticket, Update,
+    api::{self, Call, Event, FailureKind, List, NameResolve, Stall, State},
 };
 use tokio::runtime::Runtime;
 
@@ -19,14 +19,14 @@ use crate::{
     progress::{Progress, Work},
     settings::Settings,
     text,
-    what::What,
+    what::{What, only_one},
 };
 
 /// How often a request moves on when the process that worked for it ended. A few commands may end
 /// one after the other; a request that ends each process it is sent to must not go on for ever.
 const MOVES_MAX: u32 = 5;
 
-/// How long a command that is done works for others: look-ups take tenths of a second, and it must
+/// How long a command that is done works for others: short requests take tenths of a second, and it must
 /// not last as long as another command's fetch.
 const GUESTS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -153,12 +153,32 @@ impl Context<'_> {
         call: impl Fn(ContentHash) -> C,
     ) -> Result<(ContentHash, C::Answer), Error> {
         self.session(Needs::Store, async |session| {
-            let hash = what.find(session, self).await?.hash();
+            let hash = self.find(what, session).await?.hash();
             let call = session.call(call(hash));
             let answer = self.finish(call, &mut Events::silent(self.output)).await?;
             Ok((hash, answer))
         })
         .await
+    }
+
+    /// The address of a model. The node resolves a name, and completes the beginning of a hash.
+    pub(crate) async fn find(&self, what: &What, session: &Session) -> Result<Ticket, Error> {
+        let events = &mut Events::silent(self.output);
+        match what {
+            What::Ticket(ticket) => Ok(ticket.clone()),
+            What::Beginning(beginning) => {
+                let listed = self.finish(session.call(List {}), events).await?;
+                let hashes = listed.models.iter().map(|model| model.hash);
+                Ok(only_one(beginning, hashes)?.into())
+            }
+            What::Name { repo, revision } => {
+                let call = session.call(NameResolve {
+                    repo: repo.clone(),
+                    revision: revision.clone(),
+                });
+                Ok(self.finish(call, events).await?.hash.into())
+            }
+        }
     }
 
     /// Another process has its own configuration. `--peer` works with it: it goes with the request.

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
     let (first, end) = args.range.unwrap_or_default();
     context
         .session(Needs::Network, async |session| {
-            let what = args.what.find(session, context).await?;
+            let what = context.find(&args.what, session).await?;
             let call = session.call(Cat {
                 hash: what.hash(),
                 peers: args.network.peers_to_ask(&what),

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use crate::{cli::described, failure::Error, output::Output};
+use crate::{failure::Error, output::Output};
 
 /// Print a script that completes commands and options in a shell
 #[derive(Debug, clap::Args)]
@@ -17,9 +17,9 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Error> {
+pub(crate) fn run(args: &Args, mut described: clap::Command, output: &Output) -> Result<(), Error> {
     // Into memory first: the generator panics where it cannot write.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut described(), "hubless", &mut script);
+    clap_complete::generate(args.shell, &mut described, "hubless", &mut script);
     output.raw(&script)
 }

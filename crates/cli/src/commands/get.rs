@@ -124,7 +124,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 async fn get(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
     let begin = Instant::now();
-    let what = args.what.find(session, context).await?;
+    let what = context.find(&args.what, session).await?;
     let call = session.call(args.call(&what));
     match context.finish(call, &mut Events::streamed(output)).await? {
         Got::Fetched(fetched) => report_fetched(&fetched, begin.elapsed(), output),

@@ -6,7 +6,6 @@ use clap_mangen::Man;
 use hubless_node::api::FailureKind;
 
 use crate::{
-    cli::described,
     failure::{Error, Failure},
     output::Output,
 };
@@ -23,20 +22,20 @@ pub(crate) struct Args {
     directory: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, output: &Output) -> Result<(), Error> {
+pub(crate) fn run(args: &Args, described: clap::Command, output: &Output) -> Result<(), Error> {
     match &args.directory {
-        Some(directory) => write_pages(directory, output),
+        Some(directory) => write_pages(directory, described, output),
         None => {
             let mut page = Vec::new();
-            Man::new(described()).render(&mut page)?;
+            Man::new(described).render(&mut page)?;
             output.raw(&page)
         }
     }
 }
 
-fn write_pages(directory: &Path, output: &Output) -> Result<(), Error> {
+fn write_pages(directory: &Path, described: clap::Command, output: &Output) -> Result<(), Error> {
     let written = std::fs::create_dir_all(directory)
-        .and_then(|()| clap_mangen::generate_to(described(), directory));
+        .and_then(|()| clap_mangen::generate_to(described, directory));
     written.map_err(|error| {
         let message = format!(
             "could not write manual pages to {}: {error}",

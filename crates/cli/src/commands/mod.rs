@@ -23,7 +23,7 @@ pub(crate) mod unpin;
 pub(crate) mod verify;
 pub(crate) mod why;
 
-use crate::{cli::Cli, failure::Error, output::Output, settings::Settings, work::block_on};
+use crate::{failure::Error, output::Output, settings::Settings, work::block_on};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -95,13 +95,18 @@ impl Command {
     }
 }
 
-/// Runs the command.
-pub(crate) fn run(cli: Cli, command: &str, output: &Output) -> Result<(), Error> {
-    let settings = || Settings::new(&cli.global, command, cli.command.flags());
-    match &cli.command {
+/// Runs the command. `settings` reads the configuration, and `described` makes the whole command
+/// line: each is called only for a command that needs it.
+pub(crate) fn run(
+    command: &Command,
+    settings: impl FnOnce() -> Result<Settings, Error>,
+    described: fn() -> clap::Command,
+    output: &Output,
+) -> Result<(), Error> {
+    match command {
         // These work whatever the configuration says.
-        Command::Completions(args) => completions::run(args, output),
-        Command::Man(args) => man::run(args, output),
+        Command::Completions(args) => completions::run(args, described(), output),
+        Command::Man(args) => man::run(args, described(), output),
         Command::Config(args) => config::run(args, output, settings),
         command => block_on(settings()?, output, async |context| match command {
             Command::Add(args) => add::run(args, context).await,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     failure::{Error, Failure},
+    parse::{not_a_name, parse_repo},
     text::{self, Align, Table},
     what::What,
     work::Context,
@@ -219,11 +220,6 @@ fn or_dash(hash: Option<ContentHash>) -> String {
     hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string())
 }
 
-fn not_a_name(error: &dyn std::error::Error) -> Failure {
-    Failure::new(FailureKind::Usage, error.to_string())
-        .hint("write names as ORG/NAME, datasets/ORG/NAME or spaces/ORG/NAME")
-}
-
 fn parse_kind(text: &str) -> Result<RepoKind, Failure> {
     text.parse().map_err(|error: hubless_content::RepoIdError| {
         if text.contains('/') {
@@ -234,12 +230,6 @@ fn parse_kind(text: &str) -> Result<RepoKind, Failure> {
         Failure::new(FailureKind::Usage, error.to_string())
             .hint("a kind is model, dataset or space")
     })
-}
-
-/// Reads `ORG/NAME`, `datasets/ORG/NAME` or `spaces/ORG/NAME`.
-pub(crate) fn parse_repo(text: &str) -> Result<RepoId, Failure> {
-    text.parse()
-        .map_err(|error: hubless_content::RepoIdError| not_a_name(&error))
 }
 
 /// Reads a name with a branch behind `@`, or main.

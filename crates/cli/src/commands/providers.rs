@@ -69,7 +69,7 @@ async fn providers(what: &What, args: &Args, context: &Context<'_>) -> Result<()
                 output
                     .warn("the node that runs on this home does the search: --peer has no effect");
             }
-            let hash = what.find(session, context).await?.hash();
+            let hash = context.find(what, session).await?.hash();
             note_own(session, hash, context).await;
             let call = session.call(FindProviders {
                 hash: hash.into(),

@@ -4,9 +4,9 @@ use hubless_content::RepoId;
 use hubless_node::api::{FailureKind, Remove, RevisionRemove};
 use serde_json::json;
 
-use super::name::parse_repo;
 use crate::{
     failure::{Error, Failure},
+    parse::parse_repo,
     what::What,
     work::Context,
 };

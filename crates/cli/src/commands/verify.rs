@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
     let verified = context
         .session(Needs::Store, async |session| {
             let hash = match &args.what {
-                Some(what) => Some(what.find(session, context).await?.hash()),
+                Some(what) => Some(context.find(what, session).await?.hash()),
                 None => None,
             };
             let call = session.call(Verify { hash });

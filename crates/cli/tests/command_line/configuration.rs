@@ -1,4 +1,4 @@
-//! Flag before environment before file before default, and mistakes that are told.
+//! Flag before environment before file before default, and mistakes that are reported.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -120,7 +120,7 @@ fn the_home_directory() {
         command.envs(data.map(|data| ("XDG_DATA_HOME", data)));
         Run::of(command).ok()
     };
-    // Each place has its own limit, so that the output tells which file was read.
+    // Each place has its own limit, so that the output shows which file was read.
     for (place, limit) in [
         ("flag", 1),
         ("variable", 2),
