@@ -202,7 +202,7 @@ fn the_pure_crates_know_no_sockets_files_or_clocks() {
 /// Modules by layer, lowest first, of the crates that hold them: a top-level module of a crate may
 /// `use` modules of lower layers and itself, not those beside or above it. What the root of a crate
 /// defines belongs to the last layer.
-const MODULES: [(&str, &[&[&str]]); 16] = [
+const MODULES: [(&str, &[&[&str]]); 19] = [
     ("sync", &[&["lock"], &["counter"]]),
     ("memory", &[&["aligned", "lru"], &["buffers"]]),
     (
@@ -307,6 +307,52 @@ const MODULES: [(&str, &[&[&str]]); 16] = [
     (
         "wire",
         &[&["limits", "proto"], &["error"], &["message"], &["frame"]],
+    ),
+    (
+        "transfer",
+        &[
+            &[
+                "blocking",
+                "busy",
+                "claimed",
+                "digest_asks",
+                "locks",
+                "news",
+                "progress",
+                "sample",
+                "swarms",
+                "text",
+                "withheld",
+            ],
+            &["damage", "error", "transfers"],
+            &["counters", "shared_fetches"],
+            &["context"],
+            &["fetches", "pacing"],
+            &["digests", "fetch"],
+            &["serve"],
+        ],
+    ),
+    (
+        "upstream",
+        &[
+            &["caller", "held", "hosts", "no_peers"],
+            &["complete", "error"],
+            &["room"],
+            &["client", "pulls"],
+            &["metadata", "repo_error"],
+            &["ttl_cache"],
+            &["upstream"],
+            &["body", "lookup"],
+            &["pull"],
+        ],
+    ),
+    (
+        "repos",
+        &[
+            &["attributes", "file", "repos", "stream"],
+            &["holdings", "resolve", "tensors"],
+            &["ids", "names", "open", "search", "small", "tree"],
+        ],
     ),
     (
         "node",

@@ -38,7 +38,7 @@ struct Lost {
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut reports = core.fetches.damage.listen();
+    let mut reports = core.fetches.damage.subscribe();
     let (queue, waiting) = mpsc::channel(WAITING_MAX);
     core.cx.tasks.spawn(repair(core.clone(), waiting));
     let cancel = core.cx.cancel.clone();

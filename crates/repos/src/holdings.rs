@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use hubless_content::{ContentHash, Manifest, RefName, RepoId, RepoKind, Tree, TreeEntry};
 use hubless_store::{ModelInfo, Repo, Store, StoreError};
+use hubless_upstream::RepoError;
 
-use super::{RepoError, Repos};
+use crate::repos::Repos;
 
 /// Repos and models that are read for one list: a mirror knows far fewer.
-const LOOKED_AT_MAX: usize = 20_000;
+const READ_MAX: usize = 20_000;
 
 /// Content that a node holds, or whose files it knows.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ impl Head {
 fn heads(store: &Store) -> Result<Vec<Head>, StoreError> {
     let mut heads = Vec::new();
     for kind in RepoKind::ALL {
-        for repo in store.repos(kind, "", None, LOOKED_AT_MAX)? {
+        for repo in store.repos(kind, "", None, READ_MAX)? {
             if let Some(commit) = store.get_ref(&repo.id, &RefName::main())?
                 && let Some(revision) = store.revision(&repo.id, commit)?
             {
@@ -113,7 +114,7 @@ fn holdings(store: &Store) -> Result<Vec<Holding>, StoreError> {
     }
     named.sort_by_key(|holding| std::cmp::Reverse(holding.time));
     let mut unnamed = Vec::new();
-    for model in store.models()?.into_iter().take(LOOKED_AT_MAX) {
+    for model in store.models()?.into_iter().take(READ_MAX) {
         if !addressed.contains(&model.hash) {
             unnamed.push(of_model(model, None, 0));
         }

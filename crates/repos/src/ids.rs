@@ -20,10 +20,11 @@ use hubless_transfer::{
     fetch::{SharedFetch, StoredStream},
     is_text,
 };
+use hubless_upstream::RepoError;
 use hubless_wire::FileDigests;
 use tokio::time::{Instant, timeout_at};
 
-use super::{RepoError, RepoFile, Repos, Resolved, attributes::Attributes};
+use crate::{attributes::Attributes, file::RepoFile, repos::Repos, resolve::Resolved};
 
 /// Time limit of a metadata request about a file: clients wait 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);

@@ -8,9 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
 use hubless_store::{IndexError, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
 use hubless_transfer::Blocking;
+use hubless_upstream::{Caller, RepoError};
 
 pub use self::{error::NameError, types::*};
-use super::{Caller, RepoError, Repos, resolve::commit_of};
+use crate::{repos::Repos, resolve::commit_of};
 
 /// Limit of names in one list; a search finds more.
 const NAMES_MAX: usize = 100_000;

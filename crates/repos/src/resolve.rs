@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use hubless_content::{CommitId, ContentHash, ManifestEntry, RefName, RepoId, Revision, Tree};
 use hubless_store::{PastCommit, Repo, RepoOrigin, Store, StoreError};
+use hubless_upstream::{Caller, Origin, RepoError, Upstream};
 
-use super::{Caller, RepoError, RepoFile, Repos};
-use hubless_upstream::{Origin, Upstream};
+use crate::{file::RepoFile, repos::Repos};
 
 /// How long the upstream may take if there is a last known state: clients wait 10 s in all.
 const ANSWER_WITH_HELD: Duration = Duration::from_secs(3);
@@ -319,7 +319,7 @@ pub(super) fn is_restricted(repo: &Repo) -> bool {
     repo.private || repo.gated
 }
 
-/// The result of a look-up in this node's data.
+/// What was found in this node's data.
 enum Found {
     Revision(Box<Resolved>),
     /// The content of this revision was removed.

@@ -2,14 +2,15 @@
 
 use hubless_content::{RepoId, RepoKind};
 use hubless_store::Repo;
+use hubless_upstream::RepoError;
 
-use super::{RepoError, Repos, Resolved};
+use crate::{repos::Repos, resolve::Resolved};
 
 /// Repos that are read from the store in one call.
 const BATCH: usize = 1000;
 
 /// Repos that one search reads: a mirror knows far fewer, and the limit ends the search.
-const LOOKED_AT_MAX: usize = 100_000;
+const READ_MAX: usize = 100_000;
 
 /// The conditions of a search.
 #[derive(Debug, Clone, Default)]
@@ -47,18 +48,18 @@ impl Repos {
         after: Option<RepoId>,
         max: usize,
     ) -> Result<Vec<Repo>, RepoError> {
-        let (mut found, mut after, mut looked_at) = (Vec::new(), after, 0);
+        let (mut found, mut after, mut read) = (Vec::new(), after, 0);
         let prefix = match &search.author {
             Some(author) => format!("{author}/"),
             None => String::new(),
         };
-        while found.len() < max && looked_at < LOOKED_AT_MAX {
+        while found.len() < max && read < READ_MAX {
             let (from, prefix) = (after.clone(), prefix.clone());
             let batch = self
                 .store(move |store| store.repos(kind, &prefix, from.as_ref(), BATCH))
                 .await?;
             let is_last = batch.len() < BATCH;
-            looked_at += batch.len();
+            read += batch.len();
             after = batch.last().map(|repo| repo.id.clone());
             let fitting = batch
                 .into_iter()

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use hubless_content::{ContentHash, ManifestEntry};
 use hubless_transfer::fetch::StoredStream;
+use hubless_upstream::RepoError;
 
-use super::{FileStream, RepoError, RepoFile, Repos, Resolved};
+use crate::{file::RepoFile, repos::Repos, resolve::Resolved, stream::FileStream};
 
 /// Time limit of one file: clients wait 10 s for a response, which may need more than one file.
 const READ_WITHIN: Duration = Duration::from_secs(6);

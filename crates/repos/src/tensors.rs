@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use bytes::{Buf, Bytes};
 use hubless_content::{ChunkIndex, FileHash, TensorFormat, Tensors, TensorsError};
 use hubless_store::Store;
+use hubless_upstream::RepoError;
 
-use super::{RepoError, RepoFile, Repos};
+use crate::{file::RepoFile, repos::Repos};
 
 impl Repos {
     /// The header of a file of weights; `None` if the file has another format or is not held

@@ -2,25 +2,11 @@
 
 use std::sync::Arc;
 
-use hubless_content::{FileHash, GitBlobId, Lfs, Manifest, ModelPath, Revision, Tree, TreeEntry};
+use hubless_content::{Manifest, Revision, Tree, TreeEntry};
 use hubless_transfer::fetch::SharedFetch;
+use hubless_upstream::RepoError;
 
-use super::{RepoError, Repos, Resolved};
-
-/// A file of a revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepoFile {
-    /// Its path.
-    pub path: ModelPath,
-    /// Its bytes.
-    pub size: u64,
-    /// Its BLAKE3, if it is known.
-    pub hash: Option<FileHash>,
-    /// Git's id of the file or its pointer, as another hub lists it.
-    pub git_blob: Option<GitBlobId>,
-    /// Its properties as a large file, as another hub lists them.
-    pub lfs: Option<Lfs>,
-}
+use crate::{file::RepoFile, repos::Repos, resolve::Resolved};
 
 /// The files of a revision, sorted by the bytes of their paths. Cloning is cheap.
 #[derive(Debug, Clone)]

@@ -24,7 +24,7 @@ impl Default for Blocking {
 pub struct Aborted;
 
 impl Blocking {
-    /// Runs a call of at most some milliseconds: reading, checking or writing a chunk, a look-up.
+    /// Runs a call of at most some milliseconds: reading, checking or writing a chunk, a query of the index.
     pub async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(claimed.get(file), None);
         assert_eq!(make(other, 9, liar), Made::Kept);
         assert_eq!(claimed.prove(other, proven(2)), Some(liar));
-        assert_eq!(claimed.prove(other, proven(2)), None, "told once");
+        assert_eq!(claimed.prove(other, proven(2)), None, "reported once");
     }
 
     #[test]

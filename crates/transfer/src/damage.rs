@@ -10,14 +10,14 @@ use hubless_content::{ChunkIndex, FileHash};
 use hubless_store::{Damaged, Store};
 use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
-use crate::serve::News;
+use crate::news::News;
 
 /// All damage reports of the store, for subscribers.
 pub(crate) fn reports(store: &Store) -> News<Damaged> {
     let reports = News::default();
     let sink = reports.clone();
     store.on_damage(Arc::new(move |damaged: &Damaged| {
-        sink.tell(damaged.clone());
+        sink.send(damaged.clone());
     }));
     reports
 }
@@ -31,7 +31,7 @@ pub struct DamageWatch {
 impl DamageWatch {
     /// Subscribes to the damage reports of one file.
     pub fn new(reports: &News<Damaged>, file: FileHash) -> Self {
-        let reports = reports.listen();
+        let reports = reports.subscribe();
         Self { file, reports }
     }
 

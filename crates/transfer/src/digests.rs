@@ -30,19 +30,19 @@ use crate::{
     blocking::{Aborted, Blocking},
     context::Context,
     error::TransferError,
-    fetch::Locks,
     fetches::Fetches,
+    locks::Locks,
     pacing::Pacer,
 };
 
 /// Changes are gathered for so long: a fetch of many files is one sweep.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Files that are looked up at once.
+/// Files without digests that are read from the index at once.
 const PAGE: usize = 256;
 
 /// Interval at which new digests are reported during a long sweep.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// Delay before a file that could not be read is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -162,11 +162,11 @@ impl Digester {
             pacer: Pacer::new(cx.clone(), is_awaited),
             digester: self,
             failed: HashMap::new(),
-            untold_since: None,
+            unreported_since: None,
         };
         while !cx.cancel.is_cancelled() {
             worker.sweep().await;
-            worker.tell(Duration::ZERO);
+            worker.report(Duration::ZERO);
             let next = async {
                 changes.next().await;
                 tokio::time::sleep(SETTLE).await;
@@ -177,7 +177,7 @@ impl Digester {
                     () = &mut next => break,
                     () = queue.more.notified() => {
                         worker.digest_wanted().await;
-                        worker.tell(Duration::ZERO);
+                        worker.report(Duration::ZERO);
                     }
                     () = cx.cancel.cancelled() => return,
                 }
@@ -217,7 +217,7 @@ struct Worker {
     /// Files that could not be read, with the time of the attempt: damaged, or changed in place.
     failed: HashMap<FileHash, Instant>,
     /// Since when there are unreported digests.
-    untold_since: Option<Instant>,
+    unreported_since: Option<Instant>,
 }
 
 impl Worker {
@@ -250,7 +250,7 @@ impl Worker {
     async fn digest_in_turn(&mut self, file: FileHash) {
         if !self.has_failed(file) && self.wait_for_turn().await.is_some() {
             self.digest(file).await;
-            self.tell(TELL_EVERY);
+            self.report(REPORT_EVERY);
         }
     }
 
@@ -283,7 +283,7 @@ impl Worker {
         self.pacer.begin();
         match self.digester.compute(file, self.pacer.clone()).await {
             Ok(Ok(_)) => {
-                self.untold_since.get_or_insert_with(Instant::now);
+                self.unreported_since.get_or_insert_with(Instant::now);
             }
             Ok(Err(StoreError::Cancelled)) | Err(Aborted) => {}
             Ok(Err(error)) => {
@@ -297,12 +297,12 @@ impl Worker {
     }
 
     /// Reports digests that have been unreported for so long.
-    fn tell(&mut self, wait: Duration) {
+    fn report(&mut self, wait: Duration) {
         if self
-            .untold_since
+            .unreported_since
             .is_some_and(|since| since.elapsed() >= wait)
         {
-            self.untold_since = None;
+            self.unreported_since = None;
             self.cx().note_change();
         }
     }

@@ -13,8 +13,10 @@ use crate::{
     context::Context,
     damage,
     error::TransferError,
-    fetch::{Locks, SharedFetches},
-    serve::{Gains, News, Swarms},
+    locks::Locks,
+    news::{Gains, News},
+    shared_fetches::SharedFetches,
+    swarms::Swarms,
     transfers::Transfers,
 };
 

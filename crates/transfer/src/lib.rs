@@ -20,14 +20,19 @@ mod claimed;
 mod context;
 mod counters;
 mod damage;
+mod digest_asks;
 mod digests;
 mod error;
 pub mod fetch;
 mod fetches;
+mod locks;
+mod news;
 mod pacing;
 mod progress;
 mod sample;
 mod serve;
+mod shared_fetches;
+mod swarms;
 pub mod text;
 mod transfers;
 mod withheld;
@@ -42,10 +47,13 @@ pub use self::{
     digests::{DigestQueue, Digester},
     error::{TransferError, is_unavailable_in_store},
     fetches::{Fetches, KnownPeers},
+    locks::Locks,
+    news::News,
     pacing::Pacer,
     progress::{Progress, ProgressSink, Stall, State, Subject, Transfer, TransferSource},
     sample::{REGULAR_BYTES_MAX, is_text},
-    serve::{News, Service, Swarms},
-    transfers::{Live, Told, Transfers},
+    serve::Service,
+    swarms::Swarms,
+    transfers::{Live, TransferReport, Transfers},
     withheld::{HeldBack, Withheld},
 };

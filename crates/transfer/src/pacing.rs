@@ -25,7 +25,7 @@ const REST_SERVING: u32 = 9;
 const SERVING_RATE: f64 = 1_000_000.0;
 
 /// Interval at which a resting thread checks whether its rest ends or is prolonged.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 /// Paces a working thread: it rests, and waits during foreground work. Cloning is cheap.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub struct Pacer {
 struct Slice {
     began: Instant,
     /// Time of the last measurement of the upload rate, and the sent bytes at that time.
-    looked: Instant,
+    measured_at: Instant,
     sent: u64,
 }
 
@@ -51,7 +51,7 @@ impl Pacer {
         let now = Instant::now();
         let slice = Slice {
             began: now,
-            looked: now,
+            measured_at: now,
             sent: 0,
         };
         Self {
@@ -81,9 +81,9 @@ impl Pacer {
         while !self.cx.cancel.is_cancelled() && !(self.is_awaited)() {
             let left = end.saturating_duration_since(Instant::now());
             match self.cx.busy.is_busy() {
-                true => thread::sleep(LOOK_EVERY),
+                true => thread::sleep(CHECK_EVERY),
                 false if left.is_zero() => return,
-                false => thread::sleep(left.min(LOOK_EVERY)),
+                false => thread::sleep(left.min(CHECK_EVERY)),
             }
         }
     }
@@ -106,9 +106,9 @@ impl Pacer {
             .map_or(0, |network| network.counters().sent.total());
         let is_serving = is_serving(
             sent.saturating_sub(slice.sent),
-            now.duration_since(slice.looked),
+            now.duration_since(slice.measured_at),
         );
-        (slice.looked, slice.sent) = (now, sent);
+        (slice.measured_at, slice.sent) = (now, sent);
         Some(worked.saturating_mul(if is_serving { REST_SERVING } else { REST }))
     }
 }

@@ -77,7 +77,7 @@ pub struct Stall {
 pub enum State {
     /// Hashing files.
     Hashing,
-    /// Looking for peers that have the model.
+    /// Searching for peers that have the model.
     FindingProviders,
     /// Fetching the list of files and the chunk lists.
     FetchingManifest,

@@ -1,6 +1,6 @@
 //! The list of running fetches: content, progress, rate and sources.
 //!
-//! Each fetch reports its state a few times a second ([`Live::tell`]) and is removed when it ends.
+//! Each fetch reports its state a few times a second ([`Live::report`]) and is removed when it ends.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -33,14 +33,14 @@ struct Table {
 struct Shown {
     subject: Subject,
     since: Instant,
-    told: Option<Told>,
+    report: Option<TransferReport>,
     /// Bytes fetched at points in time, the oldest first.
     samples: VecDeque<(Instant, u64)>,
 }
 
 /// The reported state of a fetch.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct TransferReport {
     /// Its phase.
     pub state: State,
     /// Wanted bytes that are held.
@@ -65,7 +65,7 @@ impl Transfers {
             let shown = Shown {
                 subject: subject.into(),
                 since: Instant::now(),
-                told: None,
+                report: None,
                 samples: VecDeque::new(),
             };
             table.live.insert(id, shown);
@@ -82,18 +82,18 @@ impl Transfers {
         let now = Instant::now();
         let table = self.table();
         let shown = |(id, shown): (&u64, &Shown)| {
-            let told = shown.told.as_ref()?;
+            let report = shown.report.as_ref()?;
             Some(Transfer {
                 id: *id,
                 subject: shown.subject.clone(),
-                state: told.state,
-                bytes_verified: told.bytes_verified,
-                bytes_total: told.bytes_total,
-                bytes_fetched: told.bytes_fetched,
+                state: report.state,
+                bytes_verified: report.bytes_verified,
+                bytes_total: report.bytes_total,
+                bytes_fetched: report.bytes_fetched,
                 bytes_per_second: shown.rate(now),
                 seconds: (now - shown.since).as_secs(),
-                sources: told.sources.clone(),
-                stall: told.stall.clone(),
+                sources: report.sources.clone(),
+                stall: report.stall.clone(),
             })
         };
         table.live.iter().filter_map(shown).collect()
@@ -136,17 +136,17 @@ pub struct Live {
 
 impl Live {
     /// Reports the current state; `None` hides the fetch while it waits for a reader.
-    pub fn tell(&self, told: Option<Told>) {
-        self.tell_at(Instant::now(), told);
+    pub fn report(&self, report: Option<TransferReport>) {
+        self.report_at(Instant::now(), report);
     }
 
-    fn tell_at(&self, now: Instant, told: Option<Told>) {
+    fn report_at(&self, now: Instant, report: Option<TransferReport>) {
         if let Some(shown) = self.transfers.table().live.get_mut(&self.id) {
-            match &told {
-                Some(told) => shown.sample(now, told.bytes_fetched),
+            match &report {
+                Some(report) => shown.sample(now, report.bytes_fetched),
                 None => shown.samples.clear(),
             }
-            shown.told = told;
+            shown.report = report;
         }
     }
 }
@@ -163,8 +163,8 @@ mod tests {
 
     use super::*;
 
-    fn told(bytes_fetched: u64) -> Option<Told> {
-        Some(Told {
+    fn report(bytes_fetched: u64) -> Option<TransferReport> {
+        Some(TransferReport {
             state: State::Fetching,
             bytes_verified: bytes_fetched,
             bytes_total: 1000,
@@ -179,11 +179,11 @@ mod tests {
         let transfers = Transfers::default();
         let live = transfers.begin(ContentHash::new([1; 32]));
         assert!(transfers.list().is_empty(), "it said nothing yet");
-        live.tell(told(10));
+        live.report(report(10));
         assert_eq!(transfers.list()[0].bytes_verified, 10);
-        live.tell(None);
+        live.report(None);
         assert!(transfers.list().is_empty(), "it waits");
-        live.tell(told(20));
+        live.report(report(20));
         assert_eq!(transfers.list().len(), 1);
         drop(live);
         assert!(transfers.list().is_empty());
@@ -197,7 +197,7 @@ mod tests {
         for second in 0..20 {
             // A slow beginning is forgotten.
             let bytes = if second < 10 { 0 } else { (second - 10) * 50 };
-            live.tell_at(start + Duration::from_secs(second), told(bytes));
+            live.report_at(start + Duration::from_secs(second), report(bytes));
         }
         let table = transfers.table();
         let rate = table.live[&1].rate(start + Duration::from_secs(19));
@@ -211,7 +211,7 @@ mod tests {
         let all: Vec<Live> = (0..TRANSFERS_MAX + 5)
             .map(|_| transfers.begin(ContentHash::new([1; 32])))
             .collect();
-        all.iter().for_each(|live| live.tell(told(1)));
+        all.iter().for_each(|live| live.report(report(1)));
         assert_eq!(transfers.list().len(), TRANSFERS_MAX);
         drop(all);
         assert!(transfers.table().live.is_empty());

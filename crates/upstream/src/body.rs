@@ -11,7 +11,7 @@ use hubless_content::{CommitId, ModelPath, RepoId};
 use hubless_transfer::Fetches;
 use reqwest::{StatusCode, Url, header::CONTENT_RANGE};
 
-use super::{Upstream, client::Answer, error::UpstreamError, metadata};
+use crate::{client::Answer, error::UpstreamError, metadata, pulls::Origin, upstream::Upstream};
 
 /// Failed attempts in a row after the first byte: about half a minute.
 const TRIES_MAX: u32 = 6;
@@ -48,6 +48,26 @@ pub struct Body {
     skip: u64,
     failures: u32,
     begun: bool,
+}
+
+impl Origin {
+    /// Its bytes as the upstream sends them, not kept.
+    pub fn body(
+        &self,
+        fetches: &Arc<Fetches>,
+        upstream: &Arc<Upstream>,
+        range: Range<u64>,
+    ) -> Body {
+        let place = (&self.repo, self.commit, &self.path);
+        Body::new(
+            fetches,
+            upstream,
+            place,
+            self.size,
+            range,
+            self.token.clone(),
+        )
+    }
 }
 
 impl Body {

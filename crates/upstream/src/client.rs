@@ -19,7 +19,7 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{
+use crate::{
     error::{Refusal, SetupError, UpstreamError},
     hosts::{Hosts, Reach, Resolver},
     room::{Place, Room, Rooms},
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_marked_so_that_nobody_prints_it() {
+    fn a_token_is_marked_so_that_it_is_never_printed() {
         let headers = headers(Some("hf_secret"), Some(&(3..7)));
         assert_eq!(headers[AUTHORIZATION], "Bearer hf_secret");
         assert!(!format!("{headers:?}").contains("secret"));

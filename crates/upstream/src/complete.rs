@@ -11,7 +11,7 @@ use hubless_store::{Store, StoreError};
 use hubless_sync::lock;
 use hubless_transfer::{Blocking, Fetches};
 
-use super::pull::{expected, find_held};
+use crate::held::{expected, find_held};
 
 /// Limit of revisions whose missing files are counted: those that clients are downloading.
 const COUNTED_MAX: usize = 1000;
@@ -59,8 +59,8 @@ pub(super) async fn file_came(
         return;
     }
     let (store, id) = (fetches.cx.store.clone(), repo.clone());
-    let looked = Blocking::run_long(move || complete(&store, &id, commit)).await;
-    match looked {
+    let completed = Blocking::run_long(move || complete(&store, &id, commit)).await;
+    match completed {
         Ok(Ok(left)) => missing.set(key, left),
         Ok(Err(error)) => tracing::warn!(%repo, %error, "cannot complete a revision"),
         Err(error) => tracing::warn!(%repo, %error, "cannot complete a revision"),

@@ -8,8 +8,9 @@ use hubless_store::{
 };
 use hubless_transfer::{Blocking, Fetches};
 
-use super::{Upstream, error::UpstreamError, metadata};
-use crate::{Caller, RepoError};
+use crate::{
+    caller::Caller, error::UpstreamError, metadata, repo_error::RepoError, upstream::Upstream,
+};
 
 /// The delay after which a client retries whose request another change overtook.
 const RETRY: Duration = Duration::from_secs(1);
@@ -148,7 +149,7 @@ impl Question {
     /// deleted or made private: unless the operator configured otherwise, it is marked as private
     /// here too.
     async fn explain(&self, error: UpstreamError, revision: &str) -> RepoError {
-        let error = error.explain(revision, "");
+        let error = RepoError::of_request(error, revision, "");
         let keeps = self.upstream.keep_deleted;
         if matches!(error, RepoError::NoRepo) && !keeps {
             let id = self.repo.clone();
@@ -240,7 +241,9 @@ impl Question {
 
     async fn refs(&self) -> Result<(), RepoError> {
         let listed = metadata::refs(&self.upstream.client, &self.repo, self.token.as_deref());
-        let listed = listed.await.map_err(|error| error.explain("", ""))?;
+        let listed = listed
+            .await
+            .map_err(|error| RepoError::of_request(error, "", ""))?;
         let id = self.repo.clone();
         self.store(move |store| {
             let changes = changed_refs(store.refs(&id)?, listed);
@@ -260,7 +263,7 @@ impl Question {
     ) -> Result<Arc<Vec<PastCommit>>, RepoError> {
         let (client, token) = (&self.upstream.client, self.token.as_deref());
         let listed = metadata::commits(client, &self.repo, commit, token).await;
-        let commits = Arc::new(listed.map_err(|error| error.explain("", ""))?);
+        let commits = Arc::new(listed.map_err(|error| RepoError::of_request(error, "", ""))?);
         if is_public && !commits.is_empty() {
             let (id, kept) = (self.repo.clone(), commits.clone());
             self.store(move |store| store.put_history(&id, commit, &kept))
@@ -271,7 +274,9 @@ impl Question {
 
     async fn permit(&self) -> Result<(), RepoError> {
         let asked = metadata::auth_check(&self.upstream.client, &self.repo, self.token.as_deref());
-        asked.await.map_err(|error| error.explain("", ""))
+        asked
+            .await
+            .map_err(|error| RepoError::of_request(error, "", ""))
     }
 
     async fn store<T: Send + 'static>(

@@ -8,7 +8,7 @@ use hubless_content::{
 use hubless_store::{HISTORY_MAX, PastCommit, REFS_MAX};
 use serde::Deserialize;
 
-use super::{client::Client, error::UpstreamError};
+use crate::{client::Client, error::UpstreamError};
 
 /// Pages of one listing: a million files in pages of 1,000, and some room for directories.
 const PAGES_MAX: usize = 4000;

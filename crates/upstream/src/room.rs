@@ -9,7 +9,7 @@ use hubless_content::RepoId;
 use hubless_sync::lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::UpstreamError;
+use crate::error::UpstreamError;
 
 /// Bytes up to which a request counts as short, which is quick even on a slow line: configurations,
 /// tokenizers, the headers of weights. Short requests have places of their own, so that they do not

@@ -18,7 +18,7 @@ use hubless_sync::lock;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::{Cause, RepoError};
+use crate::repo_error::{Cause, RepoError};
 
 /// Limit of cached responses. Clients choose the requests, so they would make it grow.
 const ANSWERS_MAX: usize = 10_000;
@@ -32,7 +32,7 @@ const ABSENCE_HOLDS: Duration = Duration::from_secs(5);
 /// Interval at which the number of waiting callers is checked. A request that has none twice is
 /// abandoned: clients that got `Retry-After` repeat theirs within a second, and a long listing
 /// continues for them.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// A response and its time; `None` if the request was abandoned.
 type Outcome<V> = (Option<Result<V, RepoError>>, Instant);
@@ -59,12 +59,12 @@ impl Callers {
     }
 
     /// Waits until no caller has waited for a while.
-    async fn gone(&self, look_every: Duration) {
-        let mut looks = 0;
-        while looks < 2 {
-            tokio::time::sleep(look_every).await;
-            looks = match self.0.load(Ordering::Relaxed) {
-                0 => looks + 1,
+    async fn gone(&self, check_every: Duration) {
+        let mut checks = 0;
+        while checks < 2 {
+            tokio::time::sleep(check_every).await;
+            checks = match self.0.load(Ordering::Relaxed) {
+                0 => checks + 1,
                 _ => 0,
             };
         }
@@ -81,7 +81,7 @@ impl Drop for Caller {
 pub(super) struct TtlCache<K, V> {
     asked: Mutex<HashMap<K, Asked<V>>>,
     max: usize,
-    look_every: Duration,
+    check_every: Duration,
 }
 
 impl<K, V> Default for TtlCache<K, V> {
@@ -89,7 +89,7 @@ impl<K, V> Default for TtlCache<K, V> {
         Self {
             asked: Mutex::default(),
             max: ANSWERS_MAX,
-            look_every: LOOK_EVERY,
+            check_every: CHECK_EVERY,
         }
     }
 }
@@ -126,7 +126,7 @@ where
                 }
                 let asked = known
                     .entry(key.clone())
-                    .or_insert_with(|| begin(tasks, self.look_every, ask()));
+                    .or_insert_with(|| begin(tasks, self.check_every, ask()));
                 (asked.waiting.clone(), asked.callers.join())
             };
             let (answer, at) = waiting.clone().await;
@@ -150,7 +150,7 @@ where
 
 fn begin<V: Clone + Send + Sync + 'static>(
     tasks: &TaskTracker,
-    look_every: Duration,
+    check_every: Duration,
     ask: impl Future<Output = Result<V, RepoError>> + Send + 'static,
 ) -> Asked<V> {
     let callers = Callers::default();
@@ -158,7 +158,7 @@ fn begin<V: Clone + Send + Sync + 'static>(
     let asked = tasks.spawn(async move {
         let answer = tokio::select! {
             answer = ask => Some(answer),
-            () = waited_for.gone(look_every) => None,
+            () = waited_for.gone(check_every) => None,
         };
         (answer, Instant::now())
     });
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_does_not_end_what_others_wait_for() {
+    async fn a_caller_that_leaves_does_not_end_what_others_wait_for() {
         let (known, tasks) = (TtlCache::default(), TaskTracker::new());
         let (go, wait) = tokio::sync::watch::channel(false);
         let ask = || {
@@ -242,9 +242,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_hangs_ends_when_its_callers_have_left() {
-        let look_every = Duration::from_millis(20);
+        let check_every = Duration::from_millis(20);
         let known = TtlCache {
-            look_every,
+            check_every,
             ..TtlCache::default()
         };
         let tasks = TaskTracker::new();
@@ -257,11 +257,11 @@ mod tests {
                 Ok(1)
             }
         };
-        let waited = tokio::time::timeout(look_every * 10, known.get((), &tasks, hang));
+        let waited = tokio::time::timeout(check_every * 10, known.get((), &tasks, hang));
         assert!(waited.await.is_err());
         assert_eq!(Arc::strong_count(&place), 2, "it had a caller all the time");
         while Arc::strong_count(&place) > 1 {
-            tokio::time::sleep(look_every).await;
+            tokio::time::sleep(check_every).await;
         }
         let answer = known.get((), &tasks, || async { Ok(2) }).await;
         assert!(matches!(answer, Ok(2)), "it is asked anew");

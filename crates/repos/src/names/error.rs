@@ -3,8 +3,7 @@
 use hubless_content::{CommitId, RefName, RepoId, RevisionError};
 use hubless_store::StoreError;
 use hubless_transfer::Aborted;
-
-use crate::RepoError;
+use hubless_upstream::RepoError;
 
 /// Why a name could not be given, shown or removed.
 #[derive(Debug, thiserror::Error)]

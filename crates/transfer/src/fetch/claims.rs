@@ -68,8 +68,8 @@ pub struct Claim {
 pub enum Found {
     /// A peer claims to hold the file.
     Claim(Claim),
-    /// All that are known without the DHT were heard, or there are none.
-    NearbyHeard,
+    /// All peers that are known without the DHT have answered, or there are none.
+    NearbyAnswered,
 }
 
 /// Searches for peers that claim to hold a file. Claims come as they are made, one of each peer at
@@ -105,7 +105,7 @@ struct Search {
     network: Network,
     wanted: Wanted,
     seen: HashSet<PeerId>,
-    /// Those of them that are known without the DHT and were not heard yet.
+    /// Those of them that are known without the DHT and have not answered yet.
     nearby: HashSet<PeerId>,
     waiting: VecDeque<Candidate>,
     asking: JoinSet<(PeerId, Option<Claim>)>,
@@ -122,7 +122,7 @@ impl Search {
         }
         self.nearby = self.seen.clone();
         if self.nearby.is_empty() {
-            self.tell(Found::NearbyHeard);
+            self.report(Found::NearbyAnswered);
         }
         let mut walks = true;
         loop {
@@ -137,7 +137,7 @@ impl Search {
                 },
                 Some(asked) = self.asking.join_next() => {
                     if let Ok((peer, claim)) = asked {
-                        self.heard(peer, claim);
+                        self.on_answer(peer, claim);
                     }
                 }
                 () = self.found.closed() => return,
@@ -169,16 +169,16 @@ impl Search {
         }
     }
 
-    fn heard(&mut self, peer: PeerId, claim: Option<Claim>) {
+    fn on_answer(&mut self, peer: PeerId, claim: Option<Claim>) {
         if let Some(claim) = claim {
-            self.tell(Found::Claim(claim));
+            self.report(Found::Claim(claim));
         }
         if self.nearby.remove(&peer) && self.nearby.is_empty() {
-            self.tell(Found::NearbyHeard);
+            self.report(Found::NearbyAnswered);
         }
     }
 
-    fn tell(&self, found: Found) {
+    fn report(&self, found: Found) {
         // There is room for the claims of all that are asked.
         let _ = self.found.try_send(found);
     }

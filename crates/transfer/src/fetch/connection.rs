@@ -39,8 +39,10 @@ use self::{
     list::ListInProgress,
     open::{Open, OpenRequest},
 };
-use super::digests::{DigestAsks, Round};
-use crate::fetches::Fetches;
+use crate::{
+    digest_asks::{DigestAsks, Round},
+    fetches::Fetches,
+};
 
 /// Chunks of one peer that are being verified and stored at once. With 256 KiB each, what a disk
 /// writes in a few milliseconds; more would only use memory.

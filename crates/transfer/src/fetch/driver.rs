@@ -28,13 +28,12 @@ use tokio::{
 use self::report::Reports;
 use super::{
     connection::{Event, Input, Shared},
-    digests::DigestAsks,
     discovery::{self, Candidate},
     read::ExternalChunks,
 };
 use crate::{
-    blocking::Blocking, error::TransferError, fetches::Fetches, progress::ProgressSink,
-    transfers::Live,
+    blocking::Blocking, digest_asks::DigestAsks, error::TransferError, fetches::Fetches,
+    progress::ProgressSink, transfers::Live,
 };
 
 /// Events from all connections that wait for the driver: a few for each of them.

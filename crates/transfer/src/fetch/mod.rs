@@ -9,7 +9,7 @@
 //! 3. Each peer is a `connection`: a task that sends requests and reads answers; what it receives
 //!    is verified, stored, and from then on served to others.
 //! 4. `plan` compares what is wanted with the store.
-//! 5. `read` is for those who use the bytes while they come: readers of one shared fetch, streams,
+//! 5. `read` is for bytes that are used while they come: readers of one shared fetch, streams,
 //!    and chunks that another hub sent.
 //! 6. When nothing is missing, the files are exported.
 //!
@@ -17,20 +17,16 @@
 
 pub mod claims;
 mod connection;
-mod digests;
 pub mod discovery;
 mod driver;
 mod file;
-mod locks;
 mod plan;
 mod read;
 mod swarm;
 
-pub(crate) use self::read::SharedFetches;
 pub use self::{
     driver::{Driver, DriverArgs, Fetched},
     file::{FileFetch, Introductions},
-    locks::Locks,
     plan::{BadGlob, Selection},
     read::{ExternalChunks, PutOutcome, SharedFetch, StoredStream},
     swarm::{Swarm, SwarmMember, swarm},

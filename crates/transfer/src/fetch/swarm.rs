@@ -95,13 +95,13 @@ pub async fn swarm(
         .flat_map(|transfer| transfer.sources)
         .map(|source| (source.peer_id, source.chunks))
         .collect();
-    let unheard = named
+    let unknown = named
         .into_iter()
         .filter(|candidate| {
             candidate.peer != own && !members.contains_key(&candidate.peer.to_string())
         })
         .take(MEMBERS_MAX);
-    let asked = stream::iter(unheard).map(|candidate| {
+    let asked = stream::iter(unknown).map(|candidate| {
         let (layout, peer) = (&layout, candidate.peer);
         async move {
             let asked = timeout_at(start + within, ask(network, candidate, layout)).await;
@@ -123,7 +123,7 @@ pub async fn swarm(
     })
 }
 
-/// Those who are named for the model, until enough are found or the time is over.
+/// The peers that are named for the model, until enough are found or the time is over.
 async fn find(
     fetches: &Fetches,
     network: &Network,
@@ -188,8 +188,8 @@ async fn ask(network: &Network, candidate: Candidate, layout: &Layout) -> Result
         if answer == hubless_wire::Response::NotHere {
             return Ok(0);
         }
-        let told = availability.take(me, layout, answer, &payload)?;
-        if let Some(chunks) = told.iter().find_map(|input| count(input, layout)) {
+        let inputs = availability.take(me, layout, answer, &payload)?;
+        if let Some(chunks) = inputs.iter().find_map(|input| count(input, layout)) {
             return Ok(chunks);
         }
     }

@@ -17,10 +17,8 @@ use tokio::sync::broadcast::{
     error::{RecvError, TryRecvError},
 };
 
-use super::{
-    gains::{FirstSending, Gain},
-    service::Service,
-};
+use super::{service::Service, turns::FirstSending};
+use crate::news::Gain;
 
 /// News is gathered for so long before it is sent: at 100 MB/s, 12 chunks in one frame. Until a
 /// swarm knows of another holder, it requests a chunk from the only complete node once more.
@@ -79,10 +77,10 @@ impl Service {
     ) -> Result<(), RequesterGone> {
         // Subscribe before reading the store, so that no change is missed.
         let changes = Changes {
-            gains: self.gains.listen(),
-            losses: self.damage.listen(),
+            gains: self.gains.subscribe(),
+            losses: self.damage.subscribe(),
         };
-        let sendings = self.first_sendings.listen();
+        let sendings = self.first_sendings.subscribe();
         let Some(announced) = self.read(move |store| held(store, scope)).await else {
             return reply.send(Response::NotHere, Bytes::new()).await;
         };

@@ -2,17 +2,14 @@
 //!
 //! Every response comes from verified bytes: the store returns nothing else. A node also serves
 //! content that it is still fetching, and sends news of gained chunks to peers that requested its
-//! availability ([`Gains`]). `NotHere` is the response for unknown, damaged and changed content,
+//! availability ([`Gains`](crate::news::Gains)). `NotHere` is the response for unknown, damaged and changed content,
 //! and never has a reason.
 
 mod availability;
 mod digests;
-mod gains;
 mod manifests;
 mod reports;
 mod service;
-mod swarms;
 mod turns;
 
-pub(crate) use self::gains::{Gain, Gains};
-pub use self::{gains::News, service::Service, swarms::Swarms};
+pub use self::service::Service;

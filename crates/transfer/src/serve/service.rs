@@ -12,15 +12,18 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::{
-    Gains, Swarms,
     digests::DIGEST_WAITS_MAX,
-    gains::{FirstSending, Gain, News},
     manifests::EncodedManifests,
     reports::Reports,
-    turns::Turns,
+    turns::{FirstSending, Turns},
 };
 use crate::{
-    blocking::Blocking, counters::Counters, digests::DigestQueue, fetches::Fetches,
+    blocking::Blocking,
+    counters::Counters,
+    digests::DigestQueue,
+    fetches::Fetches,
+    news::{Gain, Gains, News},
+    swarms::Swarms,
     withheld::Withheld,
 };
 
@@ -251,7 +254,7 @@ impl Service {
         let sending = self.turns.wait(peer, file, index).await;
         if sending.is_first() {
             let chunk = Gain { file, index };
-            self.first_sendings.tell(FirstSending { to: peer, chunk });
+            self.first_sendings.send(FirstSending { to: peer, chunk });
         }
         let bytes = match self.store.read_chunk_at_once(file, index) {
             Some(bytes) => bytes,

@@ -16,6 +16,8 @@ use hubless_scheduler::Uploads;
 use hubless_sync::lock;
 use tokio::sync::oneshot;
 
+use crate::news::Gain;
+
 /// Chunks in transit to a single peer: read, waiting for its stream, or being written. Several
 /// peers share this number, and each may have one at any time, so that a slow reader delays no
 /// other.
@@ -168,6 +170,13 @@ impl Drop for Waiting {
     }
 }
 
+/// A chunk that is being sent to a peer, and was sent to no peer before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FirstSending {
+    pub(super) to: PeerId,
+    pub(super) chunk: Gain,
+}
+
 /// An upload slot; released on drop.
 pub(super) struct Sending {
     turns: Turns,
@@ -254,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_sent_little_need_not_wait_for_who_is_sent_much() {
+    fn a_peer_that_is_sent_little_need_not_wait_for_one_that_is_sent_much() {
         let (turns, greedy) = (Turns::default(), PeerId::random());
         let _sending: Vec<Sending> = (0..SENDING_TO_ONE_MAX as u32)
             .map(|chunk| at_once(&turns, greedy, chunk))
@@ -270,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_to_nobody_yet_is_sent_first() {
+    fn what_was_sent_to_no_peer_yet_is_sent_first() {
         let turns = Turns::default();
         drop(at_once(&turns, PeerId::random(), 1));
         let peer = PeerId::random();
@@ -298,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_waiting_leaves_nothing_behind() {
+    fn a_request_that_stops_waiting_leaves_nothing_behind() {
         let (turns, peer) = (Turns::default(), PeerId::random());
         let sending: Vec<Sending> = (0..SENDING_TO_ONE_MAX as u32)
             .map(|chunk| at_once(&turns, peer, chunk))

@@ -9,17 +9,14 @@ use std::{
 use bytes::Bytes;
 use hubless_content::FileHash;
 use hubless_store::{DiskError, Expected, Incoming, StoreError, StoreErrorKind};
-use hubless_transfer::{Blocking, Fetches, State, Told, Withheld};
+use hubless_transfer::{Blocking, Fetches, State, TransferReport, Withheld};
 use tokio::sync::mpsc;
 
-use super::{
-    Origin,
-    error::PullError,
-    kept::{self, Part},
-    shared::Shared,
-    state::Input,
+use crate::{
+    error::UpstreamError,
+    pulls::{Input, Origin, Part, PullError, Shared},
+    upstream::Upstream,
 };
-use crate::{Upstream, UpstreamError};
 
 /// Pieces that wait to be written: some 16 to 64 KiB each.
 const PIECES_MAX: usize = 64;
@@ -105,10 +102,9 @@ impl Download {
             }
             if part.incoming.written() > 0 && shared.keeps_part() {
                 upstream.pulls.kept.put(key, part);
-                fetches
-                    .cx
-                    .tasks
-                    .spawn(kept::expire(fetches.cx.cancel.clone(), upstream));
+                let cancel = fetches.cx.cancel.clone();
+                let expire = async move { upstream.pulls.kept.expire(&cancel).await };
+                fetches.cx.tasks.spawn(expire);
             }
             Ok(None)
         }
@@ -128,7 +124,7 @@ impl Download {
             if let Some(live) = &live
                 && Instant::now() >= progress_at
             {
-                live.tell(Some(self.progress(start, came)));
+                live.report(Some(self.progress(start, came)));
                 progress_at = Instant::now() + PROGRESS_EVERY;
             }
             if sender.send(bytes).await.is_err() {
@@ -138,8 +134,8 @@ impl Download {
         Ok(())
     }
 
-    fn progress(&self, start: u64, came: u64) -> Told {
-        Told {
+    fn progress(&self, start: u64, came: u64) -> TransferReport {
+        TransferReport {
             state: State::Fetching,
             bytes_verified: start + came,
             bytes_total: self.origin.size,

@@ -18,17 +18,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{
-    Origin,
-    candidates::PeerSearch,
-    download::Download,
-    error::PullError,
-    find_held,
-    shared::Shared,
-    state::{Input, Output, TrialEnd},
-    trial::Trial,
+use super::{download::Download, trial::Trial};
+use crate::{
+    complete::file_came,
+    held::find_held,
+    pulls::{Input, Origin, Output, PeerSearch, PullError, Shared, TrialEnd},
+    room::Place,
+    upstream::Upstream,
 };
-use crate::{Upstream, complete::file_came, room::Place};
 
 /// How long claims are searched for.
 const SEARCH_FOR: Duration = Duration::from_secs(8);
@@ -238,7 +235,7 @@ impl Driver {
         }
     }
 
-    /// Makes known who may have the file, and what is complete with it.
+    /// Withholds the file from peers or completes its revision; logs why there is none.
     async fn settle(&mut self, outcome: Result<FileHash, Arc<PullError>>) {
         let (repo, path) = (&self.origin.repo, &self.origin.path);
         // What was held back until the proof is given from now on.
@@ -287,7 +284,7 @@ async fn next_found(search: &mut Option<mpsc::Receiver<Found>>) -> Input {
     };
     match found.recv().await {
         Some(Found::Claim(claim)) => Input::Claimed(claim),
-        Some(Found::NearbyHeard) => Input::NearbyAnswered,
+        Some(Found::NearbyAnswered) => Input::NearbyAnswered,
         None => {
             *search = None;
             Input::SearchEnded

@@ -13,7 +13,7 @@ use hubless_transfer::{
 };
 use tokio::sync::watch;
 
-use super::shared::Shared;
+use crate::pulls::Shared;
 
 /// Chunks that are checked before the upstream's progress is read again: 16 MiB.
 const CHUNKS_AT_ONCE: u32 = 64;

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use hubless_content::{CHUNK_SIZE, FileHash, ManifestEntry};
 use hubless_transfer::{Fetches, fetch::StoredStream};
 
-use super::{Origin, error::PullError, join_or_begin, shared::Reader, state::Grant};
-use crate::Upstream;
+use super::join_or_begin;
+use crate::{
+    pulls::{Grant, Origin, PullError, Reader},
+    upstream::Upstream,
+};
 
 /// Bytes that a reader takes at once.
 const READ_BYTES: usize = 4 * CHUNK_SIZE;

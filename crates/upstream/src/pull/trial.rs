@@ -14,13 +14,11 @@ use hubless_transfer::{
 };
 use tokio::sync::watch;
 
-use super::{
-    Origin,
-    fill::fill,
-    shared::Shared,
-    state::{Input, TrialEnd},
+use super::fill::fill;
+use crate::{
+    pulls::{Input, Origin, Shared, TrialEnd},
+    upstream::Upstream,
 };
-use crate::Upstream;
 
 /// How long peers may give nothing until another claim is tried, and the upstream has its turn.
 const PATIENCE: Duration = Duration::from_secs(5);

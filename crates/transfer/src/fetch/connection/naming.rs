@@ -7,7 +7,7 @@ use hubless_fetch::End;
 use hubless_wire::{Request, Response};
 
 use super::{Connection, DIGESTS_TIMEOUT, OpenRequest};
-use crate::fetch::digests::DigestAsk;
+use crate::digest_asks::DigestAsk;
 
 impl Connection {
     pub(super) async fn ask_digests(&mut self) -> Result<(), End> {

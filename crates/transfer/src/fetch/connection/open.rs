@@ -6,7 +6,7 @@ use hubless_content::ModelChunk;
 use hubless_fetch::Availability;
 
 use super::ListInProgress;
-use crate::fetch::digests::DigestAsk;
+use crate::digest_asks::DigestAsk;
 
 /// Cancelled requests whose answers may still come: as many as can be open.
 const CANCELLED_MAX: usize = hubless_wire::REQUESTS_PER_STREAM_MAX;

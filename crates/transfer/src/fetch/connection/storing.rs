@@ -8,7 +8,7 @@ use hubless_store::StoreError;
 use hubless_wire::Request;
 
 use super::{Connection, Input, ListInProgress, OpenRequest};
-use crate::{fetches::Fetches, serve::Gain};
+use crate::{fetches::Fetches, news::Gain};
 
 /// How storing something went.
 pub(in crate::fetch) enum Stored {
@@ -115,7 +115,7 @@ pub(in crate::fetch) fn put(
     match fetches.cx.store.put(&verified) {
         Ok(put) => {
             if put.new {
-                fetches.gains.tell(Gain {
+                fetches.gains.send(Gain {
                     file: verified.file(),
                     index,
                 });

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     progress::{Progress, ProgressSink, Stall, State, TransferSource},
-    transfers::{Live, Told},
+    transfers::{Live, TransferReport},
 };
 
 /// The receivers of reports.
@@ -104,7 +104,7 @@ impl Reports {
             return;
         };
         if progress.is_idle {
-            return transfer.tell(None);
+            return transfer.report(None);
         }
         // What readers will ask for is not known: such a fetch is measured by what they asked for.
         let wanted = if takes_reads && total > 0 {
@@ -112,7 +112,7 @@ impl Reports {
         } else {
             total
         };
-        transfer.tell(Some(Told {
+        transfer.report(Some(TransferReport {
             state,
             bytes_verified: wanted.saturating_sub(missing),
             bytes_total: wanted,

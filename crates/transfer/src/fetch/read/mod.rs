@@ -8,5 +8,4 @@ mod stream;
 
 pub use external::{ExternalChunks, PutOutcome};
 pub use shared::SharedFetch;
-pub(crate) use shared::SharedFetches;
 pub use stream::StoredStream;

@@ -6,29 +6,24 @@
 //! then finds it still under way.
 
 use std::{
-    collections::HashMap,
     ops::Range,
-    sync::{Arc, Mutex, OnceLock, Weak},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use hubless_content::{ContentHash, FileHash, Manifest};
-use hubless_fetch::{FetchRequest, Layout, Outlook, ReadRequest, Target};
-use hubless_sync::lock;
+use hubless_fetch::{FetchRequest, Outlook, ReadRequest, Target};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tokio_util::sync::DropGuard;
 
 use crate::{
     error::TransferError,
-    fetch::{
-        digests::DigestAsks,
-        driver::{Driver, DriverArgs},
-    },
+    fetch::driver::{Driver, DriverArgs},
     fetches::Fetches,
     progress::ProgressSink,
+    shared_fetches::RunningFetch,
 };
 
 /// Read requests that wait for the fetch; a reader with one more waits too.
@@ -40,28 +35,11 @@ const LINGER: Duration = Duration::from_secs(10);
 /// How long it waits without progress while a reader waits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The shared fetches under way; as many as there are models that are read, which the gateway's
-/// connections bound.
-#[derive(Default)]
-pub(crate) struct SharedFetches(Mutex<HashMap<ContentHash, Weak<Shared>>>);
-
 /// A reader's share of a fetch.
 #[derive(Clone)]
 pub struct SharedFetch {
-    shared: Arc<Shared>,
+    shared: Arc<RunningFetch>,
     stored: watch::Receiver<u64>,
-}
-
-struct Shared {
-    reads: mpsc::Sender<ReadRequest>,
-    layout: watch::Receiver<Option<Arc<Layout>>>,
-    stored: watch::Receiver<u64>,
-    outlook: watch::Receiver<Outlook>,
-    digests: DigestAsks,
-    model: ContentHash,
-    failure: Arc<OnceLock<TransferError>>,
-    /// Dropping them ends the fetch.
-    _cancel_on_drop: DropGuard,
 }
 
 impl SharedFetch {
@@ -70,20 +48,7 @@ impl SharedFetch {
     /// # Errors
     /// If this process has no network.
     pub fn join(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Self, TransferError> {
-        let mut shared_fetches = lock(&fetches.shared.0);
-        shared_fetches.retain(|_, fetch| fetch.strong_count() > 0);
-        let alive = shared_fetches
-            .get(&model)
-            .and_then(Weak::upgrade)
-            .filter(|shared| shared.stored.has_changed().is_ok());
-        let shared = match alive {
-            Some(shared) => shared,
-            None => {
-                let shared = begin(fetches, model)?;
-                shared_fetches.insert(model, Arc::downgrade(&shared));
-                shared
-            }
-        };
+        let shared = fetches.shared.join(model, || begin(fetches, model))?;
         let stored = shared.stored.clone();
         Ok(Self { shared, stored })
     }
@@ -98,7 +63,7 @@ impl SharedFetch {
         let known = known.ok().and_then(|layout| layout.clone());
         known
             .map(|layout| layout.manifest.clone())
-            .ok_or_else(|| self.failure())
+            .ok_or_else(|| self.shared.failure())
     }
 
     /// Asks peers what other hubs call files; ends when they answered, with names or without. What
@@ -117,7 +82,7 @@ impl SharedFetch {
         let found = outlook.wait_for(|outlook| outlook.holders > 0);
         match timeout(within, found).await {
             Ok(Ok(_)) => return Ok(()),
-            Ok(Err(_)) => return Err(self.failure()),
+            Ok(Err(_)) => return Err(self.shared.failure()),
             Err(_) => {}
         }
         let named = outlook.borrow().named;
@@ -140,7 +105,7 @@ impl SharedFetch {
     ) -> Result<(), TransferError> {
         let request = ReadRequest { file, bytes, next };
         let sent = self.shared.reads.send(request).await;
-        sent.map_err(|_| self.failure())
+        sent.map_err(|_| self.shared.failure())
     }
 
     /// To be called before what is stored is read: [`SharedFetch::stored_more`] then ends for what
@@ -155,21 +120,16 @@ impl SharedFetch {
     /// If the fetch failed.
     pub async fn stored_more(&mut self) -> Result<(), TransferError> {
         let changed = self.stored.changed().await;
-        changed.map_err(|_| self.failure())
+        changed.map_err(|_| self.shared.failure())
     }
 
     /// What may be expected of the fetch now.
     pub fn outlook(&self) -> Outlook {
         *self.shared.outlook.borrow()
     }
-
-    fn failure(&self) -> TransferError {
-        let failure = self.shared.failure.get().cloned();
-        failure.unwrap_or(TransferError::Interrupted)
-    }
 }
 
-fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<Shared>, TransferError> {
+fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<RunningFetch>, TransferError> {
     let (sink, cancel_on_drop) = ProgressSink::silent(&fetches.cx.cancel);
     let (reads, read_requests) = mpsc::channel(READS_MAX);
     let args = DriverArgs {
@@ -180,7 +140,7 @@ fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<Shared>, Tran
     };
     let driver = Driver::new(fetches, &sink, args)?;
     let failure = Arc::new(OnceLock::new());
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(RunningFetch {
         reads,
         layout: driver.layout(),
         stored: driver.stored(),
@@ -202,7 +162,7 @@ fn begin(fetches: &Arc<Fetches>, model: ContentHash) -> Result<Arc<Shared>, Tran
 }
 
 /// Keeps a shared fetch until it had no reader for a while.
-async fn linger(fetches: Arc<Fetches>, shared: Arc<Shared>) {
+async fn linger(fetches: Arc<Fetches>, shared: Arc<RunningFetch>) {
     while Arc::strong_count(&shared) > 1 {
         tokio::select! {
             () = tokio::time::sleep(LINGER) => {}

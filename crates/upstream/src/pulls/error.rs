@@ -4,7 +4,7 @@ use hubless_content::ModelPath;
 use hubless_store::{StoreError, StoreErrorKind};
 use hubless_transfer::{Aborted, TransferError};
 
-use crate::UpstreamError;
+use crate::error::UpstreamError;
 
 /// Why a pull did not bring its file, or why one of its readers does not get all of it.
 #[derive(Debug, thiserror::Error)]

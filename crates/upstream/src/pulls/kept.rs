@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,6 @@ use hubless_sync::lock;
 use tokio_util::sync::CancellationToken;
 
 use super::PullKey;
-use crate::Upstream;
 
 /// Files of which a part is kept. Room is taken for all of each.
 const KEPT_MAX: usize = 8;
@@ -21,7 +20,7 @@ const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Parts of files, the oldest first.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<VecDeque<Named>>);
+pub(crate) struct Kept(Mutex<VecDeque<Named>>);
 
 struct Named {
     key: PullKey,
@@ -29,8 +28,8 @@ struct Named {
 }
 
 /// The beginning of a file, as long as it may be of use.
-pub(super) struct Part {
-    pub(super) incoming: Incoming,
+pub(crate) struct Part {
+    pub(crate) incoming: Incoming,
     /// How long it is kept after bytes came: a try that brings nothing changes nothing.
     until: Instant,
     /// Its bytes then.
@@ -38,7 +37,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn new(incoming: Incoming) -> Self {
+    pub(crate) fn new(incoming: Incoming) -> Self {
         Self {
             until: Instant::now() + KEPT_FOR,
             written: incoming.written(),
@@ -61,7 +60,7 @@ impl Part {
 
 impl Kept {
     /// Keeps a part after a try, unless it has brought nothing for too long.
-    pub(super) fn put(&self, key: PullKey, part: Part) {
+    pub(crate) fn put(&self, key: PullKey, part: Part) {
         let part = part.tried();
         let mut parts = self.parts();
         parts.retain(|known| known.key != key);
@@ -74,7 +73,7 @@ impl Kept {
         parts.push_back(Named { key, part });
     }
 
-    pub(super) fn take(&self, key: &PullKey) -> Option<Part> {
+    pub(crate) fn take(&self, key: &PullKey) -> Option<Part> {
         self.drop_old();
         let mut parts = self.parts();
         let at = parts.iter().position(|known| known.key == *key)?;
@@ -82,9 +81,17 @@ impl Kept {
     }
 
     /// Makes room; whether there was anything.
-    pub(super) fn clear(&self) -> bool {
+    pub(crate) fn clear(&self) -> bool {
         let parts = std::mem::take(&mut *self.parts());
         !parts.is_empty()
+    }
+
+    /// Drops what was kept until now when its time is over, and all when the node stops.
+    pub(crate) async fn expire(&self, cancel: &CancellationToken) {
+        tokio::select! {
+            () = tokio::time::sleep(KEPT_FOR) => self.drop_old(),
+            () = cancel.cancelled() => drop(self.clear()),
+        }
     }
 
     fn drop_old(&self) {
@@ -96,21 +103,12 @@ impl Kept {
     }
 }
 
-/// Drops what was kept until now when its time is over, and all when the node stops.
-pub(super) async fn expire(cancel: CancellationToken, upstream: Arc<Upstream>) {
-    let kept = &upstream.pulls.kept;
-    tokio::select! {
-        () = tokio::time::sleep(KEPT_FOR) => kept.drop_old(),
-        () = cancel.cancelled() => drop(kept.clear()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use hubless_store::{Store, StoreOptions};
 
     use super::*;
-    use crate::pull::Content;
+    use crate::pulls::Content;
 
     #[test]
     fn a_try_that_brings_nothing_does_not_make_a_part_younger() {

@@ -13,18 +13,18 @@ const TRIED_MAX: usize = 8;
 
 /// What is known of the file and of the peers before any of them is asked.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Listing {
+pub(crate) struct Listing {
     /// The file hash, if the upstream lists it.
-    pub(super) file: Option<FileHash>,
+    pub(crate) file: Option<FileHash>,
     /// The upstream lists a SHA-256, so of two different files one is certainly wrong.
-    pub(super) has_sha256: bool,
+    pub(crate) has_sha256: bool,
     /// Every peer is a member of one private network, and members trust each other.
-    pub(super) members_only: bool,
+    pub(crate) members_only: bool,
 }
 
 /// What peers can be asked about the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PeerSearch {
+pub(crate) enum PeerSearch {
     /// Nothing: there is no peer, or peers must not know of the file.
     None,
     /// Only for the file hash that the upstream lists: there is no alias of which to ask.

@@ -5,14 +5,14 @@ use std::{ops::Range, sync::Arc};
 use hubless_content::FileHash;
 
 use super::{Pull, State};
-use crate::pull::error::PullError;
+use crate::pulls::error::PullError;
 
 /// A reader joins a pull that has come so near to where it begins: some seconds on a slow line.
 pub(super) const AHEAD_MAX: u64 = 8 * 1024 * 1024;
 
 /// What a reader may have now.
 #[derive(Debug)]
-pub(in crate::pull) enum Grant {
+pub(crate) enum Grant {
     /// What the upstream sent, to this offset.
     Upstream(u64),
     /// Chunks of this file to this offset, as far as they are stored.
@@ -26,7 +26,7 @@ pub(in crate::pull) enum Grant {
 
 impl Pull {
     /// What a reader may have of a range.
-    pub(in crate::pull) fn grant(&self, range: &Range<u64>) -> Grant {
+    pub(in crate::pulls) fn grant(&self, range: &Range<u64>) -> Grant {
         match &self.state {
             State::Done(file) => return Grant::Stored(*file),
             State::Failed(error) => return Grant::Failed(error.clone()),
@@ -42,7 +42,7 @@ impl Pull {
     }
 
     /// Whether a new reader may join: the outcome is open or good.
-    pub(in crate::pull) fn is_joinable(&self) -> bool {
+    pub(in crate::pulls) fn is_joinable(&self) -> bool {
         !matches!(
             self.state,
             State::Failed(_)
@@ -54,7 +54,7 @@ impl Pull {
     }
 
     /// Whether a reader that begins at an offset gets something soon, or nowhere else.
-    pub(in crate::pull) fn is_near(&self, offset: u64) -> bool {
+    pub(in crate::pulls) fn is_near(&self, offset: u64) -> bool {
         match self.state {
             State::Queued
             | State::Searching { .. }
@@ -69,12 +69,12 @@ impl Pull {
     }
 
     /// Whether the upstream has failed and peers are asked for all of the file.
-    pub(in crate::pull) fn is_of_peers_only(&self) -> bool {
+    pub(in crate::pulls) fn is_of_peers_only(&self) -> bool {
         matches!(self.state, State::PeersOnly { .. })
     }
 
     /// Whether what the upstream sent is of use for the next pull.
-    pub(in crate::pull) fn keeps_part(&self) -> bool {
+    pub(in crate::pulls) fn keeps_part(&self) -> bool {
         match &self.state {
             State::Both { .. } | State::PeersOnly { .. } => true,
             State::Ending {

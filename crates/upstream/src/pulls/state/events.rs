@@ -6,11 +6,11 @@ use hubless_content::FileHash;
 use hubless_network::PeerId;
 use hubless_transfer::fetch::claims::Claim;
 
-use crate::pull::{candidates::PeerSearch, error::PullError};
+use crate::pulls::{candidates::PeerSearch, error::PullError};
 
 /// What happened.
 #[derive(Debug)]
-pub(in crate::pull) enum Input {
+pub(crate) enum Input {
     ReaderJoined,
     ReaderLeft,
     /// The store has the file.
@@ -45,7 +45,7 @@ pub(in crate::pull) enum Input {
 
 /// How the fetch of a claimed file ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pull) enum TrialEnd {
+pub(crate) enum TrialEnd {
     /// All of it is here and is the wanted file.
     Proven,
     /// All of it is here, and it is another file.
@@ -56,7 +56,7 @@ pub(in crate::pull) enum TrialEnd {
 
 /// What the driver has to do.
 #[derive(Debug)]
-pub(in crate::pull) enum Output {
+pub(crate) enum Output {
     /// Get the rest of the file from the upstream.
     AskUpstream,
     /// Stop doing that.

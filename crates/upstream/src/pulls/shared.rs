@@ -10,9 +10,9 @@ use super::{
     state::{Grant, Input, Output, Pull},
 };
 
-/// A pull's state, and where the bytes of the upstream can be read. Every change is seen by all who
-/// subscribe.
-pub(super) struct Shared {
+/// A pull's state, and where the bytes of the upstream can be read. Every subscriber sees each
+/// change.
+pub(crate) struct Shared {
     begun: Instant,
     current: watch::Sender<Current>,
 }
@@ -24,7 +24,7 @@ struct Current {
 }
 
 /// Whether a reader may join a pull.
-pub(super) enum Join {
+pub(crate) enum Join {
     Joined(Reader),
     /// It would have to wait for what comes before its range.
     Far,
@@ -33,16 +33,16 @@ pub(super) enum Join {
 }
 
 /// A reader of a pull, which counts until it is dropped.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     shared: Arc<Shared>,
     changes: watch::Receiver<Current>,
 }
 
 /// Follows the changes of a pull.
-pub(super) struct Changes(watch::Receiver<Current>);
+pub(crate) struct Changes(watch::Receiver<Current>);
 
 impl Shared {
-    pub(super) fn new(size: u64, listing: Listing) -> Arc<Self> {
+    pub(crate) fn new(size: u64, listing: Listing) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
             current: watch::Sender::new(Current {
@@ -53,14 +53,14 @@ impl Shared {
     }
 
     /// Reports what happened.
-    pub(super) fn handle(&self, input: Input) {
+    pub(crate) fn handle(&self, input: Input) {
         let now = self.now();
         self.current
             .send_modify(|current| current.pull.handle(now, input));
     }
 
     /// The upstream sends; its bytes can be read from now on, `written` of them at once.
-    pub(super) fn begin_body(&self, body: IncomingReader) {
+    pub(crate) fn begin_body(&self, body: IncomingReader) {
         let (now, written) = (self.now(), body.written());
         self.current.send_modify(|current| {
             current.body = Some(body);
@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// The next thing that the driver has to do.
-    pub(super) fn poll_output(&self) -> Option<Output> {
+    pub(crate) fn poll_output(&self) -> Option<Output> {
         let mut output = None;
         self.current.send_if_modified(|current| {
             output = current.pull.poll_output();
@@ -79,34 +79,34 @@ impl Shared {
     }
 
     /// When [`Input::Tick`] is due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let deadline = self.current.borrow().pull.deadline();
         deadline.map(|deadline| self.begun + deadline)
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.current.borrow().pull.has_ended()
     }
 
-    pub(super) fn is_of_peers_only(&self) -> bool {
+    pub(crate) fn is_of_peers_only(&self) -> bool {
         self.current.borrow().pull.is_of_peers_only()
     }
 
-    pub(super) fn keeps_part(&self) -> bool {
+    pub(crate) fn keeps_part(&self) -> bool {
         self.current.borrow().pull.keeps_part()
     }
 
-    pub(super) fn body(&self) -> Option<IncomingReader> {
+    pub(crate) fn body(&self) -> Option<IncomingReader> {
         self.current.borrow().body.clone()
     }
 
-    pub(super) fn changes(&self) -> Changes {
+    pub(crate) fn changes(&self) -> Changes {
         Changes(self.current.subscribe())
     }
 
     /// Counts a reader, if it may join: one that would rather read elsewhere than wait long says
     /// where its range begins.
-    pub(super) fn join(self: &Arc<Self>, near: Option<u64>) -> Join {
+    pub(crate) fn join(self: &Arc<Self>, near: Option<u64>) -> Join {
         let mut is_near = None;
         self.count(|pull| {
             let decide = || near.is_none_or(|offset| pull.is_near(offset));
@@ -143,17 +143,17 @@ impl Shared {
 
 impl Reader {
     /// What the reader may have now of a range.
-    pub(super) fn grant(&mut self, range: &Range<u64>) -> Grant {
+    pub(crate) fn grant(&mut self, range: &Range<u64>) -> Grant {
         self.changes.borrow_and_update().pull.grant(range)
     }
 
     /// Waits until the pull has changed since the last [`Reader::grant`].
-    pub(super) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         // Fails only without a sender, and `shared` has it.
         let _ = self.changes.changed().await;
     }
 
-    pub(super) fn body(&self) -> Option<IncomingReader> {
+    pub(crate) fn body(&self) -> Option<IncomingReader> {
         self.shared.body()
     }
 }
@@ -166,7 +166,7 @@ impl Drop for Reader {
 
 impl Changes {
     /// Waits until the pull has changed since the last call; as long as it exists.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
         }

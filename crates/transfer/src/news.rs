@@ -1,7 +1,6 @@
-//! News of chunks for the serving side: newly verified ones, and ones in transit to a peer.
+//! Channels of news about chunks.
 
 use hubless_content::{ChunkIndex, FileHash};
-use hubless_network::PeerId;
 use tokio::sync::broadcast;
 
 /// News kept for slow receivers: 1 GiB of chunks. A receiver that falls further behind reads the
@@ -13,13 +12,6 @@ const NEWS_MAX: usize = 4096;
 pub(crate) struct Gain {
     pub(crate) file: FileHash,
     pub(crate) index: ChunkIndex,
-}
-
-/// A chunk that is being sent to a peer, and was sent to no peer before.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FirstSending {
-    pub(crate) to: PeerId,
-    pub(crate) chunk: Gain,
 }
 
 /// The channel of newly held chunks.
@@ -37,12 +29,12 @@ impl<T: Clone> Default for News<T> {
 
 impl<T: Clone> News<T> {
     /// Sends news to all receivers.
-    pub fn tell(&self, news: T) {
+    pub fn send(&self, news: T) {
         let _ = self.0.send(news);
     }
 
     /// Subscribes to the news.
-    pub fn listen(&self) -> broadcast::Receiver<T> {
+    pub fn subscribe(&self) -> broadcast::Receiver<T> {
         self.0.subscribe()
     }
 }

@@ -27,7 +27,7 @@ const ASKED_AT_ONCE_MAX: u8 = 2;
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A file and how often it was wanted: a source that did not know it then may know it now.
-pub(super) type Round = (FileHash, u32);
+pub(crate) type Round = (FileHash, u32);
 
 /// The files that sources are to be asked about. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
@@ -89,12 +89,12 @@ impl DigestAsks {
     }
 
     /// Changes when there may be something to ask, or a peer answered.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
     }
 
     /// The next files to ask a source about, but for those that it `refused`.
-    pub(super) fn claim(&self, refused: &HashSet<Round>) -> Option<DigestAsk> {
+    pub(crate) fn claim(&self, refused: &HashSet<Round>) -> Option<DigestAsk> {
         let mut wanted = self.files();
         let free = wanted.iter_mut().filter(|(file, asked)| {
             asked.sources < ASKED_AT_ONCE_MAX && !refused.contains(&(**file, asked.round))
@@ -121,7 +121,7 @@ impl DigestAsks {
 
 /// One source is being asked about some files. Dropping it lets others ask.
 #[derive(Debug)]
-pub(super) struct DigestAsk {
+pub(crate) struct DigestAsk {
     files: Vec<Round>,
     asks: DigestAsks,
     since: Instant,
@@ -129,17 +129,17 @@ pub(super) struct DigestAsk {
 
 impl DigestAsk {
     /// The files, in the order in which they are asked about.
-    pub(super) fn files(&self) -> impl ExactSizeIterator<Item = FileHash> + '_ {
+    pub(crate) fn files(&self) -> impl ExactSizeIterator<Item = FileHash> + '_ {
         self.files.iter().map(|(file, _)| *file)
     }
 
     /// How long ago it was asked.
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
     /// The source answered, and knows these files; those that it does not know are returned.
-    pub(super) fn answered(self, known: &HashSet<FileHash>) -> Vec<Round> {
+    pub(crate) fn answered(self, known: &HashSet<FileHash>) -> Vec<Round> {
         let mut wanted = self.asks.files();
         let mut unknown = Vec::new();
         for (file, round) in &self.files {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_goes_on_when_all_is_known_or_no_source_knows_it() {
+    async fn a_waiting_caller_goes_on_when_all_is_known_or_no_source_knows_it() {
         let asks = DigestAsks::default();
         asks.want(&[file(1), file(2)]);
         let files = [file(1), file(2)];

@@ -36,7 +36,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use hubless_content::{CHUNK_SIZE, FileHash};
 use hubless_transfer::fetch::claims::Claim;
 
-pub(super) use self::{
+pub(crate) use self::{
     events::{Input, Output, TrialEnd},
     grant::Grant,
 };

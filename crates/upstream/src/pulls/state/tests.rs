@@ -8,7 +8,7 @@ use hubless_content::ModelPath;
 use hubless_network::{Identity, PeerId};
 
 use super::*;
-use crate::UpstreamError;
+use crate::error::UpstreamError;
 
 const CHUNK: u64 = CHUNK_SIZE as u64;
 
