@@ -19,6 +19,31 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// A number; 0 is the default, which is left out.
+pub(crate) fn put_number(out: &mut Vec<u8>, tag: u8, value: u64) {
+    if value != 0 {
+        out.push(tag);
+        put_varint(out, value);
+    }
+}
+
+/// A text; the empty one is the default, which is left out.
+pub(crate) fn put_text(out: &mut Vec<u8>, tag: u8, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, tag, text.as_bytes());
+    }
+}
+
+/// The tag of field `number`, which holds a varint.
+pub(crate) const fn number_tag(number: u8) -> u8 {
+    number << 3
+}
+
+/// The tag of field `number`, which holds bytes, a text or a message.
+pub(crate) const fn bytes_tag(number: u8) -> u8 {
+    number << 3 | 2
+}
+
 /// A cursor over bytes from outside: every step is checked.
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
@@ -93,5 +118,61 @@ impl<'a> Reader<'a> {
         let slice = &self.bytes[self.at..end];
         self.at = end;
         Ok(slice)
+    }
+
+    /// The bytes of a field, if it comes next.
+    pub(crate) fn field(&mut self, tag: u8) -> Result<Option<&'a [u8]>, NotCanonical> {
+        if self.peek() != Some(tag) {
+            return Ok(None);
+        }
+        self.tag(tag)?;
+        self.slice().map(Some)
+    }
+
+    /// A field of fixed length, if it comes next; `from` refuses other lengths.
+    pub(crate) fn fixed<T>(
+        &mut self,
+        tag: u8,
+        from: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, NotCanonical> {
+        let start = self.at;
+        match self.field(tag)? {
+            None => Ok(None),
+            Some(bytes) => from(bytes).map(Some).ok_or(NotCanonical(start)),
+        }
+    }
+
+    /// A text; empty if the field is left out.
+    pub(crate) fn text(&mut self, tag: u8) -> Result<&'a str, NotCanonical> {
+        let start = self.at;
+        match self.field(tag)? {
+            None => Ok(""),
+            Some(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) if !text.is_empty() => Ok(text),
+                _ => Err(NotCanonical(start)),
+            },
+        }
+    }
+
+    /// A number; 0 if the field is left out.
+    pub(crate) fn number(&mut self, tag: u8) -> Result<u64, NotCanonical> {
+        if self.peek() != Some(tag) {
+            return Ok(0);
+        }
+        let start = self.at;
+        self.tag(tag)?;
+        match self.varint()? {
+            0 => Err(NotCanonical(start)),
+            value => Ok(value),
+        }
+    }
+
+    /// The end: no bytes are left.
+    pub(crate) fn end(&self) -> Result<(), NotCanonical> {
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(NotCanonical(self.at))
+        }
     }
 }

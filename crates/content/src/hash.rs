@@ -142,7 +142,46 @@ hash_type! {
     CommitId, 20
 }
 
-from_blake3!(FileHash, ContentHash);
+hash_type! {
+    /// BLAKE3 of the encoding of a [revision](crate::Revision). Its first 20 bytes are the commit id.
+    RevisionHash, 32
+}
+
+hash_type! {
+    /// BLAKE3 of an encoded document of a publisher, such as an [identity](crate::Identity) or a
+    /// [state](crate::State), without signatures.
+    DocumentHash, 32
+}
+
+hash_type! {
+    /// The key of a [subject](crate::Subject), a repo or a profile, in the DHT and between peers. It is
+    /// derived, so that none is a key of another kind.
+    SubjectKey, 32
+}
+
+from_blake3!(
+    FileHash,
+    ContentHash,
+    RevisionHash,
+    DocumentHash,
+    SubjectKey
+);
+
+impl DocumentHash {
+    /// The hash of a document's exact bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        blake3::hash(bytes).into()
+    }
+}
+
+impl RevisionHash {
+    /// The id of the revision in the form that the clients of other hubs require.
+    pub fn commit_id(&self) -> CommitId {
+        let mut id = [0; 20];
+        id.copy_from_slice(&self.0[..20]);
+        CommitId(id)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -25,13 +25,20 @@ mod chunk;
 mod chunk_set;
 mod encoding;
 mod hash;
+mod head;
+mod identity;
 mod list;
 mod manifest;
+mod merge;
 mod path;
+mod profile;
 mod ref_name;
 mod repo;
 mod revision;
 mod schema;
+mod signing;
+mod state;
+mod subject;
 mod tensors;
 
 pub use alias::{Alias, ParseAliasError};
@@ -39,20 +46,44 @@ pub use chunk::{
     CHUNK_SIZE, ChunkIndex, FILE_SIZE_MAX, ModelChunk, chunk_count, chunk_len, chunk_offset,
 };
 pub use chunk_set::ChunkSet;
-pub use hash::{ChunkCv, CommitId, ContentHash, FileHash, GitBlobId, ParseHashError, Sha256};
+pub use hash::{
+    ChunkCv, CommitId, ContentHash, DocumentHash, FileHash, GitBlobId, ParseHashError,
+    RevisionHash, Sha256, SubjectKey,
+};
+pub use head::{
+    AgainstSeen, CLOCK_AHEAD_MAX_MS, HEAD_RECORD_BYTES_MAX, Head, HeadError, HeadRecord,
+    VerifiedHead,
+};
+pub use identity::{
+    CHAIN_BYTES_MAX, Chain, Continues, Identity, IdentityError, KEY_CHANGES_MAX,
+    ParsePublisherIdError, PublisherId, ROOT_KEYS_MAX, SIGNERS_MAX, SignedIdentity,
+};
 pub use list::{
     ChunkList, ChunkListMismatch, ChunkMismatch, FileHasher, VerifiedChunk, chunk_cv, hash_reader,
 };
 pub use manifest::{
     MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, Manifest, ManifestEntry, ManifestError,
 };
+pub use merge::{History, MERGE_REVISIONS_MAX, MergeError, Merged, merge};
 pub use path::{ModelPath, PATH_BYTES_MAX, PATH_DEPTH_MAX, PathError};
+pub use profile::{
+    DOMAIN_BYTES_MAX, DOMAINS_MAX, FULL_NAME_BYTES_MAX, PEER_ID_BYTES_MAX, PROFILE_BYTES_MAX,
+    PROFILE_PEERS_MAX, PROFILE_REPOS_MAX, Profile, ProfileError, is_domain,
+};
 pub use ref_name::{REF_NAME_BYTES_MAX, RefName, RefNameError};
 pub use repo::{REPO_SEGMENT_BYTES_MAX, RepoId, RepoIdError, RepoKind};
 pub use revision::{
     AUTHOR_BYTES_MAX, Lfs, MESSAGE_BYTES_MAX, PARENTS_MAX, Revision, RevisionError,
     TITLE_BYTES_MAX, Tree, TreeEntry,
 };
+pub use signing::{
+    Context, KEY_BYTES, ParseKeyError, PublicKey, SIGNATURE_BYTES, SecretKey, Signature,
+};
+pub use state::{
+    DELETED_REFS_KEPT_MS, Discussions, REFS_MAX, STATE_BYTES_MAX, State, StateError, StateRef,
+    Status,
+};
+pub use subject::Subject;
 pub use tensors::{
     DIMENSIONS_MAX, GGUF_HEADER_BYTES_MAX, METADATA_MAX, METADATA_TEXT_BYTES_MAX,
     SAFETENSORS_HEADER_BYTES_MAX, TENSOR_NAME_BYTES_MAX, TENSORS_MAX, Tensor, TensorFormat,

@@ -50,6 +50,20 @@ impl RepoKind {
         }
     }
 
+    /// The number of the kind in signed documents.
+    pub(crate) const fn number(self) -> u64 {
+        match self {
+            Self::Model => 1,
+            Self::Dataset => 2,
+            Self::Space => 3,
+        }
+    }
+
+    /// The kind with this number.
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
     /// The kind whose plural this is.
     pub fn from_plural(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.plural() == text)

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use crate::{
     chunk::FILE_SIZE_MAX,
-    encoding::{NotCanonical, Reader, put_bytes, put_varint},
-    hash::{CommitId, ContentHash, FileHash, GitBlobId, Sha256},
+    encoding::{NotCanonical, Reader, put_bytes, put_number, put_text},
+    hash::{CommitId, ContentHash, FileHash, GitBlobId, RevisionHash, Sha256},
     manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILES_MAX, Manifest, ManifestEntry},
     path::{ModelPath, PathError},
 };
@@ -173,10 +173,15 @@ impl Revision {
     /// # Errors
     /// As [`Revision::encode`].
     pub fn commit_id(&self) -> Result<CommitId, RevisionError> {
-        let hash = blake3::hash(&self.encode()?);
-        let mut id = [0; 20];
-        id.copy_from_slice(&hash.as_bytes()[..20]);
-        Ok(CommitId::new(id))
+        Ok(self.hash()?.commit_id())
+    }
+
+    /// The whole hash of [`Revision::encode`], which states sign.
+    ///
+    /// # Errors
+    /// As [`Revision::encode`].
+    pub fn hash(&self) -> Result<RevisionHash, RevisionError> {
+        Ok(blake3::hash(&self.encode()?).into())
     }
 
     /// The canonical bytes.
@@ -223,22 +228,20 @@ impl Revision {
         if reader.varint()? != VERSION {
             return Err(RevisionError::Encoding(0));
         }
-        let content = hash(&mut reader, TAG_CONTENT, ContentHash::from_slice)?;
+        let content = reader.fixed(TAG_CONTENT, ContentHash::from_slice)?;
         let mut parents = Vec::new();
-        while let Some(parent) = hash(&mut reader, TAG_PARENT, CommitId::from_slice)? {
+        while let Some(parent) = reader.fixed(TAG_PARENT, CommitId::from_slice)? {
             parents.push(parent);
         }
-        let time = number(&mut reader, TAG_TIME)?;
-        let title = text(&mut reader, TAG_TITLE)?;
-        let message = text(&mut reader, TAG_MESSAGE)?;
-        let author = text(&mut reader, TAG_AUTHOR)?;
+        let time = reader.number(TAG_TIME)?;
+        let title = reader.text(TAG_TITLE)?.to_owned();
+        let message = reader.text(TAG_MESSAGE)?.to_owned();
+        let author = reader.text(TAG_AUTHOR)?.to_owned();
         let tree = match content {
             Some(content) => Tree::Content(content),
             None => Tree::Listed(entries(&mut reader)?),
         };
-        if reader.peek().is_some() {
-            return Err(RevisionError::Encoding(reader.at()));
-        }
+        reader.end()?;
         let revision = Self {
             tree,
             parents,
@@ -301,19 +304,6 @@ fn check_entries(entries: &[TreeEntry]) -> Result<(), RevisionError> {
     Ok(())
 }
 
-fn put_number(out: &mut Vec<u8>, tag: u8, value: u64) {
-    if value != 0 {
-        out.push(tag);
-        put_varint(out, value);
-    }
-}
-
-fn put_text(out: &mut Vec<u8>, tag: u8, text: &str) {
-    if !text.is_empty() {
-        put_bytes(out, tag, text.as_bytes());
-    }
-}
-
 fn put_entry(out: &mut Vec<u8>, entry: &TreeEntry) {
     put_bytes(out, TAG_PATH, entry.path.as_str().as_bytes());
     put_number(out, TAG_SIZE, entry.size);
@@ -329,52 +319,9 @@ fn put_entry(out: &mut Vec<u8>, entry: &TreeEntry) {
     }
 }
 
-/// The bytes of a field, if it comes next.
-fn field<'a>(reader: &mut Reader<'a>, tag: u8) -> Result<Option<&'a [u8]>, RevisionError> {
-    if reader.peek() != Some(tag) {
-        return Ok(None);
-    }
-    reader.tag(tag)?;
-    Ok(Some(reader.slice()?))
-}
-
-fn hash<T>(
-    reader: &mut Reader<'_>,
-    tag: u8,
-    from: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Option<T>, RevisionError> {
-    let Some(bytes) = field(reader, tag)? else {
-        return Ok(None);
-    };
-    from(bytes)
-        .map(Some)
-        .ok_or(RevisionError::Encoding(reader.at()))
-}
-
-fn text(reader: &mut Reader<'_>, tag: u8) -> Result<String, RevisionError> {
-    match field(reader, tag)? {
-        None => Ok(String::new()),
-        Some(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) if !text.is_empty() => Ok(text.to_owned()),
-            _ => Err(RevisionError::Encoding(reader.at())),
-        },
-    }
-}
-
-fn number(reader: &mut Reader<'_>, tag: u8) -> Result<u64, RevisionError> {
-    if reader.peek() != Some(tag) {
-        return Ok(0);
-    }
-    reader.tag(tag)?;
-    match reader.varint()? {
-        0 => Err(RevisionError::Encoding(reader.at())),
-        value => Ok(value),
-    }
-}
-
 fn entries(reader: &mut Reader<'_>) -> Result<Vec<TreeEntry>, RevisionError> {
     let mut entries = Vec::new();
-    while let Some(bytes) = field(reader, TAG_LISTED)? {
+    while let Some(bytes) = reader.field(TAG_LISTED)? {
         if entries.len() == MANIFEST_FILES_MAX {
             return Err(RevisionError::TooManyFiles);
         }
@@ -393,17 +340,17 @@ fn entry(reader: &mut Reader<'_>, position: usize) -> Result<TreeEntry, Revision
     reader.tag(TAG_PATH)?;
     let path = ModelPath::from_bytes(reader.slice()?)
         .map_err(|source| RevisionError::Path { position, source })?;
-    let size = number(reader, TAG_SIZE)?;
-    let git_blob = hash(reader, TAG_GIT_BLOB, GitBlobId::from_slice)?;
-    let lfs = match hash(reader, TAG_SHA256, Sha256::from_slice)? {
+    let size = reader.number(TAG_SIZE)?;
+    let git_blob = reader.fixed(TAG_GIT_BLOB, GitBlobId::from_slice)?;
+    let lfs = match reader.fixed(TAG_SHA256, Sha256::from_slice)? {
         None => None,
         Some(sha256) => Some(Lfs {
             sha256,
-            pointer_size: u32::try_from(number(reader, TAG_POINTER_SIZE)?)
+            pointer_size: u32::try_from(reader.number(TAG_POINTER_SIZE)?)
                 .map_err(|_| RevisionError::Encoding(reader.at()))?,
         }),
     };
-    let file = hash(reader, TAG_FILE, FileHash::from_slice)?;
+    let file = reader.fixed(TAG_FILE, FileHash::from_slice)?;
     Ok(TreeEntry {
         path,
         size,
