@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+mod decoders;
 mod hostile;
+mod signed;
 mod vectors;
