@@ -103,10 +103,9 @@ impl Service {
                     .collect()
             }
             Request::Peers(_) => vec![(Response::Peers(Vec::new()), Bytes::new())],
-            Request::Alias(_) | Request::Digests(_) | Request::ReportWrong { .. } => {
-                vec![not_here()]
-            }
             Request::Cancel => Vec::new(),
+            // As a node of a version that does not know the request.
+            _ => vec![not_here()],
         }
     }
 

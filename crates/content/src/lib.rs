@@ -14,6 +14,10 @@
 //! A repo is a name for it ([`RepoId`]): its [`Revision`]s have a content hash each, and refs
 //! ([`RefName`]) lead to them.
 //!
+//! A name that travels belongs to a publisher ([`PublisherId`], [`Identity`]): a signed [`Head`] says which
+//! [`State`], which refs, is the newest of a repo. Two signers that did not see each other are brought
+//! together by [`merge`].
+//!
 //! # Not here
 //! No files, sockets or threads: the only input besides memory is [`std::io::Read`]. Storage is in
 //! `store`, messages between peers are in `wire`.

@@ -47,3 +47,10 @@ pub const DIGESTS_PER_REQUEST_MAX: usize = 512;
 /// How long a responder may wait for digests that it computes for `GetDigests`, in milliseconds:
 /// clients of a hub wait 10 s for their whole request.
 pub const DIGESTS_WAIT_MS_MAX: u64 = 2_000;
+
+/// Bytes of a document of a repo or a profile: those of a revision, which may list as many files as a
+/// manifest.
+pub const DOCUMENT_BYTES_MAX: usize = hubless_content::MANIFEST_BYTES_MAX;
+
+/// Revisions that a requester of a history says that it has.
+pub const KNOWN_REVISIONS_MAX: usize = 64;

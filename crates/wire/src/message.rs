@@ -4,14 +4,16 @@ use std::{fmt, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use hubless_content::{
-    Alias, ChunkIndex, ContentHash, FILE_SIZE_MAX, FileHash, GitBlobId, MANIFEST_BYTES_MAX, Sha256,
+    Alias, ChunkIndex, CommitId, ContentHash, DocumentHash, FILE_SIZE_MAX, FileHash, GitBlobId,
+    HEAD_RECORD_BYTES_MAX, MANIFEST_BYTES_MAX, PublisherId, Sha256, SubjectKey,
 };
 
 use crate::{
     error::FrameError,
     limits::{
         ADDRESS_BYTES_MAX, ADDRESSES_PER_PEER_MAX, BUSY_WAIT_MS_MAX, CHUNKS_PER_REQUEST_MAX,
-        DIGESTS_PER_REQUEST_MAX, EXCHANGE_VERSION, HAVE_RANGES_MAX, PEERS_PER_RESPONSE_MAX,
+        DIGESTS_PER_REQUEST_MAX, DOCUMENT_BYTES_MAX, EXCHANGE_VERSION, HAVE_RANGES_MAX,
+        KNOWN_REVISIONS_MAX, PEERS_PER_RESPONSE_MAX,
     },
     proto::{self, header::Body as Proto},
 };
@@ -90,6 +92,37 @@ pub enum Request {
     },
     /// The ids that other hubs use for these files; 1 to [`DIGESTS_PER_REQUEST_MAX`].
     Digests(Vec<FileHash>),
+    /// The newest head of a repo or a profile that the responder has.
+    Head(SubjectKey),
+    /// Heads of a publisher, or of one of its repos, as the responder gets them, until
+    /// [`Request::Cancel`].
+    Watch {
+        /// The publisher.
+        publisher: PublisherId,
+        /// Only this repo, or the profile.
+        subject: Option<SubjectKey>,
+    },
+    /// A head for the responder to take: the bytes of a [`HeadRecord`](hubless_content::HeadRecord), at
+    /// most [`HEAD_RECORD_BYTES_MAX`]. Answered [`Response::Head`] with the one that it then has.
+    PutHead(Bytes),
+    /// Bytes of a state, a profile or a revision from `offset`.
+    Document {
+        /// The repo or the profile that it belongs to.
+        subject: SubjectKey,
+        /// BLAKE3 of the document.
+        hash: DocumentHash,
+        /// First byte wanted.
+        offset: u32,
+    },
+    /// The revisions from `tip` back to those that the requester has.
+    History {
+        /// The repo.
+        subject: SubjectKey,
+        /// The newest revision wanted.
+        tip: CommitId,
+        /// Revisions that the requester has; at most [`KNOWN_REVISIONS_MAX`].
+        known: Vec<CommitId>,
+    },
     /// Ends the request with this id; not answered.
     Cancel,
 }
@@ -131,6 +164,19 @@ pub enum Response {
     },
     /// One entry for each requested file, in the same order; `None` if the peer does not know it.
     Digests(Vec<Option<FileDigests>>),
+    /// The bytes of a [`HeadRecord`](hubless_content::HeadRecord), at most [`HEAD_RECORD_BYTES_MAX`];
+    /// nothing of it is proven.
+    Head(Bytes),
+    /// Payload: bytes of the document from the requested offset.
+    Document {
+        /// Bytes of the whole document; at most [`DOCUMENT_BYTES_MAX`].
+        total: u32,
+    },
+    /// Payload: revisions, newest first, each after its length as a varint.
+    History {
+        /// Whether it is the last page.
+        last: bool,
+    },
     /// Not held, or not given to this requester.
     NotHere,
     /// Repeat the request after this time; at most [`BUSY_WAIT_MS_MAX`].
@@ -164,6 +210,8 @@ impl Body {
                     | Response::ChunkList
                     | Response::Availability { .. }
                     | Response::Chunk(_)
+                    | Response::Document { .. }
+                    | Response::History { .. }
             )
         )
     }
@@ -250,6 +298,32 @@ impl From<Request> for Proto {
             Request::Digests(files) => Self::GetDigests(proto::GetDigests {
                 files: files.into_iter().map(file_bytes).collect(),
             }),
+            Request::Head(subject) => Self::GetHead(proto::GetHead {
+                key: hash_bytes(subject.as_bytes()),
+            }),
+            Request::Watch { publisher, subject } => Self::Watch(proto::Watch {
+                publisher: hash_bytes(publisher.as_bytes()),
+                key: subject.map_or_else(Bytes::new, |key| hash_bytes(key.as_bytes())),
+            }),
+            Request::PutHead(record) => Self::PutHead(proto::PutHead { record }),
+            Request::Document {
+                subject,
+                hash,
+                offset,
+            } => Self::GetDocument(proto::GetDocument {
+                key: hash_bytes(subject.as_bytes()),
+                hash: hash_bytes(hash.as_bytes()),
+                offset,
+            }),
+            Request::History {
+                subject,
+                tip,
+                known,
+            } => Self::GetHistory(proto::GetHistory {
+                key: hash_bytes(subject.as_bytes()),
+                tip: hash_bytes(tip.as_bytes()),
+                known: known.iter().map(|id| hash_bytes(id.as_bytes())).collect(),
+            }),
             Request::Cancel => Self::Cancel(proto::Cancel {}),
         }
     }
@@ -305,6 +379,9 @@ impl From<Response> for Proto {
             Response::Digests(files) => Self::Digests(proto::Digests {
                 files: files.into_iter().map(digests_message).collect(),
             }),
+            Response::Head(record) => Self::Head(proto::HeadIs { record }),
+            Response::Document { total } => Self::Document(proto::DocumentPage { total }),
+            Response::History { last } => Self::History(proto::HistoryPage { last }),
             Response::NotHere => Self::NotHere(proto::NotHere {}),
             Response::Busy(wait) => {
                 let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
@@ -397,6 +474,27 @@ impl TryFrom<Proto> for Body {
                 Request::ReportWrong { file, index }.into()
             }
             Proto::GetDigests(request) => Request::Digests(files(&request)?).into(),
+            Proto::GetHead(request) => Request::Head(subject(&request.key)?).into(),
+            Proto::Watch(request) => {
+                let publisher = PublisherId::from_slice(&request.publisher)
+                    .ok_or(FrameError::rule("the id of a publisher has 32 bytes"))?;
+                let only = (!request.key.is_empty()).then(|| subject(&request.key));
+                let subject = only.transpose()?;
+                Request::Watch { publisher, subject }.into()
+            }
+            Proto::PutHead(request) => Request::PutHead(record(request.record)?).into(),
+            Proto::GetDocument(request) => {
+                let hash = DocumentHash::from_slice(&request.hash)
+                    .ok_or(FrameError::rule("a hash has 32 bytes"))?;
+                let (subject, offset) = (subject(&request.key)?, request.offset);
+                Request::Document {
+                    subject,
+                    hash,
+                    offset,
+                }
+                .into()
+            }
+            Proto::GetHistory(request) => history(&request)?.into(),
             Proto::Cancel(_) => Request::Cancel.into(),
             Proto::Manifest(page) => {
                 // The fetcher collects this many bytes.
@@ -434,6 +532,16 @@ impl TryFrom<Proto> for Body {
                 Response::Alias { file, size }.into()
             }
             Proto::Digests(response) => Response::Digests(digests(&response)?).into(),
+            Proto::Head(response) => Response::Head(record(response.record)?).into(),
+            Proto::Document(page) => {
+                // The requester collects this many bytes.
+                limit(
+                    page.total as usize <= DOCUMENT_BYTES_MAX,
+                    format_args!("no document is that large: at most {DOCUMENT_BYTES_MAX} bytes"),
+                )?;
+                Response::Document { total: page.total }.into()
+            }
+            Proto::History(page) => Response::History { last: page.last }.into(),
             Proto::NotHere(_) => Response::NotHere.into(),
             Proto::Busy(busy) => {
                 // Cut, not refused: the peer is busy, and a long wait breaks no rule.
@@ -444,6 +552,33 @@ impl TryFrom<Proto> for Body {
             Proto::Malformed(_) => Response::Malformed.into(),
         })
     }
+}
+
+fn subject(bytes: &Bytes) -> Result<SubjectKey, FrameError> {
+    SubjectKey::from_slice(bytes).ok_or(FrameError::rule("the key of a repo has 32 bytes"))
+}
+
+fn record(bytes: Bytes) -> Result<Bytes, FrameError> {
+    limit(
+        (1..=HEAD_RECORD_BYTES_MAX).contains(&bytes.len()),
+        format_args!("a head has 1 to {HEAD_RECORD_BYTES_MAX} bytes"),
+    )?;
+    Ok(bytes)
+}
+
+fn history(request: &proto::GetHistory) -> Result<Request, FrameError> {
+    limit(
+        request.known.len() <= KNOWN_REVISIONS_MAX,
+        format_args!("at most {KNOWN_REVISIONS_MAX} known revisions"),
+    )?;
+    let id = |bytes: &Bytes| {
+        CommitId::from_slice(bytes).ok_or(FrameError::rule("the id of a revision has 20 bytes"))
+    };
+    Ok(Request::History {
+        subject: subject(&request.key)?,
+        tip: id(&request.tip)?,
+        known: request.known.iter().map(id).collect::<Result<_, _>>()?,
+    })
 }
 
 fn scope(request: &proto::GetAvailability) -> Result<Scope, FrameError> {

@@ -129,6 +129,12 @@ impl Service {
                 reply.send(Response::NotHere, Bytes::new()).await
             }
             Request::Digests(files) => self.digests(files, reply).await,
+            // No names of the network are held yet.
+            Request::Head(_)
+            | Request::Watch { .. }
+            | Request::PutHead(_)
+            | Request::Document { .. }
+            | Request::History { .. } => reply.send(Response::NotHere, Bytes::new()).await,
             Request::Cancel => Ok(()), // handled by `network`
         }
     }
@@ -145,6 +151,12 @@ impl Service {
             | Request::ReportWrong { file, .. } => self.withheld.has_file(*file),
             // Known when it is found, or of each file.
             Request::Alias(_) | Request::Digests(_) | Request::Cancel => false,
+            // Of repos that are public.
+            Request::Head(_)
+            | Request::Watch { .. }
+            | Request::PutHead(_)
+            | Request::Document { .. }
+            | Request::History { .. } => false,
         }
     }
 

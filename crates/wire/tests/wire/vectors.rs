@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::common::{hex, sections};
 use bytes::{Bytes, BytesMut};
 use hubless_content::{
-    ChunkIndex, CommitId, ContentHash, FileHash, GitBlobId, Lfs, Manifest, ManifestEntry, Revision,
-    Sha256, Tree, TreeEntry,
+    ChunkIndex, CommitId, ContentHash, DocumentHash, FileHash, GitBlobId, Lfs, Manifest,
+    ManifestEntry, PublisherId, Revision, Sha256, SubjectKey, Tree, TreeEntry,
 };
 use hubless_wire::{Body, FileDigests, Frame, FrameHead, Request, Response, Scope, header_len};
 
@@ -16,6 +16,7 @@ fn payload(bytes: usize) -> Bytes {
 
 fn expected() -> Vec<(&'static str, Frame)> {
     let (content, file) = (ContentHash::new([0xaa; 32]), FileHash::new([0xbb; 32]));
+    let (publisher, subject) = (PublisherId::new([0x9a; 32]), SubjectKey::new([0x9b; 32]));
     vec![
         ("hello", Frame::new(0, Body::Hello)),
         (
@@ -67,6 +68,73 @@ fn expected() -> Vec<(&'static str, Frame)> {
         (
             "request alias by git blob id",
             Frame::new(11, Request::Alias(GitBlobId::new([0xdd; 20]).into())),
+        ),
+        ("request head", Frame::new(13, Request::Head(subject))),
+        (
+            "request watch of a publisher",
+            Frame::new(
+                14,
+                Request::Watch {
+                    publisher,
+                    subject: None,
+                },
+            ),
+        ),
+        (
+            "request watch of a repo",
+            Frame::new(
+                15,
+                Request::Watch {
+                    publisher,
+                    subject: Some(subject),
+                },
+            ),
+        ),
+        (
+            "put head",
+            Frame::new(16, Request::PutHead(Bytes::from_static(&[1, 2, 3]))),
+        ),
+        (
+            "request document",
+            Frame::new(
+                17,
+                Request::Document {
+                    subject,
+                    hash: DocumentHash::new([0xab; 32]),
+                    offset: 262_144,
+                },
+            ),
+        ),
+        (
+            "request history",
+            Frame::new(
+                18,
+                Request::History {
+                    subject,
+                    tip: CommitId::new([0xac; 20]),
+                    known: vec![CommitId::new([0xad; 20]), CommitId::new([0xae; 20])],
+                },
+            ),
+        ),
+        (
+            "head",
+            Frame::new(13, Response::Head(Bytes::from_static(&[1, 2, 3]))),
+        ),
+        (
+            "document",
+            Frame {
+                id: 17,
+                body: Response::Document { total: 262_147 }.into(),
+                payload: payload(3),
+            },
+        ),
+        (
+            "history",
+            Frame {
+                id: 18,
+                body: Response::History { last: true }.into(),
+                payload: payload(5),
+            },
         ),
         (
             "report of a wrong chunk",
