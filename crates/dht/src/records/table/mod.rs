@@ -91,7 +91,17 @@ pub enum Refused {
 }
 
 /// A provider as a small number, so that records need not repeat its id.
-type Slot = u32;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Slot(u32);
+
+impl Slot {
+    const MIN: Self = Self(u32::MIN);
+    const MAX: Self = Self(u32::MAX);
+
+    const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
@@ -407,12 +417,12 @@ impl Table {
     // Providers.
 
     fn provider(&self, slot: Slot) -> Option<&Provider> {
-        self.providers.get(slot as usize)?.as_ref()
+        self.providers.get(slot.index())?.as_ref()
     }
 
     fn provider_mut(&mut self, peer: &PeerId) -> Option<&mut Provider> {
         let slot = *self.slots.get(peer)?;
-        self.providers.get_mut(slot as usize)?.as_mut()
+        self.providers.get_mut(slot.index())?.as_mut()
     }
 
     /// Gives a new provider a slot, in place of one from the network that has the most if need be.
@@ -440,7 +450,7 @@ impl Table {
 
     /// Drops the provider in `group` that has the fewest records, with them.
     fn evict_least(&mut self, group: Group) {
-        let Some((.., slot)) = self.members.range((group, 0, 0)..).next().copied() else {
+        let Some((.., slot)) = self.members.range((group, 0, Slot::MIN)..).next().copied() else {
             return;
         };
         let of_slot = (slot, AnnounceKey::new([0; 32]))..=(slot, AnnounceKey::new([0xff; 32]));
@@ -453,7 +463,7 @@ impl Table {
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.providers.push(None);
             // Bounded by `providers_max`, far below 2^32.
-            (self.providers.len() - 1) as Slot
+            Slot((self.providers.len() - 1) as u32)
         });
         let group = Group::new(origin, slot);
         let provider = Provider {
@@ -463,7 +473,7 @@ impl Table {
             records: 0,
             unreachable_since: None,
         };
-        self.providers[slot as usize] = Some(provider);
+        self.providers[slot.index()] = Some(provider);
         self.slots.insert(id, slot);
         self.members.insert((group, 0, slot));
         self.provider_shares.add(group, 1);
@@ -474,7 +484,7 @@ impl Table {
     /// Notes where a known provider is now.
     fn update(&mut self, slot: Slot, origin: Origin, list: AddressList) -> Slot {
         let group = Group::new(origin, slot);
-        let Some(Some(provider)) = self.providers.get_mut(slot as usize) else {
+        let Some(Some(provider)) = self.providers.get_mut(slot.index()) else {
             return slot;
         };
         if provider.addresses != list || provider.group != group {
@@ -495,7 +505,7 @@ impl Table {
     }
 
     fn leave_if_idle(&mut self, slot: Slot) {
-        let Some(entry) = self.providers.get_mut(slot as usize) else {
+        let Some(entry) = self.providers.get_mut(slot.index()) else {
             return;
         };
         let Some(provider) = entry.take_if(|provider| provider.records == 0) else {
@@ -509,7 +519,7 @@ impl Table {
     }
 
     fn count(&mut self, slot: Slot, change: i32) {
-        let Some(Some(provider)) = self.providers.get_mut(slot as usize) else {
+        let Some(Some(provider)) = self.providers.get_mut(slot.index()) else {
             return;
         };
         self.members
@@ -528,7 +538,7 @@ impl Table {
 
     /// Writes a record that has its place.
     fn put(&mut self, key: AnnounceKey, slot: Slot, times: Times) {
-        let Some(Some(provider)) = self.providers.get(slot as usize) else {
+        let Some(Some(provider)) = self.providers.get(slot.index()) else {
             return;
         };
         let group = provider.group;
