@@ -1,8 +1,11 @@
 //! Questions about the graph of revisions.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeSet, HashSet},
+};
 
-use super::{History, MERGE_REVISIONS_MAX, MergeError};
+use super::{History, MergeError};
 use crate::{
     hash::CommitId,
     manifest::ManifestEntry,
@@ -10,31 +13,45 @@ use crate::{
 };
 
 /// A history, read one revision at a time.
-pub(super) struct Graph<'a, H>(&'a H);
+pub(super) struct Graph<'a, H> {
+    history: &'a H,
+    /// Revisions that walks may still pass.
+    left: Cell<usize>,
+}
 
 impl<'a, H: History> Graph<'a, H> {
-    pub(super) fn new(history: &'a H) -> Self {
-        Self(history)
+    /// `passed_max`: revisions that all walks together may pass.
+    pub(super) fn new(history: &'a H, passed_max: usize) -> Self {
+        Self {
+            history,
+            left: Cell::new(passed_max),
+        }
     }
 
     fn revision(&self, id: &CommitId) -> Result<Revision, MergeError> {
-        self.0.revision(id).ok_or(MergeError::Revision(*id))
+        self.history.revision(id).ok_or(MergeError::Revision(*id))
     }
 
     pub(super) fn time(&self, id: &CommitId) -> Result<u64, MergeError> {
         Ok(self.revision(id)?.time)
     }
 
+    /// Counts one more revision.
+    fn pass(&self) -> Result<(), MergeError> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or(MergeError::TooLong)?);
+        Ok(())
+    }
+
     /// `tip` and all its ancestors.
     fn ancestry(&self, tip: &CommitId) -> Result<HashSet<CommitId>, MergeError> {
+        self.pass()?;
         let mut found = HashSet::from([*tip]);
         let mut open = vec![*tip];
         while let Some(id) = open.pop() {
             for parent in self.revision(&id)?.parents {
-                if found.len() == MERGE_REVISIONS_MAX {
-                    return Err(MergeError::TooLong);
-                }
                 if found.insert(parent) {
+                    self.pass()?;
                     open.push(parent);
                 }
             }
@@ -75,7 +92,10 @@ impl<'a, H: History> Graph<'a, H> {
         let tree = self.revision(id)?.tree;
         match &tree {
             Tree::Content(hash) => {
-                let manifest = self.0.manifest(hash).ok_or(MergeError::Manifest(*hash))?;
+                let manifest = self
+                    .history
+                    .manifest(hash)
+                    .ok_or(MergeError::Manifest(*hash))?;
                 Ok(manifest.entries().to_vec())
             }
             Tree::Listed(_) => Ok(tree

@@ -34,7 +34,8 @@ use crate::{
     state::{State, StateRef, Status},
 };
 
-/// Revisions that a merge walks through: a history of a million commits takes a minute.
+/// Revisions that all walks of one merge pass. Their ids alone take 20 MB, and a signer may have made a
+/// history only to keep the other one busy.
 pub const MERGE_REVISIONS_MAX: usize = 1_000_000;
 
 /// Title of the revision that a merge makes.
@@ -62,7 +63,7 @@ pub enum MergeError {
     #[error("manifest {0} is not here")]
     Manifest(ContentHash),
     /// More than [`MERGE_REVISIONS_MAX`] revisions.
-    #[error("the history has more than {MERGE_REVISIONS_MAX} revisions")]
+    #[error("the merge would pass more than {MERGE_REVISIONS_MAX} revisions")]
     TooLong,
     /// The merged revision breaks a rule.
     #[error("{0}")]
@@ -105,7 +106,7 @@ pub fn merge(winner: &State, loser: &State, history: &impl History) -> Result<Me
     merged.state.refs.clear();
     merged.state.created = winner.created.min(loser.created);
     let mut merging = Merging {
-        graph: Graph::new(history),
+        graph: Graph::new(history, MERGE_REVISIONS_MAX),
         merged,
         conflicts: Vec::new(),
     };

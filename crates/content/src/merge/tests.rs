@@ -73,7 +73,9 @@ impl Memory {
     }
 
     fn files(&self, tip: &RevisionHash) -> Vec<(String, u8)> {
-        let entries = Graph::new(self).files(&tip.commit_id()).unwrap();
+        let entries = Graph::new(self, MERGE_REVISIONS_MAX)
+            .files(&tip.commit_id())
+            .unwrap();
         let file = |entry: &ManifestEntry| (entry.path.to_string(), entry.hash.as_bytes()[0]);
         entries.iter().map(file).collect()
     }
@@ -249,6 +251,23 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn all_walks_together_are_bounded() {
+    let mut memory = Memory::default();
+    let mut tip = memory.commit(&[], 0, &[("a", 1)]);
+    for time in 1..10 {
+        tip = memory.commit(&[tip], time, &[("a", 1)]);
+    }
+    let other = memory.commit(&[], 99, &[("a", 2)]).commit_id();
+    let walks = |passed_max| {
+        let graph = Graph::new(&memory, passed_max);
+        graph.is_ancestor(&other, &tip.commit_id())?;
+        graph.is_ancestor(&other, &tip.commit_id())
+    };
+    assert_eq!(walks(20), Ok(false));
+    assert_eq!(walks(19), Err(MergeError::TooLong));
+}
+
+#[test]
 fn the_best_common_ancestor_is_the_base() {
     let mut memory = Memory::default();
     let root = memory.commit(&[], 1, &[("a", 1)]);
@@ -318,7 +337,7 @@ proptest! {
         merged.state.encode().unwrap();
         let main = tip(&merged.state, MAIN).unwrap().commit_id();
         for acknowledged in [ours, theirs] {
-            prop_assert!(Graph::new(&memory).is_ancestor(&acknowledged.commit_id(), &main).unwrap());
+            prop_assert!(Graph::new(&memory, MERGE_REVISIONS_MAX).is_ancestor(&acknowledged.commit_id(), &main).unwrap());
         }
         for side in [&winner, &loser] {
             for (first, second) in [(&merged.state, side), (side, &merged.state)] {
