@@ -1,7 +1,13 @@
 //! Several commands on one home directory at once, without a node: the first opens the store, and
 //! the others send their requests to it.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixListener,
+    path::Path,
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use hubless_testkit::{
     model,
@@ -115,6 +121,37 @@ fn a_command_that_is_done_does_not_wait_for_a_long_one_and_that_goes_on() {
     second.signal(Signal::INT);
     second.wait(LIMIT).code(130);
     assert!(!scene.machine.home.join("node.sock").exists());
+}
+
+/// Listens on the socket of a home directory as a command does, and ends when the first request
+/// comes; gives the request.
+fn ends_at_its_first_request(socket: &Path) -> JoinHandle<String> {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let greeting = br#"{"pid":1,"command":"get","serves":false}"#;
+        let length = u32::try_from(greeting.len()).unwrap().to_be_bytes();
+        stream
+            .write_all(&[b"G", &length[..], greeting].concat())
+            .unwrap();
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes(head[1..].try_into().unwrap());
+        let mut request = vec![0; length as usize];
+        stream.read_exact(&mut request).unwrap();
+        String::from_utf8(request).unwrap()
+    })
+}
+
+#[test]
+fn a_command_goes_on_when_the_process_it_found_ends_before_it_has_joined_the_network() {
+    let scene = scene();
+    let machine = &scene.machine;
+    std::fs::create_dir_all(&machine.home).unwrap();
+    let ending = ends_at_its_first_request(&machine.home.join("node.sock"));
+    machine.get(&[&scene.seeder.hashes[1], "--peer", scene.seeder.address()]);
+    let request = ending.join().unwrap();
+    assert!(request.contains("join"), "{request}");
 }
 
 #[test]

@@ -92,19 +92,31 @@ impl Context<'_> {
         let mut moves = 0;
         loop {
             let opened = Session::open(home, &config, needs, command);
-            let session = self.interrupt.guard(opened).await?;
-            self.warn_of_unused_flags(&session);
-            let outcome = work(&session).await;
-            if !matches!(&outcome, Err(error) if error.is(FailureKind::Interrupted)) {
-                self.wait_for_guests(&session).await;
-            }
-            session.close().await;
+            let outcome = match self.interrupt.guard(opened).await {
+                Ok(session) => self.use_and_close(session, &mut work).await,
+                // Its process may end while this command joins the network through it.
+                Err(error) => Err(error),
+            };
             match outcome {
                 // Another command did the work and has ended: on with the next, or here.
                 Err(error) if error.is(FailureKind::HostEnded) && moves < MOVES_MAX => moves += 1,
                 outcome => return outcome,
             }
         }
+    }
+
+    async fn use_and_close<T>(
+        &self,
+        session: Session,
+        work: &mut impl AsyncFnMut(&Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.warn_of_unused_flags(&session);
+        let outcome = work(&session).await;
+        if !matches!(&outcome, Err(error) if error.is(FailureKind::Interrupted)) {
+            self.wait_for_guests(&session).await;
+        }
+        session.close().await;
+        outcome
     }
 
     /// Lets other commands that sent their requests here come to their end, if that is soon. What

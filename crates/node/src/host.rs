@@ -169,6 +169,23 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_process_that_stops_greets_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path());
+        let me = Occupant::new("get", false);
+        let found = find(&home, &config(), &me, Needs::Store).await;
+        let Found::Opened(host) = found.unwrap() else {
+            panic!("no other process has it");
+        };
+        assert!(control::connect(&home.socket()).await.unwrap().is_some());
+        // The moment between the end of the work and the end of the socket, which a busy machine
+        // makes long.
+        host.core.cx.cancel.cancel();
+        assert!(control::connect(&home.socket()).await.unwrap().is_none());
+        host.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_call_that_needs_the_network_waits_for_a_process_that_joins_it() {
         let status = status_before_the_join(Needs::Network).await.unwrap();
         assert_eq!(status.addresses.len(), 1);

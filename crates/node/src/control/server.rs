@@ -113,6 +113,11 @@ async fn serve(
     core: Arc<Core>,
     occupant: &Occupant,
 ) -> io::Result<()> {
+    if core.cx.cancel.is_cancelled() {
+        // This process ends. Its caller, not greeted, waits for the next one that opens the home
+        // directory; greeted, it would send its request here again and again.
+        return Ok(());
+    }
     let (mut read, mut write) = stream.into_split();
     frame::write_greeting(&mut write, occupant).await?;
     while let Some(request) = frame::read_request(&mut read).await? {
