@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Crates by layer: each may import those of lower layers, not its own.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
     &["sync"],
     &["memory"],
     &["content"],
@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 14] = [
     &["store", "scheduler", "network"],
     &["fetch"],
     &["transfer"],
+    &["names"],
     &["upstream"],
     &["repos"],
     &["node"],
