@@ -26,12 +26,13 @@ const LAYERS: [&[&str]; 15] = [
 ];
 
 /// Of a technology, the crates that may name it.
-const HOMES: [(&str, &[&str]); 4] = [
+const HOMES: [(&str, &[&str]); 5] = [
     ("libp2p", &["transport", "network"]),
     // The addresses and peer ids of libp2p, without its sockets.
     ("multiaddr", &["address"]),
     ("redb", &["index"]),
     ("axum", &["gateway"]),
+    ("hickory", &["network"]),
 ];
 
 /// Of a crate, those that may import it: what lies below the store is exported by it, and what lies
@@ -203,7 +204,7 @@ fn the_pure_crates_know_no_sockets_files_or_clocks() {
 /// Modules by layer, lowest first, of the crates that hold them: a top-level module of a crate may
 /// `use` modules of lower layers and itself, not those beside or above it. What the root of a crate
 /// defines belongs to the last layer.
-const MODULES: [(&str, &[&[&str]]); 19] = [
+const MODULES: [(&str, &[&[&str]]); 20] = [
     ("sync", &[&["lock"], &["counter"]]),
     ("memory", &[&["aligned", "lru"], &["buffers"]]),
     (
@@ -300,7 +301,7 @@ const MODULES: [(&str, &[&[&str]]); 19] = [
     (
         "network",
         &[
-            &["node_id", "shaping"],
+            &["node_id", "shaping", "txt"],
             &["exchange"],
             &["config", "error", "info"],
             &["worker"],
@@ -334,6 +335,10 @@ const MODULES: [(&str, &[&[&str]]); 19] = [
             &["digests", "fetch"],
             &["serve"],
         ],
+    ),
+    (
+        "names",
+        &[&["clock"], &["directory", "dns"], &["namespaces"]],
     ),
     (
         "upstream",

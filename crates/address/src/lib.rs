@@ -24,5 +24,7 @@ pub use self::{
         Reach, canonical, has_name, is_meant_for_us, is_quic, is_relayed, split_peer_id,
         way_to_relay, with_peer_id,
     },
-    ticket::{TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError, peer_of},
+    ticket::{
+        NameAt, NameAtError, TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError, peer_of,
+    },
 };

@@ -10,3 +10,7 @@
 //! a hub see (see `repos`).
 
 #![deny(clippy::self_named_module_files)]
+
+pub mod clock;
+pub mod directory;
+pub mod dns;

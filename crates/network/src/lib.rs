@@ -38,11 +38,12 @@ mod info;
 mod network;
 mod node_id;
 mod shaping;
+mod txt;
 mod worker;
 
 pub use hubless_address::{
-    Multiaddr, PeerId, Protocol, Reach, TICKET_BYTES_MAX, TICKET_PEERS_MAX, Ticket, TicketError,
-    peer_of,
+    Multiaddr, NameAt, NameAtError, PeerId, Protocol, Reach, TICKET_BYTES_MAX, TICKET_PEERS_MAX,
+    Ticket, TicketError, peer_of,
 };
 pub use hubless_dht::{
     AnnounceKey, MemoryDb, NotAnnounceKey, Priority, RecordBatch, RecordDb, RecordsConfig,
@@ -72,4 +73,5 @@ pub use self::{
     network::Network,
     node_id::NodeId,
     shaping::shaper::Traffic,
+    txt::{TxtError, TxtResolver},
 };
