@@ -137,6 +137,18 @@ impl Database {
         })
     }
 
+    /// As [`Database::write_unless_refused`], for work that refuses by [`Stop::Refused`].
+    pub(crate) fn write_or_stop<T>(
+        &self,
+        work: impl Fn(&WriteTransaction) -> Result<T, Stop>,
+    ) -> Result<T, IndexError> {
+        self.write_unless_refused(|write| match work(write) {
+            Ok(value) => Ok(Ok(value)),
+            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+            Err(Stop::Failed(error)) => Err(error),
+        })?
+    }
+
     /// Ends all work; the file is no longer touched.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -299,6 +311,33 @@ fn is_about_contents(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
     )
+}
+
+/// Why a transaction ended before its commit.
+pub(crate) enum Stop {
+    Failed(TxError),
+    /// By a rule; the caller gets the error as it is.
+    Refused(IndexError),
+}
+
+impl<E: Into<TxError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<IndexError> for Stop {
+    fn from(refusal: IndexError) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Refuses a table with more rows than it takes: `rows` is their number with the new one.
+pub(crate) fn at_most(rows: u64, what: &'static str, max: u64) -> Result<(), IndexError> {
+    match rows {
+        rows if rows > max => Err(IndexError::TooMany { what, max }),
+        _ => Ok(()),
+    }
 }
 
 enum Failure {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use hubless_content::{CommitId, RefName, RepoId, RevisionError};
+use hubless_content::{
+    CommitId, DocumentHash, PublisherId, RefName, RepoId, RevisionError, Subject,
+};
 use hubless_disk::DiskError;
 
 /// Why the index could not do what it was asked to.
@@ -101,6 +103,42 @@ pub enum IndexError {
         commit: CommitId,
         /// The rule.
         source: RevisionError,
+    },
+    /// A repo of a publisher was to change without a head that says so.
+    #[error("{repo} is a publisher's: it changes by its signed head only")]
+    OfPublisher {
+        /// The repo.
+        repo: RepoId,
+    },
+    /// Another head was taken meanwhile, or one that counts for more; nothing was changed.
+    #[error("the head of {subject} moved meanwhile")]
+    HeadMoved {
+        /// The repo or profile.
+        subject: Subject,
+        /// The state that the head here names; `None` if there is none.
+        found: Option<DocumentHash>,
+    },
+    /// The chain of an identity is not the one that was seen before, and neither goes on from the other.
+    #[error("two histories of keys of publisher {publisher} contradict each other")]
+    ChainContradicts {
+        /// The publisher.
+        publisher: PublisherId,
+    },
+    /// What was to be published does not fit together.
+    #[error("{subject} cannot be published: {reason}")]
+    Unpublishable {
+        /// The repo or profile.
+        subject: Subject,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A namespace stands for another publisher.
+    #[error("the namespace {namespace} stands for publisher {publisher} here")]
+    NamespaceTaken {
+        /// The namespace.
+        namespace: String,
+        /// Its publisher.
+        publisher: PublisherId,
     },
     /// The store was closed.
     #[error("the store is closed")]

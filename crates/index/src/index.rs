@@ -7,13 +7,18 @@ use hubless_memory::Lru;
 use redb::ReadableTableMetadata;
 
 use crate::{
+    chains::ChainTable,
     database::Database,
     digests::DigestTable,
     error::IndexError,
     files::FileTable,
+    follows::FollowTable,
+    heads::HeadTable,
     histories::HistoryTable,
     manifests::{DECODED_FILES_MAX, ManifestTable},
+    namespaces::NamespaceTable,
     pins::PinTable,
+    publishers::PublisherTable,
     records::RecordTable,
     repos::RepoTable,
     revisions::RevisionTable,
@@ -97,6 +102,41 @@ impl Index {
     /// Histories of repos, as their hub listed them.
     pub fn histories(&self) -> HistoryTable<'_> {
         HistoryTable {
+            database: &self.database,
+        }
+    }
+
+    /// Heads, and the states and profiles that they name.
+    pub fn heads(&self) -> HeadTable<'_> {
+        HeadTable {
+            database: &self.database,
+        }
+    }
+
+    /// Chains of identities.
+    pub fn chains(&self) -> ChainTable<'_> {
+        ChainTable {
+            database: &self.database,
+        }
+    }
+
+    /// Publishers that this node signs for.
+    pub fn publishers(&self) -> PublisherTable<'_> {
+        PublisherTable {
+            database: &self.database,
+        }
+    }
+
+    /// The publishers that namespaces stand for.
+    pub fn namespaces(&self) -> NamespaceTable<'_> {
+        NamespaceTable {
+            database: &self.database,
+        }
+    }
+
+    /// Publishers that are followed.
+    pub fn follows(&self) -> FollowTable<'_> {
+        FollowTable {
             database: &self.database,
         }
     }

@@ -247,7 +247,9 @@ fn migrate(index: &Database, schema: u64) -> Result<(), IndexError> {
         if schema < 3 {
             from_versions_1_and_2(write)?;
         }
-        from_version_3(write)?;
+        if schema < 4 {
+            from_version_3(write)?;
+        }
         open_all(write)
     })
 }
@@ -272,6 +274,13 @@ fn open_all(write: &WriteTransaction) -> TxResult<()> {
     tables::USED.write(write)?;
     tables::REMOVED.write(write)?;
     tables::HISTORIES.write(write)?;
+    tables::HEADS.write(write)?;
+    tables::HEADS_OF.write(write)?;
+    tables::DOCUMENTS.write(write)?;
+    tables::CHAINS.write(write)?;
+    tables::PUBLISHERS.write(write)?;
+    tables::NAMESPACES.write(write)?;
+    tables::FOLLOWS.write(write)?;
     Ok(())
 }
 

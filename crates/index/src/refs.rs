@@ -1,11 +1,14 @@
 //! Refs of repos: names that lead to revisions.
 
+use std::ops::Range;
+
 use hubless_content::{CommitId, RefName, RepoId};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
     error::IndexError,
-    repos::{REFS_MAX, Refusal, RepoTable, repo_key, row_key, rows_of},
+    repos::{REFS_MAX, Refusal, RepoTable, is_publishers, repo_key, row_key, rows_of},
+    sealed::Rows,
     tables,
     tx::{TxError, TxResult},
 };
@@ -68,19 +71,12 @@ impl RepoTable<'_> {
     /// All refs of a repo, ordered by name.
     pub fn refs(self, repo: &RepoId) -> Result<Vec<(RefName, CommitId)>, IndexError> {
         let rows = rows_of(repo);
-        self.database.read(|read| {
-            let table = tables::REFS.read(read)?;
-            let mut refs = Vec::new();
-            for row in table.range(&rows.start[..]..&rows.end[..])? {
-                let (key, value) = row?;
-                let name = ref_of(key.value(), rows.start.len())?;
-                refs.push((name, commit_at(&value)?));
-            }
-            Ok(refs)
-        })
+        self.database
+            .read(|read| refs_in(&tables::REFS.read(read)?, &rows))
     }
 
-    /// Changes refs; all or none, durable when it returns.
+    /// Changes refs; all or none, durable when it returns. Those of a publisher's repo change by its
+    /// head only: [`IndexError::OfPublisher`].
     pub fn set_refs(self, repo: &RepoId, changes: &[RefChange]) -> Result<(), IndexError> {
         let written = self
             .database
@@ -94,6 +90,9 @@ pub(crate) fn write_refs(
     repo: &RepoId,
     changes: &[RefChange],
 ) -> TxResult<Result<(), Refusal>> {
+    if is_publishers(repo) {
+        return Ok(Err(Refusal::OfPublisher));
+    }
     let key = repo_key(repo);
     if tables::REPOS.write(write)?.get(&key[..])?.is_none() {
         return Ok(Err(Refusal::NoRepo));
@@ -125,6 +124,20 @@ pub(crate) fn ref_of(key: &[u8], behind: usize) -> TxResult<RefName> {
     let name = std::str::from_utf8(name).ok();
     let name = name.and_then(|name| name.parse().ok());
     name.ok_or(TxError::Malformed("the name of a ref"))
+}
+
+/// The refs of a repo: the names and where they lead.
+pub(crate) fn refs_in(
+    table: &Rows<impl ReadableTable<&'static [u8], &'static [u8]>>,
+    rows: &Range<Vec<u8>>,
+) -> TxResult<Vec<(RefName, CommitId)>> {
+    let mut refs = Vec::new();
+    for row in table.range(&rows.start[..]..&rows.end[..])? {
+        let (key, value) = row?;
+        let name = ref_of(key.value(), rows.start.len())?;
+        refs.push((name, commit_at(&value)?));
+    }
+    Ok(refs)
 }
 
 /// Where a ref leads.

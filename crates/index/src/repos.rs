@@ -7,14 +7,13 @@
 
 use std::ops::Range;
 
-use hubless_content::{CommitId, RefName, RepoId, RepoKind};
-use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use hubless_content::{CommitId, PublisherId, RefName, RepoId, RepoKind};
+use redb::{ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     database::Database,
     error::IndexError,
-    sealed::Rows,
     tables,
     tx::{TxError, TxResult},
 };
@@ -34,6 +33,8 @@ pub enum RepoOrigin {
     Local,
     /// It is a hub's; holds the hub's URL.
     Upstream(String),
+    /// It is a publisher's, whose id is the namespace: what is known of it comes from its signed head.
+    Publisher,
 }
 
 /// What is known about a repo, beside its refs and revisions.
@@ -61,11 +62,13 @@ pub struct RepoTable<'a> {
 
 impl RepoTable<'_> {
     /// Makes a repo known, or changes what is known about it. Durable when it returns. What a hub
-    /// lists does not replace a repo that was made here: [`IndexError::RepoExists`].
+    /// lists does not replace a repo that was made here: [`IndexError::RepoExists`]. A repo of a
+    /// publisher comes by its head only: [`IndexError::OfPublisher`].
     pub fn put(self, repo: &Repo) -> Result<(), IndexError> {
         let written = self
             .database
             .write_unless_refused(|write| match repo.origin {
+                _ if is_publishers(&repo.id) => Ok(Err(Refusal::OfPublisher)),
                 RepoOrigin::Upstream(_) if is_made_here(write, &repo.id)? => {
                     Ok(Err(Refusal::RepoExists))
                 }
@@ -114,30 +117,35 @@ impl RepoTable<'_> {
     }
 
     /// Forgets a repo with its refs and revisions; true if there was one. The room of what it named
-    /// is free after `gc`.
+    /// is free after `gc`. A repo of a publisher goes by its head only: [`IndexError::OfPublisher`].
     pub fn remove(self, id: &RepoId) -> Result<bool, IndexError> {
-        let key = repo_key(id);
-        self.database.write(|write| {
-            let rows = rows_of(id);
-            let rows = &rows.start[..]..&rows.end[..];
-            let mut refs = tables::REFS.write(write)?;
-            refs.table.retain_in(rows.clone(), |_, _| false)?;
-            let mut revisions = tables::REVISIONS.write(write)?;
-            revisions.table.retain_in(rows.clone(), |_, _| false)?;
-            let mut removed = tables::REMOVED.write(write)?;
-            removed.table.retain_in(rows.clone(), |_, _| false)?;
-            let mut histories = tables::HISTORIES.write(write)?;
-            histories.table.retain_in(rows, |_, _| false)?;
-            let was_there = tables::REPOS.write(write)?.remove(&key[..])?;
-            Ok(was_there)
-        })
+        if is_publishers(id) {
+            return Err(Refusal::OfPublisher.explain(id));
+        }
+        self.database.write(|write| remove_rows(write, id))
     }
+}
+
+/// Removes all rows of a repo; true if it had a record.
+pub(crate) fn remove_rows(write: &WriteTransaction, id: &RepoId) -> TxResult<bool> {
+    let rows = rows_of(id);
+    let rows = &rows.start[..]..&rows.end[..];
+    let mut refs = tables::REFS.write(write)?;
+    refs.table.retain_in(rows.clone(), |_, _| false)?;
+    let mut revisions = tables::REVISIONS.write(write)?;
+    revisions.table.retain_in(rows.clone(), |_, _| false)?;
+    let mut removed = tables::REMOVED.write(write)?;
+    removed.table.retain_in(rows.clone(), |_, _| false)?;
+    let mut histories = tables::HISTORIES.write(write)?;
+    histories.table.retain_in(rows, |_, _| false)?;
+    tables::REPOS.write(write)?.remove(&repo_key(id)[..])
 }
 
 /// Why a transaction wrote nothing.
 pub(crate) enum Refusal {
     NoRepo,
     RepoExists,
+    OfPublisher,
     RefMoved(RefName, Option<CommitId>),
     NoRevision(CommitId),
     RefLeadsThere(CommitId, RefName),
@@ -149,6 +157,7 @@ impl Refusal {
         match self {
             Self::NoRepo => IndexError::UnknownRepo { repo: repo.clone() },
             Self::RepoExists => IndexError::RepoExists { repo: repo.clone() },
+            Self::OfPublisher => IndexError::OfPublisher { repo: repo.clone() },
             Self::RefMoved(name, found) => IndexError::RefMoved {
                 repo: repo.clone(),
                 name,
@@ -176,6 +185,12 @@ fn is_made_here(write: &WriteTransaction, repo: &RepoId) -> TxResult<bool> {
     Ok(known.is_some_and(|known| known.origin == RepoOrigin::Local))
 }
 
+/// Whether the namespace is the id of a publisher: then only a signed head changes the repo.
+pub(crate) fn is_publishers(repo: &RepoId) -> bool {
+    let namespace = repo.namespace().map(str::parse::<PublisherId>);
+    namespace.is_some_and(|publisher| publisher.is_ok())
+}
+
 pub(crate) fn write_repo(write: &WriteTransaction, repo: &Repo) -> TxResult<Result<(), Refusal>> {
     let key = repo_key(&repo.id);
     let mut table = tables::REPOS.write(write)?;
@@ -192,26 +207,14 @@ pub(crate) fn write_new_repo(
     write: &WriteTransaction,
     repo: &Repo,
 ) -> TxResult<Result<(), Refusal>> {
+    if is_publishers(&repo.id) {
+        return Ok(Err(Refusal::OfPublisher));
+    }
     let key = repo_key(&repo.id);
     if tables::REPOS.write(write)?.get(&key[..])?.is_some() {
         return Ok(Err(Refusal::RepoExists));
     }
     write_repo(write, repo)
-}
-
-/// Whether the repo with this key is a hub's; one without a record counts as made here.
-pub(crate) fn is_of_upstream(
-    repos: &Rows<impl ReadableTable<&'static [u8], &'static [u8]>>,
-    key: &[u8],
-) -> TxResult<bool> {
-    let repo = repos.get(key)?.map(|row| decode_repo(&row));
-    Ok(matches!(
-        repo.transpose()?,
-        Some(Repo {
-            origin: RepoOrigin::Upstream(_),
-            ..
-        })
-    ))
 }
 
 fn kind_byte(kind: RepoKind) -> u8 {
@@ -247,7 +250,7 @@ pub(crate) fn rows_of(repo: &RepoId) -> Range<Vec<u8>> {
 
 const MALFORMED: TxError = TxError::Malformed("the record of a repo");
 
-fn decode_repo(bytes: &[u8]) -> TxResult<Repo> {
+pub(crate) fn decode_repo(bytes: &[u8]) -> TxResult<Repo> {
     serde_json::from_slice(bytes).map_err(|_| MALFORMED)
 }
 
@@ -418,11 +421,13 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&upstream).unwrap(), text);
         assert_eq!(decode_repo(text.as_bytes()).unwrap(), upstream);
-        let local = r#"{"id":"gpt2","created":1,"origin":"local"}"#;
-        assert_eq!(
-            decode_repo(local.as_bytes()).unwrap().origin,
-            RepoOrigin::Local
-        );
+        for (text, origin) in [
+            ("local", RepoOrigin::Local),
+            ("publisher", RepoOrigin::Publisher),
+        ] {
+            let record = format!(r#"{{"id":"gpt2","created":1,"origin":"{text}"}}"#);
+            assert_eq!(decode_repo(record.as_bytes()).unwrap().origin, origin);
+        }
         assert_eq!(repo_key(&upstream.id), b"\x02org/name\0");
     }
 }

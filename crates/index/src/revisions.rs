@@ -7,8 +7,9 @@ use crate::{
     database::Database,
     error::IndexError,
     file_rows::file_of,
+    keeping::Keeping,
     refs::{RefChange, ref_of, write_refs},
-    repos::{Refusal, Repo, is_of_upstream, row_key, rows_of, write_new_repo},
+    repos::{Refusal, Repo, row_key, rows_of, write_new_repo},
     tables,
     tx::{TxError, TxResult},
 };
@@ -24,8 +25,9 @@ pub const COMMIT_PREFIX_MIN: usize = 5;
 
 /// What one revision names.
 pub struct Named {
-    /// Its repo is an upstream's, which has it still.
-    pub of_upstream: bool,
+    /// Others are expected to have its content still, and no caller of this node said that it is to
+    /// be kept: it may go when room is needed. See `keeping.rs`.
+    pub is_cached: bool,
     /// The manifest, unless the revision is a listing.
     pub model: Option<ContentHash>,
     /// The files of a listing, as far as it is known which these are.
@@ -60,7 +62,7 @@ impl RevisionTable<'_> {
             if let Err(refusal) = write_refs(write, id, refs)? {
                 return Ok(Err(refusal));
             }
-            write_row(write, id, commit, &bytes)
+            write_rows(write, id, [(commit, &bytes[..])])
         })?;
         written.map_err(|refusal| refusal.explain(id))
     }
@@ -164,9 +166,8 @@ impl RevisionTable<'_> {
     pub fn named(self) -> Result<Vec<Named>, IndexError> {
         self.database.read(|read| {
             let mut all = Vec::new();
-            let repos = tables::REPOS.read(read)?;
             let removed = tables::REMOVED.read(read)?;
-            let (mut repo, mut of_upstream) = (Vec::new(), false);
+            let (mut repo, mut keeping) = (Vec::new(), Keeping::All);
             for row in tables::REVISIONS.read(read)?.iter()? {
                 let (key, value) = row?;
                 let key = key.value();
@@ -176,18 +177,19 @@ impl RevisionTable<'_> {
                 let of = &key[..key.len().saturating_sub(COMMIT_BYTES)];
                 if repo != of {
                     repo = of.to_vec();
-                    of_upstream = is_of_upstream(&repos, of)?;
+                    keeping = Keeping::of(read, of)?;
                 }
+                let is_cached = !keeping.keeps(&commit_of(key)?);
                 let named = match Revision::content_of(&value) {
                     Some(model) => Named {
-                        of_upstream,
+                        is_cached,
                         model: Some(model),
                         files: Vec::new(),
                     },
                     None => {
                         let tree = decode_revision(&value)?.tree;
                         Named {
-                            of_upstream,
+                            is_cached,
                             model: tree.content_hash(),
                             files: files_of(read, &tree)?,
                         }
@@ -221,16 +223,19 @@ impl RevisionTable<'_> {
     }
 }
 
-fn write_row(
+/// Keeps encoded revisions, whose content is named from then on.
+pub(crate) fn write_rows<'r>(
     write: &WriteTransaction,
     repo: &RepoId,
-    commit: CommitId,
-    revision: &[u8],
+    revisions: impl IntoIterator<Item = (CommitId, &'r [u8])>,
 ) -> TxResult<Result<(), Refusal>> {
-    let key = row_key(repo, commit.as_bytes());
-    tables::REMOVED.write(write)?.remove(&key[..])?;
+    let mut removed = tables::REMOVED.write(write)?;
     let mut table = tables::REVISIONS.write(write)?;
-    table.insert(&key[..], revision)?;
+    for (commit, revision) in revisions {
+        let key = row_key(repo, commit.as_bytes());
+        removed.remove(&key[..])?;
+        table.insert(&key[..], revision)?;
+    }
     let rows = rows_of(repo);
     let count = table.table.range(&rows.start[..]..&rows.end[..])?.count();
     Ok(match count {
@@ -274,7 +279,7 @@ fn files_of(read: &ReadTransaction, tree: &Tree) -> TxResult<Vec<FileHash>> {
 }
 
 /// The id at the end of a row's key.
-fn commit_of(key: &[u8]) -> TxResult<CommitId> {
+pub(crate) fn commit_of(key: &[u8]) -> TxResult<CommitId> {
     let id = key.last_chunk::<COMMIT_BYTES>();
     id.map(|id| CommitId::new(*id))
         .ok_or(TxError::Malformed("the id of a revision"))

@@ -3,8 +3,8 @@
 //! A flipped bit in a page makes redb refuse the whole database, though nearly all rows are right, and
 //! every row proves itself or carries a checksum. So the rows that are right are copied to a new index,
 //! and the old one is kept beside it. What may be lost is what can be had again: places and bytes of
-//! files, chunk lists, digests, records of others. A store that lost a name, a revision, a pin or a
-//! manifest is not made anew but refused: a person has to know.
+//! files, chunk lists, digests, records of others. A store that lost a name, a revision, a pin, a manifest
+//! or a head is not made anew but refused: a person has to know.
 
 use std::{
     io,
@@ -105,6 +105,14 @@ impl Copy<'_> {
         self.sealed(&tables::REFS, Said)?;
         self.sealed(&tables::REVISIONS, Said)?;
         self.sealed(&tables::REMOVED, Said)?;
+        // Without the heads and chains that were seen, older ones would be taken again.
+        self.sealed(&tables::HEADS, Said)?;
+        self.sealed(&tables::HEADS_OF, Said)?;
+        self.sealed(&tables::DOCUMENTS, Said)?;
+        self.sealed(&tables::CHAINS, Said)?;
+        self.sealed(&tables::PUBLISHERS, Said)?;
+        self.sealed(&tables::NAMESPACES, Said)?;
+        self.sealed(&tables::FOLLOWS, Said)?;
         let manifest =
             |key: &[u8], value: &[u8]| ContentHash::of_manifest_bytes(value).as_bytes() == key;
         self.copy(tables::MANIFESTS, "a manifest", Said, manifest)?;

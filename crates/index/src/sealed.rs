@@ -11,6 +11,7 @@ use redb::{
     AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table,
     TableDefinition, WriteTransaction,
 };
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::tx::{TxError, TxResult};
 
@@ -112,6 +113,31 @@ impl<T> Rows<T> {
         Ok(self.table.range(range)?.map(|row| self.unseal_row(row)))
     }
 
+    /// The row with this key, from JSON.
+    pub(crate) fn get_json<'k, V: DeserializeOwned, K: Key + 'static>(
+        &self,
+        key: impl Borrow<K::SelfType<'k>>,
+    ) -> TxResult<Option<V>>
+    where
+        T: ReadableTable<K, &'static [u8]>,
+    {
+        let value = self.get(key)?;
+        value.map(|value| self.parse_json(&value)).transpose()
+    }
+
+    /// All rows, ordered by key, from JSON.
+    pub(crate) fn all_json<V: DeserializeOwned, K: Key + 'static>(&self) -> TxResult<Vec<V>>
+    where
+        T: ReadableTable<K, &'static [u8]>,
+    {
+        let rows = self.iter()?;
+        rows.map(|row| self.parse_json(&row?.1)).collect()
+    }
+
+    fn parse_json<V: DeserializeOwned>(&self, value: &[u8]) -> TxResult<V> {
+        serde_json::from_slice(value).map_err(|_| TxError::Malformed(self.what))
+    }
+
     fn unseal_row<'r, K: Key + 'static>(
         &self,
         row: Result<(AccessGuard<'r, K>, AccessGuard<'r, &'static [u8]>), StorageError>,
@@ -141,6 +167,16 @@ impl<K: Key + 'static> Rows<Table<'_, K, &'static [u8]>> {
         let sealed = [value, &checksum].concat();
         self.table.insert(key, &sealed[..])?;
         Ok(())
+    }
+
+    /// As [`Rows::insert`], with the value as JSON.
+    pub(crate) fn insert_json<'k>(
+        &mut self,
+        key: impl Borrow<K::SelfType<'k>>,
+        value: &impl Serialize,
+    ) -> TxResult<()> {
+        let value = serde_json::to_vec(value).map_err(|_| TxError::Malformed(self.what))?;
+        self.insert(key, &value)
     }
 
     /// True if there was such a row.

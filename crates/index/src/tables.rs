@@ -17,8 +17,8 @@ pub(crate) type Hash = &'static [u8; 32];
 
 /// The version of all of this. A store with a higher one is not opened; one with a lower one is
 /// brought to this version. Version 1 ended with [`RECORDS`]; in versions 1 and 2 no value had a
-/// checksum, in version 3 those of [`USED`] and [`REMOVED`] had none.
-pub(crate) const SCHEMA: u64 = 4;
+/// checksum, in version 3 those of [`USED`] and [`REMOVED`] had none. Version 4 ended with [`HISTORIES`].
+pub(crate) const SCHEMA: u64 = 5;
 
 /// Key of the schema's version in [`META`].
 pub(crate) const META_SCHEMA: &str = "schema";
@@ -80,3 +80,28 @@ pub(crate) const REMOVED: Sealed<&[u8]> =
 
 /// Repo, then the id of a commit -> its history, in JSON; see `histories.rs`.
 pub(crate) const HISTORIES: Sealed<&[u8]> = Sealed::new("histories.v1", "a history");
+
+/// Key of a subject -> the newest head of it that was taken here: its record.
+pub(crate) const HEADS: Sealed<Hash> = Sealed::new("heads.v1", "a head");
+
+/// Publisher, then the key of a subject -> nothing: the heads by publisher.
+pub(crate) const HEADS_OF: Sealed<&[u8; 64]> =
+    Sealed::new("heads_of.v1", "the mark of a publisher's head");
+
+/// Key of a subject -> the state or profile that its head names.
+pub(crate) const DOCUMENTS: Sealed<Hash> = Sealed::new("documents.v1", "what a head names");
+
+/// Publisher -> the newest chain of its identity that was seen; see `chains.rs`.
+pub(crate) const CHAINS: Sealed<Hash> = Sealed::new("chains.v1", "the chain of an identity");
+
+/// Publisher -> the record of one that this node signs for, in JSON.
+pub(crate) const PUBLISHERS: Sealed<Hash> =
+    Sealed::new("publishers.v1", "the record of a publisher");
+
+/// Namespace in lower case -> the publisher it stands for, in JSON.
+pub(crate) const NAMESPACES: Sealed<&[u8]> =
+    Sealed::new("namespaces.v1", "what a namespace stands for");
+
+/// Publisher -> how it is followed, in JSON.
+pub(crate) const FOLLOWS: Sealed<Hash> =
+    Sealed::new("follows.v1", "the record of a followed publisher");

@@ -55,7 +55,7 @@ pub use hubless_transport::{
     network_key::{NetworkKey, ParseNetworkKeyError},
     places::{Place, PlacesConfig, SharedPlaces},
     security::TransportSetupError,
-    small_file::{open_regular, read_secret},
+    small_file::{open_regular, read_secret, write_secret},
     tls::TlsSetupError,
 };
 

@@ -145,7 +145,7 @@ fn index_remedy(error: &IndexError) -> Option<Remedy> {
         E::Locked { home, .. } => Remedy::OtherHome { home: home.clone() },
         E::Corrupt { path, .. } => Remedy::RestoreIndex { path: path.clone() },
         E::Newer { .. } => Remedy::Update,
-        E::RepoExists { .. } | E::RefMoved { .. } => Remedy::TryAgain,
+        E::RepoExists { .. } | E::RefMoved { .. } | E::HeadMoved { .. } => Remedy::TryAgain,
         E::TooMany { .. } => Remedy::RemoveNames,
         _ => return None,
     })

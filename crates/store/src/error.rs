@@ -215,7 +215,7 @@ pub enum StoreErrorKind {
     NoSpace,
     /// The quota is used up.
     Quota,
-    /// Stored bytes are not what they should be.
+    /// Stored bytes are not what they should be, or two histories of keys contradict each other.
     Integrity,
     /// What the user pointed at cannot be used.
     Input,
@@ -291,8 +291,14 @@ fn kind_of_index(error: &IndexError) -> StoreErrorKind {
         IndexError::Corrupt { .. } | IndexError::Newer { .. } => Kind::Corrupt,
         IndexError::Failed { .. } => Kind::Io,
         IndexError::UnknownRepo { .. } | IndexError::UnknownRevision { .. } => Kind::NotFound,
-        IndexError::RepoExists { .. } | IndexError::RefMoved { .. } => Kind::Conflict,
+        IndexError::RepoExists { .. }
+        | IndexError::RefMoved { .. }
+        | IndexError::HeadMoved { .. } => Kind::Conflict,
+        IndexError::ChainContradicts { .. } => Kind::Integrity,
         IndexError::RefLeadsThere { .. }
+        | IndexError::OfPublisher { .. }
+        | IndexError::Unpublishable { .. }
+        | IndexError::NamespaceTaken { .. }
         | IndexError::TooMany { .. }
         | IndexError::Revision { .. } => Kind::Input,
         IndexError::Closed => Kind::Cancelled,

@@ -1,14 +1,13 @@
 //! The identity of this node: an Ed25519 key pair in a file that only its owner can read.
 
 use std::{
-    fs, io,
-    io::Write as _,
+    io,
     path::{Path, PathBuf},
 };
 
 use libp2p::{PeerId, identity::Keypair};
 
-use crate::small_file::read_secret;
+use crate::small_file::{read_secret, write_secret};
 
 /// Bytes of a key file: libp2p's protobuf encoding of an Ed25519 key pair has 68.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
@@ -85,7 +84,7 @@ impl Identity {
             path: path.to_owned(),
         };
         let bytes = identity.keypair.to_protobuf_encoding().map_err(not_a_key)?;
-        match write_new(path, &bytes) {
+        match write_secret(path, &bytes) {
             Ok(()) => Ok(identity),
             // Another process was faster: its identity is the one that stays.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -99,36 +98,10 @@ impl Identity {
     }
 }
 
-/// Writes beside the file and links it into place, so that a crash leaves a whole key or none, and
-/// a key that another process made meanwhile is never replaced.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}.new", std::process::id()));
-    let draft = PathBuf::from(draft);
-    let written = write_private(&draft, bytes).and_then(|()| fs::hard_link(&draft, path));
-    let removed = fs::remove_file(&draft);
-    written.and(removed)?;
-    sync_parent(path)
-}
-
-/// Makes the name of a file durable.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -159,7 +132,7 @@ mod tests {
     fn a_file_of_something_else_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("identity.key");
-        write_private(&path, b"my thesis").unwrap();
+        write_secret(&path, b"my thesis").unwrap();
         let error = Identity::load_or_create(&path).unwrap_err();
         assert!(matches!(error, IdentityError::NotAKey { .. }));
         assert_eq!(fs::read(&path).unwrap(), b"my thesis");

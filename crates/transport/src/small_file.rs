@@ -1,13 +1,13 @@
 //! Small files that are read once and as a whole: settings, keys, tokens.
 //!
 //! What lies at a path that a person gave need not be a file: opening a pipe waits for its writer,
-//! and a device may have no end. A secret that others can read is none.
+//! and a device may have no end. A secret that others can read is none, and is written for its owner alone.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write as _},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::OFlags;
@@ -47,6 +47,35 @@ pub fn read_secret(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Makes a file that only its owner can read. It is written beside its place and linked into it, so that
+/// a crash leaves all of it or none, and a file that is there is never replaced.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if there is one; others if the disk is full or fails.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}.new", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let written = write_private(&draft, bytes).and_then(|()| fs::hard_link(&draft, path));
+    let removed = fs::remove_file(&draft);
+    written.and(removed)?;
+    sync_parent(path)
+}
+
+/// Makes the name of a file durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -62,6 +91,19 @@ mod tests {
             let error = open_regular(path).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_written_once_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_secret(&path, b"secret").unwrap();
+        assert_eq!(read_secret(&path, 100).unwrap(), b"secret");
+        let again = write_secret(&path, b"other").unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists, "{again}");
+        assert_eq!(read_secret(&path, 100).unwrap(), b"secret");
+        let files = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(files, 1, "no draft stays behind");
     }
 
     #[test]

@@ -260,6 +260,7 @@ fn origin(origin: &hubless_node::repos::RepoOrigin) -> String {
     match origin {
         hubless_node::repos::RepoOrigin::Local => "named on this node".to_owned(),
         hubless_node::repos::RepoOrigin::Upstream(hub) => hub.to_string(),
+        hubless_node::repos::RepoOrigin::Publisher => "signed by its publisher".to_owned(),
     }
 }
 

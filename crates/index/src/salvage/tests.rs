@@ -72,6 +72,13 @@ fn short(bytes: &[u8; 32]) -> &[u8; 20] {
     bytes.first_chunk().expect("32 are more than 20")
 }
 
+fn twice(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut both = [0; 64];
+    both[..32].copy_from_slice(bytes);
+    both[32..].copy_from_slice(bytes);
+    both
+}
+
 fn all_tables() -> Vec<Table> {
     vec![
         sealed!(PINS, 1, Said, |key| key),
@@ -116,6 +123,13 @@ fn all_tables() -> Vec<Table> {
         sealed!(GIT_BLOBS, 14, Derived, |key| short(key)),
         sealed!(USED, 15, Derived, |key| key),
         sealed!(HISTORIES, 16, Derived, |key| &key[..]),
+        sealed!(HEADS, 17, Said, |key| key),
+        sealed!(HEADS_OF, 18, Said, |key| &twice(key)),
+        sealed!(DOCUMENTS, 19, Said, |key| key),
+        sealed!(CHAINS, 20, Said, |key| key),
+        sealed!(PUBLISHERS, 21, Said, |key| key),
+        sealed!(NAMESPACES, 22, Said, |key| &key[..]),
+        sealed!(FOLLOWS, 23, Said, |key| key),
     ]
 }
 

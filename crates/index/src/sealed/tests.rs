@@ -72,6 +72,11 @@ fn an_altered_value_is_found_in_each_table_though_its_page_is_right() {
         &tables::DIGESTS,
         &tables::SHA256S,
         &tables::USED,
+        &tables::HEADS,
+        &tables::DOCUMENTS,
+        &tables::CHAINS,
+        &tables::PUBLISHERS,
+        &tables::FOLLOWS,
     ] {
         check(table, hashes());
     }
@@ -82,10 +87,12 @@ fn an_altered_value_is_found_in_each_table_though_its_page_is_right() {
         &tables::REVISIONS,
         &tables::REMOVED,
         &tables::HISTORIES,
+        &tables::NAMESPACES,
     ] {
         check(table, hashes().map(|key| &key[..]));
     }
     check(&tables::GIT_BLOBS, [&[1; 20], &[2; 20]]);
+    check(&tables::HEADS_OF, [&[1; 64], &[2; 64]]);
 }
 
 #[test]

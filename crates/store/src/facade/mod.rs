@@ -4,4 +4,5 @@ mod care;
 mod chunks;
 mod digests;
 mod models;
+mod publishers;
 mod repos;

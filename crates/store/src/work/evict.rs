@@ -2,7 +2,8 @@
 //! used first.
 //!
 //! The files of an upstream's repos are a cache: their names stay known, and their bytes are pulled
-//! again when they are asked for. Models that were fetched and are not pinned go too. What is
+//! again when they are asked for. So are those of publishers, unless the publisher is this node's or is
+//! followed with a policy that covers them. Models that were fetched and are not pinned go too. What is
 //! pinned, named here or in use stays, and so do the user's own files. A pass removes nothing if all
 //! that may go would not make the room that was asked for.
 //!
@@ -224,7 +225,7 @@ impl Work {
         for model in self.files.index.pins().all()? {
             self.keep_model(&mut kept, model)?;
         }
-        for named in named.iter().filter(|named| !named.of_upstream) {
+        for named in named.iter().filter(|named| !named.is_cached) {
             self.keep_named(&mut kept, named)?;
         }
         let in_use = self.in_use.lock();

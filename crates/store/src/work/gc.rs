@@ -29,9 +29,10 @@ pub struct GcReport {
     pub bytes: u64,
     /// Models that stay because they are pinned.
     pub pinned: u64,
-    /// Revisions of repos made here, whose files stay.
+    /// Revisions of repos made here or mirrored, whose files stay.
     pub named: u64,
-    /// Revisions of an upstream's repos, whose files stay until the quota needs their room.
+    /// Revisions of an upstream's or another publisher's repos, whose files stay until the quota needs
+    /// their room.
     pub cached: u64,
 }
 
@@ -105,7 +106,7 @@ impl Work {
             self.keep_model(&mut kept, model)?;
         }
         for named in self.files.index.revisions().named()? {
-            match named.of_upstream {
+            match named.is_cached {
                 true => report.cached += 1,
                 false => report.named += 1,
             }

@@ -4,7 +4,7 @@
 //! before must see it nevertheless.
 
 use hubless_content::{CommitId, ContentHash, Manifest, RepoId, Revision, Tree};
-use hubless_index::{RefChange, Repo};
+use hubless_index::{Publication, RefChange, Repo};
 
 use crate::{
     error::StoreError,
@@ -52,6 +52,13 @@ impl Work {
         let _guard = self.protect_tree(&revision.tree)?;
         let revisions = self.files.index.revisions();
         Ok(revisions.put(repo, new_repo, commit, revision, refs)?)
+    }
+
+    pub(crate) fn publish(&self, publication: &Publication<'_>) -> Result<(), StoreError> {
+        let trees = publication.revisions.iter().map(|revision| &revision.tree);
+        let guards = trees.map(|tree| self.protect_tree(tree));
+        let _guards = guards.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.files.index.heads().publish(publication)?)
     }
 
     /// Protects what a tree names, as long as the result lives.

@@ -6,10 +6,16 @@ use std::{
     thread,
 };
 
-use crate::common::*;
-use hubless_content::{ChunkIndex, CommitId, FileHash, Lfs, RepoId, Revision, Tree, TreeEntry};
+use crate::common::{
+    author::{Author, revision_of},
+    *,
+};
+use hubless_content::{
+    ChunkIndex, CommitId, FileHash, Lfs, RefName, RepoId, Revision, Tree, TreeEntry,
+};
 use hubless_store::{
-    Digests, Evictions, Expected, Repo, RepoOrigin, Store, StoreError, StoreOptions,
+    Digests, Evictions, Expected, Follow, Mirror, OwnPublisher, Publication, Repo, RepoOrigin,
+    Store, StoreError, StoreOptions,
 };
 
 const QUOTA: usize = 30 * CHUNK;
@@ -208,4 +214,80 @@ fn a_fetched_model_that_is_not_pinned_goes_with_its_manifest() {
     pull(&store, "org/new", 15).unwrap();
     assert_eq!(store.model_info(model).unwrap(), None);
     assert_eq!(store.usage().unwrap().bytes, 15 * CHUNK as u64);
+}
+
+/// Chunks of the files of [`publish_three`].
+const CHUNKS_OF_THREE: [usize; 3] = [4, 5, 6];
+
+/// Publishes a repo of three revisions, of which a branch, a tag and no ref leads to the content. Returns the
+/// files.
+fn publish_three(store: &Store, author: &Author) -> [FileHash; 3] {
+    let contents = CHUNKS_OF_THREE.map(|chunks| {
+        put_all(store, &file_of(chunks));
+        let manifest = manifest_of(&[("weights".to_owned(), file_of(chunks))].into());
+        (
+            store.put_manifest(&manifest).unwrap(),
+            list_of(&file_of(chunks)).file(),
+        )
+    });
+    store.flush().unwrap();
+    let revisions = contents.map(|(model, _)| revision_of(model));
+    let mut state = author.state("three");
+    state.set(RefName::main(), revisions[0].hash().unwrap());
+    state.set(RefName::tag("v1").unwrap(), revisions[1].hash().unwrap());
+    let publication = Publication {
+        head: &author.head(&state, None),
+        state: &state,
+        revisions: &revisions,
+        after: None,
+    };
+    store.publish(&publication).unwrap();
+    contents.map(|(_, file)| file)
+}
+
+/// Which of three files stay if there is room for no other.
+fn assert_kept(prepare: impl FnOnce(&Store, &Author), kept: [bool; 3], case: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let store = open_small(home.path());
+    let author = Author::new(1);
+    prepare(&store, &author);
+    let files = publish_three(&store, &author);
+    let stay = CHUNKS_OF_THREE.iter().zip(kept).filter(|(_, kept)| *kept);
+    let room = QUOTA / CHUNK - stay.map(|(chunks, _)| chunks).sum::<usize>();
+    pull(&store, "org/new", room).unwrap();
+    assert_eq!(files.map(|file| is_here(&store, file)), kept, "{case}");
+    assert_eq!(store.gc().unwrap().files, 0, "{case}");
+}
+
+#[test]
+fn content_of_a_publisher_stays_as_far_as_its_mirror_covers_it() {
+    assert_kept(|_, _| {}, [false; 3], "not followed");
+    for (mirror, kept) in [
+        (Mirror::Nothing, [false, false, false]),
+        (Mirror::Latest, [true, false, false]),
+        (Mirror::Tags, [true, true, false]),
+        (Mirror::All, [true, true, true]),
+    ] {
+        let follow = |store: &Store, author: &Author| {
+            let follow = Follow {
+                publisher: author.id(),
+                mirror,
+                since: 1,
+            };
+            store.put_follow(&follow).unwrap();
+        };
+        assert_kept(follow, kept, &format!("{mirror:?}"));
+    }
+    let own = |store: &Store, author: &Author| {
+        let own = OwnPublisher {
+            id: author.id(),
+            handle: "alice".into(),
+            is_org: false,
+            owner: None,
+            private_by_default: false,
+            created: 1,
+        };
+        store.put_own_publisher(&own).unwrap();
+    };
+    assert_kept(own, [true; 3], "own");
 }

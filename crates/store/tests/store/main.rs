@@ -16,6 +16,7 @@ mod incoming;
 mod model;
 mod old_data;
 mod proof;
+mod publishers;
 mod read_only;
 mod repos;
 mod room;

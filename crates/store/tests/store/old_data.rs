@@ -1,13 +1,13 @@
 //! Stores that earlier versions wrote can be read. `data/v1` was written with [`write_v1`] when the
 //! index had schema 1, `data/v2` with the same and what [`read_v2`] reads when it had schema 2,
-//! `data/v3` by `hubless add`, `name set` and `rm NAME@REVISION` when it had schema 3; never write them
-//! anew.
+//! `data/v3` by `hubless add`, `name set` and `rm NAME@REVISION` when it had schema 3, `data/v4` by
+//! `hubless add` and `name set` when it had schema 4; never write them anew.
 
 use std::{fs, path::Path};
 
 use crate::common::*;
-use hubless_content::{ChunkIndex, RepoId, RepoKind};
-use hubless_store::{Digests, FilePlace, Store};
+use hubless_content::{ChunkIndex, PublisherId, RefName, RepoId, RepoKind};
+use hubless_store::{Digests, FilePlace, Follow, Mirror, Store};
 
 /// What `data/v1` holds: an imported model, a partial file, and records.
 fn model_v1() -> Files {
@@ -70,6 +70,32 @@ fn a_store_of_version_3_opens_and_reads() {
             .map(|id_of| store.is_content_removed(&id, *id_of));
         let removed: Vec<bool> = removed.map(Result::unwrap).collect();
         assert_eq!(removed, [true, false]);
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_store_of_version_4_opens_and_takes_publishers() {
+    let home = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v4");
+    copy_tree(&data, home.path());
+    let publisher = PublisherId::new([7; 32]);
+    for is_followed in [false, true] {
+        let store = open(home.path());
+        let id = RepoId::new(RepoKind::Model, "org/name").unwrap();
+        let commit = store.get_ref(&id, &RefName::main()).unwrap().unwrap();
+        let revision = store.revision(&id, commit).unwrap().unwrap();
+        let model = manifest_of(&model_v1()).content_hash();
+        assert_eq!(revision.tree.content_hash(), Some(model));
+        assert_eq!(store.own_publishers().unwrap(), []);
+        assert_eq!(store.head_keys(None, 9).unwrap(), []);
+        assert_eq!(store.follow(publisher).unwrap().is_some(), is_followed);
+        let follow = Follow {
+            publisher,
+            mirror: Mirror::Latest,
+            since: 1,
+        };
+        store.put_follow(&follow).unwrap();
         store.close().unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! What the stories of these tests are made of.
 
+pub(crate) mod author;
 pub(crate) mod sim_disk;
 pub(crate) mod workloads;
 

@@ -6,14 +6,19 @@ use std::{
 };
 
 use hubless_content::{
-    ChunkIndex, CommitId, ContentHash, FileHash, RefName, RepoId, Revision, Tree,
+    ChunkIndex, CommitId, ContentHash, DocumentHash, FileHash, RefName, RepoId, Revision, State,
+    Status, Subject, Tree, VerifiedHead,
 };
 use hubless_store::{
-    Digests, Expected, ExportOptions, ImportOptions, RefChange, Repo, RepoOrigin, Store,
-    StoreOptions,
+    Digests, Expected, ExportOptions, ImportOptions, NewPublisher, OwnPublisher, Publication,
+    RefChange, Repo, RepoOrigin, Store, StoreOptions, TakenOver,
 };
 
-use super::{sim_disk::SimDisk, *};
+use super::{
+    author::{Author, revision_of},
+    sim_disk::SimDisk,
+    *,
+};
 
 pub(crate) const HOME: &str = "/home";
 pub(crate) const TARGET: &str = "/target/out";
@@ -33,6 +38,10 @@ pub(crate) enum Holds {
     Pin(ContentHash),
     Record(Vec<u8>, Vec<u8>),
     Ref(RepoId, RefName, CommitId),
+    /// The head of a subject names this state.
+    Head(Subject, DocumentHash),
+    /// All that the head of a subject says, whichever it is; nothing of it without a head.
+    WholeHead(Subject),
     /// A file outside of the home directory.
     File(PathBuf, Arc<[u8]>),
     /// Bytes that lie somewhere on the disk.
@@ -73,6 +82,11 @@ impl Holds {
                 let revision = store.revision(repo, *commit).unwrap();
                 assert!(revision.is_some(), "{case}: a ref without its revision");
             }
+            Self::Head(subject, state) => {
+                let head = store.head(subject.key()).unwrap().unwrap();
+                assert_eq!(head.head().state, *state, "{case}: {subject}");
+            }
+            Self::WholeHead(subject) => check_head(store, subject, case),
             Self::File(path, data) => {
                 let found = disk.read(path);
                 assert!(
@@ -88,6 +102,36 @@ impl Holds {
             }
         }
     }
+}
+
+/// A head is there with its state, its refs and their revisions, or not at all.
+fn check_head(store: &Store, subject: &Subject, case: &str) {
+    let repo = subject.repo_id().unwrap();
+    let refs = store.refs(&repo).unwrap();
+    let Some(head) = store.head(subject.key()).unwrap() else {
+        assert_eq!(refs, [], "{case}: {subject}");
+        assert_eq!(store.repo(&repo).unwrap(), None, "{case}: {subject}");
+        return;
+    };
+    let state = store.document(subject.key(), head.head().state).unwrap();
+    let state = State::decode(&state.expect(case)).unwrap();
+    let live = state.refs.iter().filter(|held| held.deleted.is_none());
+    let live = live.map(|held| (held.name.clone(), held.revision.commit_id()));
+    assert_eq!(refs, live.collect::<Vec<_>>(), "{case}: {subject}");
+    for (_, commit) in refs {
+        let revision = store.revision(&repo, commit).unwrap();
+        assert!(revision.is_some(), "{case}: {subject}");
+    }
+    let is_there = store.repo(&repo).unwrap().is_some();
+    assert_eq!(is_there, state.status == Status::Open, "{case}: {subject}");
+    assert!(
+        store.chain(subject.publisher()).unwrap().is_some(),
+        "{case}"
+    );
+    assert!(
+        store.heads_of(subject.publisher()).unwrap().contains(&head),
+        "{case}: {subject}"
+    );
 }
 
 /// What must hold after a crash between two positions in the log.
@@ -226,6 +270,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     ("export", export_two),
     ("export of many", export_many),
     ("names", names),
+    ("publications", publications),
+    ("a new publisher", new_publisher),
     ("pins and records", pins_and_records),
     ("a file that the index does not know", unknown_file),
 ];
@@ -412,6 +458,101 @@ fn names(journal: &mut Journal) {
     journal.promise(Holds::Ref(repo.id, tag, first));
     // The names keep it from now on.
     journal.release(|holds| matches!(holds, Holds::Pin(_)));
+    store.unpin(hash).unwrap();
+    assert_eq!(store.gc().unwrap().files, 0);
+}
+
+/// Publishes, deletes, makes again.
+fn publications(journal: &mut Journal) {
+    let disk = journal.disk.clone();
+    let store = open_on(&disk);
+    let alice = Author::new(1);
+    let subject = alice.subject("Mini");
+    journal.promise(Holds::WholeHead(subject.clone()));
+    let model = journal.model(1);
+    let hash = fetch(&store, journal, &model);
+    let mut last: Option<VerifiedHead> = None;
+    for n in 1..=6u64 {
+        let revision = Revision {
+            time: n,
+            ..revision_of(hash)
+        };
+        let mut state = alice.state("Mini");
+        match n {
+            3 => state.status = Status::Gone,
+            _ => {
+                state.set(RefName::main(), revision.hash().unwrap());
+                state.set(
+                    RefName::tag(&format!("v{n}")).unwrap(),
+                    revision.hash().unwrap(),
+                );
+            }
+        }
+        let head = alice.head(&state, last.as_ref());
+        journal.release(|holds| matches!(holds, Holds::Head(..)));
+        let publication = Publication {
+            head: &head,
+            state: &state,
+            revisions: &[revision],
+            after: last.map(|last| last.head().state),
+        };
+        store.publish(&publication).unwrap();
+        journal.promise(Holds::Head(subject.clone(), head.head().state));
+        last = Some(head);
+    }
+    // The publisher is not this node's, so its heads keep no content.
+    journal.release(|holds| matches!(holds, Holds::Pin(_)));
+}
+
+/// A name that was given here becomes a repo of a new publisher.
+fn new_publisher(journal: &mut Journal) {
+    let disk = journal.disk.clone();
+    let store = open_on(&disk);
+    let model = journal.model(1);
+    let hash = fetch(&store, journal, &model);
+    let alice = Author::new(1);
+    let subject = alice.subject("model");
+    journal.promise(Holds::WholeHead(subject.clone()));
+    let revision = revision_of(hash);
+    let commit = revision.commit_id().unwrap();
+    let local = Repo {
+        id: "alice/model".parse().unwrap(),
+        created: 1,
+        origin: RepoOrigin::Local,
+        private: false,
+        gated: false,
+    };
+    let main = RefName::main();
+    let change = [RefChange::set(main.clone(), commit)];
+    store
+        .put_repo_and_revision(&local, commit, &revision, &change)
+        .unwrap();
+    journal.promise(Holds::Ref(local.id.clone(), main.clone(), commit));
+    let mut state = alice.state("model");
+    state.set(main.clone(), revision.hash().unwrap());
+    let profile = alice.profile("alice");
+    journal.release(|holds| matches!(holds, Holds::Ref(..) | Holds::Pin(_)));
+    let new = NewPublisher {
+        publisher: &OwnPublisher {
+            id: alice.id(),
+            handle: "alice".into(),
+            is_org: false,
+            owner: None,
+            private_by_default: false,
+            created: 1,
+        },
+        head: &alice.profile_head(&profile, None),
+        profile: &profile,
+        taken_over: &[TakenOver {
+            from: local.id.clone(),
+            head: alice.head(&state, None),
+            state: state.clone(),
+        }],
+    };
+    store.begin_publisher(&new).unwrap();
+    journal.promise(Holds::Ref(subject.repo_id().unwrap(), main, commit));
+    journal.promise(Holds::Head(subject, state.hash().unwrap()));
+    // The publisher's name keeps the content from now on.
     store.unpin(hash).unwrap();
     assert_eq!(store.gc().unwrap().files, 0);
 }
