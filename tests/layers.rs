@@ -371,7 +371,15 @@ const MODULES: [(&str, &[&[&str]]); 20] = [
         &[
             &["attributes", "file", "repos", "stream"],
             &["holdings", "resolve", "tensors"],
-            &["ids", "names", "open", "search", "small", "tree"],
+            &[
+                "ids",
+                "names",
+                "open",
+                "publishers",
+                "search",
+                "small",
+                "tree",
+            ],
         ],
     ),
     (

@@ -1,5 +1,6 @@
 //! The next step after a failure, in the words of the command line.
 
+use hubless_content::PublisherId;
 use hubless_node::api::Remedy;
 
 /// What to try next.
@@ -75,6 +76,26 @@ pub(crate) fn hint(remedy: &Remedy) -> String {
              prints the names that are known here"
         }
         R::CheckName => "check the name; what is private needs a token, at the gateway",
+        R::BindName { name, publishers } => return bind_name(name, publishers),
+        R::FollowDirectory { publisher } => {
+            return format!(
+                "`hubless follow {publisher}` fetches it, or take it out of `directories`"
+            );
+        }
+        R::CorrectDirectory => {
+            "ask its keeper to correct it, or take it out of `directories` in `hubless config show`"
+        }
+        R::BindOtherName => {
+            "bind another name: `hubless trust OTHER ID`; ID/NAME always works without one"
+        }
+        R::ListBound => "`hubless trust ls` prints the names that are bound",
+        R::CheckDns => {
+            "check the network, and `dns` in `hubless config show`; ID/NAME works without the DNS"
+        }
+        R::UseId => {
+            "ask the publisher for the id, and write ID/NAME; `hubless trust NAME ID` gives it a name \
+             here"
+        }
         R::DownloadOnce => {
             "download it once through the gateway; its content hash is known after that"
         }
@@ -158,6 +179,16 @@ pub(crate) fn hint(remedy: &Remedy) -> String {
         }
     };
     text.to_owned()
+}
+
+fn bind_name(name: &str, publishers: &[PublisherId]) -> String {
+    let commands = publishers
+        .iter()
+        .map(|id| format!("`hubless trust {name} {id}`"));
+    format!(
+        "ask the publisher which id is right, then bind the name to it: {}",
+        commands.collect::<Vec<_>>().join(" or ")
+    )
 }
 
 fn move_ref(name: &hubless_content::RepoId, of: &hubless_content::RefName) -> String {

@@ -2,19 +2,31 @@
 
 use std::{fmt, path::Path};
 
-use hubless_content::{ContentHash, RepoId};
-use hubless_node::{Ticket, api::FailureKind};
+use hubless_content::{ContentHash, RepoId, RepoIdError};
+use hubless_node::{
+    NameAt, Ticket,
+    api::{FailureKind, Multiaddr, Sources},
+};
 
 use crate::{
-    failure::Failure,
-    parse::{parse_hash, parse_repo, parse_ticket},
+    failure::{Failure, with_causes},
+    parse::{not_a_name, parse_hash, parse_repo, parse_ticket},
 };
 
 /// Prefix that marks what follows as a name.
 const NAME_PREFIX: &str = "hf:";
 
+/// Prefix that marks the namespace of a name as a domain: only the DNS says which publisher it is.
+const DOMAIN_PREFIX: char = '@';
+
 /// Digits of a hash's beginning: fewer would mean another model soon.
 const BEGINNING_MIN: usize = 4;
+
+/// The scheme of tickets.
+const SCHEME: &str = "hubless:";
+
+/// The branch that a name without a revision means.
+pub(crate) const MAIN: &str = "main";
 
 /// Digits of a whole hash.
 const HASH_DIGITS: usize = 64;
@@ -26,17 +38,26 @@ pub(crate) enum What {
     Ticket(Ticket),
     /// The beginning of the address of a model that is here, in lower case.
     Beginning(String),
-    /// A name and a branch, tag or commit id of it.
-    Name {
-        /// The repo.
-        repo: RepoId,
-        /// Behind the `@`, or main.
-        revision: String,
-    },
+    /// A name.
+    Name(Name),
+}
+
+/// A name, and a branch, tag or commit id of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    /// The repo.
+    pub(crate) repo: RepoId,
+    /// Behind the `@`, or main.
+    pub(crate) revision: String,
+    /// What may say which publisher the namespace is.
+    pub(crate) sources: Sources,
+    /// Where a ticket says that it is.
+    pub(crate) peers: Vec<Multiaddr>,
 }
 
 impl What {
-    /// Reads `HASH` or its beginning, a ticket, `ORG/NAME[@REV]` or `hf:ORG/NAME[@REV]`.
+    /// Reads `HASH` or its beginning, a ticket of a hash or a name, `ORG/NAME[@REV]`,
+    /// `hf:ORG/NAME[@REV]` or `@DOMAIN/NAME[@REV]`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         if let Some(failure) = misread(text) {
             return Err(failure);
@@ -44,17 +65,10 @@ impl What {
         if is_beginning(text) {
             return Ok(Self::Beginning(text.to_ascii_lowercase()));
         }
-        let name = text.strip_prefix(NAME_PREFIX);
-        // Tickets have a colon, hashes have no slash.
-        let name = name.or_else(|| (text.contains('/') && !text.contains(':')).then_some(text));
-        let Some(name) = name else {
-            return parse_ticket(text).map(Self::Ticket);
-        };
-        let (repo, revision) = name.split_once('@').unwrap_or((name, "main"));
-        Ok(Self::Name {
-            repo: parse_repo(repo)?,
-            revision: revision.to_owned(),
-        })
+        if is_name(text) {
+            return Name::parse(text).map(Self::Name);
+        }
+        parse_ticket(text).map(Self::Ticket)
     }
 
     /// Reads `HASH` or its beginning.
@@ -71,9 +85,72 @@ impl fmt::Display for What {
         match self {
             Self::Ticket(ticket) => write!(f, "{}", ticket.hash()),
             Self::Beginning(beginning) => f.write_str(beginning),
-            Self::Name { repo, revision } => write!(f, "{repo}@{revision}"),
+            Self::Name(Name { repo, revision, .. }) => write!(f, "{repo}@{revision}"),
         }
     }
+}
+
+impl Name {
+    /// Reads `ORG/NAME[@REV]`, `hf:ORG/NAME[@REV]`, `@DOMAIN/NAME[@REV]` or the ticket of a name.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        if let Some(ticket) = ticket_of_name(text) {
+            return ticket.map(Self::from);
+        }
+        let text = text.strip_prefix(NAME_PREFIX).unwrap_or(text);
+        let (sources, name) = match text.strip_prefix(DOMAIN_PREFIX) {
+            Some(name) => (Sources::Dns, name),
+            None => (Sources::All, text),
+        };
+        let (repo, revision) = name.split_once('@').unwrap_or((name, MAIN));
+        let repo = parse_repo(repo)?;
+        if sources == Sources::Dns && repo.namespace().is_none() {
+            return Err(not_a_name(&RepoIdError::Segments));
+        }
+        Ok(Self {
+            repo,
+            revision: revision.to_owned(),
+            sources,
+            peers: Vec::new(),
+        })
+    }
+}
+
+impl From<Ticket<NameAt>> for Name {
+    fn from(ticket: Ticket<NameAt>) -> Self {
+        Self {
+            repo: ticket.name().repo().clone(),
+            revision: ticket.name().revision().unwrap_or(MAIN).to_owned(),
+            sources: Sources::All,
+            peers: ticket.peers().to_vec(),
+        }
+    }
+}
+
+/// Whether a text names a repo, whatever else it may be.
+fn is_name(text: &str) -> bool {
+    // Tickets have a colon, hashes have no slash.
+    text.starts_with(NAME_PREFIX)
+        || text.starts_with(DOMAIN_PREFIX)
+        || (text.contains('/') && !text.contains(':'))
+        || ticket_of_name(text).is_some()
+}
+
+/// Reads a ticket whose part before the addresses has a slash: a hash has none.
+fn ticket_of_name(text: &str) -> Option<Result<Ticket<NameAt>, Failure>> {
+    let (of, _) = text.split_once('?').unwrap_or((text, ""));
+    let is_ticket = of
+        .trim_start()
+        .get(..SCHEME.len())
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
+    if !is_ticket || !of.contains('/') {
+        return None;
+    }
+    Some(text.parse().map_err(|error| {
+        Failure::new(FailureKind::Usage, with_causes(&error)).hint(
+            "a ticket of a name is `hubless:ID/NAME?peer=...`, with the id of the publisher: `hubless \
+             ticket NAME` prints it where the name is known",
+        )
+    }))
 }
 
 fn is_beginning(text: &str) -> bool {
@@ -138,6 +215,8 @@ fn misread(text: &str) -> Option<Failure> {
 
 #[cfg(test)]
 mod tests {
+    use hubless_content::PublisherId;
+
     use super::*;
 
     #[test]
@@ -190,22 +269,58 @@ mod tests {
     #[test]
     fn what_is_meant() {
         let name = |text: &str| match What::parse(text).unwrap() {
-            What::Name { repo, revision } => (repo.to_string(), revision),
+            What::Name(name) => (name.repo.to_string(), name.revision, name.sources),
             other => panic!("{text} was taken for {other}"),
         };
-        let expected = |repo: &str, revision: &str| (repo.to_owned(), revision.to_owned());
-        assert_eq!(name("acme/m"), expected("acme/m", "main"));
-        assert_eq!(name("hf:acme/m@v1"), expected("acme/m", "v1"));
-        assert_eq!(name("hf:gpt2"), expected("gpt2", "main"));
-        assert_eq!(name("datasets/acme/d@x"), expected("datasets/acme/d", "x"));
+        let all = |repo: &str, revision: &str| (repo.to_owned(), revision.to_owned(), Sources::All);
+        assert_eq!(name("acme/m"), all("acme/m", "main"));
+        assert_eq!(name("hf:acme/m@v1"), all("acme/m", "v1"));
+        assert_eq!(name("hf:gpt2"), all("gpt2", "main"));
+        assert_eq!(name("datasets/acme/d@x"), all("datasets/acme/d", "x"));
+        assert_eq!(name("acme.com/m"), all("acme.com/m", "main"));
+        let dns = ("acme.com/m".to_owned(), "v1".to_owned(), Sources::Dns);
+        assert_eq!(name("@acme.com/m@v1"), dns);
+        let id = PublisherId::new([7; 32]);
+        assert_eq!(name(&format!("{id}/m")), all(&format!("{id}/m"), "main"));
         let hash = "ab".repeat(32);
         let ticket = format!("hubless:{hash}");
         for text in [&hash, &ticket] {
             assert!(matches!(What::parse(text).unwrap(), What::Ticket(_)));
         }
         assert!(matches!(What::parse("9F2C").unwrap(), What::Beginning(text) if text == "9f2c"));
-        for text in ["", "acme", "9f2", "hf:", "acme/../m", "hubless:acme/m"] {
+        for text in [
+            "",
+            "acme",
+            "9f2",
+            "hf:",
+            "acme/../m",
+            "hubless:acme/m",
+            "@",
+            "@acme.com",
+            "@/m",
+            "@a/b/c",
+        ] {
             assert!(What::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_ticket_of_a_name_has_a_name_and_peers() {
+        let id = PublisherId::new([7; 32]);
+        let peer = "/ip4/1.2.3.4/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        let text = format!("hubless:datasets/{id}/d@a%26b?peer={peer}");
+        let What::Name(name) = What::parse(&text).unwrap() else {
+            panic!("{text} is the ticket of a name");
+        };
+        assert_eq!(name.repo.to_string(), format!("datasets/{id}/d"));
+        assert_eq!((&*name.revision, name.sources), ("a&b", Sources::All));
+        assert_eq!(name.peers, [peer.parse().unwrap()]);
+        let failure = What::parse("hubless:acme/m?peer=/ip4/1.2.3.4/tcp/1").unwrap_err();
+        assert!(failure.message.contains("no id"), "{failure}");
+        assert!(
+            failure
+                .hint
+                .is_some_and(|hint| hint.contains("hubless ticket"))
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use hubless_content::ContentHash;
 use hubless_node::{
     Needs, Replies, Session, Ticket, Update,
-    api::{self, Call, Event, FailureKind, List, NameResolve, Stall, State},
+    api::{self, Call, Event, FailureKind, List, NameResolve, ResolvedName, Stall, State},
 };
 use tokio::runtime::Runtime;
 
@@ -19,7 +19,7 @@ use crate::{
     progress::{Progress, Work},
     settings::Settings,
     text,
-    what::{What, only_one},
+    what::{Name, What, only_one},
 };
 
 /// How often a request moves on when the process that worked for it ended. A few commands may end
@@ -183,14 +183,25 @@ impl Context<'_> {
                 let hashes = listed.models.iter().map(|model| model.hash);
                 Ok(only_one(beginning, hashes)?.into())
             }
-            What::Name { repo, revision } => {
-                let call = session.call(NameResolve {
-                    repo: repo.clone(),
-                    revision: revision.clone(),
-                });
-                Ok(self.finish(call, events).await?.hash.into())
+            What::Name(name) => {
+                let resolved = self.resolve(name, session).await?;
+                Ok(Ticket::fitting(resolved.hash, name.peers.clone()))
             }
         }
+    }
+
+    /// What a name leads to.
+    pub(crate) async fn resolve(
+        &self,
+        name: &Name,
+        session: &Session,
+    ) -> Result<ResolvedName, Error> {
+        let call = session.call(NameResolve {
+            repo: name.repo.clone(),
+            revision: name.revision.clone(),
+            sources: name.sources,
+        });
+        self.finish(call, &mut Events::silent(self.output)).await
     }
 
     /// Another process has its own configuration. `--peer` works with it: it goes with the request.

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
     hash::{CommitId, ContentHash, FileHash},
+    identity::PublisherId,
     path::ModelPath,
     ref_name::RefName,
     repo::RepoId,
@@ -56,6 +57,8 @@ named!("Hash", {
 }, ContentHash, FileHash);
 
 named!("CommitId", { "type": "string", "pattern": "^[0-9a-f]{40}$" }, CommitId);
+
+named!("PublisherId", { "type": "string", "pattern": "^[a-z2-7]{52}$" }, PublisherId);
 
 inline!("ModelPath", { "type": "string" }, ModelPath);
 

@@ -11,11 +11,7 @@ use serde_json::json;
 
 use crate::{
     app::Shared,
-    http::{
-        context::{RequestContext, repo_id},
-        error::ApiError,
-        guard, metrics, request_id,
-    },
+    http::{context::RequestContext, error::ApiError, guard, metrics, request_id},
     hub::{commits, file, info, list, refs, tree, whoami},
     ops, pages,
     route::{ApiCall, NotText, Route, route},
@@ -68,12 +64,12 @@ async fn dispatch(app: &Shared, route: Route, request: Request) -> Result<Respon
     let Parts {
         method, headers, ..
     } = &parts;
-    let cx = RequestContext::new(&app.node, &app.config, app.http.clone(), &parts);
+    let mut cx = RequestContext::new(&app.node, &app.config, app.http.clone(), &parts);
     match route {
         Route::WhoAmI => whoami::whoami(&cx),
         // The one account here owns no repositories and likes none.
         Route::OwnRepos | Route::OwnLikes => Ok(Json(json!([])).into_response()),
-        Route::List(kind) => list::list(&cx, kind).await,
+        Route::List(kind) => list::list(&mut cx, kind).await,
         Route::File {
             kind,
             repo,
@@ -81,7 +77,7 @@ async fn dispatch(app: &Shared, route: Route, request: Request) -> Result<Respon
             path,
             raw,
         } => {
-            let repo = repo_id(kind, &repo)?;
+            let repo = cx.repo(kind, &repo).await?;
             let wanted = file::Wanted {
                 repo,
                 revision,
@@ -91,7 +87,7 @@ async fn dispatch(app: &Shared, route: Route, request: Request) -> Result<Respon
             file::file(&cx, method, headers, &wanted).await
         }
         Route::Api(kind, repo, call) => {
-            let repo = repo_id(kind, &repo)?;
+            let repo = cx.repo(kind, &repo).await?;
             match call {
                 ApiCall::Info(revision) => info::info(&cx, &repo, revision.as_deref()).await,
                 ApiCall::Tree(revision, path) => tree::tree(&cx, &repo, &revision, &path).await,
@@ -104,7 +100,7 @@ async fn dispatch(app: &Shared, route: Route, request: Request) -> Result<Respon
                 ApiCall::Likers => whoami::likers(&cx, &repo).await,
             }
         }
-        Route::Page(kind, repo, call) => Ok(pages::answer(&cx, kind, &repo, &call).await),
+        Route::Page(kind, repo, call) => Ok(pages::answer(&mut cx, kind, &repo, &call).await),
         Route::Writing => Err(ApiError::read_only()),
         Route::None => Err(ApiError::not_found()),
     }

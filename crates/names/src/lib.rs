@@ -14,3 +14,4 @@
 pub mod clock;
 pub mod directory;
 pub mod dns;
+pub mod namespaces;

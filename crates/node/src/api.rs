@@ -4,6 +4,7 @@
 //! (`node.sock` in the home directory). Answers serialize to what `--json` prints: scripts rely on
 //! these names.
 
+pub use hubless_names::namespaces::{NameSource, Sources};
 pub use hubless_network::{Multiaddr, NodeId, Reachability};
 pub use hubless_repos::names::{
     NameDetails, NameRef, NameRevision, NameSet, Named, Names, ResolvedName, RevisionRemoved,

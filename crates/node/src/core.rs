@@ -8,7 +8,12 @@ use std::{
     },
 };
 
-use hubless_network::{Identity, Network, NetworkConfig, NetworkKey, read_secret};
+use hubless_names::{
+    directory::Directories,
+    dns::Dns,
+    namespaces::{Namespaces, StoredProfiles},
+};
+use hubless_network::{Identity, Network, NetworkConfig, NetworkKey, TxtResolver, read_secret};
 use hubless_repos::Repos;
 use hubless_store::{Store, StoreOptions};
 use hubless_sync::lock;
@@ -20,7 +25,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     addresses::of_peers,
-    config::{ByteSize, Config, Rate},
+    config::{ByteSize, Config, DirectoryRepo, DnsAt, Rate},
     descriptors::Descriptors,
     failure::{Failure, FailureKind},
     home::Home,
@@ -51,6 +56,8 @@ pub struct Core {
     pub(crate) digester: Digester,
     /// The files that peers must not get.
     pub(crate) withheld: Withheld,
+    /// Which publishers the namespaces that people write stand for.
+    pub(crate) namespaces: Arc<Namespaces>,
     /// Whether this process joins the network: calls that need the network wait until it has.
     joins: AtomicBool,
     /// Set when the node joined the network; before, it works on its store only.
@@ -89,6 +96,7 @@ impl Core {
         );
         let cx = Context::new(store, identity.peer_id());
         let fetches = Fetches::new(cx.clone(), known_peers(&config));
+        let namespaces = Arc::new(namespaces(&config, &fetches));
         Ok(Arc::new(Self {
             home,
             config,
@@ -99,6 +107,7 @@ impl Core {
             digester: Digester::new(fetches.clone()),
             fetches,
             withheld,
+            namespaces,
             joins: AtomicBool::new(false),
             online: OnceCell::new(),
         }))
@@ -228,6 +237,28 @@ impl Core {
             Err(error) => tracing::error!(%error, "the store did not close cleanly"),
         }
     }
+}
+
+/// The local views of names that the configuration asks for.
+fn namespaces(config: &Config, fetches: &Arc<Fetches>) -> Namespaces {
+    let directories = config
+        .directories
+        .iter()
+        .map(|DirectoryRepo(repo)| repo.clone());
+    // A question to the DNS would leave a private network.
+    let resolver = match config.dns {
+        _ if config.network_key.is_some() => None,
+        DnsAt::Off => None,
+        DnsAt::System => Some(TxtResolver::of_system()),
+        DnsAt::Address(server) => Some(TxtResolver::at(server)),
+    };
+    Namespaces::new(
+        fetches.cx.clone(),
+        Directories::new(fetches.clone(), directories.collect()),
+        resolver.map(Dns::new),
+        Arc::new(StoredProfiles(fetches.cx.clone())),
+        config.upstream.is_some(),
+    )
 }
 
 /// The peers of the configuration. One without a peer id is refused when the node joins the network.

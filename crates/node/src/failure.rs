@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use hubless_content::RepoId;
+use hubless_content::{PublisherId, RepoId};
 use hubless_fetch::{FetchError, Target};
+use hubless_names::{directory::ReadError, dns::DnsError, namespaces::NamespaceError};
 use hubless_network::StartError;
 use hubless_repos::{RepoError, names::NameError};
 use hubless_store::{DiskError, IndexError, StoreError, StoreErrorKind};
@@ -351,4 +352,65 @@ impl From<NameError> for Failure {
             ..Self::new(kind, message)
         }
     }
+}
+
+impl From<NamespaceError> for Failure {
+    fn from(error: NamespaceError) -> Self {
+        use NamespaceError as E;
+        let message = sentence(&error);
+        let bind = |name: &str, publishers: &[PublisherId]| Remedy::BindName {
+            name: name.to_owned(),
+            publishers: publishers.to_vec(),
+        };
+        let (kind, remedy) = match &error {
+            E::Changed(change) => {
+                let publishers = [change.bound, change.named];
+                (FailureKind::Integrity, bind(&change.namespace, &publishers))
+            }
+            E::NotClaimed { domain, publisher } => {
+                (FailureKind::Integrity, bind(domain, &[*publisher]))
+            }
+            E::NoProfile { domain, publisher } => {
+                (FailureKind::Network, bind(domain, &[*publisher]))
+            }
+            E::NoDns { .. } => (FailureKind::NotFound, Remedy::UseId),
+            E::NotInDns { .. } => (FailureKind::NotFound, Remedy::UseId),
+            E::Dns(error) => of_dns(error),
+            E::Directory(error) => match of_directory(error) {
+                Ok(found) => found,
+                Err(failure) => return Self { message, ..failure },
+            },
+            E::NotNamespace { .. } => (FailureKind::Usage, Remedy::BindOtherName),
+            E::Own { .. } | E::Local { .. } => (FailureKind::Denied, Remedy::BindOtherName),
+            E::Unbound { .. } => (FailureKind::NotFound, Remedy::ListBound),
+            E::Store(error) => return error.into(),
+            E::Aborted(error) => return error.clone().into(),
+        };
+        Self::new(kind, message).remedy(remedy)
+    }
+}
+
+fn of_dns(error: &DnsError) -> (FailureKind, Remedy) {
+    match error {
+        DnsError::Lookup { .. } => (FailureKind::Network, Remedy::CheckDns),
+        DnsError::Malformed { .. } | DnsError::Several { .. } => {
+            (FailureKind::Integrity, Remedy::UseId)
+        }
+    }
+}
+
+/// The kind and the next step of a directory that gives no answer; a failure of other parts as it is.
+fn of_directory(error: &ReadError) -> Result<(FailureKind, Remedy), Failure> {
+    use ReadError as E;
+    Ok(match error {
+        E::NotHere { directory } => {
+            let publisher = directory.namespace().unwrap_or_default().to_owned();
+            (FailureKind::NotFound, Remedy::FollowDirectory { publisher })
+        }
+        E::NoFile { .. } | E::Wrong { .. } => (FailureKind::Integrity, Remedy::CorrectDirectory),
+        E::Late { .. } => (FailureKind::Network, Remedy::WaitForProviders),
+        E::Transfer { source, .. } => return Err(source.into()),
+        E::Store(error) => return Err(error.into()),
+        E::Aborted(error) => return Err(error.clone().into()),
+    })
 }

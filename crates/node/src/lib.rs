@@ -48,7 +48,8 @@ pub use self::{
     replies::{Replies, Update},
     session::Session,
 };
-pub use hubless_network::{Place, PlacesConfig, SharedPlaces, Ticket, open_regular};
+pub use hubless_names as names;
+pub use hubless_network::{NameAt, Place, PlacesConfig, SharedPlaces, Ticket, open_regular};
 pub use hubless_repos::{self as repos, FileStream};
 pub use hubless_store::Evictions;
 pub use hubless_transfer::text;

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use hubless_names::namespaces::Namespaces;
 use hubless_network::{Multiaddr, NodeId, PlacesConfig};
 use hubless_repos::Repos;
 
@@ -141,6 +142,11 @@ impl NodeHandle {
     /// The node's repos.
     pub fn repos(&self) -> Repos {
         self.core.repos()
+    }
+
+    /// Which publishers the namespaces that people write stand for.
+    pub fn namespaces(&self) -> &Namespaces {
+        &self.core.namespaces
     }
 
     /// The places for connections over HTTP, limited by the file descriptors.

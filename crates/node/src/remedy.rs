@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use hubless_content::{ContentHash, RefName, RepoId};
+use hubless_content::{ContentHash, PublisherId, RefName, RepoId};
 use serde::{Deserialize, Serialize};
 
 /// The next step after a failure. Serialized, it is an object with `do`, the variant's name.
@@ -123,6 +123,28 @@ pub enum Remedy {
     },
     /// Check the name; private repos need a token.
     CheckName,
+    /// Ask the publisher which of these ids is right, and bind the name to it by hand.
+    BindName {
+        /// The namespace.
+        name: String,
+        /// The publishers that it may be.
+        publishers: Vec<PublisherId>,
+    },
+    /// Follow the publisher of a directory, so that its names are here.
+    FollowDirectory {
+        /// The publisher.
+        publisher: String,
+    },
+    /// Ask the keeper of a directory to correct it.
+    CorrectDirectory,
+    /// Bind another name: this one is taken on this node.
+    BindOtherName,
+    /// List the names that are bound to publishers.
+    ListBound,
+    /// Check the resolver, or name the publisher by its id.
+    CheckDns,
+    /// Name the publisher by its id.
+    UseId,
     /// Download it once through the gateway, which finds its content hash.
     DownloadOnce,
     /// Write the name as `ORG/NAME`.

@@ -23,6 +23,7 @@ mod holdings;
 mod ids;
 pub mod names;
 mod open;
+mod publishers;
 mod repos;
 mod resolve;
 mod search;
@@ -38,6 +39,7 @@ pub use self::{
     file::RepoFile,
     holdings::{Holding, Unnamed},
     ids::{FileIds, pointer},
+    publishers::{PublishedRepo, PublisherDetails},
     repos::Repos,
     resolve::Resolved,
     search::Search,

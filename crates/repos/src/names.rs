@@ -5,7 +5,8 @@ mod types;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Tree};
+use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind, Revision, Subject, Tree};
+use hubless_names::{clock, namespaces::NameSource};
 use hubless_store::{IndexError, RefChange, Repo, RepoOrigin, Store, StoreError, StoreErrorKind};
 use hubless_transfer::Blocking;
 use hubless_upstream::{Caller, RepoError};
@@ -50,12 +51,42 @@ impl Repos {
         let known = self.held_repo(&repo).await?.ok_or_else(|| unknown(&repo))?;
         let id = known.id.clone();
         let (refs, revisions) = self.store(move |store| all_of(store, &id)).await?;
+        let source = match known.origin {
+            RepoOrigin::Local => NameSource::Local,
+            RepoOrigin::Publisher => NameSource::Id,
+            RepoOrigin::Upstream(_) => NameSource::Upstream,
+        };
         Ok(NameDetails {
+            source,
+            signed: self.signed(&known.id).await?,
             kind: known.id.kind(),
             name: known.id.id().to_owned(),
             refs,
             revisions,
         })
+    }
+
+    /// What the newest head of a repo that is here says; `None` if it is not the repo of a publisher.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn signed(&self, repo: &RepoId) -> Result<Option<Signed>, RepoError> {
+        let publisher = repo
+            .namespace()
+            .and_then(|namespace| namespace.parse().ok());
+        let Some(publisher) = publisher else {
+            return Ok(None);
+        };
+        let subject = Subject::repo(publisher, repo.kind(), repo.name());
+        let Ok(key) = subject.map(|subject| subject.key()) else {
+            return Ok(None);
+        };
+        let head = self.store(move |store| store.head(key)).await?;
+        Ok(head.map(|record| Signed {
+            publisher,
+            seq: record.head().seq,
+            confirmed_s: clock::now().saturating_sub(record.head().time) / 1_000,
+        }))
     }
 
     /// Removes a ref of a name, or the whole name if no ref is given.

@@ -19,6 +19,7 @@ pub(crate) mod seed;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod ticket;
+pub(crate) mod trust;
 pub(crate) mod unpin;
 pub(crate) mod verify;
 pub(crate) mod why;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Peers(peers::Args),
     Providers(providers::Args),
     Ticket(ticket::Args),
+    Trust(trust::Args),
     Why(why::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -87,6 +89,7 @@ impl Command {
             | Self::Status(_)
             | Self::Peers(_)
             | Self::Ticket(_)
+            | Self::Trust(_)
             | Self::Why(_)
             | Self::Completions(_)
             | Self::Man(_) => {}
@@ -127,6 +130,7 @@ pub(crate) fn run(
             Command::Peers(args) => peers::run(args, context).await,
             Command::Providers(args) => providers::run(args, context).await,
             Command::Ticket(args) => ticket::run(args, context).await,
+            Command::Trust(args) => trust::run(args, context).await,
             Command::Why(args) => why::run(args, context).await,
             Command::Config(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
         }),

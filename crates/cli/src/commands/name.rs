@@ -1,14 +1,16 @@
 //! `hubless name`: names for content, as clients of the gateway see them.
 
+use std::time::Duration;
+
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind};
-use hubless_node::api::{FailureKind, NameList, NameRemove, NameSet, NameShow, Named};
+use hubless_node::api::{FailureKind, NameList, NameRemove, NameSet, NameShow, NameSource, Named};
 use serde_json::json;
 
 use crate::{
     failure::{Error, Failure},
     parse::{not_a_name, parse_repo},
     text::{self, Align, Table},
-    what::What,
+    what::{Name, What},
     work::Context,
 };
 
@@ -69,9 +71,9 @@ struct Ls {}
 /// Show a name: its branches, tags and revisions
 #[derive(Debug, clap::Args)]
 struct Show {
-    /// ORG/NAME, datasets/ORG/NAME or spaces/ORG/NAME
-    #[arg(value_name = "NAME", value_parser = parse_repo)]
-    name: RepoId,
+    /// ORG/NAME, datasets/ORG/NAME or spaces/ORG/NAME; ID/NAME, @DOMAIN/NAME or the ticket of a name
+    #[arg(value_name = "NAME", value_parser = Name::parse)]
+    name: Name,
 }
 
 /// Forget a name, or one branch or tag of it
@@ -167,10 +169,25 @@ async fn ls(context: &Context<'_>) -> Result<(), Error> {
 
 async fn show(args: &Show, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
-    let repo = args.name.clone();
-    let details = context.ask(NameShow { repo }).await?;
+    let call = NameShow {
+        repo: args.name.repo.clone(),
+        sources: args.name.sources,
+    };
+    let details = context.ask(call).await?;
     if output.json {
         return output.json(&details);
+    }
+    if let Some(signed) = &details.signed {
+        let age = text::duration(Duration::from_secs(signed.confirmed_s));
+        output.lines(&[
+            format!(
+                "publisher  {} ({})",
+                signed.publisher,
+                source(details.source)
+            ),
+            format!("state      {}, confirmed {age} ago", signed.seq),
+            String::new(),
+        ])?;
     }
     let mut refs = Table::new([("REF", Align::Left), ("REVISION", Align::Left)]);
     for (name, commit) in &details.refs {
@@ -214,6 +231,19 @@ async fn rm(args: &Rm, context: &Context<'_>) -> Result<(), Error> {
         None => format!("forgot {repo}"),
     });
     Ok(())
+}
+
+/// How this node knows which publisher a name is of.
+pub(super) fn source(source: NameSource) -> &'static str {
+    match source {
+        NameSource::Own => "its keys are here",
+        NameSource::Petname => "bound by hand",
+        NameSource::Directory => "from a directory",
+        NameSource::Dns => "from the DNS",
+        NameSource::Id => "named by its id",
+        NameSource::Local => "named here",
+        NameSource::Upstream => "a hub",
+    }
 }
 
 fn or_dash(hash: Option<ContentHash>) -> String {

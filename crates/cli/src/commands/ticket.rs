@@ -1,13 +1,23 @@
 //! `hubless ticket`: how others fetch a model without the DHT.
 
-use hubless_node::api::{MakeTicket, TicketReach};
+use hubless_content::RepoId;
+use hubless_node::{
+    NameAt, Needs, Ticket,
+    api::{MakeTicket, ResolvedName, TicketReach, TicketText},
+};
 
-use crate::{failure::Error, text, what::What, work::Context};
+use crate::{
+    failure::Error,
+    text,
+    what::{MAIN, Name, What},
+    work::{Context, Events},
+};
 
-/// Print a ticket: the model's hash with this node's addresses
+/// Print a ticket: the model's hash, or a publisher's name for it, with this node's addresses
 ///
 /// Others give it to `hubless get` and need neither the DHT nor the local network to find this
-/// node. Put it in quotes in a shell. It carries the node's public addresses; without one, those in
+/// node. The ticket of a name leads to what the name means when it is used; that of a hash, or of a
+/// name that only this node gave, always to the same model. Put it in quotes in a shell. It carries the node's public addresses; without one, those in
 /// its local network.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -22,9 +32,22 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error> {
     let ticket = context
-        .ask_about(&args.what, |hash| MakeTicket {
-            hash,
-            local: args.local,
+        .session(Needs::Store, async |session| {
+            let (hash, name) = match &args.what {
+                What::Name(name) => {
+                    let resolved = context.resolve(name, session).await?;
+                    (resolved.hash, published(&resolved, name))
+                }
+                what => (context.find(what, session).await?.hash(), None),
+            };
+            let local = args.local;
+            let call = session.call(MakeTicket { hash, local });
+            let events = &mut Events::silent(context.output);
+            let ticket = context.finish(call, events).await?;
+            Ok(match name {
+                Some(name) => of_name(ticket, name),
+                None => ticket,
+            })
         })
         .await?;
     if context.output.json {
@@ -34,6 +57,24 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
         context.output.warn(&limit);
     }
     context.output.line(&text::printable(&ticket.ticket))
+}
+
+/// The name that other nodes know too, if it is that of a publisher.
+fn published(resolved: &ResolvedName, asked: &Name) -> Option<NameAt> {
+    let repo = RepoId::new(resolved.kind, &resolved.name).ok()?;
+    let revision = Some(&*asked.revision).filter(|revision| *revision != MAIN);
+    NameAt::new(&repo, revision).ok()
+}
+
+/// The ticket of a name with the addresses of a ticket of its content.
+pub(crate) fn of_name(ticket: TicketText, name: NameAt) -> TicketText {
+    match ticket.ticket.parse::<Ticket>() {
+        Ok(of_hash) => TicketText {
+            ticket: Ticket::fitting(name, of_hash.peers().to_vec()).to_string(),
+            ..ticket
+        },
+        Err(_) => ticket,
+    }
 }
 
 /// What to know of a ticket that does not work everywhere.

@@ -53,6 +53,7 @@ fn flags_set_the_keys_of_their_names() {
     let wanted = serde_json::json!({
         "listen": ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"],
         "bootstrap": ["/ip4/192.0.2.1/tcp/1"], "peers": ["/ip4/192.0.2.2/tcp/2"], "mdns": false, "upnp": false, "relay": true,
+        "directories": [], "dns": "system",
         "announce": "roots", "digests": true, "scrub": "30d", "limit_up": "1KB", "limit_down": "2MiB", "quota": "3GB",
         "network_key": "/k", "gateway": "off", "gateway_token": "/t",
         "gateway_names": ["hub.example"],

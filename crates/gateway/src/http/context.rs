@@ -4,6 +4,8 @@ use axum::http::{HeaderName, HeaderValue, header, request::Parts, uri::Authority
 use hubless_content::{CommitId, RepoId, RepoKind};
 use hubless_node::{
     NodeHandle,
+    api::{Failure, Sources},
+    names::namespaces::Bound,
     repos::{Caller, Repos, Resolved},
 };
 
@@ -17,7 +19,10 @@ pub(crate) const REPO_COMMIT: HeaderName = HeaderName::from_static("x-repo-commi
 
 /// One request of a client.
 pub(crate) struct RequestContext {
+    pub(crate) node: NodeHandle,
     pub(crate) repos: Repos,
+    /// The namespace in the client's spelling, and the publisher that it stands for here.
+    spelling: Option<Spelling>,
     pub(crate) caller: Caller,
     /// Whether it sent any token.
     pub(crate) has_credentials: bool,
@@ -43,7 +48,9 @@ impl RequestContext {
             None => sent.map(Into::into),
         };
         Self {
+            node: node.clone(),
             repos: node.repos(),
+            spelling: None,
             has_credentials: sent.is_some(),
             caller: Caller { token },
             query: Query::new(parts.uri.query()),
@@ -56,6 +63,36 @@ impl RequestContext {
     /// How the client reaches this gateway: what it would set `HF_ENDPOINT` to.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The repo that a client names: the only place where the client's name for a publisher becomes
+    /// the publisher's id. Answers have the client's spelling again ([`RequestContext::spelled`]).
+    pub(crate) async fn repo(&mut self, kind: RepoKind, id: &str) -> Result<RepoId, ApiError> {
+        let written = RepoId::new(kind, id).map_err(|_| ApiError::repo_not_found())?;
+        let translated = self.node.namespaces().translate(&written, Sources::All);
+        let translated = translated.await.map_err(Failure::from)?;
+        self.spelling = Spelling::new(translated.bound, written.namespace());
+        Ok(translated.repo)
+    }
+
+    /// The namespace as repos of this node have it, for one that a client asks about.
+    pub(crate) async fn author(&mut self, namespace: &str) -> Result<String, ApiError> {
+        let bound = self.node.namespaces().publisher(namespace, Sources::All);
+        let bound = bound.await.map_err(Failure::from)?;
+        let known = bound.as_ref().map(|bound| bound.publisher.to_string());
+        self.spelling = Spelling::new(bound, Some(namespace));
+        Ok(known.unwrap_or_else(|| namespace.to_owned()))
+    }
+
+    /// A repo in the spelling of the client.
+    pub(crate) fn spelled(&self, repo: &RepoId) -> RepoId {
+        let spelled = self.spelling.as_ref().and_then(|by| by.spelled(repo));
+        spelled.unwrap_or_else(|| repo.clone())
+    }
+
+    /// What says which publisher the namespace of the client is; `None` if it is that of no publisher.
+    pub(crate) fn bound(&self) -> Option<&Bound> {
+        self.spelling.as_ref().map(|spelling| &spelling.bound)
     }
 
     /// The state of a repo that a client names.
@@ -101,9 +138,27 @@ fn origin(config: &GatewayConfig, parts: &Parts) -> String {
     format!("{scheme}://{host}")
 }
 
-/// A repo's name. What cannot be one names nothing.
-pub(crate) fn repo_id(kind: RepoKind, id: &str) -> Result<RepoId, ApiError> {
-    RepoId::new(kind, id).map_err(|_| ApiError::repo_not_found())
+/// A namespace as a client wrote it, and the publisher that it stands for.
+struct Spelling {
+    bound: Bound,
+    written: String,
+}
+
+impl Spelling {
+    fn new(bound: Option<Bound>, written: Option<&str>) -> Option<Self> {
+        Some(Self {
+            bound: bound?,
+            written: written?.to_owned(),
+        })
+    }
+
+    fn spelled(&self, repo: &RepoId) -> Option<RepoId> {
+        let publisher = repo.namespace()?.parse().ok()?;
+        if self.bound.publisher != publisher {
+            return None;
+        }
+        RepoId::new(repo.kind(), &format!("{}/{}", self.written, repo.name())).ok()
+    }
 }
 
 pub(crate) fn commit_header(commit: CommitId) -> HeaderValue {

@@ -34,7 +34,8 @@ pub(crate) async fn commits(
         .and_then(|page| page.parse().ok())
         .unwrap_or(0);
     let formatted = cx.query.all("expand").any(|field| field == "formatted");
-    let author = resolved.repo.id.namespace().unwrap_or("hubless");
+    let spelled = cx.spelled(&resolved.repo.id);
+    let author = spelled.namespace().unwrap_or("hubless");
     let first = page.saturating_mul(limit);
     let shown = history.iter().skip(first).take(limit);
     let shown: Vec<Value> = shown

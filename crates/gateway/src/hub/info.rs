@@ -240,9 +240,10 @@ struct Lfs {
 }
 
 impl RepoInfo {
-    fn new(resolved: &Resolved, card: &Card) -> Self {
+    fn new(cx: &RequestContext, resolved: &Resolved, card: &Card) -> Self {
         let repo = &resolved.repo;
-        let (id, kind) = (repo.id.id(), repo.id.kind());
+        let spelled = cx.spelled(&repo.id);
+        let (id, kind) = (spelled.id(), repo.id.kind());
         let text = |key: &str, of: RepoKind| {
             let text = if kind == of { card.text(key) } else { None };
             text.map(str::to_owned)
@@ -251,7 +252,7 @@ impl RepoInfo {
             internal_id: internal_id(&repo.id),
             id: id.to_owned(),
             model_id: (kind == RepoKind::Model).then(|| id.to_owned()),
-            author: repo.id.namespace().map(str::to_owned),
+            author: spelled.namespace().map(str::to_owned),
             sha: resolved.commit,
             private: repo.private,
             disabled: false,
@@ -286,7 +287,7 @@ pub(crate) async fn object(
     card: &Card,
     fields: &Fields,
 ) -> Result<Map<String, Value>, ApiError> {
-    let mut info = RepoInfo::new(resolved, card);
+    let mut info = RepoInfo::new(cx, resolved, card);
     if fields.card {
         info.card_data = card.data();
     }

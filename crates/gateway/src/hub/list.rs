@@ -40,16 +40,20 @@ struct Wanted {
     limit: usize,
 }
 
-pub(crate) async fn list(cx: &RequestContext, kind: RepoKind) -> Result<Response, ApiError> {
+pub(crate) async fn list(cx: &mut RequestContext, kind: RepoKind) -> Result<Response, ApiError> {
     let mut fields = Fields::new(cx, kind)?.without_blobs();
     let full = cx.query.is_on("full");
     fields.siblings |= full;
     fields.card |= full || cx.query.is_on("cardData");
+    let author = match cx.query.get("author").map(str::to_owned) {
+        Some(author) => Some(cx.author(&author).await?),
+        None => None,
+    };
     let wanted = Wanted {
         kind,
         search: Search {
             words: cx.query.all("search").map(str::to_owned).collect(),
-            author: cx.query.get("author").map(str::to_owned),
+            author,
         },
         fields,
         limit: cx.query.limit(PAGE, PAGE_MAX),

@@ -35,7 +35,7 @@ pub(crate) async fn blob(
     let tree = cx.repos.tree(&resolved).await?;
     let missing = || ApiError::entry_not_found(path);
     let file = tree.get(path).ok_or_else(missing)?;
-    let repo = &resolved.repo.id;
+    let repo = &cx.spelled(&resolved.repo.id);
     let is_held = cx.repos.is_held(&file).await;
     let ids = cx.repos.ids(&resolved, &file, false).await?;
     let inside = inside(cx, &resolved, revision, &file, is_held).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn blob(
         p { a href=(linked.bytes(&file)) download { "Download" } }
         (inside)
     };
-    let title = format!("{path} in {}", repo.id());
+    let title = format!("{path} in {}", text::repo(repo));
     let page = Page {
         title: &title,
         query: "",
@@ -96,7 +96,7 @@ async fn inside(
     };
     if file.path.as_str().ends_with(".md") {
         let place = Place::Repo {
-            repo: resolved.repo.id.clone(),
+            repo: cx.spelled(&resolved.repo.id),
             revision: revision.to_owned(),
         };
         let card = markdown::render(card::body(&text), &place);
@@ -115,7 +115,7 @@ fn tensors_page(
     let from: usize = from.unwrap_or(0);
     let next = from.saturating_add(TENSORS_PAGE);
     let path = of.file.path.as_str();
-    let url = urls::revision(&resolved.repo.id, "blob", revision, path);
+    let url = urls::revision(&cx.spelled(&resolved.repo.id), "blob", revision, path);
     html! {
         section aria-labelledby="h-tensors" {
             h2 #h-tensors { "Tensors" }

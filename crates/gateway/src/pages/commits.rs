@@ -17,7 +17,7 @@ pub(crate) async fn commits(
 ) -> Result<Response, ApiError> {
     let resolved = cx.resolve(id, revision).await?;
     let history = cx.repos.commits(&resolved).await?;
-    let repo = &resolved.repo.id;
+    let repo = &cx.spelled(&resolved.repo.id);
     let page = cx.query.get("p").and_then(|page| page.parse().ok());
     let page: usize = page.unwrap_or(0);
     let first = page.saturating_mul(PAGE);
@@ -43,7 +43,7 @@ pub(crate) async fn commits(
             }
         }
     };
-    let title = format!("Revisions of {}", repo.id());
+    let title = format!("Revisions of {}", text::repo(repo));
     let page = Page {
         title: &title,
         query: "",

@@ -11,7 +11,7 @@ use hubless_content::RepoKind;
 use hubless_node::repos::Holding;
 use maud::{Markup, html};
 
-use super::{Pages, layout::Page, live::Live, refusal, text, urls};
+use super::{Pages, layout::Page, live::Live, refusal, spellings::Spellings, text, urls};
 use crate::http::error::ApiError;
 
 /// Rows of what is held; search finds the rest.
@@ -31,7 +31,14 @@ pub(crate) async fn home(State(pages): State<Arc<Pages>>) -> Response {
 
 async fn body(pages: &Pages) -> Result<Markup, ApiError> {
     let live = Live::read(pages).await?;
-    let holdings = pages.node.repos().holdings().await?;
+    let mut holdings = pages.node.repos().holdings().await?;
+    let spellings = Spellings::read(&pages.node).await?;
+    for repo in holdings
+        .iter_mut()
+        .filter_map(|holding| holding.repo.as_mut())
+    {
+        *repo = spellings.of(repo);
+    }
     Ok(html! {
         h1 { "This node" }
         div data-events="/events" {
@@ -109,7 +116,7 @@ fn row(holding: &Holding, live: &Live) -> Markup {
         tr {
             td {
                 @match (&holding.repo, holding.hash) {
-                    (Some(repo), _) => a href=(urls::repo(repo)) { (repo.id()) },
+                    (Some(repo), _) => a href=(urls::repo(repo)) { (text::repo(repo)) },
                     (None, Some(hash)) => a href=(urls::content(hash)) {
                         (text::short(&hash.to_string()))
                     },

@@ -13,7 +13,7 @@ use hubless_node::api::{
 use hubless_sync::lock;
 use maud::{Markup, html};
 
-use super::{Pages, text, urls};
+use super::{Pages, spellings::Spellings, text, urls};
 
 /// How long the names of contents are believed: finding them reads every repo.
 const NAMES_KEPT: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ impl Names {
         {
             return names;
         }
-        let names = match pages.node.repos().names().await {
+        let names = match read_names(pages).await {
             Ok(names) => Arc::new(names),
             Err(error) => {
                 tracing::warn!(%error, "names cannot be read");
@@ -53,6 +53,15 @@ impl Names {
         *lock(&self.0) = kept;
         names
     }
+}
+
+async fn read_names(pages: &Pages) -> Result<HashMap<ContentHash, RepoId>, Failure> {
+    let spellings = Spellings::read(&pages.node).await?;
+    let names = pages.node.repos().names().await?;
+    let spelled = names.into_iter();
+    Ok(spelled
+        .map(|(content, repo)| (content, spellings.of(&repo)))
+        .collect())
 }
 
 /// The node at one moment.

@@ -11,7 +11,7 @@
 //! # Callers
 //! ```text
 //! router -> home, search, content, events (paths of their own)
-//! route (a path that begins with a repo's name) -> repo, tree, blob, commits
+//! route (a path that begins with a name) -> publisher, repo, tree, blob, commits
 //! ```
 
 mod assets;
@@ -24,8 +24,10 @@ mod home;
 mod layout;
 mod live;
 mod markdown;
+mod publisher;
 mod repo;
 mod search;
+mod spellings;
 mod swarm;
 mod tensors;
 mod text;
@@ -42,10 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    http::{
-        context::{RequestContext, repo_id},
-        error::ApiError,
-    },
+    http::{context::RequestContext, error::ApiError},
     route::PageCall,
 };
 
@@ -87,13 +86,19 @@ pub(crate) fn routes<S>(app: &App) -> Router<S> {
 
 /// Answers with a page of a repo, or with one that says why there is none.
 pub(crate) async fn answer(
-    cx: &RequestContext,
+    cx: &mut RequestContext,
     kind: RepoKind,
-    repo: &str,
+    name: &str,
     call: &PageCall,
 ) -> Response {
     let page = async {
-        let repo = repo_id(kind, repo)?;
+        if kind == RepoKind::Model
+            && *call == PageCall::Card
+            && let Some(bound) = publisher::named(cx, name).await?
+        {
+            return publisher::publisher(cx, name, &bound).await;
+        }
+        let repo = cx.repo(kind, name).await?;
         page(cx, &repo, call).await
     };
     page.await.unwrap_or_else(refusal)

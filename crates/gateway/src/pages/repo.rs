@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::{http::StatusCode, response::Response};
 use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind};
-use hubless_node::repos::{RepoTree, Resolved};
+use hubless_node::repos::{Repo, RepoOrigin, RepoTree, Resolved, names::Signed};
 use maud::{Markup, html};
 
 use super::{
     files::{self, Linked},
     layout::Page,
     markdown::{self, Place},
+    publisher,
     tensors::{self, FileTensors},
     text, urls,
 };
@@ -46,6 +47,7 @@ struct Shown {
     refs: Vec<(RefName, CommitId)>,
     commits: Vec<(CommitId, String, u64)>,
     states: usize,
+    signed: Option<Signed>,
 }
 
 pub(crate) async fn repo(cx: &RequestContext, id: &RepoId) -> Result<Response, ApiError> {
@@ -70,11 +72,12 @@ pub(crate) async fn repo(cx: &RequestContext, id: &RepoId) -> Result<Response, A
         refs: cx.repos.refs(id, &cx.caller).await?,
         commits: commits.collect(),
         states: history.len(),
+        signed: cx.repos.signed(&resolved.repo.id).await?,
         resolved,
     };
     let body = body(cx, &shown).await;
     let page = Page {
-        title: shown.resolved.repo.id.id(),
+        title: &text::repo(&cx.spelled(&shown.resolved.repo.id)),
         query: "",
         body,
     };
@@ -82,7 +85,7 @@ pub(crate) async fn repo(cx: &RequestContext, id: &RepoId) -> Result<Response, A
 }
 
 async fn body(cx: &RequestContext, shown: &Shown) -> Markup {
-    let repo = &shown.resolved.repo.id;
+    let repo = &cx.spelled(&shown.resolved.repo.id);
     let hash = shown.resolved.revision.tree.content_hash();
     let card = shown.readme.as_deref().map(Card::parse).unwrap_or_default();
     let files = files_section(cx, shown).await;
@@ -91,7 +94,7 @@ async fn body(cx: &RequestContext, shown: &Shown) -> Markup {
         (tags(&card))
         div.columns {
             div.wide {
-                (readme(shown))
+                (readme(shown, repo))
                 section aria-labelledby="h-files" { h2 #h-files { "Files" } (files) }
                 @if !shown.tensors.is_empty() {
                     section aria-labelledby="h-tensors" {
@@ -101,9 +104,9 @@ async fn body(cx: &RequestContext, shown: &Shown) -> Markup {
                 }
             }
             div.narrow {
-                (commands(repo, cx.origin()))
-                (facts(shown, hash))
-                (revisions(shown))
+                (commands(repo, &elsewhere(&shown.resolved.repo, hash), cx.origin()))
+                (facts(cx, shown, repo, hash))
+                (revisions(shown, repo))
                 (swarm(hash))
             }
         }
@@ -121,7 +124,9 @@ pub(crate) fn head(repo: &RepoId, here: Option<&str>) -> Markup {
     html! {
         div.title {
             h1 {
-                @if let Some(namespace) = repo.namespace() { span.muted { (namespace) "/" wbr; } }
+                @if let Some(namespace) = repo.namespace() {
+                    span.muted { (text::namespace(namespace)) "/" wbr; }
+                }
                 (repo.id().rsplit('/').next().unwrap_or_default())
             }
             span.chip { (repo.kind()) }
@@ -154,12 +159,12 @@ fn query(text: &str) -> String {
         .finish()
 }
 
-fn readme(shown: &Shown) -> Markup {
+fn readme(shown: &Shown, repo: &RepoId) -> Markup {
     let Some(text) = &shown.readme else {
         return html! { p.muted { "It has no card, or the card is not here yet." } };
     };
     let place = Place::Repo {
-        repo: shown.resolved.repo.id.clone(),
+        repo: repo.clone(),
         revision: MAIN.to_owned(),
     };
     html! { article.card aria-label="Card" { (markdown::render(card::body(text), &place)) } }
@@ -174,7 +179,7 @@ async fn files_section(cx: &RequestContext, shown: &Shown) -> Markup {
             }
         };
     };
-    let repo = &shown.resolved.repo.id;
+    let repo = &cx.spelled(&shown.resolved.repo.id);
     let linked = Linked {
         repo,
         revision: MAIN,
@@ -192,8 +197,19 @@ async fn files_section(cx: &RequestContext, shown: &Shown) -> Markup {
     }
 }
 
+/// What means this repo on every machine, if anything does: the name behind the id of its publisher, the
+/// address of content that only this node named, or the name at the hub where it comes from.
+fn elsewhere(repo: &Repo, hash: Option<ContentHash>) -> String {
+    match (&repo.origin, hash) {
+        (RepoOrigin::Local, Some(hash)) => hash.to_string(),
+        (RepoOrigin::Local, None) | (RepoOrigin::Publisher | RepoOrigin::Upstream(_), _) => {
+            repo.id.to_string()
+        }
+    }
+}
+
 /// What to type to have it.
-pub(crate) fn commands(repo: &RepoId, origin: &str) -> Markup {
+fn commands(repo: &RepoId, elsewhere: &str, origin: &str) -> Markup {
     let id = repo.id();
     let (option, argument) = match repo.kind() {
         RepoKind::Model => (String::new(), String::new()),
@@ -208,7 +224,7 @@ pub(crate) fn commands(repo: &RepoId, origin: &str) -> Markup {
     html! {
         section aria-labelledby="h-get" {
             h2 #h-get { "Get it" }
-            (command("Peer to peer", &format!("hubless get {repo}")))
+            (command("Peer to peer", &format!("hubless get {elsewhere}")))
             (command("Hugging Face client", &format!("HF_ENDPOINT={origin} \\\n  hf download {id}{option}")))
             (command("Python", &python))
         }
@@ -223,7 +239,12 @@ pub(crate) fn command(name: &str, text: &str) -> Markup {
     }
 }
 
-fn facts(shown: &Shown, hash: Option<ContentHash>) -> Markup {
+fn facts(
+    cx: &RequestContext,
+    shown: &Shown,
+    spelled: &RepoId,
+    hash: Option<ContentHash>,
+) -> Markup {
     let Resolved {
         repo,
         commit,
@@ -250,22 +271,27 @@ fn facts(shown: &Shown, hash: Option<ContentHash>) -> Markup {
                     dd { a href=(urls::content(hash)) { (text::short(&hash.to_string())) } }
                 }
                 dt { "Changed" } dd { (text::time(revision.time)) }
-                dt { "Origin" } dd { (origin(&repo.origin)) }
+                @match (&shown.signed, spelled.namespace()) {
+                    (Some(signed), Some(namespace)) => {
+                        (publisher::row(signed.publisher, namespace, cx.bound()))
+                        dt { "Confirmed" } dd { (text::duration(Duration::from_secs(signed.confirmed_s))) " ago" }
+                    },
+                    _ => { dt { "Origin" } dd { (origin(&repo.origin)) } },
+                }
             }
         }
     }
 }
 
-fn origin(origin: &hubless_node::repos::RepoOrigin) -> String {
+fn origin(origin: &RepoOrigin) -> String {
     match origin {
-        hubless_node::repos::RepoOrigin::Local => "named on this node".to_owned(),
-        hubless_node::repos::RepoOrigin::Upstream(hub) => hub.to_string(),
-        hubless_node::repos::RepoOrigin::Publisher => "signed by its publisher".to_owned(),
+        RepoOrigin::Local => "named on this node".to_owned(),
+        RepoOrigin::Publisher => "signed by its publisher".to_owned(),
+        RepoOrigin::Upstream(hub) => hub.clone(),
     }
 }
 
-fn revisions(shown: &Shown) -> Markup {
-    let repo = &shown.resolved.repo.id;
+fn revisions(shown: &Shown, repo: &RepoId) -> Markup {
     let of_kind = |prefix: &str| -> Vec<&RefName> {
         let names = shown.refs.iter().map(|(name, _)| name);
         names

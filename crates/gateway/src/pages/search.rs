@@ -14,7 +14,7 @@ use hubless_content::{ContentHash, RepoId, RepoKind};
 use hubless_node::repos::{Repos, Search};
 use maud::{Markup, html};
 
-use super::{Pages, home, layout::Page, refusal, text, urls};
+use super::{Pages, home, layout::Page, refusal, spellings::Spellings, text, urls};
 use crate::{
     card::{self, Card},
     http::{context::Query, error::ApiError},
@@ -71,7 +71,7 @@ pub(crate) async fn search(State(pages): State<Arc<Pages>>, RawQuery(query): Raw
     if let Ok(hash) = asked.trim().parse::<ContentHash>() {
         return Redirect::to(&urls::content(hash)).into_response();
     }
-    match find(&pages.node.repos(), &words(&asked)).await {
+    match find(&pages, &words(&asked)).await {
         Ok(results) => Page {
             title: "Search",
             query: &asked,
@@ -88,7 +88,9 @@ fn words(asked: &str) -> Vec<String> {
 }
 
 /// All repos that are not gated and have all the words somewhere.
-async fn find(repos: &Repos, words: &[String]) -> Result<Results, ApiError> {
+async fn find(pages: &Pages, words: &[String]) -> Result<Results, ApiError> {
+    let repos = &pages.node.repos();
+    let spellings = Spellings::read(&pages.node).await?;
     let (start, mut looked_at) = (Instant::now(), 0);
     let mut results = Results {
         found: Vec::new(),
@@ -106,7 +108,10 @@ async fn find(repos: &Repos, words: &[String]) -> Result<Results, ApiError> {
                 results.all = false;
                 break;
             }
-            results.found.extend(fits(repos, repo.id, words).await?);
+            let spelled = spellings.of(&repo.id);
+            results
+                .found
+                .extend(fits(repos, &repo.id, spelled, words).await?);
         }
     }
     let order = |found: &Found| (found.place, std::cmp::Reverse(found.time));
@@ -114,8 +119,14 @@ async fn find(repos: &Repos, words: &[String]) -> Result<Results, ApiError> {
     Ok(results)
 }
 
-async fn fits(repos: &Repos, repo: RepoId, words: &[String]) -> Result<Option<Found>, ApiError> {
-    let Some(resolved) = repos.head(&repo).await? else {
+/// A repo that has all the words, under the name that this node has for it.
+async fn fits(
+    repos: &Repos,
+    repo: &RepoId,
+    spelled: RepoId,
+    words: &[String],
+) -> Result<Option<Found>, ApiError> {
+    let Some(resolved) = repos.head(repo).await? else {
         return Ok(None);
     };
     let readme = match repos.held_tree(&resolved).await? {
@@ -124,7 +135,7 @@ async fn fits(repos: &Repos, repo: RepoId, words: &[String]) -> Result<Option<Fo
     };
     let readme = readme.unwrap_or_default();
     let tags = Card::parse(&readme).tags();
-    let name = repo.to_string().to_lowercase();
+    let name = spelled.to_string().to_lowercase();
     let of_tags = format!("{name} {}", tags.join(" ").to_lowercase());
     let in_all = |text: &str| words.iter().all(|word| text.contains(word.as_str()));
     let text = card::body(&readme);
@@ -143,7 +154,7 @@ async fn fits(repos: &Repos, repo: RepoId, words: &[String]) -> Result<Option<Fo
     };
     Ok(Some(Found {
         place,
-        repo,
+        repo: spelled,
         tags,
         excerpt,
         time: resolved.revision.time,
@@ -186,7 +197,7 @@ fn body(asked: &str, results: Results) -> Markup {
 fn result(found: &Found) -> Markup {
     html! {
         div.line {
-            a href=(urls::repo(&found.repo)) { (found.repo.id()) }
+            a href=(urls::repo(&found.repo)) { (text::repo(&found.repo)) }
             span.small.muted { (home::kind(found.repo.kind())) " · " (text::time(found.time)) }
         }
         @if !found.excerpt.is_empty() { p.small { (found.excerpt) } }

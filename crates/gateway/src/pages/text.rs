@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hubless_content::{PublisherId, RepoId};
 use maud::{Markup, html};
 
 /// A number of bytes in decimal units: `92.3 MB`.
@@ -89,7 +90,43 @@ pub(crate) fn short(hash: &str) -> Markup {
     html! { code.hash title=(hash) { (beginning) "…" } }
 }
 
-/// A peer id. All begin alike, so its end is shown.
+/// The name of a repo; of the id of a publisher the beginning.
+pub(crate) fn repo(repo: &RepoId) -> String {
+    match repo.namespace() {
+        Some(text) => format!("{}/{}", namespace(text), repo.name()),
+        None => repo.id().to_owned(),
+    }
+}
+
+/// A namespace; of the id of a publisher the beginning.
+pub(crate) fn namespace(text: &str) -> String {
+    match text.parse::<PublisherId>() {
+        Ok(publisher) => format!("{}…", publisher.short()),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// As [`repo`], of a text.
+pub(crate) fn namespace_of(repo: &str) -> String {
+    match repo.split_once('/') {
+        Some((owner, name)) => format!("{}/{name}", namespace(owner)),
+        None => repo.to_owned(),
+    }
+}
+
+/// How long ago a time was, with the time as a tooltip: `3 h ago`.
+pub(crate) fn ago(milliseconds: u64) -> Markup {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let then = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+    let since = u64::try_from(now.saturating_sub(then)).unwrap_or_default();
+    let time = jiff::Timestamp::from_millisecond(then).unwrap_or(jiff::Timestamp::MAX);
+    let full = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    html! {
+        time datetime=(full) title=(full) { (duration(Duration::from_millis(since))) " ago" }
+    }
+}
+
+/// A peer id or a key. All begin alike, so its end is shown.
 pub(crate) fn peer(id: &str) -> Markup {
     let chars = id.chars().count();
     let end: String = id.chars().skip(chars.saturating_sub(10)).collect();

@@ -29,7 +29,7 @@ pub(crate) async fn tree(
     if !path.is_empty() && !is_directory(&tree, path) {
         return Err(ApiError::entry_not_found(path));
     }
-    let repo = &resolved.repo.id;
+    let repo = &cx.spelled(&resolved.repo.id);
     let mut entries = list(&tree, path, false, cx.query.get("cursor"), PAGE + 1);
     let more = entries.len() > PAGE;
     entries.truncate(PAGE);
@@ -56,7 +56,7 @@ pub(crate) async fn tree(
             p { a rel="next" href=(next(&urls::revision(repo, "tree", revision, path), &last)) { "Next page" } }
         }
     };
-    let title = format!("{} at {revision}", repo.id());
+    let title = format!("{} at {revision}", text::repo(repo));
     let page = Page {
         title: &title,
         query: "",

@@ -27,6 +27,11 @@ pub(crate) fn repo(repo: &RepoId) -> String {
     format!("/{}", segments(&repo.to_string()))
 }
 
+/// The page of a publisher, by its id or the namespace that stands for it.
+pub(crate) fn publisher(namespace: &str) -> String {
+    format!("/{}", segment(namespace))
+}
+
 /// A page of a revision, or of a path in it.
 pub(crate) fn revision(of: &RepoId, verb: &str, revision: &str, path: &str) -> String {
     let base = format!("{}/{verb}/{}", repo(of), segment(revision));

@@ -82,7 +82,7 @@ async fn a_repo_shows_its_card_files_tensors_and_commands() {
         "href=\"/o/n/tree/v1\"",
         "layer.weight",
         "[2, 3]",
-        "hubless get o/n",
+        &format!("hubless get {}", hub.hash),
         &format!("HF_ENDPOINT=http://{}", hub.host()),
     ] {
         assert!(html.contains(part), "{part} in {html}");

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use hubless_network::Multiaddr;
 
-use super::{AnnouncePolicy, ByteSize, GatewayAt, Rate, ScrubEvery, UpstreamUrl};
+use super::{
+    AnnouncePolicy, ByteSize, DirectoryRepo, DnsAt, GatewayAt, Rate, ScrubEvery, UpstreamUrl,
+};
 
 /// One key of the configuration.
 #[derive(Debug)]
@@ -122,9 +124,11 @@ forms! {
     Rate: Form::Size;
     PathBuf: Form::Path;
     GatewayAt: Form::Text;
+    DnsAt: Form::Text;
     ScrubEvery: Form::Text;
     UpstreamUrl: Form::Text;
     AnnouncePolicy: Form::OneOf(&["roots", "files", "chunks"]);
     Vec<String>: Form::Texts;
+    Vec<DirectoryRepo>: Form::Texts;
     Vec<Multiaddr>: Form::Addresses;
 }

@@ -21,7 +21,7 @@ use hubless_network::{Multiaddr, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AnnouncePolicy, ByteSize, GatewayAt, Rate, ScrubEvery, UpstreamUrl,
+    AnnouncePolicy, ByteSize, DirectoryRepo, DnsAt, GatewayAt, Rate, ScrubEvery, UpstreamUrl,
     key::{ChangeHolds, Flag, FlagSection, Key, KeyValue},
 };
 
@@ -86,6 +86,12 @@ config_keys! {
     /// Ask the router for a port (UPnP).
     upnp: bool = true, AfterRestart,
         Network "--no-upnp" "Do not ask the router for a port";
+
+    /// Datasets with lists of names for publishers, each as ID/NAME; the first that has a name decides.
+    directories: Vec<DirectoryRepo> = Vec::new(), AfterRestart;
+
+    /// Where the DNS is asked for the publishers of domains: "system", a resolver such as "9.9.9.9:53", or "off".
+    dns: DnsAt = DnsAt::default(), AfterRestart;
 
     /// Relay connections for nodes that cannot be reached directly, within limits.
     relay: bool = false, AfterRestart,

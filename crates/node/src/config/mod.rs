@@ -23,7 +23,10 @@ pub use self::{
     key::{ChangeHolds, Flag, FlagSection, Form, Key},
     keys::{Config, KEYS, listen_on_port},
     scrub_every::{ParseScrubEveryError, ScrubEvery},
-    values::{AnnouncePolicy, ByteSize, GatewayAt, ParseByteSizeError, ParseGatewayAtError, Rate},
+    values::{
+        AnnouncePolicy, ByteSize, DirectoryRepo, DnsAt, GatewayAt, ParseByteSizeError,
+        ParseDirectoryRepoError, ParseDnsAtError, ParseGatewayAtError, Rate,
+    },
 };
 pub use hubless_upstream::{ParseUpstreamUrlError, UpstreamUrl};
 
@@ -361,11 +364,13 @@ mod tests {
     #[test]
     fn every_key_can_be_set_by_its_variable() {
         let defaults = serde_json::to_value(Config::default()).unwrap();
+        let directory = format!("{}/names", hubless_content::PublisherId::new([4; 32]));
         for key in KEYS {
             let text = match key.form {
                 Form::Switch if defaults[key.name] == true => "off",
                 Form::Switch => "on",
                 Form::Text if key.name == "upstream" => "https://hub.example",
+                Form::Texts if key.name == "directories" => &directory,
                 Form::Text => "off",
                 Form::Size => "5MB",
                 Form::Path | Form::Texts => "x",

@@ -6,6 +6,7 @@ use std::{
     str::FromStr,
 };
 
+use hubless_content::{PublisherId, RepoId, RepoKind};
 use serde::{Deserialize, Serialize};
 
 /// What a node announces of what it holds.
@@ -72,6 +73,88 @@ impl From<GatewayAt> for String {
             GatewayAt::Off => "off".to_owned(),
             GatewayAt::Address(address) => address.to_string(),
         }
+    }
+}
+
+/// Where the DNS is asked for the publishers of domains: `system`, `9.9.9.9:53`, or `off`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DnsAt {
+    /// Nowhere.
+    Off,
+    /// At the resolvers of the system.
+    #[default]
+    System,
+    /// At the resolver with this address.
+    Address(SocketAddr),
+}
+
+/// A text that does not say where the DNS is asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither \"system\", \"off\" nor the address of a resolver such as 9.9.9.9:53")]
+pub struct ParseDnsAtError(String);
+
+impl FromStr for DnsAt {
+    type Err = ParseDnsAtError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            "system" => Ok(Self::System),
+            _ => text
+                .parse()
+                .map(Self::Address)
+                .map_err(|_| ParseDnsAtError(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for DnsAt {
+    type Error = ParseDnsAtError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<DnsAt> for String {
+    fn from(at: DnsAt) -> Self {
+        match at {
+            DnsAt::Off => "off".to_owned(),
+            DnsAt::System => "system".to_owned(),
+            DnsAt::Address(address) => address.to_string(),
+        }
+    }
+}
+
+/// The dataset that is a directory of names, as `ID/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DirectoryRepo(pub RepoId);
+
+/// A text that names no directory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not ID/NAME of a dataset, with the id of a publisher")]
+pub struct ParseDirectoryRepoError(String);
+
+impl TryFrom<String> for DirectoryRepo {
+    type Error = ParseDirectoryRepoError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let id = text.strip_prefix("datasets/").unwrap_or(&text);
+        let repo = RepoId::new(RepoKind::Dataset, id).ok();
+        // What another node could mean by the name must not decide what all names mean.
+        let repo = repo.filter(|repo| {
+            let namespace = repo.namespace().map(str::parse::<PublisherId>);
+            matches!(namespace, Some(Ok(_)))
+        });
+        repo.map(Self).ok_or(ParseDirectoryRepoError(text))
+    }
+}
+
+impl From<DirectoryRepo> for String {
+    fn from(directory: DirectoryRepo) -> Self {
+        directory.0.id().to_owned()
     }
 }
 
@@ -173,6 +256,31 @@ impl TryFrom<toml::Value> for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_datasets_of_publishers() {
+        let id = PublisherId::new([4; 32]);
+        let read = |text: String| DirectoryRepo::try_from(text);
+        let directory = read(format!("{id}/names")).unwrap();
+        assert_eq!(directory.0.to_string(), format!("datasets/{id}/names"));
+        assert_eq!(read(format!("datasets/{id}/names")), Ok(directory.clone()));
+        assert_eq!(String::from(directory), format!("{id}/names"));
+        for wrong in [
+            "acme/names".to_owned(),
+            "names".into(),
+            format!("spaces/{id}/names"),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn where_the_dns_is_asked() {
+        for text in ["off", "system", "127.0.0.1:53", "[::1]:5353"] {
+            assert_eq!(String::from(text.parse::<DnsAt>().unwrap()), text);
+        }
+        assert!("9.9.9.9".parse::<DnsAt>().is_err());
+    }
 
     #[test]
     fn sizes() {

@@ -45,7 +45,10 @@ mod status;
 mod swarm;
 mod ticket;
 mod transfers;
+mod trust;
+mod trusted;
 mod unpin;
+mod untrust;
 mod verify;
 mod why;
 
@@ -79,7 +82,10 @@ pub use self::{
     swarm::FindSwarm,
     ticket::{MakeTicket, TicketReach, TicketText},
     transfers::{ListTransfers, Transfers},
+    trust::{BoundName, Trust},
+    trusted::{Trusted, TrustedName, TrustedNames},
     unpin::Unpin,
+    untrust::Untrust,
     verify::{Absence, Absent, Damaged, InModel, Verified, Verify},
     why::{Explain, Why},
 };
@@ -171,6 +177,9 @@ calls! {
     "name_remove" => NameRemove: http,
     "revision_remove" => RevisionRemove,
     "name_resolve" => NameResolve,
+    "trust" => Trust,
+    "trusted" => Trusted,
+    "untrust" => Untrust,
     "why" => Explain: http,
     "configure" => Configure,
 }
@@ -218,7 +227,7 @@ mod tests {
     const HASH: &str = "abababababababababababababababababababababababababababababababab";
 
     /// Each call as it is sent, byte for byte: processes of other versions read and send the same.
-    /// `H` stands for a hash.
+    /// `H` stands for a hash, `P` for the id of a publisher.
     const LINES: &[&str] = &[
         r#"{"do":"add","path":"/m","in_place":true,"follow_links":false}"#,
         r#"{"do":"get","hash":"H","peers":["/ip4/192.0.2.7/tcp/8420"],"output":"/o","include":["*.json"],"exclude":[],"dry_run":false,"timeout_s":30,"verify":false,"force":true}"#,
@@ -241,19 +250,27 @@ mod tests {
         r#"{"do":"ticket","hash":"H","local":true}"#,
         r#"{"do":"name_set","repo":"acme/m","branch":"refs/heads/main","tags":["refs/tags/v1"],"hash":"H","message":null}"#,
         r#"{"do":"name_list"}"#,
-        r#"{"do":"name_show","repo":"datasets/acme/d"}"#,
+        r#"{"do":"name_show","repo":"datasets/acme/d","sources":"all"}"#,
         r#"{"do":"name_remove","repo":"acme/m","name":"refs/tags/v1"}"#,
         r#"{"do":"revision_remove","repo":"acme/m","revision":"1a2b3c4"}"#,
-        r#"{"do":"name_resolve","repo":"acme/m","revision":"main"}"#,
+        r#"{"do":"name_resolve","repo":"acme.com/m","revision":"main","sources":"dns"}"#,
+        r#"{"do":"trust","name":"acme","id":"P"}"#,
+        r#"{"do":"trusted"}"#,
+        r#"{"do":"untrust","name":"acme"}"#,
         r#"{"do":"why","hash":"H"}"#,
         r#"{"do":"configure","key":"limit_up","value":"10MB"}"#,
     ];
+
+    fn filled(line: &str) -> String {
+        let publisher = hubless_content::PublisherId::new([0xab; 32]);
+        line.replace('H', HASH).replace('P', &publisher.to_string())
+    }
 
     #[test]
     fn each_call_has_the_json_that_other_versions_know() {
         assert_eq!(LINES.len(), NAMES.len(), "one line for each call");
         for (line, name) in LINES.iter().zip(NAMES) {
-            let line = line.replace('H', HASH);
+            let line = filled(line);
             assert!(line.starts_with(&format!(r#"{{"do":"{name}""#)), "{line}");
             let request = Request::parse(line.as_bytes()).unwrap();
             assert_eq!(serde_json::to_string(&request).unwrap(), line);
@@ -263,7 +280,7 @@ mod tests {
     #[test]
     fn a_field_of_a_later_version_is_ignored() {
         for line in LINES {
-            let line = line.replace('H', HASH);
+            let line = filled(line);
             let later = line.replacen('{', r#"{"later":[1],"#, 1);
             let request = Request::parse(later.as_bytes()).unwrap();
             assert_eq!(serde_json::to_string(&request).unwrap(), line);

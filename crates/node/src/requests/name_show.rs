@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hubless_content::{RepoId, RepoKind};
+use hubless_names::namespaces::{NameSource, Sources, Translated};
 use hubless_repos::names::NameDetails;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,13 +16,26 @@ use crate::{core::Core, failure::Failure, replies::ReplySink};
 pub struct NameShow {
     /// The repo.
     pub repo: RepoId,
+    /// What may say which publisher the namespace is.
+    #[serde(default)]
+    pub sources: Sources,
 }
 
 impl Call for NameShow {
     type Answer = NameDetails;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<NameDetails, Failure> {
-        Ok(core.repos().show_name(self.repo).await?)
+        let Translated {
+            written,
+            repo,
+            bound,
+        } = core.namespaces.translate(&self.repo, self.sources).await?;
+        let mut details = core.repos().show_name(repo).await?;
+        if let Some(bound) = &bound {
+            written.id().clone_into(&mut details.name);
+            details.source = NameSource::from(bound);
+        }
+        Ok(details)
     }
 }
 
@@ -51,6 +65,7 @@ impl HttpCall for NameShow {
     fn from_fields(fields: ShowFields) -> Result<Self, Failure> {
         Ok(Self {
             repo: fields.name.of_kind(fields.kind)?,
+            sources: Sources::All,
         })
     }
 }

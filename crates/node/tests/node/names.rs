@@ -3,6 +3,7 @@
 use hubless_content::{ContentHash, RefName, RepoId, TITLE_BYTES_MAX};
 use hubless_node::api::{
     Add, FailureKind, Gc, NameList, NameRemove, NameSet, NameShow, Remedy, Remove, RevisionRemove,
+    Sources,
 };
 
 use hubless_node::repos::Caller;
@@ -81,7 +82,10 @@ async fn names_set_at_once_all_come_into_the_history_of_the_branch() {
     };
     let named = futures::future::join_all((0..WRITERS).map(set)).await;
 
-    let show = NameShow { repo: repo.clone() };
+    let show = NameShow {
+        repo: repo.clone(),
+        sources: Sources::All,
+    };
     let details = call(&node, show).await;
     let head = details.refs[&RefName::main()].to_string();
     let (repos, caller) = (node.handle().repos(), Caller::default());
@@ -155,7 +159,10 @@ async fn the_content_of_an_old_revision_is_freed_and_the_history_says_so() {
     let history = repos.history(&head).await.unwrap();
     assert_eq!(history.len(), 2);
     assert!(history[1].1.message.contains("removed"));
-    let show = NameShow { repo };
+    let show = NameShow {
+        repo,
+        sources: Sources::All,
+    };
     let details = call(&node, show).await;
     let is_removed = details.revisions.iter().find(|one| one.removed);
     assert_eq!(is_removed.map(|one| one.commit), Some(named[0].commit));

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hubless_content::{CommitId, ContentHash, RefName, RepoId, RepoKind};
+use hubless_content::{CommitId, ContentHash, PublisherId, RefName, RepoId, RepoKind};
+use hubless_names::namespaces::NameSource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,10 +72,26 @@ pub struct NameDetails {
     pub kind: RepoKind,
     /// `ORG/NAME`.
     pub name: String,
+    /// What says which repo the name is.
+    pub source: NameSource,
+    /// What the publisher signed, if it is the repo of one.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// Its branches, tags and other refs.
     pub refs: BTreeMap<RefName, CommitId>,
     /// Its revisions, newest first.
     pub revisions: Vec<NameRevision>,
+}
+
+/// What the newest head of a name says.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+pub struct Signed {
+    /// The publisher.
+    pub publisher: PublisherId,
+    /// The sequence number of the newest state.
+    pub seq: u64,
+    /// Seconds since a signer last confirmed that it is the newest.
+    pub confirmed_s: u64,
 }
 
 /// One revision of a name.

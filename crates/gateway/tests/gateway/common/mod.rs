@@ -18,7 +18,7 @@ pub(crate) struct Hub {
     pub(crate) node: Node,
     pub(crate) gateway: Gateway,
     host: String,
-    hash: ContentHash,
+    pub(crate) hash: ContentHash,
     dir: tempfile::TempDir,
 }
 
