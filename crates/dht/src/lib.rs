@@ -1,10 +1,10 @@
 //! A node's part in the DHT: which keys it provides and when it announces them, and which provider
-//! records of other nodes it keeps. Pure: time is an argument, and walks, packets and the disk
+//! records and heads of other nodes it keeps. Pure: time is an argument, and walks, packets and the disk
 //! belong to the caller.
 //!
 //! ```text
 //! announcer   when which own key is announced
-//! records     own keys, and provider records of other nodes within quotas
+//! records     own keys, and provider records and heads of other nodes within quotas
 //! ```
 //!
 //! ```
@@ -32,7 +32,7 @@ mod records;
 pub use self::{
     announcer::{Announcer, AnnouncerConfig, Priority},
     records::{
-        AnnounceKey, MemoryDb, NotAnnounceKey, OwnKeysFull, ProviderRecord, RecordBatch, RecordDb,
-        Records, RecordsConfig, Refused,
+        AnnounceKey, HeldFull, MemoryDb, NotAnnounceKey, OwnKeysFull, ProviderRecord, RecordBatch,
+        RecordDb, Records, RecordsConfig, Refused, ValueRefused, Values, ValuesConfig,
     },
 };

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use libp2p::{Multiaddr, PeerId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,15 @@ pub struct Provider {
     pub addresses: Vec<Multiaddr>,
 }
 
+/// A record that a node of the DHT gave for a key; not proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundValue {
+    /// Bytes that claim to be the record of a head, at most as long as one may be.
+    pub record: Bytes,
+    /// The node that gave it; `None` if it was on this node.
+    pub from: Option<PeerId>,
+}
+
 /// A node's part in the DHT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DhtStatus {
@@ -86,6 +96,8 @@ pub struct DhtStatus {
     pub is_server: bool,
     /// Provider records kept for others.
     pub records: usize,
+    /// Heads kept for others.
+    pub heads: usize,
     /// Own keys.
     pub keys: u64,
     /// Own keys that were announced within the time that records live.

@@ -47,6 +47,7 @@ pub use hubless_address::{
 };
 pub use hubless_dht::{
     AnnounceKey, MemoryDb, NotAnnounceKey, Priority, RecordBatch, RecordDb, RecordsConfig,
+    ValuesConfig,
 };
 pub use hubless_transport::{
     bans::Banned,
@@ -67,10 +68,10 @@ pub use self::{
         RequesterGone, ResponseFrame, ResponseReceiver,
     },
     info::{
-        Counters, DhtStatus, Direction, NetworkEvent, NetworkStatus, PeerInfo, Provider,
-        Reachability,
+        Counters, DhtStatus, Direction, FoundValue, NetworkEvent, NetworkStatus, PeerInfo,
+        Provider, Reachability,
     },
-    network::Network,
+    network::{Network, PutOutcome, ValueWalk},
     node_id::NodeId,
     shaping::shaper::Traffic,
     txt::{TxtError, TxtResolver},

@@ -6,7 +6,7 @@
 //! node that never knew the publisher can prove it.
 //!
 //! # Which of two heads counts
-//! Heads of one subject have a total order ([`VerifiedHead::rank`]): number of the identity document,
+//! Heads of one subject have a total order ([`Head::rank`]): number of the identity document,
 //! sequence number, state, time. All nodes that have seen the same heads therefore keep the same one. The
 //! identity comes first, so that a new document undoes what a thief signed, whatever number he chose.
 //!
@@ -159,6 +159,11 @@ impl Head {
         };
         head.check()?;
         Ok(head)
+    }
+
+    /// The place of the head among all heads of its subject; a total order.
+    pub fn rank(&self) -> (u64, u64, DocumentHash, u64) {
+        (self.number, self.seq, self.state, self.time)
     }
 
     /// The head that follows this one, with another state.

@@ -87,6 +87,11 @@ impl HeadRecord {
         &self.head
     }
 
+    /// The documents of the identity, not proven.
+    pub fn chain(&self) -> &[SignedIdentity] {
+        &self.chain
+    }
+
     /// The canonical bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes

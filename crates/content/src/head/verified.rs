@@ -71,8 +71,7 @@ impl VerifiedHead {
 
     /// The place of the head among all heads of its subject.
     pub fn rank(&self) -> (u64, u64, DocumentHash, u64) {
-        let head = &self.head;
-        (head.number, head.seq, head.state, head.time)
+        self.head.rank()
     }
 
     /// Whether a node that keeps `kept` takes this head of the same subject in its place.

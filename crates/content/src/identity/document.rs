@@ -200,6 +200,11 @@ impl SignedIdentity {
         is_first.then(|| PublisherId::of_first_document(&self.document))
     }
 
+    /// Signatures below the document: what its proof costs.
+    pub fn signatures(&self) -> usize {
+        self.by_root.len() + self.by_own.len()
+    }
+
     /// Adds the signatures of `key`, as far as it is a root key of `root` or of the document itself
     /// and the document needs that. Returns whether one was added.
     pub fn sign(&mut self, root: &Identity, key: &SecretKey) -> bool {

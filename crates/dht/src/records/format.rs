@@ -7,6 +7,7 @@ use hubless_address::{Multiaddr, PeerId};
 use super::{
     address::{ADDRESSES_BYTES_MAX, ADDRESSES_MAX, Origin},
     key::{AnnounceKey, Stamp},
+    shares::Group,
 };
 
 /// First byte of a key: a provider record of another node.
@@ -15,6 +16,8 @@ const TAG_RECORD: u8 = 1;
 const TAG_PROVIDER: u8 = 2;
 /// First byte of a key: when this node last announced a key of its own.
 const TAG_ANNOUNCED: u8 = 3;
+/// First byte of a key: a head that was put here.
+const TAG_VALUE: u8 = 4;
 
 /// First byte of every value.
 const VERSION: u8 = 1;
@@ -30,6 +33,7 @@ pub(crate) enum EntryKey {
     Record(AnnounceKey, PeerId),
     Provider(PeerId),
     Announced(AnnounceKey),
+    Value(AnnounceKey),
 }
 
 impl EntryKey {
@@ -40,6 +44,7 @@ impl EntryKey {
             }
             Self::Provider(peer) => [&[TAG_PROVIDER][..], &peer.to_bytes()].concat(),
             Self::Announced(key) => [&[TAG_ANNOUNCED][..], key.as_bytes()].concat(),
+            Self::Value(key) => [&[TAG_VALUE][..], key.as_bytes()].concat(),
         }
     }
 
@@ -55,6 +60,7 @@ impl EntryKey {
             }
             TAG_PROVIDER => Some(Self::Provider(PeerId::from_bytes(rest).ok()?)),
             TAG_ANNOUNCED => Some(Self::Announced(AnnounceKey::from_slice(rest)?)),
+            TAG_VALUE => Some(Self::Value(AnnounceKey::from_slice(rest)?)),
             _ => None,
         }
     }
@@ -78,6 +84,12 @@ pub(crate) enum Entry {
         key: AnnounceKey,
         at: Stamp,
     },
+    Value {
+        key: AnnounceKey,
+        expires: Stamp,
+        group: Group,
+        record: Vec<u8>,
+    },
 }
 
 /// Whether a table's key is one of this version's, so that an entry whose value makes no sense may
@@ -85,7 +97,7 @@ pub(crate) enum Entry {
 pub(crate) fn is_ours(key: &[u8]) -> bool {
     matches!(
         key.first(),
-        Some(&(TAG_RECORD | TAG_PROVIDER | TAG_ANNOUNCED))
+        Some(&(TAG_RECORD | TAG_PROVIDER | TAG_ANNOUNCED | TAG_VALUE))
     )
 }
 
@@ -116,6 +128,17 @@ pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Entry> {
             let (at, rest) = stamp(value)?;
             rest.is_empty().then_some(Entry::Announced { key, at })
         }
+        EntryKey::Value(key) => {
+            let (expires, rest) = stamp(value)?;
+            let (number, rest) = rest.split_first_chunk()?;
+            let (origin, record) = origin(rest)?;
+            Some(Entry::Value {
+                key,
+                expires,
+                group: Group::new(origin, u32::from_be_bytes(*number)),
+                record: record.to_vec(),
+            })
+        }
     }
 }
 
@@ -137,13 +160,31 @@ pub(crate) fn record_value(expires: Stamp, refreshed: Stamp) -> Vec<u8> {
 }
 
 pub(crate) fn provider_value(origin: Origin, addresses: &AddressList) -> Vec<u8> {
-    let (tag, network): (u8, &[u8]) = match &origin {
+    let (tag, network) = origin_parts(&origin);
+    [&[VERSION, tag], network, &addresses.0].concat()
+}
+
+pub(super) fn value_value(expires: Stamp, group: Group, record: &[u8]) -> Vec<u8> {
+    let (tag, network) = origin_parts(&group.0);
+    let number = group.1.unwrap_or(0);
+    [
+        &[VERSION][..],
+        &expires.0.to_be_bytes(),
+        &number.to_be_bytes(),
+        &[tag],
+        network,
+        record,
+    ]
+    .concat()
+}
+
+fn origin_parts(origin: &Origin) -> (u8, &[u8]) {
+    match origin {
         Origin::Unknown => (ORIGIN_UNKNOWN, &[]),
         Origin::Local => (ORIGIN_LOCAL, &[]),
         Origin::V4(network) => (ORIGIN_V4, network),
         Origin::V6(network) => (ORIGIN_V6, network),
-    };
-    [&[VERSION, tag], network, &addresses.0].concat()
+    }
 }
 
 pub(crate) fn announced_value(at: Stamp) -> Vec<u8> {
@@ -319,6 +360,36 @@ mod tests {
     }
 
     #[test]
+    fn a_head() {
+        let key = AnnounceKey::new([0xab; 32]);
+        let (expires, record) = (Stamp(0x65432100), vec![0xee; 3]);
+        let group = Group::new(Origin::V4([81, 2, 3]), 0);
+        let bytes = (
+            EntryKey::Value(key).encode(),
+            value_value(expires, group, &record),
+        );
+        let expected = hexdump(
+            "01              # version
+             65 43 21 00     # expires
+             00 00 00 00     # which peer of a local network put it
+             04 51 02 03     # origin: 81.2.3.0/24
+             ee*3            # record of the head",
+        );
+        assert_eq!(bytes, (hexdump("04 ab*32"), expected));
+        for group in [group, Group::new(Origin::Local, 0x01020304)] {
+            let value = value_value(expires, group, &record);
+            let record = record.clone();
+            let entry = Entry::Value {
+                key,
+                expires,
+                group,
+                record,
+            };
+            assert_eq!(decode(&bytes.0, &value), Some(entry));
+        }
+    }
+
+    #[test]
     fn too_many_address_bytes_are_refused() {
         let long: Multiaddr = format!("/dns/{}/tcp/1", "a".repeat(250)).parse().unwrap();
         let value = provider_value(Origin::Unknown, &AddressList::new(&[long.clone(), long]));
@@ -328,15 +399,16 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_a_decoder_panic(
-            tag in 0u8..5,
+            tag in 0u8..6,
             key in proptest::collection::vec(any::<u8>(), 0..80),
             value in proptest::collection::vec(any::<u8>(), 0..80),
         ) {
             decode(&[&[tag][..], &key].concat(), &value);
-            let right_key = match tag % 3 {
+            let right_key = match tag % 4 {
                 0 => EntryKey::Provider(peer(tag)),
                 1 => EntryKey::Record(AnnounceKey::new([tag; 32]), peer(tag)),
-                _ => EntryKey::Announced(AnnounceKey::new([tag; 32])),
+                2 => EntryKey::Announced(AnnounceKey::new([tag; 32])),
+                _ => EntryKey::Value(AnnounceKey::new([tag; 32])),
             };
             decode(&right_key.encode(), &[&[VERSION][..], &value].concat());
         }

@@ -5,16 +5,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hubless_content::{Alias, ChunkCv, ContentHash, FileHash};
+use hubless_content::{Alias, ChunkCv, ContentHash, FileHash, SubjectKey};
 
 /// Multicodec number of BLAKE3, the first byte of the multihash.
 const BLAKE3_CODE: u8 = 0x1e;
+
+/// Width of an expiry bucket. A record is gone for readers at its second; its memory is freed when
+/// its bucket is over, so that refreshing within a bucket moves nothing.
+const BUCKET_SECONDS: u32 = 600;
 
 /// Length of a BLAKE3 hash, the second byte of the multihash.
 const BLAKE3_LENGTH: u8 = 0x20;
 
 /// The BLAKE3 value under which a provider record is stored: a content hash, a file hash, the
-/// chaining value of a chunk, or what is derived from an alias (`proto/dht-keys.md`). In the DHT it
+/// chaining value of a chunk, or what is derived from an alias or the name of a repo (`proto/dht-keys.md`). In the DHT it
 /// is a multihash: `1e 20` and the 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AnnounceKey([u8; 32]);
@@ -91,6 +95,12 @@ impl From<Alias> for AnnounceKey {
     }
 }
 
+impl From<SubjectKey> for AnnounceKey {
+    fn from(key: SubjectKey) -> Self {
+        Self(*key.as_bytes())
+    }
+}
+
 /// A DHT key that is not a BLAKE3 multihash of 34 bytes; nothing of ours is stored under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a DHT key of hubless is a BLAKE3 multihash of 34 bytes")]
@@ -108,6 +118,15 @@ impl Stamp {
 
     pub(crate) fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(seconds(duration)))
+    }
+
+    pub(crate) fn milliseconds(self) -> u64 {
+        u64::from(self.0) * 1_000
+    }
+
+    /// The expiry bucket that the time lies in.
+    pub(crate) fn bucket(self) -> u32 {
+        self.0 / BUCKET_SECONDS
     }
 
     /// The time from `earlier` to `self`; zero if it is not earlier.
@@ -160,6 +179,12 @@ mod tests {
             alias,
             AnnounceKey::new(Alias::from(Sha256::new(bytes)).derived_key())
         );
+    }
+
+    #[test]
+    fn the_key_of_a_name_is_that_of_its_head() {
+        let subject = SubjectKey::new([0xab; 32]);
+        assert_eq!(AnnounceKey::from(subject), AnnounceKey::new([0xab; 32]));
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! The node's part of the DHT: provider records that other nodes sent, and what this node provides.
+//! The node's part of the DHT: provider records and heads that other nodes sent, and what this node
+//! provides.
 //!
 //! libp2p's own store is unfit for an open network: it stops at 1,024 keys and counts those of
 //! strangers, so a stranger can keep a node from announcing; it gives the 20 places of a key to
 //! the first providers that come, for 48 hours; and it forgets everything on restart. [`Records`] keeps
-//! both kinds apart:
+//! the kinds apart:
 //!
 //! - **own keys** are a set of 32-byte keys that no stranger can touch;
 //! - **foreign records** have quotas for each peer, each key and in total, and when there is no
-//!   room, rules by which a newcomer may take a place: see [`table`].
+//!   room, rules by which a newcomer may take a place: see [`table`];
+//! - **heads** of repos and profiles, which are values and not records of providers: see [`values`].
 //!
 //! # Callers
 //! The driver of Kademlia calls [`Records::providers`] for each request of a peer, and
@@ -23,7 +25,9 @@ mod address;
 mod db;
 mod format;
 mod key;
+mod shares;
 mod table;
+mod values;
 
 use std::{
     collections::BTreeSet,
@@ -40,6 +44,7 @@ pub use self::{
     db::{MemoryDb, RecordBatch, RecordDb},
     key::{AnnounceKey, NotAnnounceKey},
     table::Refused,
+    values::{HeldFull, ValueRefused, Values, ValuesConfig},
 };
 pub(crate) use self::{
     format::{EntryKey, announced_value},
@@ -88,6 +93,8 @@ pub struct RecordsConfig {
     /// Whether loopback and private addresses in records are kept. A node on the open Internet
     /// must not hand them on: a peer that dials them probes machines of its own network.
     pub keep_local_addresses: bool,
+    /// Quotas of heads.
+    pub values: ValuesConfig,
 }
 
 impl RecordsConfig {
@@ -102,6 +109,7 @@ impl RecordsConfig {
             providers_per_key_max: PROVIDERS_PER_KEY_MAX,
             ttl: PROVIDER_TTL,
             keep_local_addresses: true,
+            values: ValuesConfig::default(),
         }
     }
 }
@@ -122,7 +130,7 @@ pub struct ProviderRecord {
 #[error("this node provides as many keys as it may")]
 pub struct OwnKeysFull;
 
-/// Provider records, own and foreign.
+/// Provider records, own and foreign, and heads.
 pub struct Records {
     local: PeerId,
     db: Arc<dyn RecordDb>,
@@ -130,6 +138,7 @@ pub struct Records {
     now: Stamp,
     own: BTreeSet<AnnounceKey>,
     foreign: Table,
+    values: Values,
     announced: Vec<(AnnounceKey, SystemTime)>,
     /// Entries of the database that cannot be read or are of no use any more.
     rubbish: Vec<Vec<u8>>,
@@ -148,6 +157,7 @@ impl Records {
             local,
             db,
             foreign: Table::new(config.clone()),
+            values: Values::new(config.values.clone(), now.into()),
             config,
             now: now.into(),
             own: BTreeSet::new(),
@@ -232,6 +242,16 @@ impl Records {
             .collect()
     }
 
+    /// The heads that this node serves.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The heads that this node serves, to change them.
+    pub fn values_mut(&mut self) -> &mut Values {
+        &mut self.values
+    }
+
     /// The own keys, in their order.
     pub fn provided(&self) -> impl Iterator<Item = AnnounceKey> + '_ {
         self.own.iter().copied()
@@ -266,6 +286,7 @@ impl Records {
     pub fn tick(&mut self, now: SystemTime) {
         self.now = now.into();
         self.foreign.expire(self.now);
+        self.values.tick(self.now);
     }
 
     /// Number of own keys.
@@ -295,6 +316,7 @@ impl Records {
         let rubbish = std::mem::take(&mut self.rubbish).into_iter();
         let mut batch: RecordBatch = rubbish.map(|key| (key, None)).collect();
         batch.extend(self.foreign.take_dirty());
+        batch.extend(self.values.take_dirty());
         batch
     }
 
@@ -326,6 +348,17 @@ impl Records {
                     refreshed,
                 }) => {
                     records.push((key, peer, expires, refreshed));
+                }
+                Some(Entry::Value {
+                    key,
+                    expires,
+                    group,
+                    record,
+                }) => {
+                    let is_of_use = self.values.restore(key, &record, (group, expires));
+                    if !is_of_use {
+                        self.rubbish.push(EntryKey::Value(key).encode());
+                    }
                 }
                 _ if format::is_ours(&key) => self.rubbish.push(key),
                 _ => {}

@@ -1,6 +1,7 @@
 //! The handle of a running node, and how it starts and stops.
 
 mod start;
+mod values;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
+pub use self::values::{PutOutcome, ValueWalk};
 use crate::{
     config::NetworkConfig,
     error::{ConnectError, OpenError, StartError},
@@ -47,6 +49,7 @@ struct Inner {
     client: Client,
     lanes: Lanes,
     lookups: Arc<Semaphore>,
+    value_walks: Arc<Semaphore>,
     addresses: watch::Receiver<Vec<Multiaddr>>,
     events: broadcast::Sender<NetworkEvent>,
     tasks: TaskTracker,

@@ -33,7 +33,7 @@ use crate::{
     worker::{
         Listening, Worker, WorkerArgs,
         behaviour::Behaviour,
-        dht::{KadRecords, LOOKUPS_MAX},
+        dht::{KadRecords, LOOKUPS_MAX, VALUE_WALKS_MAX},
     },
 };
 
@@ -158,6 +158,7 @@ async fn begin(
         client,
         lanes,
         lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+        value_walks: Arc::new(Semaphore::new(VALUE_WALKS_MAX)),
         addresses: addresses_out,
         events,
         tasks,

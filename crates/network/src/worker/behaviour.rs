@@ -106,8 +106,11 @@ fn kad(local: PeerId, records: KadRecords) -> kad::Behaviour<KadRecords> {
         .set_substreams_timeout(KAD_STREAM_TIME_MAX)
         .set_periodic_bootstrap_interval(Some(KAD_BOOTSTRAP_INTERVAL))
         .set_record_filtering(kad::StoreInserts::FilterBoth)
-        .set_caching(kad::Caching::Disabled)
-        // The announcer republishes, and values are not stored.
+        // A walk names all nodes near the key that had no value.
+        .set_caching(kad::Caching::Enabled {
+            max_peers: kad::K_VALUE.get() as u16,
+        })
+        // The announcer republishes, and values are put by those that hold them.
         .set_provider_publication_interval(None)
         .set_publication_interval(None)
         .set_replication_interval(None);

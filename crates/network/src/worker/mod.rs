@@ -24,6 +24,7 @@ mod reachability;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use hubless_content::VerifiedHead;
 use hubless_dht::{AnnounceKey, Priority, RecordBatch};
 use hubless_transport::{
     bans::Bans,
@@ -42,7 +43,7 @@ use tracing::{debug, info};
 pub(crate) use self::listening::Listening;
 use self::{
     behaviour::Behaviour,
-    dht::Dht,
+    dht::{Dht, FindValues},
     dialer::Dialer,
     dials::ConnectReply,
     peers::Peers,
@@ -94,6 +95,21 @@ pub(crate) enum Cmd {
         key: AnnounceKey,
         found: mpsc::Sender<Provider>,
         permit: OwnedSemaphorePermit,
+    },
+    FindValues {
+        key: AnnounceKey,
+        request: FindValues,
+    },
+    PutValue {
+        head: Box<VerifiedHead>,
+        nodes: Vec<PeerId>,
+        took: oneshot::Sender<usize>,
+    },
+    Hold {
+        head: Box<VerifiedHead>,
+    },
+    Release {
+        key: AnnounceKey,
     },
 }
 
@@ -227,6 +243,14 @@ impl Worker {
             Cmd::Find { key, found, permit } => {
                 self.dht.find(&mut behaviour.kad, key, found, permit);
             }
+            Cmd::FindValues { key, request } => {
+                self.dht.find_values(&mut behaviour.kad, key, request);
+            }
+            Cmd::PutValue { head, nodes, took } => {
+                self.dht.put_value(&mut behaviour.kad, &head, nodes, took);
+            }
+            Cmd::Hold { head } => dht::hold(&mut behaviour.kad, &head),
+            Cmd::Release { key } => dht::release(&mut behaviour.kad, key),
         }
     }
 

@@ -11,3 +11,4 @@ mod hostile;
 mod lanes;
 mod lifecycle;
 mod mallory;
+mod values;

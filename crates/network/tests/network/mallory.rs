@@ -69,12 +69,10 @@ impl Mallory {
 
     /// A stream on which nothing has been said.
     pub async fn stream_to(&mut self, victim: &Network, protocol: &'static str) -> Stream {
-        within(victim.connect_to(self.address.clone()))
-            .await
-            .unwrap();
         let protocol = StreamProtocol::new(protocol);
         within(async {
             loop {
+                victim.connect_to(self.address.clone()).await.unwrap();
                 // Fails until its own side has noticed the connection.
                 match self
                     .control
@@ -82,7 +80,7 @@ impl Mallory {
                     .await
                 {
                     Ok(stream) => break stream,
-                    Err(_) => tokio::task::yield_now().await,
+                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
                 }
             }
         })

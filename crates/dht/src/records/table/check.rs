@@ -1,6 +1,6 @@
 //! What must hold of a table at all times.
 
-use super::{AnnounceKey, Slot, Table, Times, shares::Shares};
+use super::{AnnounceKey, Shares, Slot, Table, Times};
 
 impl Table {
     /// Asserts that all sets agree and no quota is exceeded.

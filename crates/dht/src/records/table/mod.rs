@@ -41,7 +41,6 @@
 #[cfg(test)]
 mod check;
 mod places;
-mod shares;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -51,20 +50,14 @@ use std::{
 
 use hubless_address::{Multiaddr, PeerId};
 
-use self::{
-    places::{Holder, crowded, stale, unlucky, unreachable},
-    shares::{Group, Shares},
-};
+use self::places::{Holder, crowded, stale, unlucky, unreachable};
 use super::{
     RecordsConfig,
     address::Origin,
     format::{self, AddressList, EntryKey},
     key::{AnnounceKey, Stamp},
+    shares::{Group, Shares},
 };
-
-/// Width of an expiry bucket. A record is gone for readers at its second; its memory is freed when
-/// its bucket is over, so that refreshing within a bucket moves nothing.
-const BUCKET_SECONDS: u32 = 600;
 
 /// How long a provider counts as unreachable after a node failed to reach it. As long as a
 /// restart or a move to another network may take; there is no other harm than losing a contest.
@@ -111,7 +104,7 @@ struct Times {
 
 impl Times {
     fn bucket(&self) -> u32 {
-        self.expires.0 / BUCKET_SECONDS
+        self.expires.bucket()
     }
 }
 
@@ -298,7 +291,7 @@ impl Table {
 
     /// Frees the records of all buckets that are over; costs as much as there are.
     pub(super) fn expire(&mut self, now: Stamp) {
-        let current = now.0 / BUCKET_SECONDS;
+        let current = now.bucket();
         while let Some((bucket, key, slot)) = self.by_expiry.first().copied()
             && bucket < current
         {
@@ -348,7 +341,10 @@ impl Table {
             self.expire(now);
         }
         if self.records.len() >= self.config.foreign_records_max {
-            let payer = self.record_shares.payer(group).ok_or(Refused::TableFull)?;
+            let payer = self
+                .record_shares
+                .payer(group, 1)
+                .ok_or(Refused::TableFull)?;
             let (key, slot) = self.spare_record(payer).ok_or(Refused::TableFull)?;
             self.take(key, slot);
         }
@@ -438,10 +434,10 @@ impl Table {
         }
         if self.slots.len() >= self.config.providers_max {
             // A slot that no one has: a local newcomer has no network yet.
-            let group = Group::new(origin, Slot::MAX);
+            let group = Group::new(origin, Slot::MAX.0);
             let payer = self
                 .provider_shares
-                .payer(group)
+                .payer(group, 1)
                 .ok_or(Refused::TableFull)?;
             self.evict_least(payer);
         }
@@ -465,7 +461,7 @@ impl Table {
             // Bounded by `providers_max`, far below 2^32.
             Slot((self.providers.len() - 1) as u32)
         });
-        let group = Group::new(origin, slot);
+        let group = Group::new(origin, slot.0);
         let provider = Provider {
             id,
             group,
@@ -483,7 +479,7 @@ impl Table {
 
     /// Notes where a known provider is now.
     fn update(&mut self, slot: Slot, origin: Origin, list: AddressList) -> Slot {
-        let group = Group::new(origin, slot);
+        let group = Group::new(origin, slot.0);
         let Some(Some(provider)) = self.providers.get_mut(slot.index()) else {
             return slot;
         };

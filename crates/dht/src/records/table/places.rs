@@ -1,10 +1,7 @@
 //! The places of one key: which provider leaves when a newcomer wants one. The rules are in the head of the
 //! module above.
 
-use super::{
-    Provider, Slot, Stamp, Times,
-    shares::{Group, Shares},
-};
+use super::{Group, Provider, Shares, Slot, Stamp, Times};
 
 /// A provider that has a place of the key.
 pub(super) struct Holder<'a> {
@@ -37,7 +34,7 @@ pub(super) fn crowded(
     newcomer: Group,
     draw: impl Fn(&Provider) -> (u64, u64),
 ) -> Option<Slot> {
-    let payer = shares(holders).payer(newcomer)?;
+    let payer = shares(holders).payer(newcomer, 1)?;
     let members = holders
         .iter()
         .filter(|holder| holder.provider.group == payer);

@@ -1,4 +1,4 @@
-//! The provider records of a node as kad stores them.
+//! The provider records and heads of a node as kad stores them.
 
 use std::{
     borrow::Cow,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hubless_dht::{AnnounceKey, ProviderRecord, Records, Refused};
+use hubless_dht::{AnnounceKey, ProviderRecord, Records, Refused, ValueRefused};
 use libp2p::{
     Multiaddr, PeerId,
     kad::{
@@ -15,8 +15,8 @@ use libp2p::{
     },
 };
 
-/// [`Records`] as the store of kad. Values are not stored: the nodes use provider records only, so
-/// `put` always fails and `get` never finds.
+/// [`Records`] as the store of kad. Values come in by [`accept_value`](Self::accept_value), which knows the
+/// peer that puts them, so `put` always fails.
 pub(crate) struct KadRecords {
     local: PeerId,
     pub(crate) records: Records,
@@ -41,6 +41,19 @@ impl KadRecords {
             addresses: record.addresses.clone(),
         };
         self.records.accept(&record, observed, ttl)
+    }
+
+    /// Takes a value that a peer put; see [`Values::put`](hubless_dht::Values::put).
+    pub(super) fn accept_value(
+        &mut self,
+        record: &Record,
+        source: &PeerId,
+        observed: Option<&Multiaddr>,
+    ) -> Result<(), ValueRefused> {
+        let key = announce_key(&record.key).ok_or(ValueRefused::OtherKey)?;
+        let ttl = time_left(record.expires);
+        let values = self.records.values_mut();
+        values.put(key, &record.value, (source, observed), ttl)
     }
 }
 
@@ -70,12 +83,14 @@ impl RecordStore for KadRecords {
     type RecordsIter<'a> = iter::Empty<Cow<'a, Record>>;
     type ProvidedIter<'a> = Box<dyn Iterator<Item = Cow<'a, kad::ProviderRecord>> + 'a>;
 
-    fn get(&self, _: &RecordKey) -> Option<Cow<'_, Record>> {
-        None
+    fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
+        let value = self.records.values().get(announce_key(key)?)?;
+        // None of them is expired, and a reader keeps it by its own rules.
+        Some(Cow::Owned(Record::new(key.clone(), value.to_vec())))
     }
 
     fn put(&mut self, _: Record) -> StoreResult<()> {
-        Err(Error::MaxRecords) // of which there are none
+        Err(Error::MaxRecords)
     }
 
     fn remove(&mut self, _: &RecordKey) {}
@@ -171,6 +186,9 @@ mod tests {
         assert!(store.put(value).is_err());
         assert!(store.get(&key()).is_none());
         assert_eq!(store.records().count(), 0);
+        let no_head = Record::new(key(), vec![1]);
+        assert!(store.accept_value(&no_head, &local, None).is_err());
+        assert!(store.get(&key()).is_none());
         let sha256 = RecordKey::from([&[0x12, 0x20][..], &[1; 32]].concat());
         let record = kad::ProviderRecord::new(sha256.clone(), PeerId::random(), Vec::new());
         assert_eq!(store.accept(&record, None), Err(Refused::NotAKey));

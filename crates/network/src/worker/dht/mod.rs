@@ -1,18 +1,21 @@
-//! Drives kad: own keys that are announced, walks for providers, records of other nodes.
+//! Drives kad: own keys that are announced, walks for providers and values, records of other nodes.
 //!
 //! ```text
 //! announcing   drives the announcer: walks for own keys, and what of them goes to the database
 //! lookups      walks for providers that a caller waits for
+//! values       walks for values that a caller waits for, and puts
 //! kad_records  the records of `dht` as kad stores them
 //! ```
 
 mod announcing;
 mod kad_records;
 mod lookups;
+mod values;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use hubless_address::{Reach, is_meant_for_us, split_peer_id};
+use hubless_address::{Reach, is_meant_for_us, split_peer_id, with_peer_id};
+use hubless_content::VerifiedHead;
 use hubless_dht::{AnnounceKey, Priority, RecordBatch};
 use hubless_transport::{bans::Bans, guard::DialPolicy};
 use hubless_wire::KAD_PROTOCOL;
@@ -23,18 +26,24 @@ use libp2p::{
     kad::{self, GetProvidersOk, InboundRequest, QueryId, QueryResult},
     swarm::{ConnectionId, NetworkBehaviour as _},
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tracing::{debug, trace};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tracing::{debug, trace, warn};
 
-use self::{announcing::Announcing, kad_records::record_key, lookups::Lookups};
+use self::{announcing::Announcing, kad_records::record_key, lookups::Lookups, values::Values};
 pub(crate) use self::{
     kad_records::KadRecords,
     lookups::{LOOKUPS_MAX, PROVIDERS_PER_LOOKUP_MAX},
+    values::{FindValues, VALUE_WALKS_MAX, VALUES_PER_WALK_MAX},
 };
 use super::{behaviour::Behaviour, dialer::ADDRESSES_PER_DIAL_MAX, peers::Peers};
 use crate::info::{DhtStatus, Provider};
 
 type Kad = kad::Behaviour<KadRecords>;
+
+/// Bytes of the addresses of one peer in the routing table, `/p2p/<id>` at their ends included: eight direct
+/// ones. A response of kad names twenty peers, beside the value of a key or its providers, in one packet of
+/// 16 KiB, and one that is larger is not sent at all.
+const ADDRESSES_BYTES_MAX: usize = 448;
 
 /// What the node does in the DHT.
 pub(super) struct Dht {
@@ -43,6 +52,7 @@ pub(super) struct Dht {
     policy: DialPolicy,
     announcing: Announcing,
     lookups: Lookups,
+    values: Values,
 }
 
 impl Dht {
@@ -62,6 +72,7 @@ impl Dht {
             policy,
             announcing: Announcing::new(local, interval, kad, batches),
             lookups: Lookups::default(),
+            values: Values::default(),
         }
     }
 
@@ -90,9 +101,31 @@ impl Dht {
         self.lookups.begun(query, found, permit);
     }
 
+    /// Begins a walk for the values of a key.
+    pub(super) fn find_values(&mut self, kad: &mut Kad, key: AnnounceKey, request: FindValues) {
+        self.values.find(kad, record_key(key), request);
+    }
+
+    /// Puts a head to these nodes, and to this one if it keeps a head of the key.
+    pub(super) fn put_value(
+        &mut self,
+        kad: &mut Kad,
+        head: &VerifiedHead,
+        nodes: Vec<PeerId>,
+        took: oneshot::Sender<usize>,
+    ) {
+        kad.store_mut().records.values_mut().learn(head);
+        let key = record_key(head.head().subject.key().into());
+        let record = kad::Record::new(key, head.record().to_vec());
+        self.values.put(kad, record, nodes, took);
+    }
+
     pub(super) fn tick(&mut self, kad: &mut Kad) {
         let has_dht = routing_peers(kad) > 0;
         self.announcing.tick(kad, has_dht, SystemTime::now());
+        for query in self.values.overdue(Instant::now()) {
+            finish(kad, query);
+        }
     }
 
     /// Writes what has changed; for the end.
@@ -105,6 +138,7 @@ impl Dht {
             routing_peers: routing_peers(kad),
             is_server: kad.mode() == kad::Mode::Server,
             records: kad.store_mut().records.foreign_records(),
+            heads: kad.store_mut().records.values().foreign(),
             ..self.announcing.status()
         }
     }
@@ -129,9 +163,7 @@ impl Dht {
             .listen_addrs
             .iter()
             .filter(|address| is_meant_for_us(address, reach));
-        for address in meant.take(ADDRESSES_PER_DIAL_MAX) {
-            kad.add_address(&peer, address.clone());
-        }
+        learn_addresses(kad, peer, meant.cloned());
     }
 
     pub(super) fn on_event(&mut self, behaviour: &mut Behaviour, event: kad::Event, peers: &Peers) {
@@ -142,6 +174,14 @@ impl Dht {
                         record: Some(record),
                     },
             } => on_provider_record(&mut behaviour.kad, &record, peers),
+            kad::Event::InboundRequest {
+                request:
+                    InboundRequest::PutRecord {
+                        source,
+                        record: Some(record),
+                        ..
+                    },
+            } => on_value(&mut behaviour.kad, source, &record, peers),
             kad::Event::OutboundQueryProgressed {
                 id, result, step, ..
             } => {
@@ -168,6 +208,13 @@ impl Dht {
                 self.announcing
                     .walked(&mut behaviour.kad, query, outcome.is_ok());
             }
+            QueryResult::GetRecord(result) => {
+                let is_wanted = self.values.on_walk(query, result);
+                if !is_wanted {
+                    finish(&mut behaviour.kad, query);
+                }
+            }
+            QueryResult::PutRecord(result) => self.values.on_put(query, result),
             _ => {}
         }
     }
@@ -202,6 +249,67 @@ fn on_provider_record(kad: &mut Kad, record: &kad::ProviderRecord, peers: &Peers
     if let Err(refused) = kad.store_mut().accept(record, observed) {
         debug!(provider = %record.provider, %refused, "refused a provider record");
     }
+}
+
+/// kad answers the putter the same whatever becomes of the value.
+fn on_value(kad: &mut Kad, source: PeerId, record: &kad::Record, peers: &Peers) {
+    let observed = peers.address(&source);
+    if let Err(refused) = kad.store_mut().accept_value(record, &source, observed) {
+        debug!(%source, %refused, "refused a value");
+    }
+}
+
+/// Serves a head whose state and history are on this node.
+pub(super) fn hold(kad: &mut Kad, head: &VerifiedHead) {
+    if let Err(error) = kad.store_mut().records.values_mut().hold(head) {
+        warn!(subject = %head.head().subject, %error, "a head is not served in the DHT");
+    }
+}
+
+/// No longer serves the head of a key whatever comes.
+pub(super) fn release(kad: &mut Kad, key: AnnounceKey) {
+    kad.store_mut().records.values_mut().release(key);
+}
+
+/// Adds the addresses that a peer names to the routing table, the first of them, in place of those named
+/// before.
+fn learn_addresses(kad: &mut Kad, peer: PeerId, named: impl Iterator<Item = Multiaddr>) {
+    // What protobuf adds to an address.
+    let bytes = |address: &Multiaddr| address.len() + 3;
+    let mut total = 0;
+    let named: Vec<Multiaddr> = named
+        .take(ADDRESSES_PER_DIAL_MAX)
+        .map(|address| with_peer_id(address, peer))
+        .take_while(|address| {
+            total += bytes(address);
+            total <= ADDRESSES_BYTES_MAX
+        })
+        .collect();
+    for address in &named {
+        kad.add_address(&peer, address.clone());
+    }
+    let mut known = routing_addresses(kad, peer);
+    let mut total: usize = known.iter().map(bytes).sum();
+    known.retain(|address| !named.contains(address));
+    // The oldest come first.
+    for address in known {
+        if total <= ADDRESSES_BYTES_MAX {
+            break;
+        }
+        kad.remove_address(&peer, &address);
+        total -= bytes(&address);
+    }
+}
+
+/// The addresses of a peer in the routing table.
+fn routing_addresses(kad: &mut Kad, peer: PeerId) -> Vec<Multiaddr> {
+    let bucket = kad.kbucket(peer);
+    let entry = bucket.and_then(|bucket| {
+        let mut entries = bucket.iter();
+        let entry = entries.find(|entry| *entry.node.key.preimage() == peer)?;
+        Some(entry.node.value.iter().cloned().collect())
+    });
+    entry.unwrap_or_default()
 }
 
 fn finish(kad: &mut Kad, query: QueryId) {
@@ -241,4 +349,33 @@ fn known_addresses(
     }
     kept.truncate(ADDRESSES_PER_DIAL_MAX);
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hubless_dht::{MemoryDb, Records, RecordsConfig};
+
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_peer_do_not_pile_up_in_the_routing_table() {
+        let (local, peer) = (PeerId::random(), PeerId::random());
+        let config = RecordsConfig::new(42);
+        let db = Arc::new(MemoryDb::default());
+        let records = Records::new(local, db, config, SystemTime::now());
+        let mut kad = Kad::new(local, KadRecords::new(local, records));
+        let address = |port: u16| -> Multiaddr {
+            format!("/ip4/81.2.3.4/udp/{port}/quic-v1").parse().unwrap()
+        };
+        for first in (1..1_000).step_by(20) {
+            learn_addresses(&mut kad, peer, (first..first + 20).map(address));
+        }
+        let known = routing_addresses(&mut kad, peer);
+        assert!((7..=9).contains(&known.len()), "{}", known.len());
+        assert_eq!(known[0], with_peer_id(address(981), peer), "the newest");
+        learn_addresses(&mut kad, peer, std::iter::once(address(7)));
+        assert!(routing_addresses(&mut kad, peer).contains(&with_peer_id(address(7), peer)));
+    }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Origin, Slot};
+use super::address::Origin;
 
-/// The network that a provider competes in. Local ones compete alone.
+/// The network that a peer competes in. Peers of a local network compete alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Group(pub(super) Origin, Option<Slot>);
+pub(super) struct Group(pub(super) Origin, pub(super) Option<u32>);
 
 impl Group {
-    pub(super) fn new(origin: Origin, slot: Slot) -> Self {
-        Self(origin, (origin == Origin::Local).then_some(slot))
+    /// `number` distinguishes the peers of a local network.
+    pub(super) fn new(origin: Origin, number: u32) -> Self {
+        Self(origin, (origin == Origin::Local).then_some(number))
     }
 }
 
@@ -44,9 +45,9 @@ impl Shares {
         self.set(group, self.of(group).saturating_sub(count));
     }
 
-    /// The network that must make room for one more of `group`, if any has too much.
-    pub(super) fn payer(&self, group: Group) -> Option<Group> {
+    /// The network that must make room for `more` of `group`, if any has too much.
+    pub(super) fn payer(&self, group: Group, more: u32) -> Option<Group> {
         let (most, payer) = self.order.last().copied()?;
-        (most > self.of(group).saturating_add(1)).then_some(payer)
+        (most > self.of(group).saturating_add(more)).then_some(payer)
     }
 }
