@@ -33,6 +33,10 @@ pub(crate) fn hint(remedy: &Remedy) -> String {
              all that is damaged"
         }
         R::CheckDisk => "it was fetched again and found damaged again: check the disk",
+        R::NamePublisher => {
+            "give the publisher's id: 52 characters, which `hubless publisher show` prints where it was made"
+        }
+        R::ListFollows => "`hubless follow ls` prints the publishers that are followed",
         R::RemoveNames => "`hubless name rm` makes room",
         R::MoveOrReplace => {
             "move it away, choose another directory with `-o`, or replace such files with `--force`"

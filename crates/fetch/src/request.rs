@@ -21,6 +21,11 @@ pub enum FetchRequest {
         /// Which of its files.
         chosen: FileFilter,
     },
+    /// All files of a model that something else than a pin keeps, such as the mirror of a publisher.
+    Kept {
+        /// The model.
+        model: ContentHash,
+    },
     /// What fetching the chosen files would transfer: no chunk is fetched and nothing is stored.
     Plan {
         /// The model.
@@ -90,6 +95,7 @@ impl FetchRequest {
             Self::Files { model, .. }
             | Self::Plan { model, .. }
             | Self::Bytes { model, .. }
+            | Self::Kept { model }
             | Self::Shared { model } => Target::Model(*model),
             Self::File(file) => Target::File(file.clone()),
         }
@@ -100,14 +106,16 @@ impl FetchRequest {
         match self {
             Self::Files { chosen, .. } | Self::Plan { chosen, .. } => chosen(entry),
             Self::Bytes { path, .. } => entry.path == *path,
-            Self::Shared { .. } | Self::File(_) => true,
+            Self::Kept { .. } | Self::Shared { .. } | Self::File(_) => true,
         }
     }
 
     /// Which bytes of the chosen files are wanted before any reader requests some.
     pub fn wanted_bytes(&self) -> WantedBytes {
         match self {
-            Self::Files { .. } | Self::Plan { .. } | Self::File(_) => WantedBytes::All,
+            Self::Files { .. } | Self::Kept { .. } | Self::Plan { .. } | Self::File(_) => {
+                WantedBytes::All
+            }
             Self::Bytes { range, .. } => WantedBytes::Range(range.clone()),
             Self::Shared { .. } => WantedBytes::None,
         }
@@ -133,7 +141,7 @@ impl FetchRequest {
 
     pub(crate) fn order(&self) -> Order {
         match self {
-            Self::Files { .. } | Self::Plan { .. } => Order::RarestFirst,
+            Self::Files { .. } | Self::Kept { .. } | Self::Plan { .. } => Order::RarestFirst,
             // Bytes are read from the beginning while they come.
             Self::Bytes { .. } | Self::Shared { .. } | Self::File(_) => Order::Sequential,
         }
@@ -144,6 +152,7 @@ impl fmt::Debug for FetchRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
             Self::Files { .. } => "files",
+            Self::Kept { .. } => "all files",
             Self::Plan { .. } => "a plan",
             Self::Bytes { .. } => "bytes",
             Self::Shared { .. } => "reads",

@@ -11,7 +11,13 @@
 
 #![deny(clippy::self_named_module_files)]
 
+pub mod ask;
+pub mod book;
 pub mod clock;
 pub mod directory;
 pub mod dns;
+pub mod follow;
 pub mod namespaces;
+pub mod serve;
+pub mod sync;
+pub mod watchers;

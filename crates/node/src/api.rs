@@ -9,6 +9,7 @@ pub use hubless_network::{Multiaddr, NodeId, Reachability};
 pub use hubless_repos::names::{
     NameDetails, NameRef, NameRevision, NameSet, Named, Names, ResolvedName, RevisionRemoved,
 };
+pub use hubless_store::Mirror;
 pub use hubless_transfer::{
     Stall, State, Subject, Transfer, TransferSource,
     fetch::{Swarm, SwarmMember},

@@ -11,7 +11,11 @@ use std::{
 use hubless_names::{
     directory::Directories,
     dns::Dns,
+    follow::Follower,
     namespaces::{Namespaces, StoredProfiles},
+    serve::Answers,
+    sync::Adopter,
+    watchers::Watchers,
 };
 use hubless_network::{Identity, Network, NetworkConfig, NetworkKey, TxtResolver, read_secret};
 use hubless_repos::Repos;
@@ -54,6 +58,9 @@ pub struct Core {
     pub(crate) cx: Arc<Context>,
     pub(crate) fetches: Arc<Fetches>,
     pub(crate) digester: Digester,
+    /// Takes heads of publishers.
+    pub(crate) adopter: Arc<Adopter>,
+    pub(crate) follower: Arc<Follower>,
     /// The files that peers must not get.
     pub(crate) withheld: Withheld,
     /// Which publishers the namespaces that people write stand for.
@@ -97,6 +104,7 @@ impl Core {
         let cx = Context::new(store, identity.peer_id());
         let fetches = Fetches::new(cx.clone(), known_peers(&config));
         let namespaces = Arc::new(namespaces(&config, &fetches));
+        let adopter = Arc::new(Adopter::new(cx.clone(), Watchers::default()));
         Ok(Arc::new(Self {
             home,
             config,
@@ -105,6 +113,8 @@ impl Core {
             limits: Mutex::new(limits),
             cx,
             digester: Digester::new(fetches.clone()),
+            follower: Follower::new(fetches.clone(), adopter.clone()),
+            adopter,
             fetches,
             withheld,
             namespaces,
@@ -142,7 +152,8 @@ impl Core {
                 )
             })
             .transpose()?;
-        let service = Service::new(&self.fetches, self.withheld.clone(), self.digester.queue());
+        let content = Service::new(&self.fetches, self.withheld.clone(), self.digester.queue());
+        let service = Answers::new(content, &self.adopter);
         let records = Arc::new(StoreRecords::new(self.cx.store.clone()));
         let settings = self.network_config()?;
         let identity = self.identity.clone();

@@ -102,6 +102,7 @@ fn work_in_background(core: &Arc<Core>) {
     core.cx.tasks.spawn(announcing::run(core.clone()));
     core.cx.tasks.spawn(externals::run(core.clone()));
     core.cx.tasks.spawn(repairing::run(core.clone()));
+    core.cx.tasks.spawn(core.follower.clone().run());
     if let Some(every) = core.config.scrub.time() {
         core.cx.tasks.spawn(scrubbing::run(core.clone(), every));
     }

@@ -54,6 +54,10 @@ pub enum Remedy {
     RepairFromPeers,
     /// Check the disk: what was fetched again is damaged again.
     CheckDisk,
+    /// Give the id of a publisher, or a namespace that stands for one on this node.
+    NamePublisher,
+    /// List the publishers that are followed.
+    ListFollows,
     /// Remove names: there are too many.
     RemoveNames,
     /// Move the files away, export elsewhere, or replace them.

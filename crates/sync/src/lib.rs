@@ -1,4 +1,5 @@
-//! What threads share: locks that go on after a panic, and counts by key that go down by themselves.
+//! What threads share: locks that go on after a panic, counts by key that go down by themselves, and
+//! rates that bound how often something happens.
 //!
 //! ```
 //! use std::sync::Mutex;
@@ -20,6 +21,8 @@
 
 mod counter;
 mod lock;
+mod rate;
 
 pub use counter::{Counted, Counter, Counts};
 pub use lock::{lock, read, wait, wait_timeout, write};
+pub use rate::Rate;

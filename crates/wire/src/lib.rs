@@ -17,6 +17,8 @@
 mod error;
 #[warn(clippy::arithmetic_side_effects)] // numbers from outside
 mod frame;
+#[warn(clippy::arithmetic_side_effects)]
+mod history;
 mod limits;
 #[warn(clippy::arithmetic_side_effects)]
 mod message;
@@ -26,5 +28,6 @@ mod proto;
 
 pub use error::FrameError;
 pub use frame::{Frame, FrameHead, header_len};
+pub use history::HistoryPage;
 pub use limits::*;
 pub use message::{Body, FileDigests, PeerAddresses, Request, Response, Scope};

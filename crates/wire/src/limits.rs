@@ -48,9 +48,13 @@ pub const DIGESTS_PER_REQUEST_MAX: usize = 512;
 /// clients of a hub wait 10 s for their whole request.
 pub const DIGESTS_WAIT_MS_MAX: u64 = 2_000;
 
-/// Bytes of a document of a repo or a profile: those of a revision, which may list as many files as a
-/// manifest.
-pub const DOCUMENT_BYTES_MAX: usize = hubless_content::MANIFEST_BYTES_MAX;
+/// Bytes of a document: those of a state, and of a profile.
+pub const DOCUMENT_BYTES_MAX: usize = hubless_content::STATE_BYTES_MAX;
+const _: () = assert!(hubless_content::PROFILE_BYTES_MAX <= DOCUMENT_BYTES_MAX);
 
 /// Revisions that a requester of a history says that it has.
 pub const KNOWN_REVISIONS_MAX: usize = 64;
+
+/// Revisions of one response to `GetHistory`: some 200 KB, so that a responder walks its history a bit at
+/// a time.
+pub const REVISIONS_PER_RESPONSE_MAX: usize = 1024;

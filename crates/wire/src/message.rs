@@ -105,7 +105,7 @@ pub enum Request {
     /// A head for the responder to take: the bytes of a [`HeadRecord`](hubless_content::HeadRecord), at
     /// most [`HEAD_RECORD_BYTES_MAX`]. Answered [`Response::Head`] with the one that it then has.
     PutHead(Bytes),
-    /// Bytes of a state, a profile or a revision from `offset`.
+    /// Bytes of a state or a profile from `offset`.
     Document {
         /// The repo or the profile that it belongs to.
         subject: SubjectKey,

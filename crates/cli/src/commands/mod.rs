@@ -4,6 +4,7 @@ pub(crate) mod add;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod follow;
 pub(crate) mod gc;
 pub(crate) mod get;
 pub(crate) mod id;
@@ -20,6 +21,7 @@ pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod ticket;
 pub(crate) mod trust;
+pub(crate) mod unfollow;
 pub(crate) mod unpin;
 pub(crate) mod verify;
 pub(crate) mod why;
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Cat(cat::Args),
     Ls(ls::Args),
     Name(name::Args),
+    Follow(follow::Args),
+    Unfollow(unfollow::Args),
     Info(info::Args),
     Rm(rm::Args),
     Pin(pin::Args),
@@ -79,6 +83,8 @@ impl Command {
             Self::Add(_)
             | Self::Ls(_)
             | Self::Name(_)
+            | Self::Follow(_)
+            | Self::Unfollow(_)
             | Self::Info(_)
             | Self::Rm(_)
             | Self::Pin(_)
@@ -119,6 +125,8 @@ pub(crate) fn run(
             Command::Cat(args) => cat::run(args, context).await,
             Command::Ls(args) => ls::run(args, context).await,
             Command::Name(args) => name::run(args, context).await,
+            Command::Follow(args) => follow::run(args, context).await,
+            Command::Unfollow(args) => unfollow::run(args, context).await,
             Command::Info(args) => info::run(args, context).await,
             Command::Rm(args) => rm::run(args, context).await,
             Command::Pin(args) => pin::run(args, context).await,

@@ -23,6 +23,8 @@ mod add;
 mod cat;
 mod claims;
 mod configure;
+mod follow;
+mod follows;
 mod gc;
 mod get;
 mod id;
@@ -47,6 +49,7 @@ mod ticket;
 mod transfers;
 mod trust;
 mod trusted;
+mod unfollow;
 mod unpin;
 mod untrust;
 mod verify;
@@ -62,6 +65,8 @@ pub use self::{
     cat::Cat,
     claims::{ClaimDetails, Claims, FindClaims},
     configure::{Configure, Configured, Holds},
+    follow::{Follow, FollowDetails},
+    follows::{Follows, ListFollows},
     gc::{Collected, Gc},
     get::{Fetched, Get, Got, Plan},
     id::{Id, Identified},
@@ -84,6 +89,7 @@ pub use self::{
     transfers::{ListTransfers, Transfers},
     trust::{BoundName, Trust},
     trusted::{Trusted, TrustedName, TrustedNames},
+    unfollow::{Unfollow, Unfollowed},
     unpin::Unpin,
     untrust::Untrust,
     verify::{Absence, Absent, Damaged, InModel, Verified, Verify},
@@ -180,6 +186,9 @@ calls! {
     "trust" => Trust,
     "trusted" => Trusted,
     "untrust" => Untrust,
+    "follow" => Follow,
+    "follows" => ListFollows,
+    "unfollow" => Unfollow,
     "why" => Explain: http,
     "configure" => Configure,
 }
@@ -257,6 +266,9 @@ mod tests {
         r#"{"do":"trust","name":"acme","id":"P"}"#,
         r#"{"do":"trusted"}"#,
         r#"{"do":"untrust","name":"acme"}"#,
+        r#"{"do":"follow","publisher":"acme","mirror":"tags"}"#,
+        r#"{"do":"follows"}"#,
+        r#"{"do":"unfollow","publisher":"acme"}"#,
         r#"{"do":"why","hash":"H"}"#,
         r#"{"do":"configure","key":"limit_up","value":"10MB"}"#,
     ];

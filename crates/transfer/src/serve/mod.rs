@@ -8,7 +8,6 @@
 mod availability;
 mod digests;
 mod manifests;
-mod reports;
 mod service;
 mod turns;
 

@@ -1,12 +1,16 @@
 //! Answers the requests of peers.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use hubless_content::{Alias, CHUNK_SIZE, ChunkCv, ChunkIndex, ContentHash, FileHash, chunk_len};
 use hubless_network::{ExchangeService, PeerId, Reply, RequesterGone};
 use hubless_store::{Damaged, Store, StoreError};
+use hubless_sync::Rate;
 use hubless_wire::{Request, Response, Scope};
 use tokio::sync::Semaphore;
 use tracing::debug;
@@ -14,7 +18,6 @@ use tracing::debug;
 use super::{
     digests::DIGEST_WAITS_MAX,
     manifests::EncodedManifests,
-    reports::Reports,
     turns::{FirstSending, Turns},
 };
 use crate::{
@@ -30,6 +33,15 @@ use crate::{
 /// Chaining values of one page: a payload of 256 KiB.
 const CVS_PER_PAGE: usize = CHUNK_SIZE / size_of::<ChunkCv>();
 
+/// The time window of the two limits below.
+const RECHECK_WINDOW: Duration = Duration::from_secs(60);
+
+/// Chunks read again per window for one peer: more than a fetch reports before it bans this node.
+const RECHECKS_OF_PEER_MAX: u32 = 8;
+
+/// Chunks read again per window for all peers: 16 MiB, which a disk reads in a tenth of a second.
+const RECHECKS_MAX: u32 = 64;
+
 /// Answers requests from the store. Cloning is cheap.
 #[derive(Clone)]
 pub struct Service {
@@ -44,7 +56,8 @@ pub struct Service {
     manifests: EncodedManifests,
     counters: Arc<Counters>,
     turns: Turns,
-    reports: Reports,
+    /// Chunks that are read again because peers report that they are wrong.
+    rechecks: Rate<PeerId>,
     pub(super) digest_queue: Arc<DigestQueue>,
     /// Permits of requests that wait for digests.
     pub(super) digest_waits: Arc<Semaphore>,
@@ -77,7 +90,7 @@ impl Service {
             manifests: EncodedManifests::default(),
             counters: cx.counters.clone(),
             turns: Turns::default(),
-            reports: Reports::default(),
+            rechecks: Rate::new(RECHECK_WINDOW, RECHECKS_OF_PEER_MAX, RECHECKS_MAX),
             digest_queue,
             digest_waits: Arc::new(Semaphore::new(DIGEST_WAITS_MAX)),
         }
@@ -246,7 +259,7 @@ impl Service {
     /// Handles a peer's report that a chunk of this node was wrong. If it is, the store no longer
     /// holds it.
     async fn read_again(&self, peer: PeerId, file: FileHash, index: ChunkIndex) {
-        if !self.reports.admits(peer, Instant::now()) {
+        if !self.rechecks.admits(peer, Instant::now()) {
             return debug!(%peer, %file, chunk = %index, "one report of a wrong chunk too many");
         }
         let right = self.read(move |store| store.recheck(file, index).map(Some));
