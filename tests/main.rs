@@ -21,6 +21,7 @@ mod no_copy;
 mod operations;
 mod pages;
 mod proof;
+mod publisher;
 mod readme;
 mod same_hash;
 mod shared_home;

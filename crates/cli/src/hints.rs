@@ -175,6 +175,40 @@ pub(crate) fn hint(remedy: &Remedy) -> String {
         R::WriteMultiaddr { meant: None } => {
             "write addresses as /ip4/192.0.2.7/tcp/8420 or /dns4/example.org/tcp/8420"
         }
+        R::OtherHandle => {
+            "choose another handle; `hubless publisher show` prints the publishers of this node"
+        }
+        R::ListPublishers => {
+            "`hubless publisher show` prints the publishers of this node, `hubless publisher new HANDLE` \
+             makes one"
+        }
+        R::NameOwnPublisher => "name one with --publisher",
+        R::ProtectKey { path } => {
+            return format!(
+                "`chmod 600 {}` makes it its owner's alone; if others may have read it, replace the key: \
+                 `hubless publisher sign --help`",
+                path.display()
+            );
+        }
+        R::ReplaceKey { publisher } => {
+            return format!(
+                "restore it from a backup, or replace it: `hubless publisher join` prints a new key, and \
+                 `hubless publisher sign --publisher {publisher} --root FILE --add KEY` adds it"
+            );
+        }
+        R::AddSigner { publisher } => {
+            return format!(
+                "`hubless publisher join` prints the key of this node; where the root key is, `hubless \
+                 publisher sign --publisher {publisher} --root FILE --add KEY` adds it"
+            );
+        }
+        R::NameRootKey => {
+            "--root names the file of a root key of this publisher that has not signed yet"
+        }
+        R::ProposeAgain => "make the proposal again: the identity has changed since",
+        R::FollowFirst { publisher } => {
+            return format!("`hubless follow {publisher}` fetches what is known of it");
+        }
         R::ProtectIdentity { path } => {
             return format!(
                 "`chmod 600 {}` makes it its owner's alone; without the file a new one is made",

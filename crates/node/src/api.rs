@@ -5,6 +5,10 @@
 //! these names.
 
 pub use hubless_names::namespaces::{NameSource, Sources};
+pub use hubless_names::publishers::{
+    Begin, Begun, Changes, Join as PublisherJoin, Joined, PublisherDetails, Shown, Sign, SignState,
+    Signed,
+};
 pub use hubless_network::{Multiaddr, NodeId, Reachability};
 pub use hubless_repos::names::{
     NameDetails, NameRef, NameRevision, NameSet, Named, Names, ResolvedName, RevisionRemoved,

@@ -13,6 +13,7 @@ use hubless_names::{
     dns::Dns,
     follow::Follower,
     namespaces::{Namespaces, StoredProfiles},
+    publishers::Publishers,
     serve::Answers,
     sync::Adopter,
     watchers::Watchers,
@@ -172,6 +173,15 @@ impl Core {
     pub(crate) fn repos(&self) -> Repos {
         let upstream = self.upstream().cloned();
         Repos::new(self.fetches.clone(), self.digester.clone(), upstream)
+    }
+
+    /// The publishers that the node signs for.
+    pub(crate) fn publishers(&self) -> Publishers {
+        Publishers::new(
+            self.cx.clone(),
+            self.home.path(),
+            self.adopter.watchers().clone(),
+        )
     }
 
     /// The network, which a process that is to join it joins first.

@@ -1,6 +1,8 @@
 //! Failures of requests: what callers of a node get of every error, in words that commands, programs
 //! and pages understand. All conversions of errors are here.
 
+mod publishers;
+
 use std::time::Duration;
 
 use hubless_content::{PublisherId, RepoId};

@@ -69,6 +69,38 @@ pub enum Remedy {
     /// Stop the node, and start it again in the caller's version.
     RestartNode,
 
+    // Publishers.
+    /// Choose another handle: this one stands for a publisher.
+    OtherHandle,
+    /// List the publishers of this node, or make one.
+    ListPublishers,
+    /// Name one of the publishers of this node.
+    NameOwnPublisher,
+    /// Make the key file its owner's alone.
+    ProtectKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Restore the signing key, or have a root key put another one in its place.
+    ReplaceKey {
+        /// The publisher.
+        publisher: PublisherId,
+    },
+    /// Have a root key add the key of this node.
+    AddSigner {
+        /// The publisher.
+        publisher: PublisherId,
+    },
+    /// Name the file of a root key of the publisher.
+    NameRootKey,
+    /// Propose the change again, from the identity as it is now.
+    ProposeAgain,
+    /// Follow the publisher first: nothing is known of it here.
+    FollowFirst {
+        /// The publisher.
+        publisher: PublisherId,
+    },
+
     // The network.
     /// Listen on another port.
     OtherPort,

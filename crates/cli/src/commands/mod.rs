@@ -15,6 +15,7 @@ pub(crate) mod name;
 pub(crate) mod peers;
 pub(crate) mod pin;
 pub(crate) mod providers;
+pub(crate) mod publisher;
 pub(crate) mod rm;
 pub(crate) mod seed;
 pub(crate) mod serve;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Name(name::Args),
     Follow(follow::Args),
     Unfollow(unfollow::Args),
+    Publisher(publisher::Args),
     Info(info::Args),
     Rm(rm::Args),
     Pin(pin::Args),
@@ -85,6 +87,7 @@ impl Command {
             | Self::Name(_)
             | Self::Follow(_)
             | Self::Unfollow(_)
+            | Self::Publisher(_)
             | Self::Info(_)
             | Self::Rm(_)
             | Self::Pin(_)
@@ -127,6 +130,7 @@ pub(crate) fn run(
             Command::Name(args) => name::run(args, context).await,
             Command::Follow(args) => follow::run(args, context).await,
             Command::Unfollow(args) => unfollow::run(args, context).await,
+            Command::Publisher(args) => publisher::run(args, context).await,
             Command::Info(args) => info::run(args, context).await,
             Command::Rm(args) => rm::run(args, context).await,
             Command::Pin(args) => pin::run(args, context).await,

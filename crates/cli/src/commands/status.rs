@@ -89,6 +89,9 @@ fn lines(status: &Status) -> Vec<String> {
     facts.extend(stale.map(|path| ("changed", path)));
     let banned = status.banned.iter().map(ToString::to_string);
     facts.extend(banned.map(|peer| ("banned", peer)));
+    let root_keys = status.root_keys.iter().map(|path| path.display());
+    facts
+        .extend(root_keys.map(|path| ("root key", format!("{path}: move it away from this node"))));
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let line = |(name, fact): (&str, String)| format!("{name:<width$}  {}", text::printable(&fact));
     facts.into_iter().map(line).collect()

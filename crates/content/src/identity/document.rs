@@ -216,6 +216,11 @@ impl SignedIdentity {
         by_root || by_own
     }
 
+    /// How many root keys of the root document, and of the document itself, signed it.
+    pub fn signed_by(&self) -> (usize, usize) {
+        (self.by_root.len(), self.by_own.len())
+    }
+
     /// Whether as many root keys of `root`, and of the document itself if it changes keys, signed it as
     /// have to. Each signature that is there has to be right.
     pub fn is_signed(&self, root: &Identity) -> bool {

@@ -40,6 +40,10 @@ mod observer;
 mod peers;
 mod pin;
 mod providers;
+mod publisher_join;
+mod publisher_new;
+mod publisher_show;
+mod publisher_sign;
 mod remove;
 mod revision_remove;
 mod route;
@@ -57,6 +61,7 @@ mod why;
 
 use std::sync::Arc;
 
+use hubless_names::publishers::{Begin, Join as PublisherJoin, Sign};
 use hubless_repos::names::NameSet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -80,6 +85,7 @@ pub use self::{
     peers::{ListPeers, PeerDetails, Peers},
     pin::Pin,
     providers::{FindProviders, ProvidedHash, ProviderDetails, Providers},
+    publisher_show::PublisherShow,
     remove::Remove,
     revision_remove::RevisionRemove,
     route::{AnswerForm, HttpCall, HttpCalls, Method, Route},
@@ -189,6 +195,10 @@ calls! {
     "follow" => Follow,
     "follows" => ListFollows,
     "unfollow" => Unfollow,
+    "publisher_new" => Begin,
+    "publisher_show" => PublisherShow,
+    "publisher_join" => PublisherJoin,
+    "publisher_sign" => Sign,
     "why" => Explain: http,
     "configure" => Configure,
 }
@@ -269,6 +279,10 @@ mod tests {
         r#"{"do":"follow","publisher":"acme","mirror":"tags"}"#,
         r#"{"do":"follows"}"#,
         r#"{"do":"unfollow","publisher":"acme"}"#,
+        r#"{"do":"publisher_new","handle":"acme","org":true,"owner":"alice","private_by_default":false,"domains":["acme.com"]}"#,
+        r#"{"do":"publisher_show"}"#,
+        r#"{"do":"publisher_join","publisher":null,"root":"/k"}"#,
+        r#"{"do":"publisher_sign","publisher":"acme","proposal":null,"changes":{"add":[],"remove":[],"keys":[],"threshold":2},"root":"/k","output":"/p"}"#,
         r#"{"do":"why","hash":"H"}"#,
         r#"{"do":"configure","key":"limit_up","value":"10MB"}"#,
     ];

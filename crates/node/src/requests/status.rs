@@ -45,6 +45,9 @@ pub struct Status {
     pub stale: Vec<PathBuf>,
     /// Peers that are banned now.
     pub banned: Vec<NodeId>,
+    /// Files with root keys of publishers in the home directory, which belong elsewhere.
+    #[serde(default)]
+    pub root_keys: Vec<PathBuf>,
 }
 
 /// The DHT's part of [`Status`].
@@ -132,6 +135,7 @@ impl Call for ShowStatus {
             transfers: core.fetches.transfers.list(),
             stale: stale.into_iter().map(|(_, path)| path).collect(),
             banned: banned.into_iter().map(|(peer, _)| peer.into()).collect(),
+            root_keys: core.publishers().root_keys(),
         })
     }
 }
