@@ -15,6 +15,7 @@ mod limits;
 mod lying_peer;
 mod many_networks;
 mod many_sources;
+mod name_views;
 mod namespaces;
 mod never_start_over;
 mod no_copy;

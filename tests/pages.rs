@@ -7,8 +7,14 @@ use std::{
     time::Duration,
 };
 
-use hubless_testkit::process::{Lab, Machine, Process, text};
+use hubless_content::RepoKind;
+use hubless_testkit::{
+    author::Author,
+    process::{Lab, Machine, Process, text},
+};
 use serde_json::json;
+
+use crate::name_views::{claim, publish, store};
 
 const HUBLESS: &str = env!("CARGO_BIN_EXE_hubless");
 
@@ -125,6 +131,19 @@ fn every_page_in_a_browser() {
 
     // Carol holds a real model with two revisions and tags, a hostile one, a dataset, a space, and an
     // unnamed model.
+    // It knows a publisher, which writes what strangers may write into its full name.
+    let mut author = Author::new(1);
+    let publisher = author.id().to_string();
+    let published = write(&lab.path("published"), &[("README.md", b"# Mini\n")]);
+    {
+        let store = store(&carol);
+        let full_name = format!("<img src=x onerror=window.pwned=1>{}", "W".repeat(200));
+        claim(&store, &mut author, &full_name, &["acme.com"]);
+        publish(&store, &mut author, RepoKind::Model, "mini", &published);
+        publish(&store, &mut author, RepoKind::Dataset, "mini", &published);
+        store.close().expect("a closed store");
+    }
+    carol.json(["trust", "acme", &publisher]);
     let model = carol.add(&minilm, &[]);
     name(
         &carol,
@@ -210,6 +229,11 @@ fn every_page_in_a_browser() {
             "dataset": "/datasets/lab/voices",
             "revisions": "/datasets/lab/voices/commits/main",
             "space": "/spaces/lab/app",
+            "publisher": "/acme",
+            "publisher-by-id": format!("/{publisher}"),
+            "published": "/acme/mini",
+            "published-by-id": format!("/datasets/{publisher}/mini"),
+            "published-tree": format!("/{publisher}/mini/tree/main"),
             "hostile": "/evil/card",
             "content": format!("/content/{nameless}"),
             "search": "/search?q=whales",
@@ -225,7 +249,7 @@ fn every_page_in_a_browser() {
             "no-file": "/datasets/lab/voices/blob/main/none",
         },
         "pagesMin": 25,
-        "hostile": ["/evil/card", format!("/content/{evil}"), "/evil/card/blob/main/README.md"],
+        "hostile": ["/evil/card", format!("/{publisher}"), format!("/content/{evil}"), "/evil/card/blob/main/README.md"],
         "image": "/datasets/lab/voices",
         "search": { "words": "rarely whales", "finds": "lab/voices" },
         "guarded": { "endpoint": guarded.gateway, "token": token, "repo": "lab/app" },

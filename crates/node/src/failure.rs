@@ -384,6 +384,7 @@ impl From<NamespaceError> for Failure {
             },
             E::NotNamespace { .. } => (FailureKind::Usage, Remedy::BindOtherName),
             E::Own { .. } | E::Local { .. } => (FailureKind::Denied, Remedy::BindOtherName),
+            E::OfPublisher { .. } => (FailureKind::Denied, Remedy::OtherName),
             E::Unbound { .. } => (FailureKind::NotFound, Remedy::ListBound),
             E::Store(error) => return error.into(),
             E::Aborted(error) => return error.clone().into(),

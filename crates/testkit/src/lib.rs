@@ -2,6 +2,7 @@
 //!
 //! For tests only: errors panic, with all available details.
 
+pub mod author;
 pub mod dns;
 pub mod http;
 pub mod model;

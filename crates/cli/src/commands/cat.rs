@@ -24,7 +24,8 @@ Examples:
   hubless cat HASH config.json
   hubless cat HASH model.safetensors --range 0-7 | xxd")]
 pub(crate) struct Args {
-    /// The model's content hash, a ticket, or a name that this node knows (see `hubless name`)
+    /// The model's content hash, a ticket, or a name: ORG/NAME[@REV], ID/NAME[@REV] with the id of the
+    /// publisher, or @DOMAIN/NAME[@REV]
     #[arg(value_name = "HASH|TICKET|NAME", value_parser = What::parse)]
     what: What,
 

@@ -40,9 +40,11 @@ Examples:
   hubless get HASH -o ./my-model --exclude '*.bin'
   hubless get HASH --include '*.json' --dry-run
   hubless get acme/my-model@v1.0
+  hubless get ID/my-model
   hubless get 'hubless:HASH?peer=/ip4/192.0.2.7/tcp/8420/p2p/12D3...'")]
 pub(crate) struct Args {
-    /// The model's content hash, a ticket, or a name that this node knows (see `hubless name`)
+    /// The model's content hash, a ticket, or a name: ORG/NAME[@REV], ID/NAME[@REV] with the id of the
+    /// publisher, or @DOMAIN/NAME[@REV]
     #[arg(value_name = "HASH|TICKET|NAME", value_parser = What::parse)]
     what: What,
 

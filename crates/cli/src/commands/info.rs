@@ -14,8 +14,8 @@ use crate::{
 /// A file's hash is BLAKE3 of its bytes, what `b3sum` prints.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model's content hash, or its name
-    #[arg(value_name = "HASH|NAME", value_parser = What::parse)]
+    /// The model's content hash, a ticket, or its name
+    #[arg(value_name = "HASH|TICKET|NAME", value_parser = What::parse)]
     what: What,
 }
 

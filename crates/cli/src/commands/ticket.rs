@@ -21,7 +21,7 @@ use crate::{
 /// its local network.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model's content hash, or its name
+    /// The model's content hash, or its name: ORG/NAME[@REV] or ID/NAME[@REV]
     #[arg(value_name = "HASH|NAME", value_parser = What::parse)]
     what: What,
 

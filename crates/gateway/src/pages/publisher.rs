@@ -141,7 +141,7 @@ impl Shown<'_> {
                     dt { "Calls itself" }
                     dd {
                         (profile.handle)
-                        @if !profile.full_name.is_empty() { " (" (profile.full_name) ")" }
+                        @if !profile.full_name.is_empty() { " (" bdi { (profile.full_name) } ")" }
                     }
                     @for domain in &profile.domains { dt { "Claims" } dd { (domain) } }
                 }

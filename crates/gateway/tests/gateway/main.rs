@@ -5,5 +5,6 @@
 
 mod common;
 mod guard;
+mod names;
 mod pages;
 mod reading;

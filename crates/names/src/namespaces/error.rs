@@ -79,6 +79,14 @@ pub enum NamespaceError {
         /// The namespace.
         namespace: String,
     },
+    /// Its names are those of another publisher, so none can be given on this node.
+    #[error("{namespace} stands for publisher {publisher}, which alone gives its names content")]
+    OfPublisher {
+        /// The namespace.
+        namespace: String,
+        /// The publisher.
+        publisher: PublisherId,
+    },
     /// It is not bound.
     #[error("{namespace} is bound to no publisher on this node")]
     Unbound {

@@ -209,6 +209,24 @@ impl Namespaces {
         Ok(row.map(Into::into))
     }
 
+    /// Checks that a name may be given on this node: its namespace stands for no publisher of others.
+    ///
+    /// # Errors
+    /// [`NamespaceError::OfPublisher`], or if the store fails.
+    pub async fn check_own(&self, repo: &RepoId) -> Result<(), NamespaceError> {
+        let Some(namespace) = repo.namespace() else {
+            return Ok(());
+        };
+        match self.bound_here(namespace).await? {
+            None => Ok(()),
+            Some(bound) if bound.source == Some(NamespaceSource::Own) => Ok(()),
+            Some(bound) => Err(NamespaceError::OfPublisher {
+                namespace: namespace.to_owned(),
+                publisher: bound.publisher,
+            }),
+        }
+    }
+
     /// Binds a namespace by hand, in place of what it was bound to.
     ///
     /// # Errors

@@ -1,12 +1,8 @@
 use std::{collections::HashMap, fs};
 
-use hubless_content::{
-    Chain, ContentHash, Discussions, Head, HeadRecord, Identity, Profile, RefName, Revision,
-    SecretKey, SignedIdentity, State, Status, Tree, VerifiedHead,
-};
 use hubless_network::{Identity as NodeIdentity, MemoryDb, Network, NetworkConfig, TxtResolver};
 use hubless_store::{ImportOptions, Publication, Repo, StoreOptions};
-use hubless_testkit::dns::DnsServer;
+use hubless_testkit::{author::Author, dns::DnsServer};
 use hubless_transfer::{Digester, Fetches, KnownPeers, Service, Withheld};
 use tempfile::TempDir;
 
@@ -15,102 +11,27 @@ use crate::directory::ReadError;
 
 const TIME: u64 = 1_800_000_000_000;
 
-/// A publisher with its keys.
-struct Author {
-    chain: Chain,
-    signer: SecretKey,
-    published: Vec<VerifiedHead>,
+/// Keeps the profile of a publisher that claims these domains.
+fn claims(author: &mut Author, store: &Store, domains: &[&str]) {
+    let (head, profile) = author.profile("acme", "", domains, TIME);
+    store.put_profile(&head, &profile, None).unwrap();
 }
 
-impl Author {
-    fn new(seed: u8) -> Self {
-        let [root, signer] = [[seed; 32], [seed + 100; 32]].map(|seed| SecretKey::new(&seed));
-        let first = Identity::first(vec![root.public()], 1, vec![signer.public()], [seed; 16]);
-        let first = SignedIdentity::unsigned(first).unwrap();
-        Self {
-            chain: Chain::new(vec![first]).unwrap(),
-            signer,
-            published: Vec::new(),
-        }
-    }
-
-    fn id(&self) -> PublisherId {
-        self.chain.publisher()
-    }
-
-    fn head(&self, subject: Subject, state: hubless_content::DocumentHash) -> VerifiedHead {
-        let before = self.published.iter().rev();
-        let head = match before
-            .map(VerifiedHead::head)
-            .find(|head| head.subject == subject)
-        {
-            Some(before) => before.next(state, 0, TIME),
-            None => Head {
-                subject,
-                number: 0,
-                seq: 1,
-                state,
-                previous: None,
-                summary: None,
-                time: TIME,
-            },
-        };
-        HeadRecord::sign(&head, &self.chain, &self.signer).unwrap()
-    }
-
-    fn claims(&self, store: &Store, domains: &[&str]) {
-        let profile = Profile {
-            publisher: self.id(),
-            handle: "acme".into(),
-            full_name: String::new(),
-            domains: domains.iter().map(|&domain| domain.into()).collect(),
-            peers: Vec::new(),
-            repos: Vec::new(),
-        };
-        let head = self.head(Subject::profile(self.id()), profile.hash().unwrap());
-        store.put_profile(&head, &profile, None).unwrap();
-    }
-
-    /// Publishes a directory with these lines.
-    fn lists(&mut self, store: &Store, lines: &str) -> RepoId {
-        let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join("names.txt"), lines).unwrap();
-        let added = store
-            .import(folder.path(), &ImportOptions::default(), &())
-            .unwrap();
-        self.publishes(store, added.hash)
-    }
-
-    fn publishes(&mut self, store: &Store, content: ContentHash) -> RepoId {
-        let subject = Subject::repo(self.id(), RepoKind::Dataset, "names").unwrap();
-        let revision = Revision {
-            tree: Tree::Content(content),
-            parents: Vec::new(),
-            time: TIME,
-            title: "names".into(),
-            message: String::new(),
-            author: String::new(),
-        };
-        let mut state = State {
-            subject: subject.clone(),
-            created: TIME,
-            refs: Vec::new(),
-            discussions: Discussions::Everyone,
-            status: Status::Open,
-        };
-        state.set(RefName::main(), revision.hash().unwrap());
-        let head = self.head(subject.clone(), state.hash().unwrap());
-        store
-            .publish(&Publication {
-                head: &head,
-                state: &state,
-                revisions: &[revision],
-                after: head.head().previous,
-            })
-            .unwrap();
-        self.published.push(head);
-        subject.repo_id().unwrap()
-    }
+/// Publishes a directory with these lines.
+fn lists(keeper: &mut Author, store: &Store, lines: &str) -> RepoId {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("names.txt"), lines).unwrap();
+    let added = store.import(folder.path(), &ImportOptions::default(), &());
+    let step = keeper.step(RepoKind::Dataset, "names", added.unwrap().hash, TIME);
+    store
+        .publish(&Publication {
+            head: &step.head,
+            state: &step.state,
+            revisions: &[step.revision],
+            after: step.head.head().previous,
+        })
+        .unwrap();
+    step.state.subject.repo_id().unwrap()
 }
 
 /// A node with a DNS server.
@@ -196,9 +117,9 @@ fn is_refused(outcome: Result<String, NamespaceError>, was: PublisherId, is: Pub
 #[tokio::test]
 async fn a_domain_stands_for_a_publisher_that_claims_it_back() {
     let here = Here::new().await;
-    let (acme, other, unknown) = (Author::new(1), Author::new(2), Author::new(3));
-    acme.claims(here.store(), &["acme.com"]);
-    other.claims(here.store(), &["other.example"]);
+    let (mut acme, mut other, unknown) = (Author::new(1), Author::new(2), Author::new(3));
+    claims(&mut acme, here.store(), &["acme.com"]);
+    claims(&mut other, here.store(), &["other.example"]);
     here.names("acme.com", acme.id());
     here.names("thief.example", other.id());
     here.names("new.example", unknown.id());
@@ -232,9 +153,9 @@ async fn a_domain_stands_for_a_publisher_that_claims_it_back() {
 #[tokio::test]
 async fn a_domain_that_changes_after_its_first_use_is_refused_with_both_ids() {
     let here = Here::new().await;
-    let (first, second) = (Author::new(1), Author::new(2));
-    first.claims(here.store(), &["acme.com"]);
-    second.claims(here.store(), &["acme.com"]);
+    let (mut first, mut second) = (Author::new(1), Author::new(2));
+    claims(&mut first, here.store(), &["acme.com"]);
+    claims(&mut second, here.store(), &["acme.com"]);
     here.names("acme.com", first.id());
     translated(&here.views(&[]), "acme.com/m").await.unwrap();
     here.names("acme.com", second.id());
@@ -276,14 +197,18 @@ async fn a_directory_that_changes_after_its_first_use_is_refused_with_both_ids()
     let here = Here::new().await;
     let mut keeper = Author::new(9);
     let (first, second) = (Author::new(1).id(), Author::new(2).id());
-    let directory = keeper.lists(here.store(), &format!("acme {first}\n"));
+    let directory = lists(&mut keeper, here.store(), &format!("acme {first}\n"));
     let views = here.views(&[&directory]);
     assert_eq!(
         translated(&views, "ACME/m").await.unwrap(),
         format!("{first}/m")
     );
     assert_eq!(translated(&views, "other/m").await.unwrap(), "other/m");
-    keeper.lists(here.store(), &format!("acme {second}\nnew {second}\n"));
+    lists(
+        &mut keeper,
+        here.store(),
+        &format!("acme {second}\nnew {second}\n"),
+    );
     is_refused(translated(&views, "acme/m").await, first, second);
     assert_eq!(
         translated(&views, "new/m").await.unwrap(),
@@ -294,7 +219,7 @@ async fn a_directory_that_changes_after_its_first_use_is_refused_with_both_ids()
         translated(&views, "acme/m").await.unwrap(),
         format!("{second}/m")
     );
-    keeper.lists(here.store(), "not a directory\n");
+    lists(&mut keeper, here.store(), "not a directory\n");
     assert_eq!(
         translated(&views, "acme/m").await.unwrap(),
         format!("{second}/m"),
@@ -315,9 +240,14 @@ async fn the_first_source_that_knows_a_name_decides() {
         .into_iter()
         .zip((1..).map(|seed| Author::new(seed).id()))
         .collect();
-    Author::new(4).claims(here.store(), &["acme.com", "b.com"]);
-    let first = a.lists(here.store(), &format!("acme.com {}\n", ids["first"]));
-    let second = b.lists(
+    claims(&mut Author::new(4), here.store(), &["acme.com", "b.com"]);
+    let first = lists(
+        &mut a,
+        here.store(),
+        &format!("acme.com {}\n", ids["first"]),
+    );
+    let second = lists(
+        &mut b,
         here.store(),
         &format!("acme.com {0}\nb.com {0}\nacme {0}\n", ids["second"]),
     );
@@ -345,8 +275,8 @@ async fn the_first_source_that_knows_a_name_decides() {
 #[tokio::test]
 async fn a_directory_that_is_not_here_lets_no_other_source_answer() {
     let here = Here::new().await;
-    let acme = Author::new(1);
-    acme.claims(here.store(), &["acme.com"]);
+    let mut acme = Author::new(1);
+    claims(&mut acme, here.store(), &["acme.com"]);
     here.names("acme.com", acme.id());
     let directory: RepoId = format!("datasets/{}/names", Author::new(9).id())
         .parse()
@@ -372,7 +302,7 @@ async fn names_of_this_node_and_ids_are_bound_to_no_other_publisher() {
     let here = Here::new().await;
     let mut keeper = Author::new(9);
     let id = Author::new(1).id();
-    let directory = keeper.lists(here.store(), &format!("lab {id}\n"));
+    let directory = lists(&mut keeper, here.store(), &format!("lab {id}\n"));
     let local = Repo {
         id: "lab/m".parse().unwrap(),
         created: TIME,
@@ -434,8 +364,8 @@ async fn names_of_this_node_and_ids_are_bound_to_no_other_publisher() {
 #[tokio::test]
 async fn without_dns_no_question_is_asked() {
     let here = Here::new().await;
-    let acme = Author::new(1);
-    acme.claims(here.store(), &["acme.com"]);
+    let mut acme = Author::new(1);
+    claims(&mut acme, here.store(), &["acme.com"]);
     here.names("acme.com", acme.id());
     let views = here.views_with(&[], None, false);
     assert_eq!(

@@ -18,6 +18,7 @@ impl Call for NameSet {
     type Answer = Named;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Named, Failure> {
+        core.namespaces.check_own(&self.repo).await?;
         Ok(core.repos().set_name(self).await?)
     }
 }

@@ -9,6 +9,7 @@ use hubless_node::{
     api::{Add, Call, NameSet},
     config::Config,
 };
+use hubless_store::{Store, StoreOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -67,10 +68,30 @@ impl Hub {
         Self::start_with(files, None).await
     }
 
+    /// With a store that `prepare` has changed, which gets the directory of the files.
+    pub(crate) async fn start_prepared(
+        files: &[(&str, &[u8])],
+        prepare: impl FnOnce(&Store, &Path),
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, model) = (dir.path().join("home"), dir.path().join("model"));
+        write_files(&model, files);
+        std::fs::create_dir(&home).unwrap();
+        let store = Store::open(&home, StoreOptions::default()).unwrap();
+        prepare(&store, &model);
+        store.close().unwrap();
+        drop(store);
+        Self::start_in(dir, None).await
+    }
+
     pub(crate) async fn start_with(files: &[(&str, &[u8])], token: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        write_files(&dir.path().join("model"), files);
+        Self::start_in(dir, token).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir, token: Option<&str>) -> Self {
         let model = dir.path().join("model");
-        write_files(&model, files);
         let node = start_node(&dir.path().join("home")).await;
         let added = call(&node, add(&model)).await;
         let config = GatewayConfig {
