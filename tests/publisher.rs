@@ -8,7 +8,7 @@ use std::{
 
 use hubless_testkit::{
     model,
-    process::{Lab, Machine, field, number, text},
+    process::{LIMIT, Lab, Machine, field, number, text, until},
 };
 use serde_json::Value;
 
@@ -232,6 +232,51 @@ fn two_of_three_root_keys_change_an_organization_by_a_proposal_in_a_file() {
         signers.as_array().unwrap().contains(&new.into()),
         "{signers}"
     );
+}
+
+#[test]
+fn a_second_node_signs_from_when_its_key_was_added_until_it_is_removed() {
+    let lab = Lab::new(HUBLESS);
+    let [alice, bob] = ["alice", "bob"].map(|name| lab.machine(name));
+    let first = alice.serve(&[]);
+    let second = bob.serve(&["--bootstrap", first.address()]);
+    let (made, root) = publisher(&lab, &alice, "acme");
+    let id = field(&made, "id");
+    let key = field(&bob.json(["publisher", "join"]), "signer");
+    bob.run(["publisher", "join", &id])
+        .failed(3, &format!("hubless follow {id}"));
+    bob.run(["follow", &id]).code(0);
+    let join = || {
+        let joined = bob.run(["publisher", "join", &id]);
+        match joined.code {
+            0 => Ok(()),
+            _ => Err(joined.stderr),
+        }
+    };
+    until("the profile comes", LIMIT, || match join() {
+        Err(error) if error.contains("no signer") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    sign(&alice, &["--root", text(&root), "--add", &key]);
+    until("the new document comes", LIMIT, join);
+    let publisher = &shown(&bob)[0];
+    assert_eq!(
+        (publisher["signs"].clone(), number(publisher, "number")),
+        (true.into(), 1)
+    );
+
+    sign(&alice, &["--root", text(&root), "--remove", &key]);
+    until(
+        "the removal comes",
+        LIMIT,
+        || match shown(&bob)[0]["signs"].as_bool() {
+            Some(false) => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    );
+    bob.run(["publisher", "join", &id]).failed(4, "no signer");
+    second.stop();
+    first.stop();
 }
 
 #[test]

@@ -65,4 +65,4 @@ pub use record::{Check, External, FileLocation, Record, seconds_since_1970};
 pub use records::{RecordChange, RecordTable, StoredRecord};
 pub use refs::RefChange;
 pub use repos::{REFS_MAX, REPOS_MAX, Repo, RepoOrigin, RepoTable};
-pub use revisions::{COMMIT_PREFIX_MIN, Named, REVISIONS_MAX, RevisionTable};
+pub use revisions::{COMMIT_PREFIX_MIN, Hold, Named, REVISIONS_MAX, RevisionTable};

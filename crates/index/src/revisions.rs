@@ -34,6 +34,15 @@ pub struct Named {
     pub files: Vec<FileHash>,
 }
 
+/// How a revision keeps its content here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Whatever room it takes.
+    Kept,
+    /// Until the quota needs its room.
+    Cached,
+}
+
 /// The rows of revisions.
 #[derive(Clone, Copy)]
 pub struct RevisionTable<'a> {
@@ -201,24 +210,31 @@ impl RevisionTable<'_> {
         })
     }
 
-    /// Whether a revision names this model.
-    pub fn is_named(self, model: ContentHash) -> Result<bool, IndexError> {
+    /// How revisions keep a model, if one names it.
+    pub fn hold(self, model: ContentHash) -> Result<Option<Hold>, IndexError> {
         self.database.read(|read| {
             let removed = tables::REMOVED.read(read)?;
+            let mut hold = None;
             for row in tables::REVISIONS.read(read)?.iter()? {
                 let (key, value) = row?;
-                if removed.get(key.value())?.is_some() {
+                let key = key.value();
+                if removed.get(key)?.is_some() {
                     continue;
                 }
                 let content = match Revision::content_of(&value) {
                     None => decode_revision(&value)?.tree.content_hash(),
                     known => known,
                 };
-                if content == Some(model) {
-                    return Ok(true);
+                if content != Some(model) {
+                    continue;
                 }
+                let of = &key[..key.len().saturating_sub(COMMIT_BYTES)];
+                if Keeping::of(read, of)?.keeps(&commit_of(key)?) {
+                    return Ok(Some(Hold::Kept));
+                }
+                hold = Some(Hold::Cached);
             }
-            Ok(false)
+            Ok(hold)
         })
     }
 }

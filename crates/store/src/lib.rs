@@ -48,7 +48,7 @@ pub use hubless_disk::{
     Access, Dir, Disk, DiskError, DiskFile, Entry, EntryKind, RealDisk, Signature,
 };
 pub use hubless_index::{
-    COMMIT_PREFIX_MIN, DigestHasher, Digests, FOLLOWS_MAX, Follow, HEADS_MAX, HISTORY_MAX,
+    COMMIT_PREFIX_MIN, DigestHasher, Digests, FOLLOWS_MAX, Follow, HEADS_MAX, HISTORY_MAX, Hold,
     IndexError, Mirror, NAMESPACES_MAX, Namespace, NamespaceSource, NewPublisher,
     OWN_PUBLISHERS_MAX, OwnPublisher, PastCommit, Publication, REFS_MAX, REPOS_MAX, REVISIONS_MAX,
     RecordChange, RefChange, Repo, RepoOrigin, StoredRecord, TakenOver,

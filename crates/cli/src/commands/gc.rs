@@ -8,7 +8,7 @@ use crate::{failure::Error, text, work::Context};
 ///
 /// Models that were added or fetched are pinned until `hubless unpin` or `hubless rm`, and a name
 /// keeps its revisions until `hubless rm NAME@REVISION` or `hubless name rm`. What came from an
-/// upstream stays until the quota needs its room. Files that were added in place are never touched.
+/// upstream, or belongs to a publisher whose content is not mirrored, stays until the quota needs its room. Files that were added in place are never touched.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -38,7 +38,7 @@ fn stays(collected: &Collected) -> Option<String> {
         (
             collected.cached,
             "revision",
-            "from the upstream (until the quota needs the room)",
+            "of others (until the quota needs the room)",
         ),
     ];
     let reasons = reasons.into_iter().filter(|(number, ..)| *number > 0);

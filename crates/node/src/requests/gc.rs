@@ -24,7 +24,8 @@ pub struct Collected {
     pub pinned: u64,
     /// Revisions of names of this node, which stay until they are removed.
     pub named: u64,
-    /// Revisions of names of an upstream, whose files stay until the quota needs their room.
+    /// Revisions of names of an upstream, or of a publisher beyond what is mirrored, whose files stay
+    /// until the quota needs their room.
     pub cached: u64,
 }
 

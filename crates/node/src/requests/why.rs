@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hubless_content::ContentHash;
 use hubless_network::NetworkStatus;
-use hubless_store::{ModelInfo, StoreError};
+use hubless_store::{Hold, ModelInfo, StoreError};
 use hubless_transfer::{
     Transfer,
     text::{count, size},
@@ -37,17 +37,17 @@ impl Call for Explain {
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Why, Failure> {
         let hash = self.hash;
         let store = core.cx.store.clone();
-        let (model, stale) = core
-            .cx
-            .blocking
-            .run(move || Ok::<_, StoreError>((store.model_info(hash)?, store.stale()?)))
-            .await??;
+        let read = move || {
+            let (model, hold) = (store.model_info(hash)?, store.hold(hash)?);
+            Ok::<_, StoreError>((model, hold, store.stale()?))
+        };
+        let (model, hold, stale) = core.cx.blocking.run(read).await??;
         let mut facts = Vec::new();
         match &model {
             None => facts.push("It is not in this store.".to_owned()),
             Some(model) => {
                 facts.push(held_fact(model));
-                facts.push(pinned_fact(model.pinned));
+                facts.push(kept_fact(model.pinned, hold));
             }
         }
         let stale_here = stale.len();
@@ -148,12 +148,16 @@ fn held_fact(model: &ModelInfo) -> String {
     }
 }
 
-fn pinned_fact(pinned: bool) -> String {
-    if pinned {
-        "It is pinned: garbage collection keeps it.".into()
-    } else {
-        "It is not pinned: garbage collection frees it.".into()
-    }
+fn kept_fact(pinned: bool, hold: Option<Hold>) -> String {
+    let fact = match (pinned, hold) {
+        (true, _) => "It is pinned: garbage collection keeps it.",
+        (false, Some(Hold::Kept)) => "It is not pinned; a name keeps it.",
+        (false, Some(Hold::Cached)) => {
+            "It is not pinned; a name of others has it, and it stays until the quota needs its room."
+        }
+        (false, None) => "It is not pinned: garbage collection frees it.",
+    };
+    fact.to_owned()
 }
 
 fn network_facts(status: &NetworkStatus) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! Repos, their refs, revisions and histories.
 
-use hubless_content::{CommitId, FileHash, RefName, RepoId, RepoKind, Revision, Tree};
+use hubless_content::{CommitId, ContentHash, FileHash, RefName, RepoId, RepoKind, Revision, Tree};
 
-use crate::{PastCommit, RefChange, Repo, Store, StoreError};
+use crate::{Hold, PastCommit, RefChange, Repo, Store, StoreError};
 
 impl Store {
     /// Makes a repo known, or changes what is known about it. Durable when it returns. What a hub
@@ -157,6 +157,14 @@ impl Store {
         digits: &str,
     ) -> Result<Option<CommitId>, StoreError> {
         Ok(self.index().revisions().by_prefix(repo, digits)?)
+    }
+
+    /// How names keep a model here, if one of their revisions is it. Reads all revisions.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn hold(&self, model: ContentHash) -> Result<Option<Hold>, StoreError> {
+        Ok(self.index().revisions().hold(model)?)
     }
 
     /// The files of a listing that are known by an address or a digest; none of a manifest.

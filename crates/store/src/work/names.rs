@@ -31,7 +31,7 @@ impl Work {
     }
 
     pub(crate) fn remove_model(&self, model: ContentHash) -> Result<(), StoreError> {
-        if self.files.index.revisions().is_named(model)? {
+        if self.files.index.revisions().hold(model)?.is_some() {
             return Err(StoreError::Named { model });
         }
         if self.files.index.manifests().remove_with_pin(model)? {

@@ -11,11 +11,11 @@ use crate::common::{
     *,
 };
 use hubless_content::{
-    ChunkIndex, CommitId, FileHash, Lfs, RefName, RepoId, Revision, Tree, TreeEntry,
+    ChunkIndex, CommitId, ContentHash, FileHash, Lfs, RefName, RepoId, Revision, Tree, TreeEntry,
 };
 use hubless_store::{
-    Digests, Evictions, Expected, Follow, Mirror, OwnPublisher, Publication, Repo, RepoOrigin,
-    Store, StoreError, StoreOptions,
+    Digests, Evictions, Expected, Follow, Hold, Mirror, OwnPublisher, Publication, Repo,
+    RepoOrigin, Store, StoreError, StoreOptions,
 };
 
 const QUOTA: usize = 30 * CHUNK;
@@ -220,8 +220,8 @@ fn a_fetched_model_that_is_not_pinned_goes_with_its_manifest() {
 const CHUNKS_OF_THREE: [usize; 3] = [4, 5, 6];
 
 /// Publishes a repo of three revisions, of which a branch, a tag and no ref leads to the content. Returns the
-/// files.
-fn publish_three(store: &Store, author: &Author) -> [FileHash; 3] {
+/// models and the files.
+fn publish_three(store: &Store, author: &Author) -> [(ContentHash, FileHash); 3] {
     let contents = CHUNKS_OF_THREE.map(|chunks| {
         put_all(store, &file_of(chunks));
         let manifest = manifest_of(&[("weights".to_owned(), file_of(chunks))].into());
@@ -242,7 +242,7 @@ fn publish_three(store: &Store, author: &Author) -> [FileHash; 3] {
         after: None,
     };
     store.publish(&publication).unwrap();
-    contents.map(|(_, file)| file)
+    contents
 }
 
 /// Which of three files stay if there is room for no other.
@@ -251,11 +251,23 @@ fn assert_kept(prepare: impl FnOnce(&Store, &Author), kept: [bool; 3], case: &st
     let store = open_small(home.path());
     let author = Author::new(1);
     prepare(&store, &author);
-    let files = publish_three(&store, &author);
+    let published = publish_three(&store, &author);
+    let (models, files) = (
+        published.map(|(model, _)| model),
+        published.map(|(_, file)| file),
+    );
     let stay = CHUNKS_OF_THREE.iter().zip(kept).filter(|(_, kept)| *kept);
     let room = QUOTA / CHUNK - stay.map(|(chunks, _)| chunks).sum::<usize>();
-    pull(&store, "org/new", room).unwrap();
-    assert_eq!(files.map(|file| is_here(&store, file)), kept, "{case}");
+    // The second takes the place of the first, though that was used later than the three.
+    for (name, chunks) in [("org/new", room), ("org/newer", room - 1)] {
+        pull(&store, name, chunks).unwrap();
+        assert_eq!(files.map(|file| is_here(&store, file)), kept, "{case}");
+    }
+    for (model, kept) in models.into_iter().zip(kept) {
+        let hold = if kept { Hold::Kept } else { Hold::Cached };
+        assert_eq!(store.hold(model).unwrap(), Some(hold), "{case}");
+        assert!(matches!(store.remove(model), Err(StoreError::Named { .. })));
+    }
     assert_eq!(store.gc().unwrap().files, 0, "{case}");
 }
 
