@@ -243,14 +243,13 @@ fn a_second_node_signs_from_when_its_key_was_added_until_it_is_removed() {
     let (made, root) = publisher(&lab, &alice, "acme");
     let id = field(&made, "id");
     let key = field(&bob.json(["publisher", "join"]), "signer");
-    bob.run(["publisher", "join", &id])
-        .failed(3, &format!("hubless follow {id}"));
+    bob.run(["publisher", "join", &id]).failed(3, &id);
     bob.run(["follow", &id]).code(0);
     let join = || {
         let joined = bob.run(["publisher", "join", &id]);
-        match joined.code {
-            0 => Ok(()),
-            _ => Err(joined.stderr),
+        match joined.is_code(0) {
+            true => Ok(()),
+            false => Err(joined.stderr),
         }
     };
     until("the profile comes", LIMIT, || match join() {
