@@ -237,9 +237,10 @@ fn two_of_three_root_keys_change_an_organization_by_a_proposal_in_a_file() {
 #[test]
 fn a_second_node_signs_from_when_its_key_was_added_until_it_is_removed() {
     let lab = Lab::new(HUBLESS);
-    let [alice, bob] = ["alice", "bob"].map(|name| lab.machine(name));
+    let alice = lab.machine("alice");
     let first = alice.serve(&[]);
-    let second = bob.serve(&["--bootstrap", first.address()]);
+    let bob = lab.machine("bob").with("HUBLESS_PEERS", first.address());
+    let second = bob.serve(&[]);
     let (made, root) = publisher(&lab, &alice, "acme");
     let id = field(&made, "id");
     let key = field(&bob.json(["publisher", "join"]), "signer");
