@@ -1,7 +1,8 @@
 //! Finding holders of a publisher's repos.
 //!
 //! Asked are peers that were named for it: by its profile, by the configuration, on the local network, in
-//! the DHT, and the connected members of a private network. No other peer learns who is followed.
+//! the DHT, and the connected members of a private network. No other peer learns which
+//! publishers are followed.
 
 use std::time::Duration;
 

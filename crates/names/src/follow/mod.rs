@@ -14,7 +14,7 @@ mod poll;
 mod watch;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -91,7 +91,7 @@ impl Follower {
             start: Instant::now(),
             addresses: HashMap::new(),
             peers: HashMap::new(),
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             work: JoinSet::new(),
             watches: JoinSet::new(),
             events,
@@ -140,7 +140,7 @@ struct Driver {
     /// Where watched peers take commands.
     peers: HashMap<PeerId, mpsc::UnboundedSender<Command>>,
     /// Searches and polls that wait for a place.
-    waiting: Vec<Output<PeerId>>,
+    waiting: VecDeque<Output<PeerId>>,
     work: JoinSet<()>,
     watches: JoinSet<()>,
     events: mpsc::Sender<Event>,
@@ -218,14 +218,14 @@ impl Driver {
                 Output::Watch(peer, publisher) => self.send(peer, Command::Watch(publisher)),
                 Output::Unwatch(peer, publisher) => self.send(peer, Command::End(publisher)),
                 Output::Find(_) | Output::Poll(..) => {
-                    self.waiting.push(output);
+                    self.waiting.push_back(output);
                     continue;
                 }
             }
             have_watches_changed = true;
         }
         while self.work.len() < WORK_MAX
-            && let Some(output) = self.waiting.pop()
+            && let Some(output) = self.waiting.pop_front()
         {
             self.begin(output);
         }

@@ -1,9 +1,14 @@
 //! The task of one watched peer: the heads that it reports are proven and adopted.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use hubless_content::PublisherId;
+use hubless_sync::Rate;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{Event, Follower, plan::End};
@@ -11,6 +16,13 @@ use crate::ask::{AskError, News, Source, Watching};
 
 /// Heads of one peer that are adopted at once. Further ones wait in the stream.
 const ADOPTIONS_MAX: usize = 8;
+
+/// Heads of one peer that are proven per [`PROOF_WINDOW`]; further ones wait in the stream, so that no peer
+/// keeps this node busy with proofs. A publisher of a thousand repos is known within half a minute.
+const PROOFS_MAX: u32 = 40;
+
+/// The time window of this limit.
+const PROOF_WINDOW: Duration = Duration::from_secs(1);
 
 /// What the driver wants of a watched peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +48,12 @@ pub(super) async fn run(
         source,
         watched: &mut watched,
         events: &events,
+        proofs: Rate::new(PROOF_WINDOW, PROOFS_MAX, PROOFS_MAX),
         adoptions: JoinSet::new(),
     };
     let end = match watch.work(&mut commands).await {
-        Ok(()) => End::Gone,
         Err(AskError::Wrong { .. }) => End::Lied,
-        Err(_) => End::Gone,
+        Ok(()) | Err(_) => End::Gone,
     };
     // The driver begins another task for commands that come later.
     commands.close();
@@ -62,6 +74,7 @@ struct Watch<'a> {
     source: Source,
     watched: &'a mut HashSet<PublisherId>,
     events: &'a mpsc::Sender<Event>,
+    proofs: Rate<()>,
     /// Dropped with the watch: an adoption may be.
     adoptions: JoinSet<()>,
 }
@@ -107,6 +120,9 @@ impl Watch<'_> {
         publisher: PublisherId,
         record: Bytes,
     ) -> Result<(), AskError> {
+        if !self.proofs.admits((), Instant::now()) {
+            tokio::time::sleep(PROOF_WINDOW).await;
+        }
         let head = match watching.prove(publisher, record).await {
             Ok(head) => head,
             // One of both clocks is wrong; it may be set right.

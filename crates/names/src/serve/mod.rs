@@ -174,7 +174,7 @@ impl Names {
         match self.blocking.run(move || call(&store)).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a peer asked for a name that cannot be read");
+                tracing::warn!(%error, "a name that a peer requested cannot be read");
                 None
             }
             Err(_) => None,

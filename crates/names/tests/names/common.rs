@@ -327,8 +327,17 @@ pub(crate) fn source(network: &Network) -> Source {
 }
 
 async fn start(identity: NodeIdentity, service: impl ExchangeService) -> Network {
+    let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    start_at(listen, identity, service).await
+}
+
+async fn start_at(
+    listen: Vec<Multiaddr>,
+    identity: NodeIdentity,
+    service: impl ExchangeService,
+) -> Network {
     let config = NetworkConfig {
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        listen,
         mdns: false,
         upnp: false,
         ..NetworkConfig::default()
@@ -348,6 +357,12 @@ pub(crate) async fn peer(
 /// A peer that only asks.
 pub(crate) async fn client() -> Network {
     peer(|_| vec![(Response::NotHere, Bytes::new())]).await
+}
+
+/// A peer that only asks, and has no address at which others of a crowd could dial it.
+pub(crate) async fn one_of_a_crowd() -> Network {
+    let nothing = Answering(Arc::new(|_| vec![(Response::NotHere, Bytes::new())]));
+    start_at(Vec::new(), NodeIdentity::generate(), nothing).await
 }
 
 type Answer = dyn Fn(Request) -> Vec<(Response, Bytes)> + Send + Sync;

@@ -163,7 +163,7 @@ async fn a_head_that_a_peer_puts_is_taken_if_it_is_wanted_and_passed_on() {
     let put = within(holder.put_head(&head)).await.unwrap();
     assert_eq!(put, *head);
     assert_eq!(bob.seen(author.key("m")), Some(head.head().state));
-    // Who puts an older head gets the newer one, and news of it goes to those that watch.
+    // A peer that puts an older head gets the newer one, and watching peers get what is put.
     let mut watching = within(Watching::open(&carol.cx, &bob.source()))
         .await
         .unwrap();
@@ -273,4 +273,67 @@ async fn a_document_comes_in_pages_and_only_the_one_that_the_head_names() {
     assert_eq!(document.unwrap(), bytes);
     let other = within(holder.document(key, DocumentHash::new([1; 32]), max)).await;
     assert!(matches!(other, Err(AskError::NotHere { .. })));
+}
+
+/// Watches of many peers for many publishers: each of them alone is within its bounds.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_watches_are_bounded_and_the_node_answers_on() {
+    const CLIENTS: usize = 79;
+    const OF_EACH: usize = 64;
+    let alice = Node::new().await;
+    let mut publishers = Vec::new();
+    for seed in 1..=80 {
+        let author = Author::new(seed);
+        author.publish_profile(&alice, &author.profile("acme"), None);
+        publishers.push(author);
+    }
+    let (mut watched, mut refused, mut open) = (0, 0, Vec::new());
+    for number in 0..CLIENTS {
+        eprintln!(
+            "{number} {watched} {refused} {:?}",
+            std::time::SystemTime::now()
+        );
+        let client = one_of_a_crowd().await;
+        let address = alice.network.listen_addresses();
+        let exchange = within(client.open(alice.network.peer_id(), address)).await;
+        let mut exchange = exchange.unwrap();
+        for place in 0..OF_EACH {
+            let watch = Request::Watch {
+                publisher: publishers[(number + place) % publishers.len()].id(),
+                subject: None,
+            };
+            exchange
+                .requests
+                .send(place as u64 + 1, watch)
+                .await
+                .unwrap();
+        }
+        for _ in 0..OF_EACH {
+            match within(exchange.responses.recv())
+                .await
+                .unwrap()
+                .unwrap()
+                .response
+            {
+                Response::Head(_) => watched += 1,
+                Response::Busy(_) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        open.push((client, exchange));
+    }
+    assert_eq!((watched, refused), (4_096, CLIENTS * OF_EACH - 4_096));
+    // All of them are reported to, and others are answered meanwhile.
+    let author = &publishers[0];
+    let newer = author.publish(&alice, "m", &line(1), None);
+    let bob = Node::new().await;
+    let key = author.key("m");
+    let given = within(hubless_names::ask::head(&bob.cx, &alice.source(), key)).await;
+    assert_eq!(given.unwrap(), *newer);
+    let (_, exchange) = &mut open[0];
+    let report = within(exchange.responses.recv()).await.unwrap().unwrap();
+    assert_eq!(
+        report.response,
+        Response::Head(Bytes::copy_from_slice(newer.record()))
+    );
 }

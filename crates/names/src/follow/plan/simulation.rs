@@ -22,7 +22,7 @@ const HOP: Duration = Duration::from_millis(200);
 struct World {
     random: SmallRng,
     plans: BTreeMap<u32, Plan<u32>>,
-    /// Who watches a holder.
+    /// The followers that watch a holder.
     watchers: BTreeMap<u32, BTreeSet<u32>>,
 }
 
