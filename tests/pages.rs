@@ -137,7 +137,8 @@ fn every_page_in_a_browser() {
     let published = write(&lab.path("published"), &[("README.md", b"# Mini\n")]);
     {
         let store = store(&carol);
-        let full_name = format!("<img src=x onerror=window.pwned=1>{}", "W".repeat(200));
+        let attack = "<img src=x onerror=window.pwned=1>What is honest is shown";
+        let full_name = format!("{attack}{}", "W".repeat(180));
         claim(&store, &mut author, &full_name, &["acme.com"]);
         publish(&store, &mut author, RepoKind::Model, "mini", &published);
         publish(&store, &mut author, RepoKind::Dataset, "mini", &published);

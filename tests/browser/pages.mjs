@@ -177,7 +177,7 @@ async function harmless(browser) {
         schemes: [...new Set(urls.map(({ ownerElement, name }) => new URL(ownerElement[name]).protocol))],
         elements: document.querySelectorAll("iframe, object, embed, base, style, article form, article input, meta[http-equiv]").length,
         footer: document.body.lastElementChild.localName,
-        text: document.querySelector("article").textContent,
+        text: document.querySelector("main").textContent,
         depth: all.reduce((most, element) => {
           let depth = 0;
           for (let at = element; at; at = at.parentElement) depth += 1;

@@ -56,13 +56,9 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// What this node calls it; else what it calls itself, which any other can do as well.
+    /// What this node calls it; else its id: what it calls itself, any other can call itself too.
     fn name(&self) -> String {
-        match (&self.bound.source, &self.details.profile) {
-            (Some(_), _) => self.written.to_owned(),
-            (None, Some(profile)) => profile.handle.clone(),
-            (None, None) => text::namespace(self.written),
-        }
+        text::namespace(self.written)
     }
 
     fn body(&self) -> Markup {
@@ -165,7 +161,7 @@ impl Shown<'_> {
                     }
                     dt { "Change the keys" }
                     dd { (identity.threshold) " of " (text::count(identity.keys.len() as u64, "root key")) }
-                    dt { "Document" } dd { (text::number(identity.number)) }
+                    dt { "Identity document" } dd { (text::number(identity.number)) }
                 }
             }
         }

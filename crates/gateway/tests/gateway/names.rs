@@ -107,7 +107,8 @@ async fn pages_show_who_signs_a_repo_and_what_means_it_elsewhere() {
     };
     let publisher = page(&format!("/{id}")).await;
     for part in [
-        "<h1>acme</h1>".to_owned(),
+        format!("<h1>{}…</h1>", id.short()),
+        "Calls itself</dt><dd>acme".into(),
         format!("hubless trust acme {id}"),
         format!("hubless follow {id}"),
         "Acme &amp; Söhne".into(),
