@@ -8,6 +8,7 @@ mod crowd;
 mod damage;
 mod dht;
 mod exports;
+mod following;
 mod gateway;
 mod json;
 mod large_and_many;
