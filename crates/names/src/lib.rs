@@ -11,6 +11,7 @@
 
 #![deny(clippy::self_named_module_files)]
 
+pub mod announce;
 pub mod ask;
 pub mod book;
 pub mod clock;

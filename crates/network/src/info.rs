@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use hubless_dht::AnnounceKey;
 use libp2p::{Multiaddr, PeerId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,11 @@ pub enum NetworkEvent {
         peer: PeerId,
         /// Where.
         addresses: Vec<Multiaddr>,
+    },
+    /// A key of the highest priority was announced in the DHT, for the first time or again.
+    Announced {
+        /// The key.
+        key: AnnounceKey,
     },
     /// Others can now connect in another way than before.
     Reachability(Reachability),

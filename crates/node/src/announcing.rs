@@ -61,6 +61,8 @@ fn keys(
     let file = |file| (AnnounceKey::from(file), Priority::File);
     let alias = |sha256| (AnnounceKey::from(Alias::Sha256(sha256)), Priority::File);
     let mut keys: Vec<_> = held.models.into_iter().map(root).collect();
+    let named = hubless_names::announce::keys(store)?;
+    keys.extend(named.into_iter().map(|key| (key, Priority::Root)));
     if policy != AnnouncePolicy::Roots {
         keys.extend(held.files.iter().copied().map(file));
         keys.extend(held.sha256s.into_iter().map(alias));

@@ -395,7 +395,8 @@ impl Announcer {
         dirty.into_iter().map(entry).collect()
     }
 
-    fn priority_of(&self, key: &AnnounceKey) -> Option<Priority> {
+    /// The priority of a key that is announced.
+    pub fn priority_of(&self, key: &AnnounceKey) -> Option<Priority> {
         Priority::ALL
             .into_iter()
             .find(|p| self.by_priority[*p as usize].states.contains_key(key))

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adopting;
+mod announcing;
 mod common;
 mod following;
 mod hostile;

@@ -85,8 +85,10 @@ impl Worker {
                 Purpose::Lane => self.lanes.give_pass(peer, opened),
             },
             BehaviourEvent::Kad(event) => {
-                self.dht
-                    .on_event(self.swarm.behaviour_mut(), event, &self.peers);
+                let behaviour = self.swarm.behaviour_mut();
+                if let Some(event) = self.dht.on_event(behaviour, event, &self.peers) {
+                    self.emit(event);
+                }
             }
             BehaviourEvent::Identify(identify::Event::Received {
                 connection_id,

@@ -7,8 +7,8 @@
 //!
 //! # To which network a head counts
 //! To that of the peer that put it first, until a peer puts it or its successor whose network has less by
-//! more than this head: then to that one. A flood that carries on the heads of others therefore cannot
-//! take them along when it has to pay, nor can it make others pay for what it puts.
+//! more than this head: then to that one. Otherwise a network with many heads could put those of others
+//! once more, and they would be dropped when it has to pay.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -197,6 +197,20 @@ fn a_head_that_was_put_is_served_until_it_expires() {
 }
 
 #[test]
+fn a_peer_may_shorten_the_life_of_what_it_puts() {
+    let (mut world, head) = (World::new(|_| {}), Alice::new(1).head("m", 1));
+    let key = key_of(head.head());
+    let put = |world: &mut World, ttl| {
+        let values = world.records.values_mut();
+        values.put(key, head.record(), (&peer(1), None), ttl)
+    };
+    assert_eq!(put(&mut world, Duration::ZERO), Err(ValueRefused::Expired));
+    assert_eq!(put(&mut world, HOUR), Ok(()));
+    world.later(HOUR);
+    assert!(!world.has(&head));
+}
+
+#[test]
 fn what_is_no_head_of_the_key_is_refused() {
     let (mut world, alice) = (World::new(|_| {}), Alice::new(1));
     let head = alice.head("m", 1);
@@ -453,18 +467,18 @@ fn when_there_is_no_room_the_largest_network_pays() {
 }
 
 #[test]
-fn a_flood_does_not_take_the_heads_along_that_it_carried_on() {
+fn heads_that_a_flood_carried_on_do_not_pay_for_it() {
     let mut world = World::new(|config| config.bytes_max = 100_000);
     let honest = Alice::new(2).heads(0..50);
+    let attacker = |_| [66, 6, 6, 6];
+    // The attacker puts them first, so they count to it.
+    world.put_all(honest.clone(), attacker);
+    world.put_all(Alice::new(1).heads(0..1_000), attacker);
+    // The publisher puts its heads again, and the attacker does too.
     world.put_all(honest.clone(), |number| network_of(number % 10));
-    // The attacker has nothing yet, so these may count to it now.
-    world.put_all(honest.clone(), |_| [66, 6, 6, 6]);
-    let flood = Alice::new(1).heads(0..100);
-    world.put_all(flood, |_| [66, 6, 6, 6]);
-    // A day later each publisher puts its heads again.
-    world.put_all(honest.clone(), |number| network_of(number % 10));
-    let flood = Alice::new(1).heads(1_000..2_000);
-    world.put_all(flood, |_| [66, 6, 6, 6]);
+    world.put_all(honest.clone(), attacker);
+    let others = Alice::new(3).heads(0..80);
+    assert_eq!(world.put_all(others, |number| network_of(100 + number)), 80);
     assert!(honest.iter().all(|head| world.has(head)));
 }
 

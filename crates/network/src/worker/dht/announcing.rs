@@ -96,14 +96,19 @@ impl Announcing {
         }
     }
 
-    /// A walk of ours is over.
-    pub(super) fn walked(&mut self, kad: &mut Kad, query: QueryId, ok: bool) {
-        let Some(key) = self.walks.remove(&query) else {
-            return;
-        };
+    /// A walk of ours is over. Returns its key if it is one of the highest priority that is announced now.
+    pub(super) fn walked(
+        &mut self,
+        kad: &mut Kad,
+        query: QueryId,
+        ok: bool,
+    ) -> Option<AnnounceKey> {
+        let key = self.walks.remove(&query)?;
         let now = SystemTime::now();
         self.announcer.finished(key, ok, now);
         self.start_walks(kad, now);
+        let is_root = self.announcer.priority_of(&key) == Some(Priority::Root);
+        (ok && is_root).then_some(key)
     }
 
     /// Writes all that has changed; for the end.

@@ -36,7 +36,7 @@ pub(crate) use self::{
     values::{FindValues, VALUE_WALKS_MAX, VALUES_PER_WALK_MAX},
 };
 use super::{behaviour::Behaviour, dialer::ADDRESSES_PER_DIAL_MAX, peers::Peers};
-use crate::info::{DhtStatus, Provider};
+use crate::info::{DhtStatus, NetworkEvent, Provider};
 
 type Kad = kad::Behaviour<KadRecords>;
 
@@ -166,7 +166,13 @@ impl Dht {
         learn_addresses(kad, peer, meant.cloned());
     }
 
-    pub(super) fn on_event(&mut self, behaviour: &mut Behaviour, event: kad::Event, peers: &Peers) {
+    /// Returns what has to be reported to subscribers.
+    pub(super) fn on_event(
+        &mut self,
+        behaviour: &mut Behaviour,
+        event: kad::Event,
+        peers: &Peers,
+    ) -> Option<NetworkEvent> {
         match event {
             kad::Event::InboundRequest {
                 request:
@@ -185,16 +191,24 @@ impl Dht {
             kad::Event::OutboundQueryProgressed {
                 id, result, step, ..
             } => {
-                self.on_query(behaviour, id, result);
+                let key = self.on_query(behaviour, id, result);
                 if step.last {
                     self.lookups.ended(id);
                 }
+                return key.map(|key| NetworkEvent::Announced { key });
             }
             other => trace!(?other, "ignored event of the DHT"),
         }
+        None
     }
 
-    fn on_query(&mut self, behaviour: &mut Behaviour, query: QueryId, result: QueryResult) {
+    /// Returns the key that was announced, if it is one of the highest priority.
+    fn on_query(
+        &mut self,
+        behaviour: &mut Behaviour,
+        query: QueryId,
+        result: QueryResult,
+    ) -> Option<AnnounceKey> {
         match result {
             QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { key, providers })) => {
                 for peer in self.lookups.unseen(query, providers) {
@@ -205,8 +219,8 @@ impl Dht {
                 }
             }
             QueryResult::StartProviding(outcome) => {
-                self.announcing
-                    .walked(&mut behaviour.kad, query, outcome.is_ok());
+                let kad = &mut behaviour.kad;
+                return self.announcing.walked(kad, query, outcome.is_ok());
             }
             QueryResult::GetRecord(result) => {
                 let is_wanted = self.values.on_walk(query, result);
@@ -217,6 +231,7 @@ impl Dht {
             QueryResult::PutRecord(result) => self.values.on_put(query, result),
             _ => {}
         }
+        None
     }
 
     fn on_provider(
