@@ -1,8 +1,8 @@
 //! How many signatures are verified for strangers.
 //!
-//! One takes about 60 microseconds on one core of 2020 (measured: see `docs/benchmarks.md`). So the limit
-//! for all is an eighth of a core; and as nodes that put heads cost nothing but their addresses, each
-//! network has a limit of its own: what one floods with leaves room for others.
+//! One takes about 120 microseconds at worst (`scripts/names-traffic`), so the limit for all is a quarter of
+//! a core. And as nodes that put heads cost nothing but their addresses, each network has a limit of its
+//! own: what one floods with leaves room for others.
 
 use std::collections::HashMap;
 
