@@ -7,7 +7,7 @@
 #[path = "../tests/network/common.rs"]
 mod common;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use hubless_content::{
     Chain, DocumentHash, Head, HeadRecord, Identity, RepoKind, SecretKey, SignedIdentity, Subject,
@@ -36,7 +36,6 @@ fn head(name: &str) -> VerifiedHead {
     let [root, key] = [[1; 32], [2; 32]].map(|seed| SecretKey::new(&seed));
     let first = Identity::first(vec![root.public()], 1, vec![key.public()], [3; 16]);
     let chain = Chain::new(vec![SignedIdentity::unsigned(first).unwrap()]).unwrap();
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let head = Head {
         subject: Subject::repo(chain.publisher(), RepoKind::Model, name).unwrap(),
         number: 0,
@@ -44,7 +43,7 @@ fn head(name: &str) -> VerifiedHead {
         state: DocumentHash::new([7; 32]),
         previous: None,
         summary: None,
-        time: since.unwrap().as_millis() as u64,
+        time: 1_700_000_000_000,
     };
     HeadRecord::sign(&head, &chain, &key).unwrap()
 }
