@@ -23,6 +23,7 @@ mod no_copy;
 mod operations;
 mod pages;
 mod proof;
+mod publish;
 mod publisher;
 mod readme;
 mod same_hash;

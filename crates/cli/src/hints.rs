@@ -36,6 +36,25 @@ pub(crate) fn hint(remedy: &Remedy) -> String {
         R::NamePublisher => {
             "give the publisher's id: 52 characters, which `hubless publisher show` prints where it was made"
         }
+        R::UseNewName => "use the new name",
+        R::CheckPublisher => {
+            "check the id and the name; `hubless get 'hubless:ID/NAME?peer=...'` asks the node at an \
+             address, and `hubless ticket NAME` prints that where the name is known"
+        }
+        R::ComparePublisher => {
+            "compare the publisher's id with the publisher by another way, such as its website"
+        }
+        R::FindHolder => "try again later, or name a node that has it with `--peer`",
+        R::RaiseMaxAge => "a larger `--max-age` accepts it",
+        R::MakePublisher => {
+            "`hubless publisher show` prints the publishers of this node, and `hubless publisher new \
+             HANDLE` makes one"
+        }
+        R::RestoreKey => {
+            "restore it from a backup, or have the holder of the root key replace it: `hubless publisher \
+             join`, then `hubless publisher sign --add KEY`"
+        }
+        R::RepeatChange => "run the same command again: it goes on from what the branch has now",
         R::ListFollows => "`hubless follow ls` prints the publishers that are followed",
         R::RemoveNames => "`hubless name rm` makes room",
         R::MoveOrReplace => {
@@ -76,8 +95,8 @@ pub(crate) fn hint(remedy: &Remedy) -> String {
         R::DownloadAgain => "download it again from the beginning",
         R::ListNames => "`hubless name ls` prints the names that this node knows",
         R::AskForHash => {
-            "names are local so far: ask the publisher for the hash or a ticket; `hubless name ls` \
-             prints the names that are known here"
+            "`hubless name ls` prints the names that are known here; a name of another machine begins \
+             with the id of its publisher, or with a name that `hubless trust` has given it"
         }
         R::CheckName => "check the name; what is private needs a token, at the gateway",
         R::BindName { name, publishers } => return bind_name(name, publishers),

@@ -1,5 +1,7 @@
 //! Reads what commands take as arguments, with errors that say what was probably meant.
 
+use std::time::Duration;
+
 use hubless_content::{ContentHash, ModelPath, PathError, RepoId, RepoIdError};
 use hubless_node::{Ticket, api::FailureKind};
 
@@ -59,4 +61,12 @@ pub(crate) fn parse_repo(text: &str) -> Result<RepoId, Failure> {
 pub(crate) fn not_a_name(error: &dyn std::error::Error) -> Failure {
     Failure::new(FailureKind::Usage, error.to_string())
         .hint("write names as ORG/NAME, datasets/ORG/NAME or spaces/ORG/NAME")
+}
+
+/// Reads a time such as `2d` or `1h 30m`.
+pub(crate) fn parse_age(text: &str) -> Result<Duration, Failure> {
+    humantime::parse_duration(text).map_err(|error| {
+        Failure::new(FailureKind::Usage, format!("{text:?} is no time: {error}"))
+            .hint("write it as 45s, 30m, 12h or 2d")
+    })
 }

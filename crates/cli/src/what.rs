@@ -1,6 +1,6 @@
 //! What a command is about, as people write it: a hash, a ticket or a name.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, time::Duration};
 
 use hubless_content::{ContentHash, RepoId, RepoIdError};
 use hubless_node::{
@@ -53,6 +53,8 @@ pub(crate) struct Name {
     pub(crate) sources: Sources,
     /// Where a ticket says that it is.
     pub(crate) peers: Vec<Multiaddr>,
+    /// States that the publisher confirmed longer ago are refused.
+    pub(crate) max_age: Option<Duration>,
 }
 
 impl What {
@@ -69,6 +71,17 @@ impl What {
             return Name::parse(text).map(Self::Name);
         }
         parse_ticket(text).map(Self::Ticket)
+    }
+
+    /// The same; a name is asked of these peers too, and refused if it was confirmed longer ago than
+    /// `max_age`.
+    pub(crate) fn asked(&self, peers: Vec<Multiaddr>, max_age: Option<Duration>) -> Self {
+        let mut what = self.clone();
+        if let Self::Name(name) = &mut what {
+            name.peers.extend(peers);
+            name.max_age = max_age;
+        }
+        what
     }
 
     /// Reads `HASH` or its beginning.
@@ -111,6 +124,7 @@ impl Name {
             revision: revision.to_owned(),
             sources,
             peers: Vec::new(),
+            max_age: None,
         })
     }
 }
@@ -122,6 +136,7 @@ impl From<Ticket<NameAt>> for Name {
             revision: ticket.name().revision().unwrap_or(MAIN).to_owned(),
             sources: Sources::All,
             peers: ticket.peers().to_vec(),
+            max_age: None,
         }
     }
 }

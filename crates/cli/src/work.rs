@@ -200,6 +200,8 @@ impl Context<'_> {
             repo: name.repo.clone(),
             revision: name.revision.clone(),
             sources: name.sources,
+            peers: name.peers.clone(),
+            max_age_s: name.max_age.map(|age| age.as_secs()),
         });
         self.finish(call, &mut Events::silent(self.output)).await
     }

@@ -69,6 +69,12 @@ impl Subject {
         RepoId::new(kind, &format!("{}/{name}", self.publisher)).ok()
     }
 
+    /// The subject that every node calls `repo`; `None` if its namespace is not the id of a publisher.
+    pub fn of_repo(repo: &RepoId) -> Option<Self> {
+        let publisher = repo.namespace()?.parse().ok()?;
+        Self::repo(publisher, repo.kind(), repo.name()).ok()
+    }
+
     /// The key under which the head and the holders are found in the DHT.
     pub fn key(&self) -> SubjectKey {
         let mut hasher = blake3::Hasher::new_derive_key(DHT_KEY_CONTEXT);

@@ -15,7 +15,8 @@ use std::{
 };
 
 use hubless_content::{
-    Chain, FileHash, Head, HeadError, HeadRecord, KEY_BYTES, PublisherId, SecretKey, VerifiedHead,
+    Chain, DocumentHash, FileHash, Head, HeadError, HeadRecord, KEY_BYTES, PublisherId, SecretKey,
+    Subject, VerifiedHead,
 };
 use hubless_network::{read_secret, write_secret};
 use hubless_store::{Store, StoreError};
@@ -101,6 +102,33 @@ pub struct Signing {
 }
 
 impl Signing {
+    /// The head after `last` with this state, or the first one; `now` in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// If a head with the chain is too large.
+    pub fn next(
+        &self,
+        subject: &Subject,
+        last: Option<&VerifiedHead>,
+        state: DocumentHash,
+        now: u64,
+    ) -> Result<VerifiedHead, HeadError> {
+        let number = self.chain.current().number;
+        let head = match last {
+            Some(last) => last.head().next(state, number, now),
+            None => Head {
+                subject: subject.clone(),
+                number,
+                seq: 1,
+                state,
+                previous: None,
+                summary: None,
+                time: now,
+            },
+        };
+        HeadRecord::sign(&head, &self.chain, &self.key)
+    }
+
     /// The same head, confirmed now: milliseconds since 1970. Its time never goes back.
     ///
     /// # Errors

@@ -11,12 +11,10 @@ use std::{
 use hubless_names::{
     directory::Directories,
     dns::Dns,
-    follow::Follower,
-    namespaces::{Namespaces, StoredProfiles},
+    names::Names,
+    namespaces::{Namespaces, Profiles},
     publishers::Publishers,
     serve::Answers,
-    sync::Adopter,
-    watchers::Watchers,
 };
 use hubless_network::{Identity, Network, NetworkConfig, NetworkKey, TxtResolver, read_secret};
 use hubless_repos::Repos;
@@ -59,13 +57,9 @@ pub struct Core {
     pub(crate) cx: Arc<Context>,
     pub(crate) fetches: Arc<Fetches>,
     pub(crate) digester: Digester,
-    /// Takes heads of publishers.
-    pub(crate) adopter: Arc<Adopter>,
-    pub(crate) follower: Arc<Follower>,
+    pub(crate) names: Arc<Names>,
     /// The files that peers must not get.
     pub(crate) withheld: Withheld,
-    /// Which publishers the namespaces that people write stand for.
-    pub(crate) namespaces: Arc<Namespaces>,
     /// Whether this process joins the network: calls that need the network wait until it has.
     joins: AtomicBool,
     /// Set when the node joined the network; before, it works on its store only.
@@ -104,8 +98,8 @@ impl Core {
         );
         let cx = Context::new(store, identity.peer_id());
         let fetches = Fetches::new(cx.clone(), known_peers(&config));
-        let namespaces = Arc::new(namespaces(&config, &fetches));
-        let adopter = Arc::new(Adopter::new(cx.clone(), Watchers::default()));
+        let local = |profiles| namespaces(&config, &fetches, profiles);
+        let names = Names::new(&fetches, local, home.path());
         Ok(Arc::new(Self {
             home,
             config,
@@ -114,11 +108,9 @@ impl Core {
             limits: Mutex::new(limits),
             cx,
             digester: Digester::new(fetches.clone()),
-            follower: Follower::new(fetches.clone(), adopter.clone()),
-            adopter,
             fetches,
             withheld,
-            namespaces,
+            names: Arc::new(names),
             joins: AtomicBool::new(false),
             online: OnceCell::new(),
         }))
@@ -154,7 +146,7 @@ impl Core {
             })
             .transpose()?;
         let content = Service::new(&self.fetches, self.withheld.clone(), self.digester.queue());
-        let service = Answers::new(content, &self.adopter);
+        let service = Answers::new(content, &self.names.adopter);
         let records = Arc::new(StoreRecords::new(self.cx.store.clone()));
         let settings = self.network_config()?;
         let identity = self.identity.clone();
@@ -172,7 +164,13 @@ impl Core {
     /// The repos of the node, including those of the upstream if this process joined the network.
     pub(crate) fn repos(&self) -> Repos {
         let upstream = self.upstream().cloned();
-        Repos::new(self.fetches.clone(), self.digester.clone(), upstream)
+        let resolver = self.names.resolver.clone();
+        Repos::new(
+            self.fetches.clone(),
+            self.digester.clone(),
+            resolver,
+            upstream,
+        )
     }
 
     /// The publishers that the node signs for.
@@ -180,7 +178,7 @@ impl Core {
         Publishers::new(
             self.cx.clone(),
             self.home.path(),
-            self.adopter.watchers().clone(),
+            self.names.adopter.watchers().clone(),
         )
     }
 
@@ -261,7 +259,7 @@ impl Core {
 }
 
 /// The local views of names that the configuration asks for.
-fn namespaces(config: &Config, fetches: &Arc<Fetches>) -> Namespaces {
+fn namespaces(config: &Config, fetches: &Arc<Fetches>, profiles: Arc<dyn Profiles>) -> Namespaces {
     let directories = config
         .directories
         .iter()
@@ -277,7 +275,7 @@ fn namespaces(config: &Config, fetches: &Arc<Fetches>) -> Namespaces {
         fetches.cx.clone(),
         Directories::new(fetches.clone(), directories.collect()),
         resolver.map(Dns::new),
-        Arc::new(StoredProfiles(fetches.cx.clone())),
+        profiles,
         config.upstream.is_some(),
     )
 }

@@ -316,6 +316,10 @@ impl From<RepoError> for Failure {
             | RepoError::NoEntry { .. } => {
                 Self::new(FailureKind::NotFound, message).remedy(Remedy::ShowName { name: None })
             }
+            RepoError::Moved { .. } => {
+                Self::new(FailureKind::NotFound, message).remedy(Remedy::UseNewName)
+            }
+            RepoError::Name(error) => Self::from(&*error),
             RepoError::Gated { .. } | RepoError::Denied { .. } | RepoError::BadToken { .. } => {
                 Self::new(FailureKind::Denied, message)
             }

@@ -31,6 +31,7 @@ mod health;
 mod home;
 mod host;
 mod metrics;
+mod name_failure;
 mod node;
 mod records;
 mod remedy;

@@ -102,7 +102,13 @@ fn work_in_background(core: &Arc<Core>) {
     core.cx.tasks.spawn(announcing::run(core.clone()));
     core.cx.tasks.spawn(externals::run(core.clone()));
     core.cx.tasks.spawn(repairing::run(core.clone()));
-    core.cx.tasks.spawn(core.follower.clone().run());
+    core.cx.tasks.spawn(core.names.follower.clone().run());
+    if let Ok(network) = core.network() {
+        let (names, cx, network) = (core.names.clone(), core.cx.clone(), network.clone());
+        core.cx
+            .tasks
+            .spawn(async move { names.announce(cx, network).await });
+    }
     if let Some(every) = core.config.scrub.time() {
         core.cx.tasks.spawn(scrubbing::run(core.clone(), every));
     }
@@ -147,7 +153,7 @@ impl NodeHandle {
 
     /// Which publishers the namespaces that people write stand for.
     pub fn namespaces(&self) -> &Namespaces {
-        &self.core.namespaces
+        &self.core.names.namespaces
     }
 
     /// The places for connections over HTTP, limited by the file descriptors.

@@ -58,6 +58,22 @@ pub enum Remedy {
     NamePublisher,
     /// List the publishers that are followed.
     ListFollows,
+    /// Use the name that the repo has now.
+    UseNewName,
+    /// Check that the id of the publisher is right; a ticket of a name has addresses of a node that knows it.
+    CheckPublisher,
+    /// Compare the id with the publisher by another way, and bind the right one.
+    ComparePublisher,
+    /// Wait until a node that has the state is there, or name one.
+    FindHolder,
+    /// Accept an older confirmation.
+    RaiseMaxAge,
+    /// Publish under a publisher of this node, or make one.
+    MakePublisher,
+    /// Restore the signing key, or have the root key name a new one.
+    RestoreKey,
+    /// Repeat the change on top of what another signer made.
+    RepeatChange,
     /// Remove names: there are too many.
     RemoveNames,
     /// Move the files away, export elsewhere, or replace them.

@@ -89,6 +89,14 @@ impl Repos {
         }))
     }
 
+    /// The warning if no byte of the content is held: another node may have it, or the hash is wrong.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn nothing_here(&self, hash: ContentHash) -> Result<Option<String>, NameError> {
+        Ok(self.store(move |store| nothing_here(store, hash)).await?)
+    }
+
     /// Removes a ref of a name, or the whole name if no ref is given.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hubless_names::resolve::Resolver;
 use hubless_store::{Store, StoreError};
 use hubless_transfer::{Digester, Fetches};
 use hubless_upstream::{RepoError, Upstream};
@@ -11,6 +12,8 @@ use hubless_upstream::{RepoError, Upstream};
 pub struct Repos {
     pub(crate) fetches: Arc<Fetches>,
     pub(crate) digester: Digester,
+    /// Finds the newest heads of publishers' repos.
+    pub(crate) resolver: Arc<Resolver>,
     /// The upstream, if there is one.
     pub(crate) upstream: Option<Arc<Upstream>>,
 }
@@ -22,11 +25,18 @@ impl std::fmt::Debug for Repos {
 }
 
 impl Repos {
-    /// The repos of the node of `fetches`; unknown ones are requested from `upstream`.
-    pub fn new(fetches: Arc<Fetches>, digester: Digester, upstream: Option<Arc<Upstream>>) -> Self {
+    /// The repos of the node of `fetches`; names of publishers are read by `resolver`, and other unknown
+    /// ones are requested from `upstream`.
+    pub fn new(
+        fetches: Arc<Fetches>,
+        digester: Digester,
+        resolver: Arc<Resolver>,
+        upstream: Option<Arc<Upstream>>,
+    ) -> Self {
         Self {
             fetches,
             digester,
+            resolver,
             upstream,
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubless_content::{CommitId, ContentHash, ManifestEntry, RefName, RepoId, Revision, Tree};
+use hubless_content::{
+    CommitId, ContentHash, ManifestEntry, RefName, RepoId, Revision, Status, Subject, Tree,
+};
+use hubless_names::resolve::Wanted;
 use hubless_store::{PastCommit, Repo, RepoOrigin, Store, StoreError};
 use hubless_upstream::{Caller, Origin, RepoError, Upstream};
 
@@ -82,6 +85,7 @@ impl Repos {
         revision: &str,
         caller: &Caller,
     ) -> Result<Resolved, RepoError> {
+        self.refresh(repo, revision).await?;
         let found = self.find(repo, revision).await?;
         let resolved = match self.upstream_for(&found) {
             Some(upstream) => {
@@ -109,6 +113,37 @@ impl Repos {
         self.find(repo, revision).await?.into_result(revision)
     }
 
+    /// Brings a repo of a publisher to its newest head, unless a commit is wanted that is here.
+    async fn refresh(&self, repo: &RepoId, revision: &str) -> Result<(), RepoError> {
+        let Some(subject) = Subject::of_repo(repo) else {
+            return Ok(());
+        };
+        // A commit never changes.
+        if let Ok(commit) = revision.parse::<CommitId>()
+            && self.holds(repo, commit).await?
+        {
+            return Ok(());
+        }
+        let current = self.resolver.current(&subject, &Wanted::default()).await?;
+        match current.status {
+            Status::Open => Ok(()),
+            Status::Gone => Err(RepoError::NoRepo),
+            Status::Moved(kind, name) => {
+                let to = Subject::repo(subject.publisher(), kind, &name);
+                let to = to.ok().and_then(|to| to.repo_id());
+                Err(to.map_or(RepoError::NoRepo, |to| RepoError::Moved { to }))
+            }
+        }
+    }
+
+    async fn holds(&self, repo: &RepoId, commit: CommitId) -> Result<bool, RepoError> {
+        let repo = repo.clone();
+        let held = self
+            .store(move |store| store.revision(&repo, commit))
+            .await?;
+        Ok(held.is_some())
+    }
+
     async fn find(&self, repo: &RepoId, revision: &str) -> Result<Found, RepoError> {
         let (id, text) = (repo.clone(), revision.to_owned());
         self.store(move |store| find(store, &id, &text)).await
@@ -116,9 +151,7 @@ impl Repos {
 
     /// The upstream, for repos that were not named on this node.
     fn upstream_for(&self, found: &Found) -> Option<&Arc<Upstream>> {
-        let is_local = found
-            .repo()
-            .is_some_and(|repo| repo.origin == RepoOrigin::Local);
+        let is_local = found.repo().is_some_and(is_no_upstreams);
         self.upstream.as_ref().filter(|_| !is_local)
     }
 
@@ -173,7 +206,7 @@ impl Repos {
     /// [`RepoError::Gated`], [`RepoError::NoRepo`], or that the upstream cannot be asked.
     pub async fn permit(&self, resolved: &Resolved) -> Result<(), RepoError> {
         let repo = &resolved.repo;
-        if !is_restricted(repo) || repo.origin == RepoOrigin::Local {
+        if !is_restricted(repo) || is_no_upstreams(repo) {
             return Ok(());
         }
         match &self.upstream {
@@ -196,10 +229,9 @@ impl Repos {
     /// # Errors
     /// [`RepoError::NoRepo`], and as [`Repos::resolve`].
     pub async fn repo(&self, id: &RepoId, caller: &Caller) -> Result<Repo, RepoError> {
+        self.refresh(id, "HEAD").await?;
         let known = self.held_repo(id).await?;
-        let is_local = known
-            .as_ref()
-            .is_some_and(|repo| repo.origin == RepoOrigin::Local);
+        let is_local = known.as_ref().is_some_and(is_no_upstreams);
         if !is_local && (known.is_none() || known.as_ref().is_some_and(|repo| repo.private)) {
             return Ok(Repo::clone(&self.resolve(id, "HEAD", caller).await?.repo));
         }
@@ -223,7 +255,7 @@ impl Repos {
     ) -> Result<Vec<(RefName, CommitId)>, RepoError> {
         let repo = self.repo(id, caller).await?;
         if let Some(upstream) = &self.upstream
-            && repo.origin != RepoOrigin::Local
+            && !is_no_upstreams(&repo)
         {
             match hubless_upstream::refresh_refs(&self.fetches, upstream, id, caller).await {
                 Ok(())
@@ -258,7 +290,7 @@ impl Repos {
     /// # Errors
     /// If the store fails.
     pub async fn commits(&self, of: &Resolved) -> Result<Vec<PastCommit>, RepoError> {
-        let is_local = of.repo.origin == RepoOrigin::Local;
+        let is_local = is_no_upstreams(&of.repo);
         let listed = match &self.upstream {
             Some(upstream) if !is_local => self.listed_history(upstream, of).await,
             _ => None,
@@ -311,6 +343,14 @@ fn past(id: CommitId, revision: &Revision) -> PastCommit {
         message: revision.message.clone(),
         author: revision.author.clone(),
         time: revision.time,
+    }
+}
+
+/// Whether a repo was named on this node, or is a publisher's: the upstream is not asked for it.
+fn is_no_upstreams(repo: &Repo) -> bool {
+    match repo.origin {
+        RepoOrigin::Local | RepoOrigin::Publisher => true,
+        RepoOrigin::Upstream(_) => false,
     }
 }
 

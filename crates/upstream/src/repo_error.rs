@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubless_content::{CommitId, ModelPath};
+use hubless_content::{CommitId, ModelPath, RepoId};
+use hubless_names::resolve::ResolveError;
 use hubless_store::StoreError;
 use hubless_transfer::{
     Aborted, TransferError, is_unavailable_in_store,
@@ -33,6 +34,15 @@ pub enum RepoError {
         /// The revision's id.
         revision: CommitId,
     },
+    /// The publisher has moved the repo.
+    #[error("the repo is now {to}")]
+    Moved {
+        /// Where it is.
+        to: RepoId,
+    },
+    /// The newest head of a publisher's repo is not known, or does not count.
+    #[error(transparent)]
+    Name(Arc<ResolveError>),
     /// The revision has no such file.
     #[error("there is no {path:?} in this revision")]
     NoEntry {
@@ -116,6 +126,12 @@ impl From<StoreError> for RepoError {
     fn from(error: StoreError) -> Self {
         let is_unavailable = is_unavailable_in_store(&error);
         Self::caused(is_unavailable, Cause::Store(Arc::new(error)))
+    }
+}
+
+impl From<ResolveError> for RepoError {
+    fn from(error: ResolveError) -> Self {
+        Self::Name(Arc::new(error))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `hubless cat`: a verified file, or a range of it, to stdout.
 
+use std::time::Duration;
+
 use hubless_content::ModelPath;
 use hubless_node::{
     Needs,
@@ -10,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use crate::{
     args::Network,
     failure::{Error, Failure},
-    parse::parse_path,
+    parse::{parse_age, parse_path},
     what::What,
     work::{Context, Events},
 };
@@ -41,6 +43,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
 
+    /// Refuse a name whose publisher confirmed its newest state longer ago than this
+    ///
+    /// Signers confirm what is newest once a day. Without this option any age is accepted, and one of a
+    /// week is warned of.
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    max_age: Option<Duration>,
+
     #[command(flatten)]
     pub(crate) network: Network,
 }
@@ -55,7 +64,8 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
     let (first, end) = args.range.unwrap_or_default();
     context
         .session(Needs::Network, async |session| {
-            let what = context.find(&args.what, session).await?;
+            let what = args.what.asked(args.network.peers(), args.max_age);
+            let what = context.find(&what, session).await?;
             let call = session.call(Cat {
                 hash: what.hash(),
                 peers: args.network.peers_to_ask(&what),

@@ -15,6 +15,7 @@ use crate::{
     args::{Network, absolute},
     failure::Error,
     output::Output,
+    parse::parse_age,
     text,
     what::What,
     work::{Context, Events},
@@ -86,6 +87,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
 
+    /// Refuse a name whose publisher confirmed its newest state longer ago than this
+    ///
+    /// Signers confirm what is newest once a day. Without this option any age is accepted, and one of a
+    /// week is warned of.
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    max_age: Option<Duration>,
+
     #[command(flatten)]
     pub(crate) network: Network,
 }
@@ -126,7 +134,8 @@ pub(crate) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Error>
 async fn get(args: &Args, session: &Session, context: &Context<'_>) -> Result<(), Error> {
     let output = context.output;
     let begin = Instant::now();
-    let what = context.find(&args.what, session).await?;
+    let what = args.what.asked(args.network.peers(), args.max_age);
+    let what = context.find(&what, session).await?;
     let call = session.call(args.call(&what));
     match context.finish(call, &mut Events::streamed(output)).await? {
         Got::Fetched(fetched) => report_fetched(&fetched, begin.elapsed(), output),

@@ -15,6 +15,7 @@ pub(crate) mod name;
 pub(crate) mod peers;
 pub(crate) mod pin;
 pub(crate) mod providers;
+pub(crate) mod publish;
 pub(crate) mod publisher;
 pub(crate) mod rm;
 pub(crate) mod seed;
@@ -33,6 +34,7 @@ use crate::{failure::Error, output::Output, settings::Settings, work::block_on};
 pub(crate) enum Command {
     Add(add::Args),
     Seed(seed::Args),
+    Publish(publish::Args),
     Serve(serve::Args),
     Get(get::Args),
     Cat(cat::Args),
@@ -78,6 +80,7 @@ impl Command {
                 args.serving.put(&mut flags);
             }
             Self::Config(args) => args.put(&mut flags),
+            Self::Publish(args) => args.network.put(&mut flags),
             Self::Get(args) => args.network.put(&mut flags),
             Self::Cat(args) => args.network.put(&mut flags),
             Self::Providers(args) => args.network.put(&mut flags),
@@ -124,6 +127,7 @@ pub(crate) fn run(
             Command::Add(args) => add::run(args, context).await,
             Command::Seed(args) => seed::run(args, context).await,
             Command::Serve(args) => serve::run(args, context).await,
+            Command::Publish(args) => publish::run(args, context).await,
             Command::Get(args) => get::run(args, context).await,
             Command::Cat(args) => cat::run(args, context).await,
             Command::Ls(args) => ls::run(args, context).await,

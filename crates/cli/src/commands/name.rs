@@ -270,11 +270,11 @@ pub(crate) fn parse_repo_and_branch(text: &str) -> Result<(RepoId, RefName), Fai
     }
 }
 
-fn parse_branch(text: &str) -> Result<RefName, Failure> {
+pub(super) fn parse_branch(text: &str) -> Result<RefName, Failure> {
     RefName::branch(text).map_err(|error| not_a_ref(&error))
 }
 
-fn parse_tag(text: &str) -> Result<RefName, Failure> {
+pub(super) fn parse_tag(text: &str) -> Result<RefName, Failure> {
     RefName::tag(text).map_err(|error| not_a_ref(&error))
 }
 

@@ -169,6 +169,11 @@ impl From<RepoError> for ApiError {
                 "RevisionNotFound",
                 format!("The content of revision {revision} was removed from this node"),
             ),
+            RepoError::Moved { to } => {
+                Self::coded("RepoNotFound", format!("The repository is now {to}"))
+            }
+            RepoError::Name(error) if error.is_unknown() => Self::repo_not_found(),
+            RepoError::Name(error) => Self::from(Failure::from(&*error)),
             RepoError::NoEntry { path } => Self::entry_not_found(&path),
             RepoError::Gated { message } => Self {
                 code: Some("GatedRepo"),

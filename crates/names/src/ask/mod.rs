@@ -13,7 +13,7 @@ use hubless_content::{
     CommitId, DocumentHash, HeadError, HeadRecord, Revision, RevisionHash, Subject, SubjectKey,
     VerifiedHead,
 };
-use hubless_network::{Exchange, ExchangeError, Multiaddr, OpenError, PeerId};
+use hubless_network::{Exchange, ExchangeError, Multiaddr, OpenError, PeerId, peer_of};
 use hubless_transfer::{Aborted, Context, TransferError};
 use hubless_wire::{HistoryPage, REVISIONS_PER_RESPONSE_MAX, Request, Response};
 use tokio::time::timeout;
@@ -37,6 +37,16 @@ pub struct Source {
     pub peer: PeerId,
     /// Its known addresses; none if it is connected.
     pub addresses: Vec<Multiaddr>,
+}
+
+impl Source {
+    /// The peer at an address that ends in its id.
+    pub fn at(address: &Multiaddr) -> Option<Self> {
+        Some(Self {
+            peer: peer_of(address)?,
+            addresses: vec![address.clone()],
+        })
+    }
 }
 
 impl From<PeerId> for Source {

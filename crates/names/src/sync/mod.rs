@@ -12,23 +12,33 @@
 //! Where heads come from (`resolve`, `follow`, `serve`), and the content of revisions (`transfer`).
 
 mod gathering;
+pub(crate) mod merging;
+mod own;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use hubless_content::{
-    CommitId, DocumentHash, PROFILE_BYTES_MAX, Profile, ProfileError, STATE_BYTES_MAX, State,
-    StateError, Subject, SubjectKey, VerifiedHead,
+    CommitId, DocumentHash, PROFILE_BYTES_MAX, Profile, ProfileError, Revision, STATE_BYTES_MAX,
+    State, StateError, Subject, SubjectKey, VerifiedHead,
 };
+use hubless_memory::Lru;
 use hubless_store::{Publication, Store, StoreError, StoreErrorKind};
-use hubless_transfer::{Aborted, Context, Locks};
+use hubless_transfer::{Aborted, Context, Fetches, Locks};
 use hubless_wire::KNOWN_REVISIONS_MAX;
 use tokio::time::timeout;
 
 use self::gathering::Gathering;
-pub use self::gathering::{BadHistory, HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX};
+pub use self::{
+    gathering::{BadHistory, HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX},
+    merging::JoinError,
+};
 use crate::{
     ask::{AskError, Holder, Source},
     book::{Book, Refusal, Verdict},
+    keys::Keys,
     watchers::Watchers,
 };
 
@@ -40,6 +50,18 @@ const SOURCE_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// How often a head is considered anew because another one was stored meanwhile.
 const TRIES_MAX: u32 = 3;
+
+/// How long the signer of the lesser head waits before it merges: the other one needs a second or two.
+const TURN_AFTER: Duration = Duration::from_secs(5);
+
+/// Tries of one join: each branch may need a few manifests, and this node may sign meanwhile.
+const JOINS_MAX: u32 = 32;
+
+/// How long peers may take for a manifest that a merge needs.
+const MANIFEST_WITHIN: Duration = Duration::from_secs(20);
+
+/// States of other signers that are known to hold nothing new.
+const CONTAINED_MAX: usize = 1_000;
 
 /// What became of a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +109,14 @@ pub enum SyncError {
     /// Newer heads of the subject came faster than this one was stored.
     #[error("{0} changes too fast")]
     Conflict(Subject),
+    /// What another signer made was not merged with what this node signed.
+    #[error("the head of another signer of {subject} was not merged: {source}")]
+    Join {
+        /// Of what it is.
+        subject: Subject,
+        /// Why.
+        source: JoinError,
+    },
     /// The store failed, or has no room.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -100,7 +130,11 @@ impl SyncError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Missing { .. } | Self::Conflict(_) => true,
-            Self::Refused { .. } | Self::Bad { .. } | Self::Store(_) | Self::Aborted(_) => false,
+            Self::Refused { .. }
+            | Self::Bad { .. }
+            | Self::Join { .. }
+            | Self::Store(_)
+            | Self::Aborted(_) => false,
         }
     }
 }
@@ -128,6 +162,15 @@ pub struct Adopter {
     book: Book,
     watchers: Watchers,
     subjects: Locks<SubjectKey>,
+    own: Option<OwnRepos>,
+}
+
+/// The repos that this node signs.
+struct OwnRepos {
+    keys: Arc<Keys>,
+    fetches: Arc<Fetches>,
+    /// States that hold nothing that this node does not have.
+    contained: Mutex<Lru<DocumentHash, ()>>,
 }
 
 /// Why one source did not do.
@@ -152,6 +195,20 @@ impl Adopter {
             cx,
             watchers,
             subjects: Locks::default(),
+            own: None,
+        }
+    }
+
+    /// The same for a node that signs with these keys: heads of other signers are merged with what it
+    /// signed itself.
+    pub fn signing(self, keys: Arc<Keys>, fetches: Arc<Fetches>) -> Self {
+        Self {
+            own: Some(OwnRepos {
+                keys,
+                fetches,
+                contained: Mutex::new(Lru::new(CONTAINED_MAX)),
+            }),
+            ..self
         }
     }
 
@@ -176,6 +233,11 @@ impl Adopter {
         head: Arc<VerifiedHead>,
         sources: &[Source],
     ) -> Result<Adopted, SyncError> {
+        if let Some(own) = &self.own
+            && self.may_join(own, &head).await?
+        {
+            return self.join(own, head, sources).await;
+        }
         let subject = &head.head().subject;
         let _lock = self.subjects.lock(subject.key()).await;
         for _ in 0..TRIES_MAX {
@@ -254,8 +316,27 @@ impl Adopter {
         head: &Arc<VerifiedHead>,
         sources: &[Source],
     ) -> Result<(), SyncError> {
+        let after = self.seen_state(head.head().subject.key()).await?;
+        let (state, revisions) = self.fetch_repo(head, sources).await?;
+        let publish = move |store: &Store, head: &VerifiedHead| {
+            store.publish(&Publication {
+                head,
+                state: &state,
+                revisions: &revisions,
+                after,
+            })?;
+            Ok(true)
+        };
+        self.store(head.clone(), publish).await.map(|_| ())
+    }
+
+    /// The state of a head, and those revisions of its history that are not here.
+    async fn fetch_repo(
+        &self,
+        head: &Arc<VerifiedHead>,
+        sources: &[Source],
+    ) -> Result<(State, Vec<Revision>), SyncError> {
         let subject = &head.head().subject;
-        let after = self.seen_state(subject.key()).await?;
         let (mut fetched, mut last) = (None, None);
         for source in sources.iter().take(SOURCES_MAX) {
             let fetch = self.fetch(source, head, &mut fetched);
@@ -271,17 +352,7 @@ impl Adopter {
             let Some(Fetched { state, history }) = fetched.take_if(is_whole) else {
                 continue;
             };
-            let revisions = history.into_revisions();
-            let publish = move |store: &Store, head: &VerifiedHead| {
-                store.publish(&Publication {
-                    head,
-                    state: &state,
-                    revisions: &revisions,
-                    after,
-                })?;
-                Ok(true)
-            };
-            return self.store(head.clone(), publish).await.map(|_| ());
+            return Ok((state, history.into_revisions()));
         }
         Err(missing(subject, sources, last))
     }

@@ -64,9 +64,9 @@ impl Call for Follow {
             Ok::<_, StoreError>(Ok(followed))
         };
         let followed = core.cx.blocking.run(put).await???;
-        core.follower.follows_changed();
+        core.names.follower.follows_changed();
         core.cx.note_change();
-        if core.follower.is_running() {
+        if core.names.follower.is_running() {
             tokio::select! {
                 () = profile(core, followed.publisher) => {}
                 () = sink.cancelled() => return Err(interrupted()),
@@ -84,7 +84,7 @@ impl Call for Follow {
 /// Waits until the profile of a publisher is here, within a limit.
 async fn profile(core: &Core, publisher: PublisherId) {
     let deadline = Instant::now() + PROFILE_WITHIN;
-    let mut taken = core.adopter.watchers().subscribe();
+    let mut taken = core.names.adopter.watchers().subscribe();
     loop {
         let store = core.cx.store.clone();
         let key = Subject::profile(publisher).key();

@@ -40,6 +40,7 @@ mod observer;
 mod peers;
 mod pin;
 mod providers;
+mod publish;
 mod publisher_join;
 mod publisher_new;
 mod publisher_show;
@@ -85,6 +86,7 @@ pub use self::{
     peers::{ListPeers, PeerDetails, Peers},
     pin::Pin,
     providers::{FindProviders, ProvidedHash, ProviderDetails, Providers},
+    publish::{Publish, Published},
     publisher_show::PublisherShow,
     remove::Remove,
     revision_remove::RevisionRemove,
@@ -189,6 +191,7 @@ calls! {
     "name_remove" => NameRemove: http,
     "revision_remove" => RevisionRemove,
     "name_resolve" => NameResolve,
+    "publish" => Publish,
     "trust" => Trust,
     "trusted" => Trusted,
     "untrust" => Untrust,
@@ -272,7 +275,8 @@ mod tests {
         r#"{"do":"name_show","repo":"datasets/acme/d","sources":"all"}"#,
         r#"{"do":"name_remove","repo":"acme/m","name":"refs/tags/v1"}"#,
         r#"{"do":"revision_remove","repo":"acme/m","revision":"1a2b3c4"}"#,
-        r#"{"do":"name_resolve","repo":"acme.com/m","revision":"main","sources":"dns"}"#,
+        r#"{"do":"name_resolve","repo":"acme.com/m","revision":"main","sources":"dns","peers":["/ip4/192.0.2.7/tcp/8420"],"max_age_s":3600}"#,
+        r#"{"do":"publish","add":{"path":"/m","in_place":true,"follow_links":false},"repo":"acme/m","branch":"refs/heads/main","tags":["refs/tags/v1"],"message":"More"}"#,
         r#"{"do":"trust","name":"acme","id":"P"}"#,
         r#"{"do":"trusted"}"#,
         r#"{"do":"untrust","name":"acme"}"#,

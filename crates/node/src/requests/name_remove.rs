@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hubless_content::{RefName, RepoId, RepoKind};
+use hubless_names::publish::Change;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{core::Core, failure::Failure, replies::ReplySink};
 
-/// Forgets a name, or one of its refs.
+/// Forgets a name, or one of its refs. Of a publisher of this node, it is deleted for all readers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NameRemove {
     /// The repo.
@@ -25,7 +26,15 @@ impl Call for NameRemove {
     type Answer = ();
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<(), Failure> {
-        Ok(core.repos().remove_name(self.repo, self.name).await?)
+        let Some(subject) = core.names.signed_subject(&self.repo).await? else {
+            return Ok(core.repos().remove_name(self.repo, self.name).await?);
+        };
+        let change = match self.name {
+            Some(name) => Change::DeleteRef(name),
+            None => Change::DeleteRepo,
+        };
+        core.names.signer.change(&subject, &change).await?;
+        Ok(())
     }
 }
 

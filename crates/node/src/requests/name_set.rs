@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hubless_content::{ContentHash, RefName, RepoId, RepoKind, TITLE_BYTES_MAX};
+use hubless_content::{ContentHash, RefName, RepoId, RepoKind, Subject, TITLE_BYTES_MAX, Tree};
+use hubless_names::publish::{Change, Commit};
 use hubless_repos::names::{NameSet, Named};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,9 +19,43 @@ impl Call for NameSet {
     type Answer = Named;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<Named, Failure> {
-        core.namespaces.check_own(&self.repo).await?;
-        Ok(core.repos().set_name(self).await?)
+        core.names.namespaces.check_own(&self.repo).await?;
+        // A name of a publisher is signed; any other belongs to this node.
+        match core.names.signed_subject(&self.repo).await? {
+            Some(subject) => publish(core, &subject, self).await,
+            None => Ok(core.repos().set_name(self).await?),
+        }
     }
+}
+
+async fn publish(core: &Arc<Core>, subject: &Subject, request: NameSet) -> Result<Named, Failure> {
+    let NameSet {
+        repo,
+        branch,
+        tags,
+        hash,
+        message,
+    } = request;
+    let commit = Commit {
+        branch: branch.clone(),
+        tags: tags.clone(),
+        ..Commit::of(Tree::Content(hash), message)
+    };
+    let signed = core
+        .names
+        .signer
+        .change(subject, &Change::Commit(commit))
+        .await?;
+    Ok(Named {
+        kind: repo.kind(),
+        name: repo.id().to_owned(),
+        branch: branch.short().to_owned(),
+        tags: tags.iter().map(|tag| tag.short().to_owned()).collect(),
+        commit: signed.tip()?,
+        hash,
+        new: signed.is_new,
+        warning: core.repos().nothing_here(hash).await?,
+    })
 }
 
 /// Tags that one call over HTTP may set.

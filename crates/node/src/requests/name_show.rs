@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use hubless_content::{RepoId, RepoKind};
-use hubless_names::namespaces::{NameSource, Sources, Translated};
+use hubless_names::{
+    namespaces::{NameSource, Sources, Translated},
+    resolve::Wanted,
+};
 use hubless_repos::names::NameDetails;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AnswerForm, Call, HttpCall, Method, Route, name_set::RepoName};
+use super::{
+    AnswerForm, Call, HttpCall, Method, Route, name_resolve::read_newest, name_set::RepoName,
+};
 use crate::{core::Core, failure::Failure, replies::ReplySink};
 
 /// Describes one name.
@@ -24,12 +29,15 @@ pub struct NameShow {
 impl Call for NameShow {
     type Answer = NameDetails;
 
-    async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<NameDetails, Failure> {
+    async fn handle(self, core: &Arc<Core>, sink: &ReplySink) -> Result<NameDetails, Failure> {
+        let namespaces = &core.names.namespaces;
+        let translated = namespaces.translate(&self.repo, self.sources).await?;
+        read_newest(core, sink, &translated, &Wanted::now()).await?;
         let Translated {
             written,
             repo,
             bound,
-        } = core.namespaces.translate(&self.repo, self.sources).await?;
+        } = translated;
         let mut details = core.repos().show_name(repo).await?;
         if let Some(bound) = &bound {
             written.id().clone_into(&mut details.name);

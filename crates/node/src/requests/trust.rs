@@ -30,7 +30,7 @@ impl Call for Trust {
     type Answer = BoundName;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<BoundName, Failure> {
-        let bound = core.namespaces.trust(&self.name, self.id).await?;
+        let bound = core.names.namespaces.trust(&self.name, self.id).await?;
         Ok(BoundName {
             name: bound.spelled,
             id: bound.publisher,

@@ -56,7 +56,7 @@ impl Call for Trusted {
     type Answer = TrustedNames;
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<TrustedNames, Failure> {
-        let all = core.namespaces.all().await?;
+        let all = core.names.namespaces.all().await?;
         Ok(TrustedNames {
             names: all.into_iter().map(Into::into).collect(),
         })

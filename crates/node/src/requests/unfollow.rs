@@ -48,7 +48,7 @@ impl Call for Unfollow {
             Ok::<_, StoreError>(Ok(Unfollowed { id }))
         };
         let unfollowed = core.cx.blocking.run(remove).await???;
-        core.follower.follows_changed();
+        core.names.follower.follows_changed();
         core.cx.note_change();
         Ok(unfollowed)
     }

@@ -18,6 +18,6 @@ impl Call for Untrust {
     type Answer = ();
 
     async fn handle(self, core: &Arc<Core>, _: &ReplySink) -> Result<(), Failure> {
-        Ok(core.namespaces.untrust(&self.name).await?)
+        Ok(core.names.namespaces.untrust(&self.name).await?)
     }
 }
