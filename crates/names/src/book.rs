@@ -111,7 +111,7 @@ impl Book {
 /// A head of the store, proven again.
 ///
 /// `None` if it does not verify: its row proves nothing then, and is as good as lost.
-pub(crate) fn seen(record: HeadRecord, known: Option<&Chain>) -> Option<VerifiedHead> {
+pub fn seen(record: HeadRecord, known: Option<&Chain>) -> Option<VerifiedHead> {
     // It was right when it was stored, also if the clock was set back since.
     let now = u64::MAX;
     match known {

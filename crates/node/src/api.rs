@@ -5,11 +5,11 @@
 //! these names.
 
 pub use hubless_names::namespaces::{NameSource, Sources};
-pub use hubless_names::publishers::{
+pub use hubless_network::{Multiaddr, NodeId, Reachability};
+pub use hubless_publishers::publishers::{
     Begin, Begun, Changes, Join as PublisherJoin, Joined, PublisherDetails, Shown, Sign, SignState,
     Signed,
 };
-pub use hubless_network::{Multiaddr, NodeId, Reachability};
 pub use hubless_repos::names::{
     NameDetails, NameRef, NameRevision, NameSet, Named, Names, ResolvedName, RevisionRemoved,
 };

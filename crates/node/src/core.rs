@@ -11,12 +11,11 @@ use std::{
 use hubless_names::{
     directory::Directories,
     dns::Dns,
-    names::Names,
     namespaces::{Namespaces, Profiles},
-    publishers::Publishers,
     serve::Answers,
 };
 use hubless_network::{Identity, Network, NetworkConfig, NetworkKey, TxtResolver, read_secret};
+use hubless_publishers::{names::Names, publishers::Publishers};
 use hubless_repos::Repos;
 use hubless_store::{Store, StoreOptions};
 use hubless_sync::lock;

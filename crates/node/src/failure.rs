@@ -1,6 +1,7 @@
 //! Failures of requests: what callers of a node get of every error, in words that commands, programs
 //! and pages understand. All conversions of errors are here.
 
+mod names;
 mod publishers;
 
 use std::time::Duration;

@@ -31,7 +31,6 @@ mod health;
 mod home;
 mod host;
 mod metrics;
-mod name_failure;
 mod node;
 mod records;
 mod remedy;

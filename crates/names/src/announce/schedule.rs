@@ -259,6 +259,7 @@ mod tests {
         assert_eq!(waits[..4], [0, 30_000, 60_000, 120_000]);
         assert_eq!((waits.len(), waits.iter().max()), (12, Some(&(HOUR / 2))));
         // The next refresh begins anew.
+        world.now += PAUSE_MS;
         world.schedule.refresh(key(1), world.now);
         assert_eq!(world.next(), Some((key(1), 0)));
         world.schedule.finished(key(1), false, world.now, u32::MAX);

@@ -292,14 +292,15 @@ impl Resolver {
     async fn adopt(&self, subject: &Subject, found: Found) -> Result<Vec<Note>, ResolveError> {
         let Found { outcome, sources } = found;
         let is_known = self.seen(subject).await?.is_some();
-        if let (false, Some(best), Some(other)) = (is_known, &outcome.best, &outcome.contradicting)
+        if let (false, Some(best), Some(other)) =
+            (is_known, &outcome.best, &outcome.beside.contradicting)
         {
             let documents = [best, other].map(|head| head.chain().root().1);
             return Err(ResolveError::Contradiction(subject.clone(), documents));
         }
         let mut notes = notes_of(&outcome);
         let mut failed = None;
-        for head in [outcome.best, outcome.lower].into_iter().flatten() {
+        for head in [outcome.best, outcome.beside.lower].into_iter().flatten() {
             let seq = head.head().seq;
             match self.adopter.adopt(head, &sources).await {
                 Ok(_) => return Ok(notes),
@@ -358,7 +359,7 @@ fn seen_in(store: &Store, subject: &Subject) -> Result<Option<VerifiedHead>, Sto
 }
 
 /// The peers at which a publisher says it can be reached.
-pub(crate) fn peers_of(store: &Store, publisher: PublisherId) -> Result<Vec<PeerId>, StoreError> {
+pub fn peers_of(store: &Store, publisher: PublisherId) -> Result<Vec<PeerId>, StoreError> {
     let profile = store.profile(publisher)?;
     let peers = profile.map(|profile| profile.peers).unwrap_or_default();
     Ok(peers
@@ -371,15 +372,16 @@ fn notes_of(outcome: &Outcome<PeerId>) -> Vec<Note> {
     let Some(best) = outcome.best.as_ref().map(|best| best.head()) else {
         return Vec::new();
     };
-    let older = outcome.older.as_ref().map(|older| Note::Older {
+    let older = outcome.beside.older.as_ref().map(|older| Note::Older {
         seq: older.head().seq,
         seen: best.seq,
     });
-    let fork = outcome.fork.as_ref().map(|fork| Note::Fork {
+    let fork = outcome.beside.fork.as_ref().map(|fork| Note::Fork {
         seq: fork.head().seq,
         other: fork.head().state,
     });
     let contradicted = outcome
+        .beside
         .contradicting
         .as_ref()
         .map(|other| Note::Contradicted {

@@ -57,11 +57,7 @@ pub(super) struct Reading<P> {
     has_signer: bool,
     /// Another node gave the best head in this read.
     is_confirmed: bool,
-    /// The greatest head below the best one that is not less than the seen one.
-    lower: Option<Arc<VerifiedHead>>,
-    older: Option<Arc<VerifiedHead>>,
-    contradicting: Option<Arc<VerifiedHead>>,
-    fork: Option<Arc<VerifiedHead>>,
+    beside: Beside,
 }
 
 /// What a read found.
@@ -73,14 +69,21 @@ pub(super) struct Outcome<P> {
     pub(super) is_confirmed: bool,
     /// Peers that gave it.
     pub(super) holders: Vec<P>,
-    /// The greatest head below it that is not less than the one that was seen before: it counts if no
-    /// peer gives the state of the best.
+    /// The other heads.
+    pub(super) beside: Beside,
+}
+
+/// Heads that do not count, the greatest of each sort.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beside {
+    /// Less than the best head, and not less than the one that was seen before: it counts if no peer gives
+    /// the state of the best.
     pub(super) lower: Option<Arc<VerifiedHead>>,
-    /// The greatest head that is less than the one that was seen before.
+    /// Less than the one that was seen before.
     pub(super) older: Option<Arc<VerifiedHead>>,
-    /// A head whose identity contradicts that of the best.
+    /// Its identity contradicts that of the best.
     pub(super) contradicting: Option<Arc<VerifiedHead>>,
-    /// A head of the same number and sequence as the best with another state.
+    /// Of the same number and sequence as the best, with another state.
     pub(super) fork: Option<Arc<VerifiedHead>>,
 }
 
@@ -103,10 +106,7 @@ impl<P: Eq + Hash + Clone> Reading<P> {
             walks: 0,
             has_signer: false,
             is_confirmed: false,
-            lower: None,
-            older: None,
-            contradicting: None,
-            fork: None,
+            beside: Beside::default(),
         }
     }
 
@@ -152,12 +152,12 @@ impl<P: Eq + Hash + Clone> Reading<P> {
             }
             AgainstSeen::Newer => self.replace(head, holder),
             AgainstSeen::Fork { newer: true } => {
-                self.fork = Some(best.clone());
+                self.beside.fork = Some(best.clone());
                 self.replace(head, holder);
             }
-            AgainstSeen::Fork { newer: false } => self.fork = Some(head),
+            AgainstSeen::Fork { newer: false } => self.beside.fork = Some(head),
             AgainstSeen::Older => self.behind(head),
-            AgainstSeen::Contradicts => self.contradicting = Some(head),
+            AgainstSeen::Contradicts => self.beside.contradicting = Some(head),
         }
     }
 
@@ -178,10 +178,10 @@ impl<P: Eq + Hash + Clone> Reading<P> {
     /// that was seen before is a rollback.
     fn behind(&mut self, head: Arc<VerifiedHead>) {
         let place = match &self.seen {
-            Some(seen) if head.against(seen) == AgainstSeen::Older => &mut self.older,
+            Some(seen) if head.against(seen) == AgainstSeen::Older => &mut self.beside.older,
             // The seen one is in the store, whatever other nodes give.
             Some(seen) if head.head().state == seen.head().state => return,
-            _ => &mut self.lower,
+            _ => &mut self.beside.lower,
         };
         if place.as_ref().is_none_or(|kept| head.rank() > kept.rank()) {
             *place = Some(head);
@@ -209,10 +209,7 @@ impl<P: Eq + Hash + Clone> Reading<P> {
             best: self.best.clone(),
             is_confirmed: self.is_confirmed,
             holders: self.holders.clone(),
-            lower: self.lower.clone(),
-            older: self.older.clone(),
-            contradicting: self.contradicting.clone(),
-            fork: self.fork.clone(),
+            beside: self.beside.clone(),
         }
     }
 }
@@ -341,7 +338,7 @@ mod tests {
         let outcome = reading.outcome();
         assert_eq!(best_state(&reading), 5);
         assert!(!outcome.is_confirmed, "no other node gave it");
-        assert_eq!(outcome.older.unwrap().head().seq, 4);
+        assert_eq!(outcome.beside.older.unwrap().head().seq, 4);
         reading.value(4, publisher.head(6, 6));
         assert_eq!(best_state(&reading), 6);
         assert!(reading.outcome().is_confirmed);
@@ -356,9 +353,9 @@ mod tests {
         reading.value(2, publisher.head(4, 4));
         reading.value(3, publisher.head(3, 3));
         let outcome = reading.outcome();
-        assert!(outcome.older.is_none());
+        assert!(outcome.beside.older.is_none());
         assert_eq!(
-            outcome.lower.unwrap().head().seq,
+            outcome.beside.lower.unwrap().head().seq,
             3,
             "if the best has no state"
         );
@@ -374,7 +371,7 @@ mod tests {
                 reading.value(node, head.clone());
             }
             assert_eq!(best_state(&reading), 9);
-            assert_eq!(reading.outcome().fork.as_ref(), Some(&less));
+            assert_eq!(reading.outcome().beside.fork.as_ref(), Some(&less));
         }
     }
 

@@ -28,15 +28,18 @@ use hubless_store::{Publication, Store, StoreError, StoreErrorKind};
 use crate::keys::{Signing, SigningError};
 
 /// A head of another signer, with its state and those revisions of its history that were not here.
-pub(crate) struct Theirs<'a> {
-    pub(crate) head: &'a VerifiedHead,
-    pub(crate) state: &'a State,
-    pub(crate) revisions: &'a [Revision],
+pub struct Theirs<'a> {
+    /// The head.
+    pub head: &'a VerifiedHead,
+    /// The state that it names.
+    pub state: &'a State,
+    /// Revisions that were not here.
+    pub revisions: &'a [Revision],
 }
 
 /// What became of the head of another signer.
 #[derive(Debug)]
-pub(crate) enum Joined {
+pub enum Joined {
     /// Ours has all of it.
     Contained,
     /// It is in the store now: it has all of ours.
@@ -76,7 +79,10 @@ pub enum JoinError {
 
 impl Signing {
     /// Takes, merges or leaves the head of another signer; `now` in milliseconds since 1970. Blocks.
-    pub(crate) fn join(
+    ///
+    /// # Errors
+    /// If both cannot be merged, or the store fails. Nothing is changed then.
+    pub fn join(
         &self,
         store: &Store,
         ours: &VerifiedHead,

@@ -12,7 +12,7 @@
 //! Where heads come from (`resolve`, `follow`, `serve`), and the content of revisions (`transfer`).
 
 mod gathering;
-pub(crate) mod merging;
+pub mod merging;
 mod own;
 
 use std::{

@@ -2,10 +2,8 @@
 
 use std::io;
 
-use hubless_names::{
-    keys::{KeyError, SigningError},
-    publishers::PublisherError,
-};
+use hubless_names::keys::{KeyError, SigningError};
+use hubless_publishers::publishers::PublisherError;
 use hubless_transfer::text::sentence;
 
 use super::{Failure, FailureKind};

@@ -62,7 +62,7 @@ mod why;
 
 use std::sync::Arc;
 
-use hubless_names::publishers::{Begin, Join as PublisherJoin, Sign};
+use hubless_publishers::publishers::{Begin, Join as PublisherJoin, Sign};
 use hubless_repos::names::NameSet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

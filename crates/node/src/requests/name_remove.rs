@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hubless_content::{RefName, RepoId, RepoKind};
-use hubless_names::publish::Change;
+use hubless_publishers::publish::Change;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hubless_content::{ContentHash, RefName, RepoId, RepoKind, Subject, TITLE_BYTES_MAX, Tree};
-use hubless_names::publish::{Change, Commit};
+use hubless_publishers::publish::{Change, Commit};
 use hubless_repos::names::{NameSet, Named};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hubless_content::{
     CommitId, ContentHash, PublisherId, RefName, RepoId, RepoKind, Subject, Tree,
 };
-use hubless_names::publish::{Change, Commit};
 use hubless_network::{NameAt, Ticket};
+use hubless_publishers::publish::{Change, Commit};
 use serde::{Deserialize, Serialize};
 
 use super::{Add, Call};

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use hubless_content::Subject;
-use hubless_names::{
-    publishers::{Join, Joined},
-    resolve::Wanted,
-};
+use hubless_names::resolve::Wanted;
+use hubless_publishers::publishers::{Join, Joined};
 
 use super::Call;
 use crate::{core::Core, failure::Failure, replies::ReplySink};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubless_names::publishers::{Begin, Begun};
+use hubless_publishers::publishers::{Begin, Begun};
 
 use super::Call;
 use crate::{core::Core, failure::Failure, replies::ReplySink};

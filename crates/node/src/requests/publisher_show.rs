@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubless_names::publishers::Shown;
+use hubless_publishers::publishers::Shown;
 use serde::{Deserialize, Serialize};
 
 use super::Call;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubless_names::publishers::{Sign, Signed};
+use hubless_publishers::publishers::{Sign, Signed};
 
 use super::Call;
 use crate::{core::Core, failure::Failure, replies::ReplySink};

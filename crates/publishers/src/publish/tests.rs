@@ -8,9 +8,9 @@ use hubless_store::{Publication, Store, StoreOptions};
 
 use super::{
     change::{Change, Commit},
-    step::Stepped,
+    step::{Stepped, step},
 };
-use crate::{
+use hubless_names::{
     book,
     keys::Signing,
     sync::merging::{Joined, Theirs},
@@ -70,9 +70,7 @@ impl Device {
     }
 
     fn change(&self, change: &Change, now: u64) -> Stepped {
-        self.signing
-            .step(&self.store, &self.subject, change, now)
-            .unwrap()
+        step(&self.signing, &self.store, &self.subject, change, now).unwrap()
     }
 
     fn commit(&self, files: &[(&str, u8)], now: u64) -> Stepped {

@@ -6,16 +6,17 @@ use hubless_content::{RepoId, Subject};
 use hubless_network::Network;
 use hubless_transfer::{Context, Fetches};
 
-use crate::{
+use hubless_names::{
     announce,
     follow::Follower,
     keys::{Keys, SigningError},
     namespaces::{NamespaceError, Namespaces, Profiles, Sources},
-    publish::Signer,
     resolve::Resolver,
     sync::Adopter,
     watchers::Watchers,
 };
+
+use crate::publish::Signer;
 
 /// Names of the network, for one node. Its parts are used one by one.
 pub struct Names {

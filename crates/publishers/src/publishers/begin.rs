@@ -17,7 +17,7 @@ use super::{
     error::PublisherError,
     profile::{first_head, with_peer},
 };
-use crate::{clock, keys::Signing};
+use hubless_names::{clock, keys::Signing};
 
 /// Repos of one kind that are read at once.
 const PAGE: usize = 1_000;

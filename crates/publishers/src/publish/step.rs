@@ -4,7 +4,7 @@ use hubless_content::{CommitId, HeadError, Revision, State, StateError, Subject,
 use hubless_store::{Publication, Store, StoreError, StoreErrorKind};
 
 use super::change::{Change, ChangeError, Step};
-use crate::{
+use hubless_names::{
     book,
     keys::{Signing, SigningError},
 };
@@ -39,38 +39,36 @@ pub(super) enum Stepped {
     Conflict,
 }
 
-impl Signing {
-    /// Applies a change to what the store has; `now` in milliseconds since 1970. Blocks.
-    pub(super) fn step(
-        &self,
-        store: &Store,
-        subject: &Subject,
-        change: &Change,
-        now: u64,
-    ) -> Result<Stepped, StepError> {
-        let head = match store.head(subject.key())? {
-            Some(record) => book::seen(record, Some(&self.chain)),
-            None => None,
-        };
-        let state = store.state(subject.key())?;
-        let step = apply(store, subject, change, state.as_ref(), now)?;
-        let tip = step.tip.map(|tip| tip.commit_id());
-        let is_same = state.as_ref() == Some(&step.state);
-        if let (true, Some(head)) = (is_same, &head) {
-            return Ok(Stepped::Unchanged(Box::new(head.clone()), tip));
-        }
-        let signed = self.next(subject, head.as_ref(), step.state.hash()?, now)?;
-        let written = store.publish(&Publication {
-            head: &signed,
-            state: &step.state,
-            revisions: &step.revisions,
-            after: head.map(|head| head.head().state),
-        });
-        match written {
-            Ok(()) => Ok(Stepped::Signed(Box::new(signed), tip)),
-            Err(error) if error.kind() == StoreErrorKind::Conflict => Ok(Stepped::Conflict),
-            Err(error) => Err(error.into()),
-        }
+/// Applies a change to what the store has; `now` in milliseconds since 1970. Blocks.
+pub(super) fn step(
+    signing: &Signing,
+    store: &Store,
+    subject: &Subject,
+    change: &Change,
+    now: u64,
+) -> Result<Stepped, StepError> {
+    let head = match store.head(subject.key())? {
+        Some(record) => book::seen(record, Some(&signing.chain)),
+        None => None,
+    };
+    let state = store.state(subject.key())?;
+    let step = apply(store, subject, change, state.as_ref(), now)?;
+    let tip = step.tip.map(|tip| tip.commit_id());
+    let is_same = state.as_ref() == Some(&step.state);
+    if let (true, Some(head)) = (is_same, &head) {
+        return Ok(Stepped::Unchanged(Box::new(head.clone()), tip));
+    }
+    let signed = signing.next(subject, head.as_ref(), step.state.hash()?, now)?;
+    let written = store.publish(&Publication {
+        head: &signed,
+        state: &step.state,
+        revisions: &step.revisions,
+        after: head.map(|head| head.head().state),
+    });
+    match written {
+        Ok(()) => Ok(Stepped::Signed(Box::new(signed), tip)),
+        Err(error) if error.kind() == StoreErrorKind::Conflict => Ok(Stepped::Conflict),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -9,7 +9,7 @@ use hubless_content::{
 use hubless_store::StoreError;
 use hubless_transfer::Aborted;
 
-use crate::keys::{KeyError, SigningError};
+use hubless_names::keys::{KeyError, SigningError};
 
 /// Why something about this node's publishers was not done.
 #[derive(Debug, thiserror::Error)]

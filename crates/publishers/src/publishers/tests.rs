@@ -8,7 +8,7 @@ use hubless_network::Identity;
 use hubless_store::{Namespace, NamespaceSource, RefChange, Repo, RepoOrigin, StoreOptions};
 
 use super::*;
-use crate::keys::SigningError;
+use hubless_names::keys::SigningError;
 
 /// A node with its home directory.
 struct Machine {
@@ -359,7 +359,9 @@ async fn a_proposal_waits_for_its_signatures_and_not_for_ever() {
 }
 
 fn read_root(path: &Path) -> PublicKey {
-    crate::keys::read_key(path, KeyKind::Root).unwrap().public()
+    hubless_names::keys::read_key(path, KeyKind::Root)
+        .unwrap()
+        .public()
 }
 
 #[tokio::test]

@@ -1,10 +1,9 @@
 //! Failures of names of the network.
 
-use hubless_names::{
-    keys::SigningError,
+use hubless_names::{keys::SigningError, resolve::ResolveError};
+use hubless_publishers::{
     names::NotOwn,
     publish::{ChangeError, PublishError, StepError},
-    resolve::ResolveError,
 };
 use hubless_transfer::text::sentence;
 

@@ -41,7 +41,7 @@ pub use self::{
     error::PublisherError,
     proposal::Changes,
 };
-use crate::{
+use hubless_names::{
     keys::{KeyKind, Keys, make_key},
     watchers::Watchers,
 };

@@ -7,7 +7,7 @@ use hubless_content::{
 use hubless_store::{Namespace, NamespaceSource, OwnPublisher, StoreErrorKind};
 
 use super::{Node, TRIES_MAX, error::PublisherError};
-use crate::{
+use hubless_names::{
     clock,
     keys::{Signing, SigningError},
 };

@@ -15,7 +15,7 @@ use super::{
     error::PublisherError,
     proposal::{Changes, Proposal},
 };
-use crate::{
+use hubless_names::{
     clock,
     keys::{KeyKind, Signing, read_key},
 };

@@ -38,7 +38,7 @@ pub use self::{
     change::{Change, ChangeError, Commit},
     step::StepError,
 };
-use crate::{
+use hubless_names::{
     ask::{self, Holder, Source},
     clock,
     keys::{Keys, SigningError},
@@ -183,7 +183,7 @@ impl Signer {
         let (subject, change) = (subject.clone(), change.clone());
         let step = move || {
             let signing = keys.signing(&store, subject.publisher())?;
-            signing.step(&store, &subject, &change, clock::now())
+            step::step(&signing, &store, &subject, &change, clock::now())
         };
         let stepped = self.inner.cx.blocking.run(step).await??;
         let (head, tip, is_new) = match stepped {

@@ -7,7 +7,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use hubless_content::{SubjectKey, VerifiedHead};
 
 use super::{Signer, StepError};
-use crate::{announce::Confirm, book, clock, resolve::Wanted};
+use hubless_names::{announce::Confirm, book, clock, resolve::Wanted};
 
 impl Confirm for Signer {
     fn confirm(&self, key: SubjectKey) -> BoxFuture<'static, Option<Arc<VerifiedHead>>> {
