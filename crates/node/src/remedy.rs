@@ -166,7 +166,7 @@ pub enum Remedy {
     // Names.
     /// List the names that this node knows.
     ListNames,
-    /// Ask the publisher for the hash or a ticket; names are local.
+    /// List the names that are known here; a name of another machine begins with the id of its publisher.
     AskForHash,
     /// List the branches, tags and revisions of a name.
     ShowName {

@@ -16,9 +16,10 @@ use crate::{
 
 /// Names for content: ORG/NAME, with branches, tags and a history
 ///
-/// A name belongs to this node. Hugging Face clients find content by it (set HF_ENDPOINT to the
-/// gateway that `hubless serve` prints), and so do `hubless get` and `hubless cat`. What a branch
-/// held before stays readable under its commit id.
+/// A name whose ORG is a publisher of this node is published, so that every node resolves it (see
+/// `hubless publish`); any other belongs to this node alone. Hugging Face clients find content by it
+/// (set HF_ENDPOINT to the gateway that `hubless serve` prints), and so do `hubless get` and `hubless
+/// cat`. What a branch held before stays readable under its commit id.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

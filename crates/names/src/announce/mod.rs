@@ -7,7 +7,7 @@
 //! # Refreshing
 //! Nodes of the DHT forget a head after 48 hours. Every 22 hours, after it has announced the key of a head,
 //! the node puts the head again: its own ones confirmed anew, and those of others too, so that a name
-//! outlives its publisher. A node that was off announces at once what it has missed. See [`schedule`].
+//! outlives its publisher. A node that was off announces at once what it has missed. See `schedule`.
 //!
 //! # Not here
 //! Signing: the owner of the keys gives a confirmed head when it is asked.

@@ -1,6 +1,6 @@
 //! Following publishers: their heads arrive within seconds, their history always, their content by policy.
 //!
-//! [`plan`] decides which holders are watched, polled and searched for; this module executes it. A watched
+//! `plan` decides which holders are watched, polled and searched for; this module executes it. A watched
 //! holder reports each head that it takes; the follower adopts it from that holder, and its own watchers
 //! receive it in turn. `mirror` fetches the content.
 //!

@@ -55,7 +55,8 @@ pub const STALE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// or this node may not have met its network yet.
 const TRY_EVERY: Duration = Duration::from_millis(500);
 
-/// Reads at once; others wait. Each is a walk through the DHT for records and two for holders.
+/// Reads at once, those included that go on behind their answer; others wait. Each is a walk through the
+/// DHT for records and two for holders.
 const READS_MAX: usize = 32;
 
 /// Names whose last read is remembered, known ones and unknown ones.
@@ -196,8 +197,6 @@ impl Resolver {
         subject: &Subject,
         wanted: &Wanted,
     ) -> Result<Vec<Note>, ResolveError> {
-        // Closed never.
-        let _place = self.places.acquire().await;
         let publisher = subject.publisher();
         let profile = Subject::profile(publisher);
         let is_known = self
@@ -275,8 +274,11 @@ impl Resolver {
         };
         let (answer, answered) = oneshot::channel();
         let adopter = self.adopter.clone();
+        let place = self.places.clone().acquire_owned().await;
         self.cx.tasks.spawn(async move {
             let Found { outcome, sources } = reader.run(answer).await;
+            // Held behind the answer too, until the read has ended.
+            drop(place);
             if let Some(best) = outcome.best
                 && let Err(error) = adopter.adopt(best, &sources).await
             {

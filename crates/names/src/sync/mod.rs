@@ -6,7 +6,7 @@
 //!
 //! # Bounds
 //! A state has at most 1 MiB, a history [`HISTORY_REVISIONS_MAX`] revisions and [`HISTORY_BYTES_MAX`]
-//! bytes, a source [`SOURCE_TIME_MAX`]. Adopting the same subject twice at once is adopting it once.
+//! bytes, a source two minutes. Adopting the same subject twice at once is adopting it once.
 //!
 //! # Not here
 //! Where heads come from (`resolve`, `follow`, `serve`), and the content of revisions (`transfer`).
