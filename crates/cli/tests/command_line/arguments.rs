@@ -47,7 +47,7 @@ fn a_name_that_the_node_does_not_know() {
         let message = format!("this node does not know the name {repo}");
         hubless
             .run(["get", name])
-            .failed(3, &[&message, "ask the publisher for the hash or a ticket"]);
+            .failed(3, &[&message, "begins with the id of its publisher"]);
     }
     hubless
         .run(["get", "acme/../model"])
