@@ -1,7 +1,7 @@
 //! Publications: what a head changes in a repo, written whole or not at all.
 //!
 //! A repo of a publisher lies in the same tables as one that was made here, under the id of the publisher:
-//! who reads repos needs no second way. Its refs are those of the state, exactly, and each leads to a
+//! readers of repos use the same rows for both. Its refs are those of the state, exactly, and each leads to a
 //! revision that is here. A repo that its publisher deleted or moved has no rows but its head and state,
 //! which say so.
 

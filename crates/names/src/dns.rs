@@ -1,6 +1,6 @@
 //! Domains that name a publisher: a TXT record at `_hubless.DOMAIN` with `publisher=<id>`.
 //!
-//! Whoever answers for a domain may claim any publisher, so the claim counts only if the publisher's
+//! The owner of a domain may claim any publisher, so the claim counts only if the publisher's
 //! profile lists the domain too; that is checked where both are known (see `namespaces`).
 //!
 //! Answers are kept for a minute, failures and absences as well: a client that asks for many files of a

@@ -324,7 +324,7 @@ impl Table {
 
     // Which may stay.
 
-    /// Sees to it that one more record of `slot` at `key` fits.
+    /// Removes records until one more of `slot` at `key` fits.
     fn make_room(&mut self, key: AnnounceKey, slot: Slot, now: Stamp) -> Result<(), Refused> {
         let Some(provider) = self.provider(slot) else {
             return Err(Refused::TableFull);

@@ -1,7 +1,7 @@
 //! How many signatures are verified for strangers.
 //!
-//! One takes about 120 microseconds at worst (`scripts/names-traffic`), so the limit for all is a quarter of
-//! a core. And as nodes that put heads cost nothing but their addresses, each network has a limit of its
+//! One took 120 to 300 microseconds in a build without optimization on a busy machine, so the limit for all is
+//! at most about half of a core. And as nodes that put heads cost nothing but their addresses, each network has a limit of its
 //! own: what one floods with leaves room for others.
 
 use std::collections::HashMap;

@@ -202,7 +202,7 @@ impl Table {
         }
     }
 
-    /// Sees to it that `more` bytes of `group` fit, without the value of `key` paying for them.
+    /// Removes values until `more` bytes of `group` fit; the value of `key` is not among them.
     fn make_room(
         &mut self,
         key: AnnounceKey,
